@@ -1,0 +1,196 @@
+"""Every signal on one slot grid, with where each value came from and how old it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from forecasts.errors import ForecastRejected
+from forecasts.series import CARBON_UNIT, Basis, Kind, Signal
+from forecasts.slots import Floats, SlotGrid, isoformat_z
+
+
+@dataclass(frozen=True, eq=False)
+class SignalFrame:
+    """One signal of one zone on the grid. Every sequence has one entry a slot, shape (n_slots,).
+
+    `values` in `unit`, NaN where `kind` is `missing`; `source` names who said it ("" where missing);
+    `known_at` is when (None where missing).
+    """
+
+    zone: str
+    signal: Signal
+    unit: str
+    basis: Basis | None
+    values: Floats
+    kind: tuple[Kind, ...]
+    source: tuple[str, ...]
+    known_at: tuple[datetime | None, ...]
+    quantiles: Mapping[float, Floats] = field(default_factory=dict)
+    attribution: tuple[str, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any value is made up for a demonstration."""
+        return Kind.SYNTHETIC in self.kind
+
+    @property
+    def missing_slots(self) -> int:
+        """How many slots nobody said anything about."""
+        return self.kind.count(Kind.MISSING)
+
+    def age_s(self, now: datetime) -> float | None:
+        """Age of the newest vintage in use [s]; None when there is none."""
+        known = [k for k in self.known_at if k is not None]
+        return (now - max(known)).total_seconds() if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastFrame:
+    """What was known at `as_of` about every zone, on one half-open UTC slot grid."""
+
+    grid: SlotGrid
+    as_of: datetime
+    currency: str
+    signals: tuple[SignalFrame, ...]
+    warnings: tuple[str, ...] = ()
+
+    def get(self, zone: str, signal: Signal) -> SignalFrame | None:
+        """The zone's signal, or None when no source ever said anything about it."""
+        return next((s for s in self.signals if s.zone == zone and s.signal == signal), None)
+
+    def price_per_mwh(self, zone: str) -> Floats:
+        """Price [currency/MWh], shape (n_slots,); NaN where missing."""
+        return self._values(zone, Signal.PRICE)
+
+    def carbon_g_per_kwh(self, zone: str) -> Floats:
+        """Carbon intensity [gCO2e/kWh], shape (n_slots,); NaN where missing."""
+        return self._values(zone, Signal.CARBON)
+
+    def _values(self, zone: str, signal: Signal) -> Floats:
+        found = self.get(zone, signal)
+        return np.full(self.grid.n_slots, np.nan) if found is None else found.values
+
+    @classmethod
+    def from_arrays(
+        cls,
+        grid: SlotGrid,
+        currency: str,
+        price_per_mwh: Mapping[str, Iterable[float]],
+        carbon_g_per_kwh: Mapping[str, Iterable[float]],
+        *,
+        as_of: datetime | None = None,
+        source: str = "given",
+        kind: Kind = Kind.FORECAST,
+    ) -> ForecastFrame:
+        """A frame from arrays by zone, for replays and tests; NaN is `missing`.
+
+        Raises ForecastRejected when a length is not n_slots.
+        """
+        moment = as_of or grid.start
+
+        def signal_frame(zone: str, signal: Signal, unit: str, values: Iterable[float]) -> SignalFrame:
+            array = np.asarray(list(values), dtype=float)
+            if array.shape != (grid.n_slots,):
+                raise ForecastRejected(
+                    f"{zone} {signal}: {len(array)} values for a grid of {grid.n_slots} slots.",
+                    hint="Give one value a slot.",
+                )
+            known = np.isfinite(array)
+            return SignalFrame(
+                zone,
+                signal,
+                unit,
+                Basis.AVERAGE if signal is Signal.CARBON else None,
+                array,
+                tuple(kind if k else Kind.MISSING for k in known),
+                tuple(source if k else "" for k in known),
+                tuple(moment if k else None for k in known),
+            )
+
+        price_unit = f"{currency}/MWh"
+        prices = [signal_frame(z, Signal.PRICE, price_unit, v) for z, v in sorted(price_per_mwh.items())]
+        carbon = [signal_frame(z, Signal.CARBON, CARBON_UNIT, v) for z, v in sorted(carbon_g_per_kwh.items())]
+        return cls(grid, moment, currency, tuple(prices + carbon))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the inverse. Runs of equal provenance are written once."""
+        return {
+            "grid": {
+                "start": isoformat_z(self.grid.start),
+                "slot_minutes": self.grid.slot_minutes,
+                "n_slots": self.grid.n_slots,
+            },
+            "as_of": isoformat_z(self.as_of),
+            "currency": self.currency,
+            "warnings": list(self.warnings),
+            "signals": [_signal_to_dict(s) for s in self.signals],
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> ForecastFrame:
+        """The inverse of `to_dict`."""
+        shape = raw["grid"]
+        grid = SlotGrid(datetime.fromisoformat(shape["start"]), shape["slot_minutes"], shape["n_slots"])
+        signals = tuple(_signal_from_dict(s) for s in raw["signals"])
+        return cls(
+            grid, datetime.fromisoformat(raw["as_of"]), raw["currency"], signals, tuple(raw["warnings"])
+        )
+
+
+def _signal_to_dict(s: SignalFrame) -> dict[str, Any]:
+    runs: list[dict[str, Any]] = []
+    for i, (kind, source, known_at) in enumerate(zip(s.kind, s.source, s.known_at, strict=True)):
+        said = {
+            "kind": str(kind),
+            "source": source,
+            "known_at": None if known_at is None else isoformat_z(known_at),
+            "attribution": s.attribution[i] if s.attribution else "",
+        }
+        if runs and all(runs[-1][k] == v for k, v in said.items()):
+            runs[-1]["n_slots"] += 1
+        else:
+            runs.append({**said, "n_slots": 1})
+    return {
+        "zone": s.zone,
+        "signal": str(s.signal),
+        "unit": s.unit,
+        "basis": None if s.basis is None else str(s.basis),
+        "values": _numbers(s.values),
+        "quantiles": {repr(p): _numbers(v) for p, v in sorted(s.quantiles.items())},
+        "provenance": runs,
+    }
+
+
+def _signal_from_dict(raw: Mapping[str, Any]) -> SignalFrame:
+    runs = raw["provenance"]
+
+    def spread(key: str) -> list[Any]:
+        return [run[key] for run in runs for _ in range(run["n_slots"])]
+
+    known_at = tuple(None if k is None else datetime.fromisoformat(k) for k in spread("known_at"))
+    attribution = tuple(spread("attribution"))
+    return SignalFrame(
+        raw["zone"],
+        Signal(raw["signal"]),
+        raw["unit"],
+        None if raw["basis"] is None else Basis(raw["basis"]),
+        _array(raw["values"]),
+        tuple(Kind(k) for k in spread("kind")),
+        tuple(spread("source")),
+        known_at,
+        {float(p): _array(v) for p, v in raw["quantiles"].items()},
+        attribution if any(attribution) else (),
+    )
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def _array(values: Iterable[float | None]) -> Floats:
+    return np.array([np.nan if v is None else v for v in values], dtype=float)

@@ -1,0 +1,63 @@
+"""From a source into the store: ask, compare with the vintage before, keep it or remember why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from forecasts.checks import check_series
+from forecasts.errors import ForecastRejected, ShifterError
+from forecasts.series import Signal
+from forecasts.sources.base import FetchRequest, ForecastSource
+from forecasts.store import ForecastStore
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of one signal of one zone. `error` is None when all went well.
+
+    `status`: `new` a new vintage; `unchanged` the source says what it said; `nothing` it has nothing in the
+    window; `rejected` what it says is unfit; `unavailable` it did not answer. In the last two the vintages
+    before stay in use.
+    """
+
+    source: str
+    zone: str
+    signal: Signal
+    status: Literal["new", "unchanged", "nothing", "rejected", "unavailable"]
+    vintages_count: int = 0
+    error: ShifterError | None = None
+
+
+def ingest(
+    store: ForecastStore, source: ForecastSource, request: FetchRequest, *, now: datetime
+) -> list[Ingested]:
+    """Fetch each signal of `request` that `source` has, and append what is fit. Raises no ShifterError.
+
+    Signals are asked for one at a time, so that one which fails does not take the other with it.
+    """
+    return [
+        _one(store, source, FetchRequest(request.zone, (signal,), request.start, request.end), now)
+        for signal in request.signals
+        if signal in source.info.signals
+    ]
+
+
+def _one(store: ForecastStore, source: ForecastSource, request: FetchRequest, now: datetime) -> Ingested:
+    (signal,) = request.signals
+    name, zone = source.info.name, request.zone
+    try:
+        new, count = 0, 0
+        for series in source.fetch(request, now=now):
+            # The source has checked what it says; what only the vintage before can tell is checked here.
+            check_series(series, store.latest(series.key, series.known_at), flat_carbon=None)
+            new += store.append(series).status == "new"
+            count += 1
+    except ForecastRejected as e:
+        store.record_rejection(source=name, zone=zone, signal=signal, known_at=now, reason=str(e))
+        return Ingested(name, zone, signal, "rejected", error=e)
+    except ShifterError as e:
+        return Ingested(name, zone, signal, "unavailable", error=e)
+    status: Literal["new", "unchanged", "nothing"] = "new" if new else "unchanged" if count else "nothing"
+    return Ingested(name, zone, signal, status, count)

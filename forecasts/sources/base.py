@@ -1,0 +1,115 @@
+"""What a forecast source is. To add one, write a class that keeps this protocol and register its entry point.
+
+`forecasts.testing.ForecastSourceContract` is the suite that every source passes, built-in or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from forecasts.errors import InputError
+from forecasts.series import Basis, ForecastSeries, Signal
+from forecasts.slots import isoformat_z, to_utc
+
+ANY_ZONE = "*"
+
+
+class SourceOptions(BaseModel):
+    """Base of every source's `Options`: what settings may say about it. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source, in data: what it tells, how far, how often, on which terms.
+
+    `units` is what the source publishes in, before conversion. `basis` and `scope` qualify carbon. `horizon`
+    is how far past `now` it reaches at best, None when that is up to its author. `publication` says when new
+    values appear, `poll` how often to ask. `synthetic` means that the values are made up.
+    """
+
+    name: str
+    title: str
+    signals: tuple[Signal, ...]
+    zones: tuple[str, ...]  # ANY_ZONE when any may be asked
+    units: Mapping[Signal, str]
+    resolution_minutes: tuple[int, ...]
+    horizon: timedelta | None
+    publication: str
+    poll: timedelta
+    licence: str
+    attribution: str
+    url: str
+    basis: Basis | None = None
+    scope: Literal["direct", "lifecycle"] | None = None
+    key_needed: bool = False
+    rate_limit: str = ""
+    synthetic: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def covers(self, zone: str) -> bool:
+        """Whether the source can be asked about `zone`."""
+        return ANY_ZONE in self.zones or zone in self.zones
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """What is asked of a source: signals of one zone that overlap `[start, end)`."""
+
+    zone: str
+    signals: tuple[Signal, ...]
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", to_utc(self.start))
+        object.__setattr__(self, "end", to_utc(self.end))
+        if self.end <= self.start:
+            raise InputError(
+                f"the window ends at {isoformat_z(self.end)}, not after {isoformat_z(self.start)}.",
+                field="end",
+                hint="Windows are [start, end).",
+            )
+
+
+@runtime_checkable
+class ForecastSource(Protocol):
+    """Something that can be asked what the grid will do.
+
+    A class also has `Options`, a subclass of `SourceOptions`, and is made as `cls(options)`.
+    """
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the source is."""
+
+    def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+        """The vintages known at `now`, not later, that overlap the window; they may reach beyond it.
+
+        Each is checked (`forecasts.checks.check_series`), in canonical units, and has `source` = `info.name`.
+        A signal that the source does not have is absent, and so is one of which it has nothing in the window.
+
+        Raises InputError for a zone that it does not cover and for a file that is wrong, SourceUnavailable
+        when it does not answer or answers with something else, ForecastRejected when what it says is unfit.
+        """
+
+
+def known_zone(info: SourceInfo, zone: str) -> None:
+    """Raises InputError, naming the nearest zones, when the source does not cover `zone`."""
+    if info.covers(zone):
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(zone, info.zones, n=3, cutoff=0.5)
+    raise InputError(
+        f"the source {info.name} does not know the zone {zone!r}.",
+        field="zone",
+        hint=f"Did you mean {' or '.join(near)}?" if near else f"It knows {', '.join(info.zones)}.",
+        zone=zone,
+    )

@@ -1,0 +1,274 @@
+"""European day-ahead prices and carbon intensity from Energy-Charts (Fraunhofer ISE). No key.
+
+https://api.energy-charts.info. Prices of 16 zones are CC BY 4.0; of every other the reply says "private and
+internal use only", and those are refused unless the options allow them. No history of forecasts is kept, so
+`known_at` is the time of the fetch. Replies give the starts of intervals only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from pydantic import Field
+
+from forecasts.checks import check_series
+from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.marketday import last_local_day, local_day, market_day
+from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
+from forecasts.slots import Times, as_datetime64, isoformat_z
+from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
+from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.values import numbers, trimmed
+from forecasts.units import convert, parse_unit
+
+CET = ZoneInfo("Europe/Berlin")
+
+OPEN_ZONES = {
+    "AT": "at",
+    "BE": "be",
+    "CH": "ch",
+    "CZ": "cz",
+    "DE-LU": "de",
+    "DK1": "dk",
+    "DK2": "dk",
+    "FR": "fr",
+    "HU": "hu",
+    "IT-North": "it",
+    "NL": "nl",
+    "NO2": "no",
+    "PL": "pl",
+    "SE4": "se",
+    "SI": "si",
+}
+"""Bidding zones whose prices are CC BY 4.0 (October 2026), and the country whose carbon is theirs."""
+
+RESTRICTED_ZONES = {
+    "ES": "es",
+    "HR": "hr",
+    "IT-Centre-North": "it",
+    "IT-Centre-South": "it",
+    "IT-Sardinia": "it",
+    "IT-Sicily": "it",
+    "IT-South": "it",
+    "NO1": "no",
+    "NO3": "no",
+    "NO4": "no",
+    "NO5": "no",
+    "SE1": "se",
+    "SE2": "se",
+    "SE3": "se",
+    "SK": "sk",
+}
+"""Zones whose prices are for private and internal use only. All keep the market's time, CET."""
+
+COUNTRIES = OPEN_ZONES | RESTRICTED_ZONES
+
+
+class EnergyChartsOptions(SourceOptions):
+    """Where the API is, and which licences are fine."""
+
+    base_url: str = Field("https://api.energy-charts.info", description="or a mirror's")
+    allow_restricted: bool = Field(
+        False,
+        description="use prices that the reply allows for private and internal use only; they are stored and "
+        "shown as restricted and must not be passed on",
+    )
+
+
+class EnergyChartsSource:
+    """Zones are bidding zones; carbon is that of the country."""
+
+    Options = EnergyChartsOptions
+
+    def __init__(self, options: EnergyChartsOptions, *, http: HttpClient | None = None) -> None:
+        self.options = options
+        self._http = http
+        self.info = SourceInfo(
+            name="energy_charts",
+            title="Energy-Charts (Fraunhofer ISE)",
+            signals=(Signal.PRICE, Signal.CARBON),
+            zones=tuple(COUNTRIES) if options.allow_restricted else tuple(OPEN_ZONES),
+            units={Signal.PRICE: "EUR / MWh", Signal.CARBON: CARBON_UNIT},
+            resolution_minutes=(15, 60),
+            horizon=timedelta(hours=36),
+            publication="tomorrow's prices about 12:55 to 13:15 CET",
+            poll=timedelta(hours=1),
+            licence="CC BY 4.0 where the reply's license_info says so",
+            attribution="Energy-Charts.info, Fraunhofer ISE; prices: Bundesnetzagentur | SMARD.de",
+            url="https://energy-charts.info",
+            basis=Basis.AVERAGE,
+            scope="lifecycle",
+            rate_limit="1 request in 25 s",
+        )
+
+    def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+        """See `ForecastSource.fetch`: whole local days that the window touches, as far as published."""
+        known_zone(self.info, request.zone)
+        first = local_day(request.start, CET)
+        last = last_local_day(request.end, CET)
+        window = {"start": first.isoformat(), "end": last.isoformat()}  # the last day is included
+        end = market_day(last, CET)[1]
+        # What has ended is stale, unless the past is what was asked for.
+        still = now if request.end > now else None
+        found = []
+        if Signal.PRICE in request.signals:
+            body = self._ask("price", "bzn", request.zone, window)
+            found.append(self._price(request.zone, body, end, now=now, still=still))
+        if Signal.CARBON in request.signals:
+            body = self._ask("co2eq", "country", COUNTRIES[request.zone], window)
+            found.append(self._carbon(request.zone, body, end, now=now, still=still))
+        return found
+
+    def _ask(self, path: str, key: str, value: str, window: Mapping[str, str]) -> Mapping[str, Any]:
+        url = join_url(self.options.base_url, path)
+        status, body = (self._http or shared_client()).get_json(url, {key: value, **window})
+        if status == 200 and isinstance(body, Mapping) and body:
+            return body
+        detail = body.get("detail") if isinstance(body, Mapping) else None
+        said = f": {detail}" if isinstance(detail, str) else " without any data"
+        raise SourceUnavailable(
+            f"{url} for {value} from {window['start']} to {window['end']} answered {status}{said}.",
+            hint="Not published yet, or an outage; it is asked again at the next poll.",
+            status=status,
+        )
+
+    def _price(
+        self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
+    ) -> ForecastSeries:
+        licence, restricted = _price_licence(body)
+        if restricted and not self.options.allow_restricted:
+            raise ForecastRejected(
+                f"the licence of the price of {zone} does not allow this use: {licence}",
+                field="license_info",
+                hint="Use another source for it, or set allow_restricted: true where your use is private.",
+                zone=zone,
+            )
+        table = _table(body, "price", end)
+        series = ForecastSeries(
+            zone=zone,
+            signal=Signal.PRICE,
+            unit=table.unit.canonical,
+            source=self.info.name,
+            known_at=now,
+            start=table.start,
+            end=table.end,
+            values=convert(table.values, table.unit),
+            kind=Kind.CLEARED,
+            licence=licence,
+            attribution=self.info.attribution,
+            restricted=restricted,
+        )
+        # Auctions clear whole days: one that came without nulls and yet not whole was counted wrongly.
+        return check_series(series, now=still, market_tz=CET if table.whole else None)
+
+    def _carbon(
+        self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
+    ) -> ForecastSeries:
+        table = _table(body, "co2eq_forecast", end)
+        said = body.get("license_info")
+        series = ForecastSeries(
+            zone=zone,
+            signal=Signal.CARBON,
+            unit=table.unit.canonical,
+            source=self.info.name,
+            known_at=now,
+            start=table.start,
+            end=table.end,
+            values=convert(table.values, table.unit),
+            kind=Kind.FORECAST,
+            basis=Basis.AVERAGE,
+            licence=said if isinstance(said, str) else "not stated by the reply",
+            attribution="Energy-Charts.info, Fraunhofer ISE",
+        )
+        return check_series(series, now=still)
+
+
+def _price_licence(body: Mapping[str, Any]) -> tuple[str, bool]:
+    """The licence and whether it restricts: what does not say that it is open is not."""
+    said = body.get("license_info")
+    if not isinstance(said, str) or not said.strip():
+        return "the reply states no licence", True
+    restricted = "cc by" not in said.casefold() or "private and internal use" in said.casefold()
+    return said.strip(), restricted
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    start: Times
+    end: Times
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    unit: Any
+    whole: bool  # nothing was null at its end
+
+
+def _table(body: Mapping[str, Any], column: str, end: datetime) -> _Table:
+    """The intervals before `end` and their values, nulls before and after cut off."""
+    seconds, said = body.get("unix_seconds"), body.get(column)
+    for name, array in (("unix_seconds", seconds), (column, said)):
+        if not isinstance(array, list):
+            raise ForecastRejected(f"{name} is not a list.", field=name, hint="Has the API changed?")
+    if len(seconds) != len(said):  # type: ignore[arg-type]
+        raise ForecastRejected(
+            f"{column} has {len(said)} values for {len(seconds)} times.",  # type: ignore[arg-type]
+            field=column,
+            hint="Which belongs to which cannot be known; refused whole.",
+        )
+    if not seconds:
+        raise SourceUnavailable(f"{column} is empty.", hint="Nothing is published for this window yet.")
+    unit = _unit(body, column)
+    at = numbers(seconds, "unix_seconds")
+    if not np.all(np.isfinite(at)) or np.any(at != np.floor(at)):
+        raise ForecastRejected("unix_seconds holds something else than whole seconds.", field="unix_seconds")
+    start = at.astype(np.int64).astype("datetime64[s]").astype("datetime64[us]")
+    values = numbers(said, column)  # type: ignore[arg-type]
+    wanted = start < as_datetime64(end)  # the end is included, so one more may come
+    start, values = start[wanted], values[wanted]
+    if not len(start):
+        raise SourceUnavailable(f"{column} has nothing in the window.", hint="Nothing is published yet.")
+    ends = _ends(start, column)
+    keep = trimmed(values, f"{column}: every value is null.")
+    return _Table(start[keep], ends[keep], values[keep], unit, keep.stop == len(values))
+
+
+def _unit(body: Mapping[str, Any], column: str) -> Any:
+    if column != "price":
+        return parse_unit(CARBON_UNIT, Signal.CARBON)
+    said = body.get("unit")
+    if not isinstance(said, str):
+        raise ForecastRejected("the reply does not say which unit its price has.", field="unit")
+    return parse_unit(said, Signal.PRICE)
+
+
+def _ends(start: Times, column: str) -> Times:
+    """An interval ends where the next begins, and the last is as long as the one before it.
+
+    So a missing interval would look like a long one: the step may change only at midnight of the market (the
+    day on which a zone goes from hours to quarters) and must be 15, 30 or 60 minutes.
+    """
+    if len(start) < 2:
+        raise ForecastRejected(f"{column} holds one time; its length cannot be known.", field="unix_seconds")
+    step = np.diff(start).astype("timedelta64[m]").astype(np.int64)
+    change = np.flatnonzero(np.diff(step)) + 1
+    odd = np.flatnonzero(~np.isin(step, (15, 30, 60)))
+    for i in (*odd, *(c for c in change if not _is_midnight(start[c]))):
+        here, following = (isoformat_z(_moment(t)) for t in (start[i], start[i + 1]))
+        raise ForecastRejected(
+            f"{column}: {here} is followed by {following}; an interval is missing or comes twice.",
+            field="unix_seconds",
+            hint="A vintage has no gaps; it is asked again at the next poll.",
+        )
+    return np.append(start[1:], start[-1] + np.timedelta64(int(step[-1]), "m"))
+
+
+def _is_midnight(time: np.datetime64) -> bool:
+    local = _moment(time).astimezone(CET)
+    return local.hour == 0 and local.minute == 0
+
+
+def _moment(time: np.datetime64) -> datetime:
+    return datetime.fromisoformat(f"{time.astype('datetime64[us]')}+00:00")

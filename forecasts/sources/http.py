@@ -1,0 +1,292 @@
+"""The one HTTP client that every source shares, so that none is a bad guest.
+
+It says who it is, waits its turn (a token bucket a host), tries again only what may pass (no connection, 429,
+5xx; `Retry-After` first, else exponential with full jitter), gives a host that keeps failing a rest (circuit
+breaker), asks only for what changed (ETag), reads no more than `max_bytes`, and never writes a secret into an
+error. `requests` is imported on the first call.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from forecasts.errors import SourceUnavailable
+
+MAX_BYTES = 16 * 2**20
+MOST_REMEMBERED = 4 * 2**20  # of one body, kept with its ETag in case it has not changed
+TIMEOUT_S = (5.0, 30.0)  # connect, read
+
+HOST_RATES: Mapping[str, float] = {"api.energy-charts.info": 1 / 25, "api.carbonintensity.org.uk": 1.0}
+"""Requests a second that a host bears; 1 where it is not listed."""
+
+_SECRET = re.compile(
+    r"(?i)((?:api[-_]?key|security[-_]?token|access[-_]?token|token|key|auth|password|passwd|secret|sig|signature)"
+    r"=)[^&\s'\"]+"
+)
+_USERINFO = re.compile(r"(?i)(https?://)[^/@\s'\"]+@")
+
+
+def redact(text: str) -> str:
+    """`text` without the secrets that URLs in it carry.
+
+    >>> redact("GET https://me:pw@example.org/a?securityToken=abc&zone=DE failed")
+    'GET https://***@example.org/a?securityToken=***&zone=DE failed'
+    """
+    return _USERINFO.sub(r"\1***@", _SECRET.sub(r"\1***", text))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A final answer: 2xx, or a 4xx that asking again would not change."""
+
+    url: str  # redacted
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The body as JSON. Raises SourceUnavailable when it is anything else, such as a page of HTML."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig"))
+        except (UnicodeDecodeError, ValueError) as e:
+            raise SourceUnavailable(
+                f"{self.url} answered {self.status} with something that is not JSON: {excerpt(self.body)}",
+                hint="Often a maintenance page; try again later and check base_url.",
+                url=self.url,
+                status=self.status,
+            ) from e
+
+
+def excerpt(body: bytes, length: int = 120) -> str:
+    """The beginning of a body, on one line, for an error."""
+    text = " ".join(redact(body[: 4 * length].decode("utf-8", "replace")).split())
+    return repr(text[:length] + ("…" if len(text) > length else "")) if text else "an empty body"
+
+
+class TokenBucket:
+    """`rate` [1/s] tokens, of which `burst` may be saved up."""
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
+        self.rate, self.burst, self.clock = rate, burst, clock
+        self.tokens, self.at = float(burst), clock()
+
+    def take(self) -> float:
+        """Take one; answers how long to wait [s] before using it."""
+        now = self.clock()
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate) - 1
+        self.at = now
+        return max(0.0, -self.tokens / self.rate)
+
+
+@dataclass
+class _Host:
+    bucket: TokenBucket
+    failures: int = 0
+    open_until: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to try. A `Retry-After` beyond `longest_s` is reported, not slept through."""
+
+    attempts: int = 4
+    first_s: float = 1.0
+    longest_s: float = 60.0
+    failures_to_open: int = 5
+    rest_s: float = 300.0
+
+
+class HttpClient:
+    """GET, politely. Safe to use from several threads; `clock`, `sleep`, `wall`, `jitter` are for tests."""
+
+    def __init__(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        rates: Mapping[str, float] = HOST_RATES,
+        max_bytes: int = MAX_BYTES,
+        timeout_s: tuple[float, float] = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.retry = retry or RetryPolicy()
+        self.rates, self.max_bytes, self.timeout_s = rates, max_bytes, timeout_s
+        self.clock, self.sleep, self.wall, self.jitter = clock, sleep, wall, jitter
+        self._hosts: dict[str, _Host] = {}
+        self._seen: OrderedDict[str, tuple[str, Reply]] = OrderedDict()  # url -> ETag, reply
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def get(
+        self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """The answer to GET `url`. Raises SourceUnavailable when, after all attempts, there is none."""
+        full = url if not params else f"{url}{'&' if '?' in url else '?'}{urlencode(params)}"
+        scheme, netloc, *_ = urlsplit(full)
+        if scheme not in {"http", "https"} or not netloc:
+            raise SourceUnavailable(f"{redact(full)!r} is not an http(s) URL.", hint="Check base_url.")
+        host = self._host(netloc.rpartition("@")[2])
+        self._refuse_open(host, full)
+        why, wait_s = "", 0.0
+        for attempt in range(self.retry.attempts):
+            if attempt:
+                self.sleep(wait_s)
+            with host.lock:
+                turn_s = host.bucket.take()
+            if turn_s > 0:
+                self.sleep(turn_s)
+            reply, why, wait_s = self._once(full, headers or {})
+            if reply is not None:
+                host.failures = 0
+                return reply
+            if wait_s < 0:  # told to come back later than we are willing to wait
+                break
+            wait_s = wait_s or self.jitter() * min(self.retry.longest_s, self.retry.first_s * 2**attempt)
+        self._count_failure(host)
+        raise SourceUnavailable(
+            f"{redact(full)} did not answer: {why}",
+            hint="The last vintage stays in use; it is tried again at the next poll.",
+            url=redact(full),
+        )
+
+    def get_json(self, url: str, params: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Status and decoded body. Raises SourceUnavailable, as `get` and `Reply.json` do."""
+        reply = self.get(url, params, {"Accept": "application/json"})
+        return reply.status, reply.json()
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        if hasattr(self._local, "session"):
+            self._local.session.close()
+            del self._local.session
+
+    def _once(self, url: str, headers: Mapping[str, str]) -> tuple[Reply | None, str, float]:
+        """A reply; or None, why not, and how long to wait [s]: 0 for the usual, negative for not to."""
+        import requests
+
+        cached = self._seen.get(url)
+        sent = {**headers, **({"If-None-Match": cached[0]} if cached else {})}
+        try:
+            with self._session().get(url, headers=sent, timeout=self.timeout_s, stream=True) as got:
+                if got.status_code == 429 or got.status_code >= 500:
+                    wait_s = self._retry_after_s(got.headers.get("Retry-After"))
+                    asked = f", and asks to wait {wait_s:.0f} s" if wait_s else ""
+                    too_long = wait_s > self.retry.longest_s
+                    return None, f"status {got.status_code}{asked}.", -1.0 if too_long else wait_s
+                if got.status_code == 304 and cached:
+                    return cached[1], "", 0.0
+                body = self._read(got)
+                reply = Reply(redact(url), got.status_code, body, _lower(got.headers))
+        except (requests.RequestException, OSError) as e:
+            return None, f"{type(e).__name__}: {redact(str(e))}", 0.0
+        if reply.ok and len(reply.body) <= MOST_REMEMBERED and (etag := reply.headers.get("etag")):
+            self._remember(url, etag, reply)
+        return reply, "", 0.0
+
+    def _read(self, got: Any) -> bytes:
+        """The decoded body, so that a small one that unpacks to a large one is noticed too."""
+        parts, size = [], 0
+        for part in got.iter_content(65536):
+            size += len(part)
+            if size > self.max_bytes:
+                raise SourceUnavailable(
+                    f"{redact(got.url)} answers with more than {self.max_bytes} bytes.",
+                    hint="No forecast is so large: check the URL.",
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+    def _remember(self, url: str, etag: str, reply: Reply) -> None:
+        with self._lock:
+            self._seen[url] = (etag, reply)
+            self._seen.move_to_end(url)
+            while len(self._seen) > 16:
+                self._seen.popitem(last=False)
+
+    def _session(self) -> Any:
+        if not hasattr(self._local, "session"):
+            import requests
+
+            self._local.session = requests.Session()
+            self._local.session.max_redirects = 5
+            self._local.session.headers.update(
+                {"User-Agent": f"shifter/{_version()} (inference-shifter)", "Accept-Encoding": "gzip"}
+            )
+        return self._local.session
+
+    def _host(self, name: str) -> _Host:
+        with self._lock:
+            if name not in self._hosts:
+                rate = self.rates.get(name.partition(":")[0], 1.0)
+                self._hosts[name] = _Host(TokenBucket(rate, 2 if rate >= 1 else 1, self.clock))
+            return self._hosts[name]
+
+    def _refuse_open(self, host: _Host, url: str) -> None:
+        rest_s = host.open_until - self.clock()
+        if rest_s > 0:
+            raise SourceUnavailable(
+                f"{redact(url)} is not asked: {host.failures} calls in a row failed.",
+                hint=f"It is asked again in {rest_s:.0f} s.",
+                retry_after_s=rest_s,
+            )
+
+    def _count_failure(self, host: _Host) -> None:
+        host.failures += 1
+        if host.failures >= self.retry.failures_to_open:
+            host.open_until = self.clock() + self.retry.rest_s
+
+    def _retry_after_s(self, header: str | None) -> float:
+        if not header:
+            return 0.0
+        if header.strip().isdigit():
+            return float(header)
+        try:
+            at = parsedate_to_datetime(header)
+        except ValueError:
+            return 0.0
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - self.wall()).total_seconds())
+
+
+def join_url(base: str, path: str) -> str:
+    """`base` with `path` appended, keeping a path that `base` has."""
+    scheme, netloc, stem, query, _ = urlsplit(base)
+    return urlunsplit((scheme, netloc, f"{stem.rstrip('/')}/{path.lstrip('/')}", query, ""))
+
+
+@lru_cache(maxsize=1)
+def shared_client() -> HttpClient:
+    """The client of this process: its rate limits and breakers hold across all sources."""
+    return HttpClient()
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _version() -> str:
+    try:
+        return version("inference-shifter")
+    except PackageNotFoundError:
+        return "0"

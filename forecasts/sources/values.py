@@ -1,0 +1,39 @@
+"""Numbers out of JSON: null is "not published", and anything else but a number is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.slots import Floats
+
+
+def numbers(said: Sequence[Any], what: str) -> Floats:
+    """(n,) floats, NaN for null. Raises ForecastRejected for text, booleans and infinite numbers."""
+    values = np.full(len(said), np.nan)
+    for i, v in enumerate(said):
+        if v is None:
+            continue
+        if isinstance(v, bool) or not isinstance(v, int | float) or not np.isfinite(v):
+            raise ForecastRejected(
+                f"{what}[{i}] is {v!r}, not a number.", field=f"[{i}]", hint="Refused whole."
+            )
+        values[i] = v
+    return values
+
+
+def trimmed(values: Floats, nothing: str) -> slice:
+    """Where the values are, without the nulls before and after them: a shorter vintage.
+
+    Nulls in between stay, for `check_series` to refuse. Raises SourceUnavailable, saying `nothing`, when all
+    are null.
+    """
+    told = np.flatnonzero(np.isfinite(values))
+    if not len(told):
+        raise SourceUnavailable(
+            nothing, hint="Not published yet, or an outage; it is asked again at the next poll."
+        )
+    return slice(int(told[0]), int(told[-1]) + 1)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from forecasts.errors import SourceUnavailable
+from forecasts.sources.http import HttpClient, RetryPolicy, TokenBucket, join_url, redact
+from forecasts.testing import Asked, FakeTime, ReplyServer, Said
+
+
+def in_turn(*said: Said) -> Callable[[Asked], Said]:
+    """Each of `said` once, the last for ever."""
+    left = list(said)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+OK = Said(b'{"fine": true}')
+
+
+def test_it_says_who_it_is(http: HttpClient, server: ReplyServer) -> None:
+    server.reply = in_turn(OK)
+    assert http.get_json(server.url + "/a", {"zone": "DE-LU", "unit": "EUR / MWh"}) == (200, {"fine": True})
+    (asked,) = server.asked
+    assert asked.query == {"zone": "DE-LU", "unit": "EUR / MWh"}
+    assert asked.headers["user-agent"].startswith("shifter/")
+    assert asked.headers["accept-encoding"] == "gzip"
+
+
+def test_gzip(http: HttpClient, server: ReplyServer) -> None:
+    body = gzip.compress(b"[1, 2]")
+    server.reply = in_turn(Said(body, headers={"Content-Encoding": "gzip"}))
+    assert http.get_json(server.url)[1] == [1, 2]
+
+
+def test_retry_after_in_seconds_is_kept(http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+    server.reply = in_turn(Said(status=429, headers={"Retry-After": "20"}), OK)
+    assert http.get(server.url).ok
+    assert 20 in fake_time.slept
+    assert len(server.asked) == 2
+
+
+def test_retry_after_as_a_date(http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+    at = "Thu, 01 Jan 2026 00:00:30 GMT"  # FakeTime begins at midnight
+    server.reply = in_turn(Said(status=503, headers={"Retry-After": at}), OK)
+    assert http.get(server.url).ok
+    assert 30 in fake_time.slept
+
+
+def test_a_long_retry_after_is_reported_and_not_slept(
+    http: HttpClient, server: ReplyServer, fake_time: FakeTime
+) -> None:
+    server.reply = in_turn(Said(status=429, headers={"Retry-After": "3600"}))
+    with pytest.raises(SourceUnavailable, match="3600 s"):
+        http.get(server.url)
+    assert len(server.asked) == 1
+    assert sum(fake_time.slept) < 60
+
+
+def test_backoff_is_exponential_and_ends(http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+    server.reply = in_turn(Said(status=500))
+    with pytest.raises(SourceUnavailable, match="status 500"):
+        http.get(server.url)
+    assert len(server.asked) == 4
+    assert [s for s in fake_time.slept if s >= 1] == [1, 2, 4]  # jitter is 1 in tests
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_will_not_change_is_not_asked_again(http: HttpClient, server: ReplyServer, status: int) -> None:
+    server.reply = in_turn(Said(b'{"detail": "no"}', status))
+    reply = http.get(server.url)
+    assert (reply.status, reply.ok, reply.json()) == (status, False, {"detail": "no"})
+    assert len(server.asked) == 1
+
+
+def test_nobody_listens(http: HttpClient) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(SourceUnavailable, match="did not answer"):
+        http.get(f"http://127.0.0.1:{port}/?api_key=hush")
+
+
+def test_a_body_cut_short_is_tried_again(http: HttpClient, server: ReplyServer) -> None:
+    server.reply = in_turn(Said(b'{"fine', headers={"Content-Length": "14", "Connection": "close"}), OK)
+    assert http.get_json(server.url) == (200, {"fine": True})
+
+
+def test_the_breaker_opens_and_closes(http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+    server.reply = in_turn(Said(status=500))
+    for _ in range(5):
+        with pytest.raises(SourceUnavailable, match="did not answer"):
+            http.get(server.url)
+    asked = len(server.asked)
+    with pytest.raises(SourceUnavailable, match="5 calls in a row failed"):
+        http.get(server.url)
+    assert len(server.asked) == asked, "left in peace"
+    fake_time.elapsed_s += 301
+    server.reply = in_turn(OK)
+    assert http.get(server.url).ok
+    assert http.get(server.url).ok
+
+
+def test_etag(http: HttpClient, server: ReplyServer) -> None:
+    def reply(asked: Asked) -> Said:
+        if asked.headers.get("if-none-match") == '"v1"':
+            return Said(status=304)
+        return Said(b'{"v": 1}', headers={"ETag": '"v1"'})
+
+    server.reply = reply
+    assert http.get_json(server.url + "/x") == http.get_json(server.url + "/x") == (200, {"v": 1})
+    assert "if-none-match" not in server.asked[0].headers
+    assert server.asked[1].headers["if-none-match"] == '"v1"'
+    http.get(server.url + "/y")
+    assert "if-none-match" not in server.asked[2].headers
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_too_large_is_not_read(server: ReplyServer, fake_time: FakeTime, packed: bool) -> None:
+    body = b"x" * 300_000
+    server.reply = in_turn(
+        Said(gzip.compress(body), headers={"Content-Encoding": "gzip"}) if packed else Said(body)
+    )
+    http = HttpClient(max_bytes=100_000, clock=fake_time.clock, sleep=fake_time.sleep)
+    with pytest.raises(SourceUnavailable, match="more than 100000 bytes"):
+        http.get(server.url)
+    http.close()
+
+
+@pytest.mark.parametrize("body", [b"<html>down for maintenance</html>", b"", b"\xff\xfe", b'{"cut": '])
+def test_not_json(http: HttpClient, server: ReplyServer, body: bytes) -> None:
+    server.reply = in_turn(Said(body))
+    with pytest.raises(SourceUnavailable, match="not JSON"):
+        http.get_json(server.url)
+
+
+def test_the_hosts_pace(server: ReplyServer, fake_time: FakeTime) -> None:
+    server.reply = in_turn(OK)
+    http = HttpClient(rates={"127.0.0.1": 1 / 25}, clock=fake_time.clock, sleep=fake_time.sleep)
+    for _ in range(4):
+        http.get(server.url)
+    assert fake_time.elapsed_s == pytest.approx(75)
+    http.close()
+
+
+def test_token_bucket() -> None:
+    fake = FakeTime()
+    bucket = TokenBucket(rate=2, burst=3, clock=fake.clock)
+    assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    fake.elapsed_s += 100
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["?api_key=hush", "?a=1&securityToken=hush&b=2", "?token=hush", "?auth=hush", "?Signature=hush#x"],
+)
+def test_no_secret_in_an_error(http: HttpClient, server: ReplyServer, secret: str) -> None:
+    assert "hush" not in redact(f"Get {server.url}/a{secret}: failed")
+    server.reply = in_turn(Said(status=500))
+    with pytest.raises(SourceUnavailable) as caught:
+        http.get(f"{server.url}/a{secret}")
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(dict(caught.value.facts))
+
+
+def test_no_password_in_an_error() -> None:
+    assert redact("https://user:hush@host/x") == "https://***@host/x"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "host/x", "http://"])
+def test_only_http(http: HttpClient, url: str) -> None:
+    with pytest.raises(SourceUnavailable, match="not an http"):
+        http.get(url)
+
+
+def test_join_url() -> None:
+    assert join_url("https://mirror.example/neso/", "/intensity") == "https://mirror.example/neso/intensity"
+    assert join_url("https://a.example?key=1", "b/c") == "https://a.example/b/c?key=1"
+
+
+def test_policy_is_data(server: ReplyServer, fake_time: FakeTime) -> None:
+    server.reply = in_turn(Said(status=502))
+    http = HttpClient(retry=RetryPolicy(attempts=1), clock=fake_time.clock, sleep=fake_time.sleep)
+    with pytest.raises(SourceUnavailable):
+        http.get(server.url)
+    assert len(server.asked) == 1
+    http.close()
+
+
+def test_json_with_a_bom(http: HttpClient, server: ReplyServer) -> None:
+    said: Any = {"a": 1}
+    server.reply = in_turn(Said(b"\xef\xbb\xbf" + json.dumps(said).encode()))
+    assert http.get_json(server.url)[1] == said
