@@ -1,0 +1,1 @@
+"""Deciding when deferrable inference runs, and acting on it."""

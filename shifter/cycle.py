@@ -1,0 +1,133 @@
+"""One planning cycle: a pure function from an immutable snapshot to a plan.
+
+The daemon, `shifter plan`, quotes, replays and tests all call `plan_cycle`, and nothing else plans. It reads no
+clock, no file and no store, so the same inputs give the same plan, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from forecasts.frame import ForecastFrame
+from shifter.classify.policy import Policy, default_policy
+from shifter.classify.rules import classify
+from shifter.domain.chains import split_windows
+from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.plan import Plan
+from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
+from shifter.errors import InputError, PlanRejected
+from shifter.realtime.load import RealtimeLoad
+from shifter.realtime.reserve import reserve
+
+if TYPE_CHECKING:
+    from shifter.schedule.verify import Violation
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A workload as it was accepted: when, and how much of it is done [its unit]."""
+
+    workload: Workload
+    submitted_at: datetime
+    done: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class CycleInputs:
+    """Everything one cycle looks at. `now` is the moment of planning; nothing starts before it.
+
+    `frame` and `realtime` are on the same grid, whose first slot holds `now`.
+    """
+
+    now: datetime
+    fleet: Fleet
+    frame: ForecastFrame
+    realtime: RealtimeLoad
+    submissions: tuple[Submission, ...] = ()
+    policy: Policy = field(default_factory=default_policy)
+    overrides: tuple[Override, ...] = ()
+    grid_events: tuple[GridEvent, ...] = ()
+    time_limit_s: float = 60.0
+
+
+def plan_cycle(inputs: CycleInputs) -> Plan:
+    """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such."""
+    from shifter.schedule.assemble import assemble
+    from shifter.schedule.baseline import run_now
+    from shifter.schedule.problem import build
+    from shifter.schedule.schedule import schedule
+
+    # 1. One grid, checked.
+    _check(inputs)
+    # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
+    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+    work = deferrable(classified)
+    windows = split_windows(classified, inputs.fleet, inputs.now)
+    # 3. What real-time load holds back, and so what deferrable work may use.
+    envelope = reserve(inputs.realtime, inputs.fleet)
+    # 4. The convex problem: arrays and named terms.
+    problem = build(
+        inputs.frame,
+        work,
+        envelope,
+        inputs.fleet,
+        inputs.now,
+        windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
+        grid_events=inputs.grid_events,
+    )
+    # 5. Solved, and packed into whole accelerators.
+    made = schedule(problem, time_limit_s=inputs.time_limit_s)
+    # 6. The same work at once, to compare with.
+    baseline = run_now(problem)
+    # 7. The plan, with its cost, its reasons and its proof.
+    plan = assemble(
+        problem, made, baseline, now=inputs.now, fleet=inputs.fleet, frame=inputs.frame, envelope=envelope
+    )
+    # 8. Checked by what did not make it.
+    violations = verify_plan(plan, inputs)
+    if violations:
+        raise PlanRejected(
+            f"the plan breaks {len(violations)} conditions, the first: {violations[0]}.",
+            hint="It is not published; the last good plan stays. Report this with the inputs' id.",
+            violations=[str(v) for v in violations],
+        )
+    return plan
+
+
+def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
+    """Every condition of the contract that the plan breaks for these inputs; empty when it may be published."""
+    from shifter.schedule.verify import verify
+
+    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+    return verify(
+        plan,
+        deferrable(classified),
+        fleet=inputs.fleet,
+        frame=inputs.frame,
+        envelope=reserve(inputs.realtime, inputs.fleet),
+        grid_events=inputs.grid_events,
+    )
+
+
+def deferrable(classified: Iterable[Classified]) -> tuple[Classified, ...]:
+    """What is to be planned: deferrable work with something left to do."""
+    return tuple(c for c in classified if c.decided is WorkloadClass.DEFERRABLE and c.remaining > 0)
+
+
+def _check(inputs: CycleInputs) -> None:
+    grid = inputs.frame.grid
+    if inputs.realtime.grid != grid:
+        raise InputError(
+            "the forecasts and the real-time load are on different grids.", hint="Build both on one grid."
+        )
+    if not grid.start <= inputs.now < grid.start + grid.slot:
+        raise InputError(f"the grid starts at {grid.start}, and its first slot does not hold {inputs.now}.")
+    if inputs.frame.currency != inputs.fleet.currency:
+        raise InputError(
+            f"forecasts are in {inputs.frame.currency}, the fleet in {inputs.fleet.currency}.",
+            field="currency",
+            hint="Convert the forecasts to the fleet's currency.",
+        )

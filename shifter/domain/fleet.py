@@ -1,0 +1,204 @@
+"""The fleet: sites, pools of accelerators, batteries, models, and what the schedule is to minimise.
+
+One definition serves file, API and solver: frozen dataclasses whose annotations pydantic validates at the edges
+(`shifter.files`). Units are in the names; the meaning of each field is the contract's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+
+from forecasts.slots import to_utc
+
+Utc = Annotated[AwareDatetime, AfterValidator(to_utc)]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Equal accelerators of one site."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    accelerator: Name
+    count: Count
+    failure_domains: Annotated[
+        Count, Field(description="equal groups that fail together (host, rack, feed)")
+    ] = 1
+    idle_kw: Annotated[NonNegative, Field(description="[kW] per accelerator, powered and idle")] = 0.0
+    busy_kw: Annotated[Positive, Field(description="[kW] per accelerator, at full load")] = 1.0
+
+    @property
+    def dynamic_kw(self) -> float:
+        """What one accelerator draws more when it is busy [kW]."""
+        return self.busy_kw - self.idle_kw
+
+
+@dataclass(frozen=True)
+class PowerWindow:
+    """A tighter power limit for a while: a curtailment notice, a demand response."""
+
+    __pydantic_config__ = STRICT
+
+    start: Utc
+    end: Utc
+    limit_kw: NonNegative
+
+
+@dataclass(frozen=True)
+class Battery:
+    """A battery behind the site's meter."""
+
+    __pydantic_config__ = STRICT
+
+    energy_kwh: Positive
+    power_kw: Positive
+    charge_efficiency: Ratio = 0.95
+    discharge_efficiency: Ratio = 0.95
+    initial_kwh: NonNegative = 0.0
+    min_kwh: NonNegative = 0.0
+    wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
+
+
+@dataclass(frozen=True)
+class Resilience:
+    """What real-time load must survive at a site."""
+
+    __pydantic_config__ = STRICT
+
+    quantile: Annotated[
+        float, Field(gt=0, lt=1, description="of real-time load that is held back for it")
+    ] = 0.99
+    lose_domains: Annotated[int, Field(ge=0, description="failure domains that may be lost at once")] = 0
+    ride_through_minutes: Annotated[
+        NonNegative, Field(description="of real-time load at the quantile, on battery")
+    ] = 0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place with a grid connection."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    zone: Annotated[Name, Field(description="grid zone: the key into the forecasts")]
+    pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
+    tier: Literal["central", "regional", "edge"] = "central"
+    jurisdiction: Annotated[
+        str | None, Field(description="what a workload's data_boundary is matched against")
+    ] = None
+    pue: Annotated[float, Field(ge=1, le=5, allow_inf_nan=False, description="facility kW per IT kW")] = 1.0
+    power_limit_kw: Annotated[
+        Positive | None, Field(description="highest import, slot mean; null = no limit")
+    ] = None
+    power_limits: tuple[PowerWindow, ...] = ()
+    demand_charge_per_kw: Annotated[
+        NonNegative, Field(description="currency per kW of the period's highest slot-mean import")
+    ] = 0.0
+    peak_so_far_kw: NonNegative = 0.0
+    battery: Battery | None = None
+    resilience: Resilience = field(default_factory=Resilience)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and how fast it runs where."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    throughput_tokens_per_s: Annotated[
+        Mapping[str, Positive],
+        Field(min_length=1, description="of one accelerator; absent = cannot run there"),
+    ]
+    accelerators_per_replica: Annotated[
+        Mapping[str, Count], Field(description="it runs on multiples of this; default 1")
+    ] = field(default_factory=dict)
+    load_minutes: Annotated[
+        NonNegative, Field(description="from allocated to serving: the first minutes of a piece do no work")
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the schedule minimises, next to the bill."""
+
+    __pydantic_config__ = STRICT
+
+    carbon_price_per_tonne: Annotated[
+        NonNegative, Field(description="currency per tonne of CO2e; 0 = cost only")
+    ] = 0.0
+
+
+PoolKey = tuple[str, str]
+"""(site, pool), the name of a pool in the fleet."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything that can run work."""
+
+    __pydantic_config__ = STRICT
+
+    currency: Annotated[
+        str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217, the one currency of all money")
+    ]
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+    models: tuple[Model, ...] = ()
+    objective: Objective = field(default_factory=Objective)
+
+    @cached_property
+    def pools(self) -> dict[PoolKey, tuple[Site, Pool]]:
+        """Every pool with its site, in the file's order."""
+        return {(site.name, pool.name): (site, pool) for site in self.sites for pool in site.pools}
+
+    @cached_property
+    def by_model(self) -> dict[str, Model]:
+        """Models by name."""
+        return {model.name: model for model in self.models}
+
+    @cached_property
+    def by_site(self) -> dict[str, Site]:
+        """Sites by name."""
+        return {site.name: site for site in self.sites}
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Grid zones of the sites, sorted."""
+        return tuple(sorted({site.zone for site in self.sites}))
+
+
+@dataclass(frozen=True)
+class GridEvent:
+    """A power limit for a site and a window, from the grid or its operator."""
+
+    __pydantic_config__ = STRICT
+
+    id: Name
+    site: Name
+    start: Utc
+    end: Utc
+    limit_kw: NonNegative
+    source: str = "operator"
+
+
+def limits_in_force(site: Site, events: tuple[GridEvent, ...], start: datetime, end: datetime) -> float:
+    """The lowest power limit [kW] that holds anywhere in `[start, end)`; infinite where there is none."""
+    windows = [(w.start, w.end, w.limit_kw) for w in site.power_limits]
+    windows += [(e.start, e.end, e.limit_kw) for e in events if e.site == site.name]
+    limit = float("inf") if site.power_limit_kw is None else site.power_limit_kw
+    return min([limit, *(kw for a, b, kw in windows if a < end and b > start)])

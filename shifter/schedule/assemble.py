@@ -1,0 +1,182 @@
+"""The plan as it is published: rows by slot, allocations in UTC, what it costs, what it is compared with, its proof."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from forecasts.frame import ForecastFrame
+from forecasts.slots import Floats
+from shifter.domain.fleet import Fleet
+from shifter.domain.plan import (
+    Allocation,
+    Baseline,
+    Duals,
+    Horizon,
+    Plan,
+    PowerRow,
+    SlotRow,
+)
+from shifter.realtime.reserve import Envelope
+from shifter.schedule.baseline import NAME, RunNow
+from shifter.schedule.bound import SlotPrices, best_prices
+from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
+from shifter.schedule.pack import Piece
+from shifter.schedule.place import work_hours
+from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.schedule import Schedule
+from shifter.schedule.settle import BatteryTrace, Settled, settle
+
+DIGITS = 9
+"""Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
+
+
+def assemble(
+    problem: ScheduleProblem,
+    made: Schedule,
+    baseline: RunNow,
+    *,
+    now: datetime,
+    fleet: Fleet,
+    frame: ForecastFrame,
+    envelope: Envelope,
+) -> Plan:
+    """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
+    settled = settle(problem, made.pieces, made.batteries)
+    by_job: defaultdict[str, list[Piece]] = defaultdict(list)
+    for piece in made.pieces:
+        by_job[piece.job].append(piece)
+    done = {job.id: work_hours(job, by_job[job.id]) for job in problem.jobs}
+    prices, bound = _proof(problem, made.prices, envelope, done)
+    plan = Plan(
+        plan_id="",
+        inputs_id="",
+        created_at=now,
+        horizon=Horizon(frame.grid.start, frame.grid.end, frame.grid.slot_minutes),
+        currency=fleet.currency,
+        cost=settled.cost,
+        carbon_kg=settled.carbon_kg,
+        lower_bound=bound,
+        relative_gap=(settled.cost.total - bound) / max(abs(bound), 1e-9),
+        baseline=_baseline(problem, baseline),
+        slots=tuple(_slot_rows(problem, settled, envelope)),
+        power=tuple(_power_rows(problem, made, settled, frame, fleet)),
+        allocations=tuple(_allocation(problem, piece) for piece in made.pieces),
+        duals=_duals(problem, prices),
+        unplaced=unplaced_work(problem, by_job, done),
+        workloads=explain_workloads(problem, by_job, done, baseline),
+        deferrable_total=deferrable_cost(problem, made.pieces, settled),
+        status=made.status,
+        warnings=(*frame.warnings, *_unknowns(problem, fleet), *made.warnings),
+        synthetic=any(signal.synthetic for signal in frame.signals),
+    )
+    return replace(plan, plan_id=hashlib.sha256(plan.to_json().encode()).hexdigest()[:16])
+
+
+def _proof(
+    problem: ScheduleProblem, prices: SlotPrices, envelope: Envelope, done: Mapping[str, float]
+) -> tuple[SlotPrices, float]:
+    capacity = (
+        np.array([envelope[pool.key].any_capacity for pool in problem.pools]),
+        np.array([envelope[pool.key].firm_capacity for pool in problem.pools]),
+    )
+    placed = {job.id: min(job.hours, done[job.id]) for job in problem.jobs}
+    return best_prices(problem, prices, capacity, placed)
+
+
+def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
+    pieces = [piece for group in baseline.pieces.values() for piece in group]
+    return Baseline(
+        name=NAME,
+        total=baseline.settled.cost.total,
+        carbon_kg=baseline.settled.carbon_kg,
+        peak_kw=float(baseline.settled.import_kw.sum(axis=0).max()),
+        late_accelerator_hours=float(sum(baseline.late_hours.values())),
+        deferrable_total=deferrable_cost(problem, pieces, baseline.settled),
+    )
+
+
+def _slot_rows(problem: ScheduleProblem, settled: Settled, envelope: Envelope) -> Iterator[SlotRow]:
+    edges = problem.grid.edges
+    for p, pool in enumerate(problem.pools):
+        held = envelope[pool.key]
+        for t in range(problem.grid.n_slots):
+            yield SlotRow(
+                *pool.key,
+                edges[t],
+                edges[t + 1],
+                realtime_p50=_round(held.median[t]),
+                realtime_q=_round(held.quantile[t]),
+                reserved=_round(held.reserved[t]),
+                deferrable=_round(settled.deferrable[p, t]),
+                preemptible=_round(settled.preemptible[p, t]),
+                count=pool.count,
+            )
+
+
+def _power_rows(
+    problem: ScheduleProblem, made: Schedule, settled: Settled, frame: ForecastFrame, fleet: Fleet
+) -> Iterator[PowerRow]:
+    edges = problem.grid.edges
+    zeros = np.zeros(problem.grid.n_slots)
+    none = BatteryTrace(zeros, zeros, zeros)
+    for i, site in enumerate(problem.sites):
+        zone = fleet.sites[i].zone
+        price, carbon = frame.price_per_mwh(zone), frame.carbon_g_per_kwh(zone)
+        battery = made.batteries.get(i, none)
+        for t in range(problem.grid.n_slots):
+            yield PowerRow(
+                site.name,
+                edges[t],
+                edges[t + 1],
+                import_kw=_round(settled.import_kw[i, t]),
+                limit_kw=_round(site.limit_kw[t]) if np.isfinite(site.limit_kw[t]) else None,
+                charge_kw=_round(battery.charge_kw[t]),
+                discharge_kw=_round(battery.discharge_kw[t]),
+                stored_kwh=_round(battery.stored_kwh[t]),
+                price_per_mwh=None if site.unknown_price[t] else _round(price[t]),
+                carbon_g_per_kwh=None if site.unknown_carbon[t] else _round(carbon[t]),
+            )
+
+
+def _allocation(problem: ScheduleProblem, piece: Piece) -> Allocation:
+    per_slot = problem.slot_us
+    start, end = (problem.grid.moment(us / per_slot) for us in (piece.start_us, piece.end_us))
+    return Allocation(piece.job, *problem.pools[piece.pool].key, start, end, piece.accelerators)
+
+
+def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:
+    def values(row: Floats) -> tuple[float, ...]:
+        return tuple(_round(v) for v in row)
+
+    return Duals(
+        {pool.key: values(prices.capacity[p]) for p, pool in enumerate(problem.pools)},
+        {pool.key: values(prices.reserve[p]) for p, pool in enumerate(problem.pools)},
+        {site.name: values(prices.power[i]) for i, site in enumerate(problem.sites)},
+        {site.name: values(prices.peak[i]) for i, site in enumerate(problem.sites)},
+    )
+
+
+def _unknowns(problem: ScheduleProblem, fleet: Fleet) -> Sequence[str]:
+    said = []
+    zones = {site.zone: problem.sites[i] for i, site in enumerate(fleet.sites)}
+    for zone, site in sorted(zones.items()):
+        for what, unknown in (("price", site.unknown_price), ("carbon", site.unknown_carbon)):
+            if unknown.all():
+                said.append(
+                    f"{zone}: no {what} is known; it is planned without, and does not count in the totals."
+                )
+            elif unknown.any():
+                said.append(
+                    f"{zone}: {what} is unknown in {int(unknown.sum())} slots; their mean is assumed there."
+                )
+    return said
+
+
+def _round(value: float) -> float:
+    return round(float(value), DIGITS) + 0.0  # never -0.0

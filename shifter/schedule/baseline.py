@@ -1,0 +1,77 @@
+"""Running at once: the same work under the same limits, in order of arrival, as early as each can start.
+
+It is what every plan is compared with. It keeps capacity, the reserve and the power limits, so the comparison is with
+something that could really be done; it knows no prices, and its batteries stand still. Work that it cannot finish by
+its deadline it finishes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.place import Ledger, place, work_hours
+from shifter.schedule.problem import Job, ScheduleProblem
+from shifter.schedule.settle import Settled, idle_batteries, settle
+
+NAME = "run_now"
+
+
+@dataclass(frozen=True, eq=False)
+class RunNow:
+    """Pieces by job, their bill, and how much of each job ends late [accelerator-hours]."""
+
+    pieces: Mapping[str, tuple[Piece, ...]]
+    settled: Settled
+    late_hours: Mapping[str, float]
+
+
+def run_now(problem: ScheduleProblem) -> RunNow:
+    """Place every job at its earliest start, or as soon after it as there is room."""
+    ledger = Ledger(problem)
+    horizon_us = int(problem.edges_us[-1])
+    pieces: dict[str, tuple[Piece, ...]] = {}
+    late: dict[str, float] = {}
+    work_left: dict[str, float] = {}
+    for job in sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id)):
+        start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
+        waits = any(
+            work_left.get(d, 0.0) > 0 for d in job.depends_on
+        )  # on what did not finish in the horizon
+        eager = replace(job, start_us=_cell_edge(problem, start), end_us=horizon_us)
+        placed = [] if waits else merge_pieces(place(eager, ledger, None))
+        work_left[job.id] = job.hours * (1 - 1e-6) - work_hours(job, placed)
+        pieces[job.id] = tuple(placed)
+        in_time = [
+            replace(p, end_us=min(p.end_us, job.true_end_us)) for p in placed if p.start_us < job.true_end_us
+        ]
+        late[job.id] = max(0.0, job.hours - work_hours(job, in_time))
+    settled = settle(problem, [p for group in pieces.values() for p in group], idle_batteries(problem))
+    return RunNow(pieces, settled, late)
+
+
+def _end(pieces: Sequence[Piece] | None) -> int:
+    return max((p.end_us for p in pieces or ()), default=0)
+
+
+def _cell_edge(problem: ScheduleProblem, moment_us: int) -> int:
+    """The first cell boundary at or after a moment."""
+    i = int(np.searchsorted(problem.edges_us, moment_us, side="left"))
+    return int(problem.edges_us[min(i, problem.n_cells)])
+
+
+def earliest_finish_us(job: Job, own: Sequence[Piece], left_hours: float, ledger: Ledger) -> int | None:
+    """By when the rest of a job could be done in what the plan leaves free, however late; None if not in the horizon.
+
+    `ledger` holds the plan, and is not written to. Work that has a shape of its own is taken to be done anew, as a
+    whole; other work goes on after its own pieces, which already take all that there is in its window.
+    """
+    hours, start = (left_hours, max(job.start_us, _end(own))) if job.plain else (job.hours, job.start_us)
+    problem = ledger.problem
+    eager = replace(job, hours=hours, start_us=_cell_edge(problem, start), end_us=int(problem.edges_us[-1]))
+    placed = place(eager, ledger.copy(), None)
+    done = work_hours(job, placed) >= hours * (1 - 1e-9)
+    return max(p.end_us for p in placed) if done and placed else None

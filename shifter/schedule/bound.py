@@ -1,0 +1,219 @@
+r"""The proof: a lower bound on the cost of every feasible plan, from the prices that this plan carries.
+
+For any prices >= 0 of the shared limits, the Lagrangian
+
+    L = sum_s base cost_s - sum of price * (what the limit leaves)  +  sum_j min cost of job j at those prices
+        + sum_s min cost of battery s at those prices
+
+is at most the cost of any plan that keeps the limits (weak duality; Boyd and Vandenberghe 2004, 5.1.3), whoever found
+the prices and however roughly. Jobs are relaxed to what is true of all of them: fractional accelerators, interruptible,
+inside the true window, at most `max_accelerators` at a time. Each then answers alone: it takes its cheapest
+accelerator-hours, which is a sort. Nothing here looks at how the plan was made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
+
+
+@dataclass(frozen=True, eq=False)
+class SlotPrices:
+    """Prices of the shared limits [currency per accelerator, or per kW, and slot], >= 0.
+
+    `capacity`, `reserve` (n_pools, n_slots); `power`, `peak` (n_sites, n_slots), `peak` summing to at most the demand
+    charge over each site.
+    """
+
+    capacity: Floats
+    reserve: Floats
+    power: Floats
+    peak: Floats
+
+
+def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPrices:
+    """The program's duals, summed over the cells of each slot and scaled to be valid prices."""
+    shape = (len(problem.pools), problem.grid.n_slots)
+    sites = (len(problem.sites), problem.grid.n_slots)
+    first_cell = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
+
+    def per_slot(name: str) -> Floats:
+        if name not in duals:
+            return np.zeros(shape)
+        return np.add.reduceat(duals[name].reshape(len(problem.pools), problem.n_cells), first_cell, axis=1)
+
+    def per_site(name: str, members: list[int]) -> Floats:
+        values = np.zeros(sites)
+        if name in duals and members:
+            values[members] = duals[name].reshape(len(members), problem.grid.n_slots)
+        return values
+
+    limited = [i for i, site in enumerate(problem.sites) if np.isfinite(site.limit_kw).any()]
+    charged = [i for i, site in enumerate(problem.sites) if site.demand_charge_per_kw > 0]
+    power, peak = per_site("power", limited), per_site("peak", charged)
+    for i, site in enumerate(problem.sites):
+        power[i] = np.where(np.isfinite(site.limit_kw), power[i], 0.0)
+        total = float(peak[i].sum())
+        if total > 0:
+            peak[i] *= min(1.0, site.demand_charge_per_kw / total)
+    return SlotPrices(per_slot("capacity"), per_slot("reserve"), power, peak)
+
+
+def best_prices(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    done_hours: Mapping[str, float],
+) -> tuple[SlotPrices, float]:
+    """The prices that prove most, and the bound that they prove.
+
+    Where work falls short, the price of lateness stands in the program's duals: right for the program, whose capacity
+    is whole accelerators, and far too much for the fractions that the bound leaves free. Any prices are valid, so lower
+    ceilings are tried too, and the best bound wins.
+    """
+    dearest = max(
+        pool.import_kw
+        * float(np.abs(problem.sites[pool.site].unit_cost_per_kwh).max())
+        * problem.grid.slot_hours
+        for pool in problem.pools
+    )
+    tried = [prices]
+    if (
+        max(float(prices.capacity.max()), float(prices.reserve.max()), float(prices.power.max()))
+        > 10 * dearest
+    ):
+        for ratio in (10.0, 3.0, 1.0, 0.3, 0.0):
+            top = ratio * dearest
+            tried.append(
+                SlotPrices(
+                    np.minimum(prices.capacity, top),
+                    np.minimum(prices.reserve, top),
+                    np.minimum(prices.power, top),
+                    prices.peak,
+                )
+            )
+    bounds = [lower_bound(problem, one, capacity, done_hours) for one in tried]
+    best = int(np.argmax(bounds))
+    return tried[best], bounds[best]
+
+
+def lower_bound(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    done_hours: Mapping[str, float],
+) -> float:
+    """The bound [currency] on any plan that does `done_hours` of each job [accelerator-hours of the fastest pool].
+
+    `capacity` holds what the reserve leaves to all work and to firm work, (n_pools, n_slots) each, in fractions.
+    """
+    hours = problem.grid.slot_hours
+    total = 0.0
+    per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
+    for i, site in enumerate(problem.sites):
+        nu, rho = prices.power[i], prices.peak[i]
+        per_kw[i] = hours * site.unit_cost_per_kwh + nu + rho
+        limited = np.isfinite(site.limit_kw)
+        total += float((hours * site.unit_cost_per_kwh * site.median_kw).sum())
+        # Where real-time load alone is over the limit, nothing is left for deferrable work.
+        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw)
+        total -= float((nu[limited] * headroom[limited]).sum())
+        total += float((rho * (site.median_kw - site.peak_so_far_kw)).sum())
+        if site.battery is not None:
+            total += _battery_cost(site, per_kw[i], hours)
+    total -= float((prices.capacity * capacity[0]).sum() + (prices.reserve * capacity[1]).sum())
+    price = np.array([pool.import_kw * per_kw[pool.site] for pool in problem.pools]) + prices.capacity
+    return total + _work_cost(problem, price, price + prices.reserve, done_hours)
+
+
+def _work_cost(
+    problem: ScheduleProblem, any_price: Floats, firm_price: Floats, done_hours: Mapping[str, float]
+) -> float:
+    """Each job's cheapest way to do its work at these prices, summed. Jobs that see the same prices share a curve."""
+    groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
+    for job in problem.jobs:
+        if job.speeds and done_hours.get(job.id, 0.0) > 0:
+            groups[(job.true_start_us, job.true_end_us, job.speeds, job.firm)].append(job)
+    total = 0.0
+    for jobs in groups.values():
+        work, cost = _supply_curve(problem, jobs[0], firm_price if jobs[0].firm else any_price)
+        most = np.array([job.max_accelerators for job in jobs], dtype=float)
+        need = np.array([done_hours[job.id] for job in jobs])
+        total += float((most * np.interp(need / most, work, cost)).sum())
+    return total
+
+
+def _supply_curve(problem: ScheduleProblem, job: Job, price: Floats) -> tuple[Floats, Floats]:
+    """Least cost of doing a given work with one accelerator at a time: a convex curve through (0, 0).
+
+    In each slot the choice between pools is the lower convex hull of (work, cost) over them and idling; over slots, the
+    hulls' segments are taken in order of price.
+    """
+    length = problem.slot_us
+    slots = np.arange(job.true_start_us // length, -(-job.true_end_us // length))
+    share = np.minimum(job.true_end_us, (slots + 1) * length) - np.maximum(job.true_start_us, slots * length)
+    share = share / length
+    hours = share * problem.grid.slot_hours
+    segments = _hull_segments([(speed, price[pool, slots]) for pool, speed in job.speeds])
+    work = np.concatenate([width * hours for width, _ in segments])
+    cost = np.concatenate([rise * share for _, rise in segments])
+    keep = work > 0
+    work, cost = work[keep], cost[keep]
+    order = np.argsort(cost / work, kind="stable")
+    return np.append(0.0, np.cumsum(work[order])), np.append(0.0, np.cumsum(cost[order]))
+
+
+def _hull_segments(options: list[tuple[float, Floats]]) -> list[tuple[Floats, Floats]]:
+    """Segments (width, rise) of the lower convex hull of (0, 0) and (speed, price) of each option, per slot.
+
+    Gift wrapping, all slots at once: from the current point, the next is the option of least slope among the faster
+    ones; of equal slopes, the farthest. A segment of width 0 is none.
+    """
+    speeds = np.array([speed for speed, _ in options])
+    prices = np.array([price for _, price in options])
+    n = prices.shape[1]
+    at_speed, at_price = np.zeros(n), np.zeros(n)
+    segments = []
+    for _ in options:
+        width = speeds[:, None] - at_speed
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.where(width > 0, (prices - at_price) / width, np.inf)
+        least = slope.min(axis=0)
+        farthest = np.where(slope <= least + 1e-15 * np.abs(least), width, -np.inf)
+        best = farthest.argmax(axis=0)
+        live = np.isfinite(least)
+        new_speed = np.where(live, speeds[best], at_speed)
+        new_price = np.where(live, prices[best, np.arange(n)], at_price)
+        segments.append((new_speed - at_speed, new_price - at_price))
+        at_speed, at_price = new_speed, new_price
+    return segments
+
+
+def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:
+    """The least that a battery could cost at these prices of import, alone: a small linear program."""
+    import cvxpy as cp
+
+    battery = site.battery
+    assert battery is not None
+    n = len(per_kw)
+    lower, upper = (
+        np.append(site.battery_floor_kwh(n), battery.initial_kwh),
+        np.full(n + 1, battery.energy_kwh),
+    )
+    lower[0] = upper[0] = battery.initial_kwh
+    charge, discharge = (cp.Variable(n, bounds=[0, battery.power_kw]) for _ in range(2))
+    stored = cp.Variable(n + 1, bounds=[np.minimum(lower, upper), upper])
+    gain = battery.charge_efficiency * charge - discharge / battery.discharge_efficiency
+    cost = per_kw @ (charge - discharge) + battery.wear_cost_per_kwh * hours * cp.sum(discharge)
+    problem = cp.Problem(cp.Minimize(cost), [cp.diff(stored) == hours * gain])
+    problem.solve(solver=cp.HIGHS)
+    if problem.status == cp.OPTIMAL:
+        return float(problem.value)
+    # No way of running it keeps its floor: the most that it could ever earn is still a bound.
+    return -2 * battery.power_kw * float(np.abs(per_kw).sum())

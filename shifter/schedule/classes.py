@@ -1,0 +1,52 @@
+"""Work that the solver need not tell apart: one class of jobs with the same window, pools, ratio and preemptibility.
+
+Jobs whose work divided by `max_accelerators` is equal, and which may run in the same pools in the same window, have the
+same feasible set up to scale. A class's accelerators split back in proportion to each job's `max_accelerators`
+therefore do each job's work exactly and keep each job's limit: the sum of scaled copies of one convex set is that set
+scaled by the sum. Nothing is lost by merging.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shifter.schedule.problem import Job
+
+
+@dataclass(frozen=True, eq=False)
+class WorkClass:
+    """Jobs merged into one, and each one's share of it (the shares sum to 1)."""
+
+    jobs: tuple[Job, ...]
+    hours: float
+    max_accelerators: int
+    start_us: int
+    end_us: int
+    speeds: tuple[tuple[int, float], ...]
+    firm: bool
+
+    def share(self, job: Job) -> float:
+        """The job's part of the class's accelerators."""
+        return job.max_accelerators / self.max_accelerators
+
+
+def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
+    """The classes of these jobs, in the order in which each first appears."""
+    groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
+    for job in jobs:
+        ratio = round(job.hours / job.max_accelerators, 9)
+        groups[(job.start_us, job.end_us, job.speeds, ratio, job.firm)].append(job)
+    return tuple(
+        WorkClass(
+            tuple(group),
+            sum(job.hours for job in group),
+            sum(job.max_accelerators for job in group),
+            group[0].start_us,
+            group[0].end_us,
+            group[0].speeds,
+            group[0].firm,
+        )
+        for group in groups.values()
+    )

@@ -1,0 +1,206 @@
+"""Why the plan is as it is: each workload's slots, what they cost against running at once, and what did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+
+from shifter.domain.plan import Unplaced, WorkloadPlan
+from shifter.schedule.baseline import RunNow, earliest_finish_us
+from shifter.schedule.pack import Piece
+from shifter.schedule.place import Ledger
+from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.schedule import DONE_RATIO
+from shifter.schedule.settle import Settled, slot_shares
+
+
+class ReasonCode(StrEnum):
+    """Why a workload's slots are these. The closed list; each has a line in `docs/errors.md`."""
+
+    CHEAPER_LATER = "cheaper_later"
+    NO_GAIN = "no_gain"
+    NO_SLACK = "no_slack"
+    MADE_ROOM = "made_room"
+    PARTLY_PLACED = "partly_placed"
+    UNPLACED = "unplaced"
+
+
+def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: Settled) -> float:
+    """What deferrable work causes: its energy and carbon, and the whole of the demand charge [currency].
+
+    The demand charge belongs to the peak, which real-time load and deferrable work make together; it is counted here in
+    full, for the plan and for running at once alike, so that their difference is exact.
+    """
+    return sum((_bill(problem, piece)[1] for piece in pieces), 0.0) + settled.cost.demand_charge
+
+
+def _bill(problem: ScheduleProblem, piece: Piece) -> tuple[float, float, float]:
+    """Energy [kWh], cost of energy and carbon [currency], carbon [kg] of one piece."""
+    pool = problem.pools[piece.pool]
+    site = problem.sites[pool.site]
+    slots, share = slot_shares(problem, piece)
+    kwh = piece.accelerators * pool.import_kw * share * problem.grid.slot_hours
+    return (
+        float(kwh.sum()),
+        float(kwh @ site.unit_cost_per_kwh[slots]),
+        float(kwh @ site.carbon_kg_per_kwh[slots]),
+    )
+
+
+def _bills(problem: ScheduleProblem, pieces: Iterable[Piece]) -> tuple[float, float, float]:
+    rows = [_bill(problem, piece) for piece in pieces]
+    kwh, cost, kg = (float(sum(column)) for column in zip(*rows, strict=True)) if rows else (0.0, 0.0, 0.0)
+    return kwh, cost, kg
+
+
+def _moment(problem: ScheduleProblem, us: int) -> datetime:
+    return problem.grid.moment(us / problem.slot_us)
+
+
+def explain_workloads(
+    problem: ScheduleProblem,
+    pieces: Mapping[str, list[Piece]],
+    done: Mapping[str, float],
+    baseline: RunNow,
+) -> tuple[WorkloadPlan, ...]:
+    """One row a job: when it runs, what that costs, what running at once would have cost, and why."""
+    rows = []
+    for job in problem.jobs:
+        own, at_once = pieces.get(job.id, []), baseline.pieces.get(job.id, ())
+        kwh, cost, kg = _bills(problem, own)
+        _, now_cost, now_kg = _bills(problem, at_once)
+        code, text = _why(problem, job, own, list(at_once), done[job.id], cost, now_cost)
+        rows.append(
+            WorkloadPlan(
+                workload_id=job.id,
+                start=_moment(problem, min(p.start_us for p in own)) if own else None,
+                finish=_moment(problem, max(p.end_us for p in own)) if own else None,
+                energy_kwh=kwh,
+                cost=cost,
+                carbon_kg=kg,
+                run_now_cost=now_cost,
+                run_now_carbon_kg=now_kg,
+                run_now_finish=_moment(problem, max(p.end_us for p in at_once)) if at_once else None,
+                reason_code=code,
+                reason=text,
+            )
+        )
+    return tuple(rows)
+
+
+def _why(
+    problem: ScheduleProblem,
+    job: Job,
+    own: list[Piece],
+    at_once: list[Piece],
+    done: float,
+    cost: float,
+    now_cost: float,
+) -> tuple[ReasonCode, str]:
+    if not own:
+        return (
+            ReasonCode.UNPLACED,
+            "Nothing of it fits in its window; see `unplaced` for the earliest deadline that works.",
+        )
+    if done < job.hours * (1 - DONE_RATIO):
+        return (
+            ReasonCode.PARTLY_PLACED,
+            f"{done / job.hours:.0%} of it fits in its window, as early as there is room.",
+        )
+    window = job.end_us - job.start_us
+    if job.hours / job.max_accelerators * HOUR_US > 0.95 * window:
+        return ReasonCode.NO_SLACK, "It needs nearly all of its window, so there is no choice of slots."
+    mean_own, mean_window = _mean_unit_cost(problem, own), _window_unit_cost(problem, job)
+    saved = now_cost - cost
+    figures = f"its slots cost {mean_own:.2f} per MWh with carbon, its window {mean_window:.2f} on average"
+    if at_once and saved > 0.005 * abs(now_cost):
+        share = f" ({saved / abs(now_cost):.0%})" if now_cost else ""
+        return (
+            ReasonCode.CHEAPER_LATER,
+            f"Moved to cheaper or cleaner slots: {figures}; saves {saved:.2f}{share}.",
+        )
+    if saved < -0.005 * abs(now_cost):
+        return (
+            ReasonCode.MADE_ROOM,
+            f"Costs {-saved:.2f} more than at once, to make room or to keep the peak down: {figures}.",
+        )
+    return ReasonCode.NO_GAIN, f"No slot of its window is worth waiting for: {figures}."
+
+
+def _mean_unit_cost(problem: ScheduleProblem, pieces: list[Piece]) -> float:
+    kwh, cost, _ = _bills(problem, pieces)
+    return 1000 * cost / kwh if kwh else 0.0
+
+
+def _window_unit_cost(problem: ScheduleProblem, job: Job) -> float:
+    """Mean price with carbon over the window, over the sites that may run it [currency/MWh]."""
+    first, last = job.true_start_us // problem.slot_us, -(-job.true_end_us // problem.slot_us)
+    sites = sorted({problem.pools[p].site for p, _ in job.speeds})
+    if not sites or last <= first:
+        return 0.0
+    return 1000 * float(np.mean([problem.sites[s].unit_cost_per_kwh[first:last].mean() for s in sites]))
+
+
+def unplaced_work(
+    problem: ScheduleProblem, pieces: Mapping[str, list[Piece]], done: Mapping[str, float]
+) -> tuple[Unplaced, ...]:
+    """What cannot be done in time, why, and by when it could be, everything else staying where it is."""
+    rows: list[Unplaced] = []
+    ledger: Ledger | None = None
+    for job in problem.jobs:
+        left = job.hours - done[job.id]
+        if left <= job.hours * DONE_RATIO:
+            continue
+        if ledger is None:
+            ledger = Ledger(problem)
+            ledger.hold(p for group in pieces.values() for p in group)
+        finish = earliest_finish_us(job, pieces.get(job.id, ()), left, ledger) if job.speeds else None
+        rows.append(
+            Unplaced(
+                job.id,
+                left,
+                _why_not(problem, job, done),
+                None if finish is None else _moment(problem, finish),
+            )
+        )
+    return tuple(rows)
+
+
+def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> str:
+    if not job.speeds:
+        return "No pool in the fleet may run it."
+    hours_of = {other.id: other.hours for other in problem.jobs}
+    waits_for = [d for d in job.depends_on if d in hours_of and done[d] < hours_of[d] * (1 - DONE_RATIO)]
+    if waits_for:
+        return f"It waits for {waits_for[0]}, which is not done in full in time."
+    hours = (job.end_us - job.start_us) / HOUR_US
+    needed = job.hours / job.max_accelerators + job.load_us / HOUR_US
+    if hours <= 0:
+        return "Its deadline is past, or before anything it depends on can be done."
+    if needed > hours * (1 + 1e-9):
+        width = job.max_accelerators
+        return (
+            f"At {width} accelerators it needs {needed:.1f} h, and {hours:.1f} h are left until its deadline."
+        )
+    return _tightest_limit(problem, job)
+
+
+def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
+    """Which limit leaves it no room: power, the redundancy margin, or plain capacity."""
+    first, last = job.start_us // problem.slot_us, -(-job.end_us // problem.slot_us)
+    by_power = by_margin = True
+    for p, _ in job.speeds:
+        pool = problem.pools[p]
+        site = problem.sites[pool.site]
+        free = (pool.any_capacity if not job.firm else pool.firm_capacity)[first:last]
+        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw)[first:last]
+        by_power &= bool((headroom < free * pool.import_kw).mean() > 0.5)
+        by_margin &= job.firm and bool(pool.any_capacity[first:last].sum() > 1.5 * free.sum())
+    if by_power:
+        return "The power limit of the sites that may run it leaves too little room in its window."
+    if by_margin:
+        return "It may not be preempted, and outside the redundancy margin too little room is left in its window."
+    return "Too few accelerators are free of real-time load and of other work in its window."

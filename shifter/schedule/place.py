@@ -1,0 +1,295 @@
+"""Placing jobs one after the other, at given prices, within every hard limit and without a solver.
+
+Three uses, one piece of code: what the linear program cannot express (contiguous work, replicas, load time) at the
+program's own prices; the schedule when no solver answers, at energy prices; and running at once, in order of arrival,
+which every plan is compared with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
+from shifter.schedule.program import Capacity
+from shifter.schedule.settle import slot_shares
+
+DONE_HOURS = 1e-9
+"""Work left below this is none [accelerator-hours]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """What one accelerator costs for all of a cell, (n_pools, n_cells) [currency].
+
+    `firm` is the further price of standing outside the redundancy margin. None in place of prices means: as early as
+    possible, in the fastest pool first.
+    """
+
+    any: Floats
+    firm: Floats
+
+    def of(self, job: Job) -> Floats:
+        """The price that this job sees."""
+        return self.any + self.firm if job.firm else self.any
+
+
+class Ledger:
+    """Free accelerators and power, and what has been placed in them."""
+
+    def __init__(self, problem: ScheduleProblem) -> None:
+        self.problem = problem
+        whole = Capacity.of(problem)
+        self.any, self.firm = whole.any.copy(), whole.firm.copy()
+        self.placed_kw = whole.placed_kw.copy()
+        self.headroom_kw = np.array(
+            [np.maximum(0.0, site.limit_kw - site.quantile_kw) for site in problem.sites]
+        )
+        gone_us = problem.now_us % problem.slot_us
+        self._rest_us = np.full(problem.grid.n_slots, float(problem.slot_us))
+        if gone_us:  # in the running slot, power is counted over what is left of it
+            self._rest_us[problem.now_us // problem.slot_us] -= gone_us
+
+    def copy(self) -> Ledger:
+        """A ledger with the same free room, to try things in."""
+        twin = copy.copy(self)
+        twin.any, twin.firm = self.any.copy(), self.firm.copy()
+        twin.placed_kw, twin.headroom_kw = self.placed_kw.copy(), self.headroom_kw.copy()
+        return twin
+
+    def hold(self, pieces: Iterable[Piece]) -> None:
+        """Take what pieces placed elsewhere hold: in each cell, their highest level at any instant."""
+        problem = self.problem
+        firm = {job.id: job.firm for job in problem.jobs}
+        held = list(pieces)
+        for chosen, free in ((held, self.any), ([p for p in held if firm[p.job]], self.firm)):
+            for pool in range(len(problem.pools)):
+                free[pool] -= _highest_level(problem, [p for p in chosen if p.pool == pool])
+        for piece in held:
+            self._draw(piece)
+
+    def left(self) -> Capacity:
+        """What is still free, with what has been placed as import."""
+        return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw)
+
+    def most(self, job: Job, pool: int) -> Ints:
+        """The most accelerators the job may add in each cell, (n_cells,)."""
+        arrays = self.problem.pools[pool]
+        free = np.minimum(self.any[pool], self.firm[pool]) if job.firm else self.any[pool]
+        if arrays.import_kw > 0:
+            slot = self.problem.cell_slot
+            by_power = np.minimum(self.headroom_kw[arrays.site][slot] / arrays.import_kw + 1e-9, 1e9)
+            free = np.minimum(free, by_power.astype(np.int64))
+        size = job.replica(pool)
+        usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // size * size
+        return usable
+
+    def most_in(self, job: Job, pool: int, cell: int) -> int:
+        """`most` for one cell."""
+        arrays = self.problem.pools[pool]
+        free = int(min(self.any[pool, cell], self.firm[pool, cell]) if job.firm else self.any[pool, cell])
+        if arrays.import_kw > 0:
+            headroom = self.headroom_kw[arrays.site, self.problem.cell_slot[cell]]
+            free = min(free, int(min(headroom / arrays.import_kw + 1e-9, 1e9)))
+        return max(0, free)
+
+    def take(self, job: Job, pool: int, start_us: int, end_us: int, accelerators: int) -> Piece:
+        """Place a piece. Cells that it touches are taken whole; power by the time it really runs."""
+        problem = self.problem
+        first = int(np.searchsorted(problem.edges_us, start_us, side="right")) - 1
+        last = int(np.searchsorted(problem.edges_us, end_us, side="left"))
+        self.any[pool, first:last] -= accelerators
+        if job.firm:
+            self.firm[pool, first:last] -= accelerators
+        piece = Piece(job.id, pool, start_us, end_us, accelerators)
+        self._draw(piece)
+        return piece
+
+    def _draw(self, piece: Piece) -> None:
+        """Count a piece's power, in the running slot over what is left of it."""
+        site, import_kw = self.problem.pools[piece.pool].site, self.problem.pools[piece.pool].import_kw
+        slots, share = slot_shares(self.problem, piece)
+        drawn_kw = piece.accelerators * import_kw
+        self.placed_kw[site, slots] += drawn_kw * share
+        self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
+            1.0, share * self.problem.slot_us / self._rest_us[slots]
+        )
+
+
+def _highest_level(problem: ScheduleProblem, pieces: list[Piece]) -> Ints:
+    """The most accelerators in use at any instant of each cell, (n_cells,)."""
+    highest = np.zeros(problem.n_cells, dtype=np.int64)
+    changes = sorted(
+        (t, n) for p in pieces for t, n in ((p.start_us, p.accelerators), (p.end_us, -p.accelerators))
+    )
+    level = 0
+    for (moment, change), (following, _) in pairwise(changes):
+        level += change
+        if level and following > moment:
+            first = int(np.searchsorted(problem.edges_us, moment, side="right")) - 1
+            last = int(np.searchsorted(problem.edges_us, following, side="left"))
+            highest[first:last] = np.maximum(highest[first:last], level)
+    return highest
+
+
+def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
+    """Pieces for as much of the job as fits; all of it where it does. `ledger` is written to."""
+    if job.contiguous:
+        piece = _run(job, ledger, prices, job.hours) or _longest_run(job, ledger)
+        return [piece] if piece else []
+    if job.load_us:
+        return _few_runs(job, ledger, prices)
+    return list(_spread(job, ledger, prices))
+
+
+def work_hours(job: Job, pieces: list[Piece]) -> float:
+    """Work that pieces do, load time taken off [accelerator-hours of the fastest pool]."""
+    speed = dict(job.speeds)
+    useful = (max(0, p.end_us - p.start_us - job.load_us) * p.accelerators * speed[p.pool] for p in pieces)
+    return sum(useful) / HOUR_US
+
+
+def _spread(job: Job, ledger: Ledger, prices: Prices | None) -> Iterator[Piece]:
+    """Cheapest cells first (price per work done), as many accelerators as are free, until the work is done."""
+    problem = ledger.problem
+    first, last = problem.cells_of(job.start_us, job.end_us)
+    cells = np.arange(first, last)
+    if not len(cells) or not job.speeds:
+        return
+    hours = problem.cell_hours[cells]
+    if prices is None:
+        rank = [cells + (1 - speed) / 2 for _, speed in job.speeds]
+    else:
+        rank = [prices.of(job)[pool, cells] / (speed * hours) for pool, speed in job.speeds]
+    used = np.zeros(last - first, dtype=np.int64)
+    left = job.hours
+    for choice in np.argsort(np.concatenate(rank), kind="stable"):
+        which, i = divmod(int(choice), len(cells))
+        pool, speed = job.speeds[which]
+        size = job.replica(pool)
+        count = min(ledger.most_in(job, pool, first + i), job.max_accelerators - int(used[i])) // size * size
+        if count <= 0:
+            continue
+        rate = speed * float(hours[i])
+        enough = int(-(-left // (rate * size))) * size
+        count = min(count, max(size, enough))
+        start, end = int(problem.edges_us[first + i]), int(problem.edges_us[first + i + 1])
+        if count * rate > left:
+            end = start + int(np.ceil((end - start) * left / (count * rate)))
+        used[i] += count
+        left -= count * rate
+        yield ledger.take(job, pool, start, end, count)
+        if left <= DONE_HOURS:
+            return
+
+
+def _few_runs(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
+    """Work that must be loaded first: one run if it fits, else the work in 2, 4, 8, 16 equal runs."""
+    for parts in (1, 2, 4, 8, 16):
+        first = _run(job, ledger, prices, job.hours / parts)
+        if first is None:
+            continue
+        taken = [first]
+        while len(taken) < parts:
+            piece = _run(job, ledger, prices, job.hours / parts, beside=taken)
+            if piece is None:
+                break
+            taken.append(piece)
+        return taken
+    return []
+
+
+def _run(
+    job: Job, ledger: Ledger, prices: Prices | None, hours: float, beside: list[Piece] | None = None
+) -> Piece | None:
+    """The best single run that does `hours` of work: one pool, one count, no break. None where none fits.
+
+    A run is best when it starts or ends at a cell's edge, since prices are constant inside a cell.
+    """
+    problem = ledger.problem
+    best: tuple[float, int, int, int, int] | None = None
+    for pool, speed in job.speeds:
+        most = ledger.most(job, pool)
+        if beside:
+            most = _less_beside(problem, most, beside, job.max_accelerators)
+        size = job.replica(pool)
+        price = None if prices is None else np.append(0.0, np.cumsum(prices.of(job)[pool]))
+        for count in _counts(int(most.max(initial=0)), size):
+            length = job.load_us + int(np.ceil(hours / (count * speed) * HOUR_US))
+            starts = _possible_starts(problem, job, most >= count, length)
+            if not len(starts):
+                continue
+            if price is None:
+                rank = starts.astype(float) + length
+            else:
+                edges = problem.edges_us.astype(float)
+                rank = count * (np.interp(starts + length, edges, price) - np.interp(starts, edges, price))
+            i = int(np.argmin(rank))
+            found = (float(rank[i]), int(starts[i]), pool, count, length)
+            if best is None or found[0] < best[0] - 1e-12:
+                best = found
+    if best is None:
+        return None
+    _, start, pool, count, length = best
+    return ledger.take(job, pool, start, start + length, count)
+
+
+def _counts(most: int, size: int) -> list[int]:
+    """Multiples of the replica size worth trying: all when few, else spread evenly up to the most."""
+    multiples = most // size
+    if multiples <= 24:
+        return [size * k for k in range(multiples, 0, -1)]
+    return [size * int(k) for k in np.unique(np.linspace(1, multiples, 24).astype(int))[::-1]]
+
+
+def _possible_starts(problem: ScheduleProblem, job: Job, fits: np.ndarray, length: int) -> Ints:
+    """Starts of a run of `length` at or before a cell's edge, inside the window, in cells that all fit."""
+    edges = problem.edges_us
+    starts = np.unique(np.concatenate([edges, edges - length, [job.start_us, job.end_us - length]]))
+    starts = starts[(starts >= job.start_us) & (starts + length <= job.end_us)]
+    blocked = np.append(0, np.cumsum(np.where(fits, 0, problem.cell_us)))
+    inside = np.interp(starts + length, edges, blocked) - np.interp(starts, edges, blocked)
+    possible: Ints = starts[inside < 0.5]
+    return possible
+
+
+def _less_beside(problem: ScheduleProblem, most: Ints, pieces: list[Piece], limit: int) -> Ints:
+    """What the job may still add beside its own pieces, over all pools."""
+    used = np.zeros(problem.n_cells, dtype=np.int64)
+    for piece in pieces:
+        first = int(np.searchsorted(problem.edges_us, piece.start_us, side="right")) - 1
+        last = int(np.searchsorted(problem.edges_us, piece.end_us, side="left"))
+        used[first:last] += piece.accelerators
+    return np.minimum(most, np.maximum(0, limit - used))
+
+
+def _longest_run(job: Job, ledger: Ledger) -> Piece | None:
+    """As much of a contiguous job as fits in one run, when all of it does not: the run that does the most work."""
+    problem = ledger.problem
+    best: tuple[float, int, int, int, int] | None = None
+    for pool, speed in job.speeds:
+        most = ledger.most(job, pool)
+        for count in _counts(int(most.max(initial=0)), job.replica(pool)):
+            for start, end in _free_spans(problem, job, most >= count):
+                hours = (end - start - job.load_us) * count * speed / HOUR_US
+                if hours > DONE_HOURS and (best is None or hours > best[0] + 1e-12):
+                    best = (hours, start, end, pool, count)
+    if best is None:
+        return None
+    _, start, end, pool, count = best
+    return ledger.take(job, pool, start, end, count)
+
+
+def _free_spans(problem: ScheduleProblem, job: Job, fits: np.ndarray) -> Iterator[tuple[int, int]]:
+    first, last = problem.cells_of(job.start_us, job.end_us)
+    inside = np.zeros(problem.n_cells + 2, dtype=np.int8)
+    inside[1 + first : 1 + last] = fits[first:last]
+    change = np.diff(inside)
+    for begin, stop in zip(np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True):
+        yield int(problem.edges_us[begin]), int(problem.edges_us[stop])

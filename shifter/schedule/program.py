@@ -1,0 +1,167 @@
+"""A linear program in named blocks of sparse rows, which terms add to. No solver here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from forecasts.slots import Floats
+from shifter.schedule.problem import Ints, ScheduleProblem
+
+Index = NDArray[np.int64]
+Like = Floats | float
+
+
+@dataclass(eq=False)
+class Rows:
+    """A block of rows `sum(coefficients) <= limit`, or `==` where `equal`."""
+
+    equal: bool
+    limit: Floats
+    row: list[Index] = field(default_factory=list)
+    column: list[Index] = field(default_factory=list)
+    value: list[Floats] = field(default_factory=list)
+
+    def add(self, row: Index | range, column: Index | range, value: Like) -> None:
+        """Add coefficients: `value[i]` at (`row[i]`, `column[i]`). Coefficients of one place add up."""
+        rows, columns = np.asarray(row, dtype=np.int64), np.asarray(column, dtype=np.int64)
+        self.row.append(rows)
+        self.column.append(columns)
+        self.value.append(np.broadcast_to(np.asarray(value, dtype=float), rows.shape))
+
+    def matrix(self, n_columns: int) -> sp.csr_matrix:
+        """The block as a sparse matrix (n_rows, n_columns)."""
+        if not self.row:
+            return sp.csr_matrix((len(self.limit), n_columns))
+        where = (np.concatenate(self.row), np.concatenate(self.column))
+        return sp.csr_matrix((np.concatenate(self.value), where), shape=(len(self.limit), n_columns))
+
+
+@dataclass(eq=False)
+class LinearProgram:
+    """`minimise cost @ v` under bounds and the blocks of `rows`; `columns` names blocks of variables."""
+
+    columns: dict[str, slice] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+    _lower: list[Floats] = field(default_factory=list)
+    _upper: list[Floats] = field(default_factory=list)
+    _cost: list[Floats] = field(default_factory=list)
+    n_columns: int = 0
+
+    def variables(
+        self, name: str, n: int, *, lower: Like = 0.0, upper: Like = np.inf, cost: Like = 0.0
+    ) -> Index:
+        """A new block of `n` variables; returns their column numbers (n,)."""
+        first = self.n_columns
+        self.n_columns += n
+        self.columns[name] = slice(first, self.n_columns)
+        for store, value in ((self._lower, lower), (self._upper, upper), (self._cost, cost)):
+            store.append(np.array(np.broadcast_to(np.asarray(value, dtype=float), (n,))))
+        return np.arange(first, self.n_columns, dtype=np.int64)
+
+    def at_most(self, name: str, limit: Floats) -> Rows:
+        """A new block of rows `<= limit`."""
+        self.rows[name] = Rows(False, np.asarray(limit, dtype=float))
+        return self.rows[name]
+
+    def equal(self, name: str, limit: Floats) -> Rows:
+        """A new block of rows `== limit`."""
+        self.rows[name] = Rows(True, np.asarray(limit, dtype=float))
+        return self.rows[name]
+
+    def index(self, name: str) -> Index:
+        """Column numbers of a block of variables."""
+        block = self.columns[name]
+        return np.arange(block.start, block.stop, dtype=np.int64)
+
+    def add_cost(self, columns: Index, cost: Like) -> None:
+        """Add to the price of variables."""
+        total = self.cost
+        np.add.at(total, columns, cost)
+        self._cost = [total]
+
+    @property
+    def lower(self) -> Floats:
+        """Lower bounds (n_columns,)."""
+        return np.concatenate(self._lower)
+
+    @property
+    def upper(self) -> Floats:
+        """Upper bounds (n_columns,)."""
+        return np.concatenate(self._upper)
+
+    @property
+    def cost(self) -> Floats:
+        """Prices (n_columns,)."""
+        return np.concatenate(self._cost)
+
+
+@dataclass(frozen=True, eq=False)
+class Capacity:
+    """Whole accelerators still free, (n_pools, n_cells), and what is already placed, as import [kW] (n_sites, n_slots).
+
+    `any` bounds all deferrable work, `firm` the part that may not be preempted.
+    """
+
+    any: Ints
+    firm: Ints
+    placed_kw: Floats
+
+    @classmethod
+    def of(cls, problem: ScheduleProblem) -> Capacity:
+        """All that the reserve leaves, with nothing placed yet."""
+        slot = problem.cell_slot
+        return cls(
+            np.array([pool.any_capacity[slot] for pool in problem.pools]).reshape(len(problem.pools), -1),
+            np.array([pool.firm_capacity[slot] for pool in problem.pools]).reshape(len(problem.pools), -1),
+            np.zeros((len(problem.sites), problem.grid.n_slots)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WorkColumns:
+    """The variables of the work: accelerators of a class in a pool in a cell, each (n_variables,)."""
+
+    column: Index
+    work_class: Index
+    pool: Index
+    cell: Index
+
+
+@dataclass(frozen=True, eq=False)
+class TermInputs:
+    """What a term may look at when it adds its rows."""
+
+    problem: ScheduleProblem
+    capacity: Capacity
+    work: WorkColumns
+    firm: NDArray[np.bool_]
+    """Per class: its work may not be preempted."""
+    hours: Floats
+    """Per class: its work [accelerator-hours of the fastest pool]."""
+
+
+class Term(Protocol):
+    """One price or limit of the schedule, in one file: an entry point of the group `shifter.terms`."""
+
+    name: str
+
+    def build(self, program: LinearProgram, given: TermInputs) -> None:
+        """Add variables, rows and prices. Called once, in the order of `shifter.schedule.solve.TERMS`.
+
+        Every program has the variables `work` and `import` (n_sites * n_slots, [kW], site-major) and the rows `done`
+        (a class's work), `at_once` (its accelerators) and `import` (the balance that defines import).
+        """
+
+
+def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
+    """Positions in a site-major (n_sites * n_slots,) block of all slots of `sites`."""
+    n = problem.grid.n_slots
+    return np.concatenate(
+        [np.arange(i * n, (i + 1) * n, dtype=np.int64) for i in sites] or [np.empty(0, np.int64)]
+    )

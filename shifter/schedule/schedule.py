@@ -1,0 +1,195 @@
+"""From a problem to pieces: the program's prices, what it cannot express placed at those prices, the rest packed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.errors import SolverFailed
+from shifter.schedule.bound import SlotPrices, slot_prices
+from shifter.schedule.classes import merge
+from shifter.schedule.pack import Piece, merge_pieces, pack
+from shifter.schedule.place import Ledger, Prices, place, work_hours
+from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.program import Capacity
+from shifter.schedule.settle import BatteryTrace, idle_batteries
+from shifter.schedule.solve import Solution, solve
+
+OPTIMAL, GREEDY = "optimal", "greedy"
+
+DONE_RATIO = 1e-4
+"""A job is done when no more than this share of it is left: what rounding to whole microseconds may cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Pieces of whole accelerators, what the batteries do, and the prices that prove it.
+
+    `status` is `optimal` (the fractional problem was solved; pieces are rounded from it) or `greedy` (no solver
+    answered: every hard limit is kept, and `warnings` says why).
+    """
+
+    pieces: tuple[Piece, ...]
+    batteries: Mapping[int, BatteryTrace]
+    prices: SlotPrices
+    status: str
+    warnings: tuple[str, ...] = ()
+
+
+def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedule:
+    """The cheapest schedule found. Never raises for want of a solver: it falls back, and says so."""
+    try:
+        return _optimal(problem, time_limit_s)
+    except SolverFailed as failure:
+        return _greedy(problem, f"planned without the solver, by price order: {failure.detail}")
+
+
+def _optimal(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
+    """1. All work, relaxed: prices. 2. What has a shape of its own, placed at them. 3. The rest, solved and packed."""
+    capacity = Capacity.of(problem)
+    classes = merge(problem.jobs)
+    solution = solve(problem, classes, capacity, time_limit_s=time_limit_s)
+    prices = slot_prices(problem, solution.duals)
+    shaped = [job for job in problem.jobs if not job.plain]
+    pieces: list[Piece] = []
+    if shaped:
+        at = _cell_prices(problem, solution)
+        ledger = Ledger(problem)
+        # The least room to move first, then the largest: small ones find a gap where a large one does not.
+        for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
+            pieces += place(job, ledger, at)
+        capacity = ledger.left()
+        classes = merge([job for job in problem.jobs if job.plain])
+        solution = solve(problem, classes, capacity, time_limit_s=time_limit_s)
+    packed = merge_pieces(pieces) + pack(problem, classes, solution, capacity)
+    pieces = _without_stranded(problem, _repair(problem, packed))
+    if problem.has_batteries and sorted(pieces) != sorted(packed):
+        # The batteries were to carry other work: decide anew what they do beside these pieces.
+        held = Ledger(problem)
+        held.hold(pieces)
+        solution = solve(problem, (), held.left(), time_limit_s=time_limit_s)
+    return Schedule(
+        tuple(sorted(pieces)), _battery_traces(problem, solution), prices, OPTIMAL, _faults(problem, solution)
+    )
+
+
+def _repair(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
+    """Try once more what has a shape of its own and fell short: alone, as early as there is room beside the others."""
+    by_job: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
+    for piece in pieces:
+        by_job[piece.job].append(piece)
+    for job in problem.jobs:
+        done = work_hours(job, by_job[job.id])
+        if job.plain or done >= job.hours * (1 - DONE_RATIO):
+            continue
+        ledger = Ledger(problem)
+        ledger.hold(p for other, group in by_job.items() if other != job.id for p in group)
+        again = merge_pieces(place(job, ledger, None))
+        if work_hours(job, again) > done:
+            by_job[job.id] = again
+    return [piece for group in by_job.values() for piece in group]
+
+
+def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
+    """Take out steps of a chain that wait for one which is not done in full: they could not start."""
+    own: defaultdict[str, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        own[piece.job].append(piece)
+    unfinished = {
+        job.id for job in problem.jobs if work_hours(job, own[job.id]) < job.hours * (1 - DONE_RATIO)
+    }
+    before = -1
+    while before != len(unfinished):  # what waits for what waits, and so on
+        before = len(unfinished)
+        unfinished |= {job.id for job in problem.jobs if unfinished.intersection(job.depends_on)}
+    stranded = {job.id for job in problem.jobs if unfinished.intersection(job.depends_on)}
+    return [piece for piece in pieces if piece.job not in stranded]
+
+
+def _greedy(problem: ScheduleProblem, why: str) -> Schedule:
+    """Cheapest slots first by energy and carbon, jobs by deadline: no demand charge, batteries stand still."""
+    cell_cost = np.array(
+        [problem.sites[pool.site].unit_cost_per_kwh[problem.cell_slot] for pool in problem.pools]
+    )
+    import_kw = np.array([pool.import_kw for pool in problem.pools])
+    price = cell_cost * import_kw[:, None] * problem.cell_hours
+    prices = Prices(price, np.zeros_like(price))
+    ledger = Ledger(problem)
+    pieces: list[Piece] = []
+    for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
+        pieces += place(job, ledger, prices)
+    return Schedule(
+        tuple(_without_stranded(problem, merge_pieces(pieces))),
+        idle_batteries(problem),
+        slot_prices(problem, {}),
+        GREEDY,
+        (why, *_overloads(problem)),
+    )
+
+
+def _room_us(job: Job) -> float:
+    """How much longer a job's window is than the job at full width."""
+    return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
+
+
+def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
+    """What an accelerator costs for all of each cell: its energy, carbon, power and peak, and the room it takes."""
+    per_slot = slot_prices(problem, solution.duals)
+    slot, shape = problem.cell_slot, (len(problem.pools), problem.n_cells)
+    price = np.zeros(shape)
+    for p, pool in enumerate(problem.pools):
+        site = problem.sites[pool.site]
+        per_kw = (
+            problem.grid.slot_hours * site.unit_cost_per_kwh
+            + per_slot.power[pool.site]
+            + per_slot.peak[pool.site]
+        )
+        price[p] = pool.import_kw * per_kw[slot] * problem.cell_share
+    room = solution.duals.get("capacity", np.zeros(price.size)).reshape(shape)
+    firm = solution.duals.get("reserve", np.zeros(price.size)).reshape(shape)
+    return Prices(price + room, firm)
+
+
+def _battery_traces(problem: ScheduleProblem, solution: Solution) -> dict[int, BatteryTrace]:
+    traces = {}
+    for i, site in enumerate(problem.sites):
+        if site.battery is not None:
+            charge, discharge = (
+                _positive(solution.values[f"charge.{i}"]),
+                _positive(solution.values[f"discharge.{i}"]),
+            )
+            gain = site.battery.charge_efficiency * charge - discharge / site.battery.discharge_efficiency
+            change = problem.grid.slot_hours * gain
+            stored = site.battery.initial_kwh + np.append(0.0, np.cumsum(change)[:-1])
+            traces[i] = BatteryTrace(charge, discharge, stored)
+    return traces
+
+
+def _positive(values: Floats) -> Floats:
+    return np.where(values > 1e-9, values, 0.0)
+
+
+def _faults(problem: ScheduleProblem, solution: Solution) -> tuple[str, ...]:
+    """What no plan can mend, said in words."""
+    said = list(_overloads(problem))
+    for i, site in enumerate(problem.sites):
+        short = solution.values.get(f"short_kwh.{i}")
+        if short is not None and short.max() > 1e-6:
+            said.append(f"{site.name}: the battery is up to {short.max():.1f} kWh short of its ride-through.")
+    return tuple(said)
+
+
+def _overloads(problem: ScheduleProblem) -> tuple[str, ...]:
+    said = []
+    for site in problem.sites:
+        over = site.quantile_kw - site.limit_kw
+        if (over > 1e-6).any():
+            said.append(
+                f"{site.name}: real-time load alone exceeds the power limit by up to {over.max():.1f} kW in "
+                f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
+            )
+    return tuple(said)

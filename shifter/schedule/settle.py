@@ -1,0 +1,97 @@
+"""What pieces and batteries come to: accelerators, import, money and carbon, slot by slot.
+
+The plan's figures are computed here from what will really run, never read off the solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.domain.plan import Cost
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import ScheduleProblem
+
+
+@dataclass(frozen=True, eq=False)
+class BatteryTrace:
+    """Slot means [kW] and energy at each slot's start [kWh], (n_slots,)."""
+
+    charge_kw: Floats
+    discharge_kw: Floats
+    stored_kwh: Floats
+
+
+def idle_batteries(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
+    """Every battery standing still at what it holds."""
+    n = problem.grid.n_slots
+    return {
+        i: BatteryTrace(np.zeros(n), np.zeros(n), np.full(n, site.battery.initial_kwh))
+        for i, site in enumerate(problem.sites)
+        if site.battery is not None
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """`deferrable`, `preemptible` (n_pools, n_slots) mean accelerators; `import_kw` (n_sites, n_slots)."""
+
+    deferrable: Floats
+    preemptible: Floats
+    import_kw: Floats
+    cost: Cost
+    carbon_kg: float
+
+
+def usage(
+    problem: ScheduleProblem, pieces: Iterable[Piece], firm: Mapping[str, bool]
+) -> tuple[Floats, Floats]:
+    """Mean accelerators of all pieces and of the preemptible ones, (n_pools, n_slots) each."""
+    every = np.zeros((len(problem.pools), problem.grid.n_slots))
+    preemptible = np.zeros_like(every)
+    for piece in pieces:
+        slots, share = slot_shares(problem, piece)
+        every[piece.pool, slots] += piece.accelerators * share
+        if not firm[piece.job]:
+            preemptible[piece.pool, slots] += piece.accelerators * share
+    return every, preemptible
+
+
+def slot_shares(problem: ScheduleProblem, piece: Piece) -> tuple[slice, Floats]:
+    """The slots that a piece touches, and the share of each that it covers."""
+    length = problem.slot_us
+    first, last = piece.start_us // length, -(-piece.end_us // length)
+    starts = np.arange(first, last) * length
+    overlap = np.minimum(piece.end_us, starts + length) - np.maximum(piece.start_us, starts)
+    return slice(first, last), overlap / length
+
+
+def settle(
+    problem: ScheduleProblem,
+    pieces: Iterable[Piece],
+    batteries: Mapping[int, BatteryTrace],
+) -> Settled:
+    """The bill of these pieces with these batteries (by site)."""
+    every, preemptible = usage(problem, pieces, {job.id: job.firm for job in problem.jobs})
+    hours = problem.grid.slot_hours
+    imports = np.zeros((len(problem.sites), problem.grid.n_slots))
+    energy = carbon = demand = wear = carbon_kg = 0.0
+    for i, site in enumerate(problem.sites):
+        busy_kw = sum(
+            (problem.pools[p].import_kw * every[p] for p in site.pools), np.zeros(problem.grid.n_slots)
+        )
+        imports[i] = site.median_kw + busy_kw
+        if i in batteries:
+            imports[i] += batteries[i].charge_kw - batteries[i].discharge_kw
+            assert site.battery is not None
+            wear += site.battery.wear_cost_per_kwh * float(batteries[i].discharge_kw.sum()) * hours
+        kwh = imports[i] * hours
+        energy += float(kwh @ site.price_per_kwh)
+        kg = float(kwh @ site.carbon_kg_per_kwh)
+        carbon_kg += kg
+        carbon += kg * site.carbon_price_per_kg
+        demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
+    return Settled(every, preemptible, imports, Cost(energy, carbon, demand, wear), carbon_kg)

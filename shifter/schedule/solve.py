@@ -1,0 +1,184 @@
+"""The convex problem, solved: sparse rows from the terms, cvxpy on HiGHS, values and duals back by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.errors import SolverFailed
+from shifter.schedule.classes import WorkClass
+from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.program import Capacity, Index, LinearProgram, Term, TermInputs, WorkColumns
+from shifter.schedule.terms.battery import BatteryTerm
+from shifter.schedule.terms.capacity import CapacityTerm
+from shifter.schedule.terms.carbon import CarbonTerm
+from shifter.schedule.terms.demand_charge import DemandChargeTerm
+from shifter.schedule.terms.energy import EnergyTerm
+from shifter.schedule.terms.lateness import LatenessTerm
+from shifter.schedule.terms.power_limit import PowerLimitTerm
+
+TERMS: tuple[Term, ...] = (
+    EnergyTerm(),
+    CarbonTerm(),
+    CapacityTerm(),
+    LatenessTerm(),
+    BatteryTerm(),
+    PowerLimitTerm(),
+    DemandChargeTerm(),
+)
+
+
+SIMPLEX_COLUMNS = 15_000
+"""Beyond this many variables the interior point, with crossover to a vertex, is faster (69,000: 5 s, not over 60)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """An optimum of the fractional problem.
+
+    `values` and `duals` by block name; `usage` holds, for each class, its accelerators (n_pools of the class, n_cells
+    of its window) with the first cell of the window. Duals are prices, never negative.
+    """
+
+    values: Mapping[str, Floats]
+    duals: Mapping[str, Floats]
+    usage: tuple[tuple[int, Floats], ...]
+
+
+def linear_program(
+    problem: ScheduleProblem,
+    classes: Sequence[WorkClass],
+    capacity: Capacity,
+    terms: Sequence[Term] = TERMS,
+) -> tuple[LinearProgram, WorkColumns]:
+    """The program of these classes of work on what `capacity` leaves."""
+    program = LinearProgram()
+    work = _work_columns(program, problem, classes)
+    hours = np.array([c.hours for c in classes])
+    _work_rows(program, problem, classes, work, hours)
+    _import_rows(program, problem, work, capacity)
+    given = TermInputs(problem, capacity, work, np.array([c.firm for c in classes], dtype=bool), hours)
+    for term in terms:
+        term.build(program, given)
+    return program, work
+
+
+def _work_columns(
+    program: LinearProgram, problem: ScheduleProblem, classes: Sequence[WorkClass]
+) -> WorkColumns:
+    owner: list[Index] = [np.empty(0, np.int64)]
+    pool: list[Index] = [np.empty(0, np.int64)]
+    cell: list[Index] = [np.empty(0, np.int64)]
+    for k, one in enumerate(classes):
+        first, last = problem.cells_of(one.start_us, one.end_us)
+        for p, _ in one.speeds:
+            cell.append(np.arange(first, last, dtype=np.int64))
+            owner.append(np.full(last - first, k, dtype=np.int64))
+            pool.append(np.full(last - first, p, dtype=np.int64))
+    owners = np.concatenate(owner)
+    limit = np.array([c.max_accelerators for c in classes] or [0], dtype=float)
+    columns = program.variables("work", len(owners), upper=limit[owners] if len(owners) else 0.0)
+    return WorkColumns(columns, owners, np.concatenate(pool), np.concatenate(cell))
+
+
+def _work_rows(
+    program: LinearProgram,
+    problem: ScheduleProblem,
+    classes: Sequence[WorkClass],
+    work: WorkColumns,
+    hours: Floats,
+) -> None:
+    """`done`: each class's work is done. `at_once`: over several pools, no more accelerators than it may use."""
+    speed = np.zeros((len(classes), len(problem.pools)))
+    for k, one in enumerate(classes):
+        for p, ratio in one.speeds:
+            speed[k, p] = ratio
+    done = program.equal("done", hours)
+    done.add(work.work_class, work.column, speed[work.work_class, work.pool] * problem.cell_hours[work.cell])
+
+    several = np.array([len(c.speeds) > 1 for c in classes], dtype=bool)
+    chosen = several[work.work_class] if len(classes) else np.empty(0, dtype=bool)
+    pairs, row = np.unique(work.work_class[chosen] * problem.n_cells + work.cell[chosen], return_inverse=True)
+    limit = np.array([classes[k].max_accelerators for k in pairs // max(1, problem.n_cells)], dtype=float)
+    program.at_most("at_once", limit).add(row, work.column[chosen], np.ones(len(row)))
+
+
+def _import_rows(
+    program: LinearProgram, problem: ScheduleProblem, work: WorkColumns, capacity: Capacity
+) -> None:
+    """`import[s, t] - what work draws (- charge + discharge) == import of everything else, at the median`."""
+    n = problem.grid.n_slots
+    imports = program.variables("import", len(problem.sites) * n)
+    base = np.concatenate([site.median_kw for site in problem.sites]) + capacity.placed_kw.ravel()
+    balance = program.equal("import", base)
+    balance.add(range(len(imports)), imports, 1.0)
+    site = np.array([pool.site for pool in problem.pools], dtype=np.int64)
+    import_kw = np.array([pool.import_kw for pool in problem.pools])
+    row = site[work.pool] * n + problem.cell_slot[work.cell]
+    balance.add(row, work.column, -import_kw[work.pool] * problem.cell_share[work.cell])
+
+
+def solve(
+    problem: ScheduleProblem,
+    classes: Sequence[WorkClass],
+    capacity: Capacity,
+    *,
+    time_limit_s: float,
+    terms: Sequence[Term] = TERMS,
+) -> Solution:
+    """The cheapest fractional schedule. Raises SolverFailed when HiGHS gives no optimum within the time limit."""
+    import cvxpy as cp
+
+    program, _ = linear_program(problem, classes, capacity, terms)
+    v = cp.Variable(program.n_columns, bounds=[program.lower, program.upper])
+    constraints = {}
+    for name, rows in program.rows.items():
+        if len(rows.limit):
+            left = rows.matrix(program.n_columns) @ v
+            constraints[name] = left == rows.limit if rows.equal else left <= rows.limit
+    whole = cp.Problem(cp.Minimize(program.cost @ v), list(constraints.values()))
+    try:
+        # A fresh problem each cycle: re-solving warm switches HiGHS' presolve off, which is 20 times slower.
+        whole.solve(
+            solver=cp.HIGHS, warm_start=False, highs_options=_options(program.n_columns, time_limit_s)
+        )
+    except (cp.SolverError, ValueError) as error:
+        raise SolverFailed(
+            f"HiGHS gave no answer: {error}", hint="The greedy schedule is used instead."
+        ) from error
+    if whole.status not in {cp.OPTIMAL, cp.OPTIMAL_INACCURATE} or v.value is None:
+        raise SolverFailed(f"HiGHS ended as {whole.status}.", hint="The greedy schedule is used instead.")
+    value = np.asarray(v.value)
+    duals = {
+        name: np.maximum(0.0, c.dual_value) for name, c in constraints.items() if not program.rows[name].equal
+    }
+    values = {name: value[block] for name, block in program.columns.items()}
+    return Solution(values, duals, _usage(problem, classes, values["work"]))
+
+
+def _options(n_columns: int, time_limit_s: float) -> dict[str, object]:
+    """One thread, so that the same problem has the same answer; nothing on stdout, which belongs to the caller."""
+    method = "ipm" if n_columns > SIMPLEX_COLUMNS else "simplex"
+    return {
+        "solver": method,
+        "time_limit": time_limit_s,
+        "threads": 1,
+        "output_flag": False,
+        "log_to_console": False,
+    }
+
+
+def _usage(
+    problem: ScheduleProblem, classes: Sequence[WorkClass], work: Floats
+) -> tuple[tuple[int, Floats], ...]:
+    usage = []
+    position = 0
+    for one in classes:
+        first, last = problem.cells_of(one.start_us, one.end_us)
+        size = (last - first) * len(one.speeds)
+        usage.append((first, work[position : position + size].reshape(len(one.speeds), last - first)))
+        position += size
+    return tuple(usage)

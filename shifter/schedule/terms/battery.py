@@ -1,0 +1,65 @@
+"""A battery behind the meter: charge and discharge are slot means [kW], stored energy is at each slot's start [kWh].
+
+    stored[t+1] = stored[t] + slot_hours * (charge_efficiency * charge[t] - discharge[t] / discharge_efficiency)
+    stored[0] = initial,  stored[n] >= initial,  floor[t] <= stored[t] <= energy_kwh
+    charge[t] + discharge[t] <= power_kw      (it does one at a time: both means share the slot)
+    import[t] >= 0                            (no export: `solve` bounds import from below)
+
+`floor` holds the minimum and the ride-through of real-time load. Where the battery cannot hold that much, `short_kwh`
+says by how much, at a price above everything else; the load itself is never cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shifter.schedule.problem import SiteArrays
+from shifter.schedule.program import LinearProgram, TermInputs
+
+SHORT_PRICE_RATIO = 100.0
+"""Against the price of lateness: ride-through comes before work."""
+
+
+class BatteryTerm:
+    """For each site i with a battery, the variables `charge.i`, `discharge.i`, `stored.i` and `short_kwh.i`."""
+
+    name = "battery"
+
+    def build(self, program: LinearProgram, given: TermInputs) -> None:
+        """Add every battery."""
+        for i, site in enumerate(given.problem.sites):
+            if site.battery is not None:
+                self._add(program, given, i, site)
+
+    def _add(self, program: LinearProgram, given: TermInputs, i: int, site: SiteArrays) -> None:
+        battery = site.battery
+        assert battery is not None
+        n, hours = given.problem.grid.n_slots, given.problem.grid.slot_hours
+        charge = program.variables(f"charge.{i}", n, upper=battery.power_kw)
+        wear = battery.wear_cost_per_kwh * hours
+        discharge = program.variables(f"discharge.{i}", n, upper=battery.power_kw, cost=wear)
+        lower, upper = np.zeros(n + 1), np.full(n + 1, battery.energy_kwh)
+        lower[0] = upper[0] = lower[n] = battery.initial_kwh  # standing still keeps both ends
+        stored = program.variables(f"stored.{i}", n + 1, lower=lower, upper=upper)
+
+        slots = np.arange(n)
+        balance = program.rows["import"]
+        balance.add(i * n + slots, charge, -1.0)
+        balance.add(i * n + slots, discharge, 1.0)
+
+        change = program.equal(f"stored.{i}", np.zeros(n))
+        change.add(slots, stored[1:], 1.0)
+        change.add(slots, stored[:-1], -1.0)
+        change.add(slots, charge, -hours * battery.charge_efficiency)
+        change.add(slots, discharge, hours / battery.discharge_efficiency)
+
+        one_at_a_time = program.at_most(f"battery_power.{i}", np.full(n, battery.power_kw))
+        one_at_a_time.add(slots, charge, 1.0)
+        one_at_a_time.add(slots, discharge, 1.0)
+
+        floor = site.battery_floor_kwh(n)
+        price = SHORT_PRICE_RATIO * given.problem.lateness_price_per_hour
+        short = program.variables(f"short_kwh.{i}", n, cost=price)
+        held = program.at_most(f"battery_floor.{i}", -floor)
+        held.add(slots, stored[:-1], -1.0)
+        held.add(slots, short, -1.0)

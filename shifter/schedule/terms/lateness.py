@@ -1,0 +1,23 @@
+"""Lateness as priced slack: work of a class that is not done in its window, so that there is always an answer.
+
+    lateness_price * short[k],   with   short[k] added to the work that class k does
+
+The price stands above anything that doing the work could cost, so nothing is late that could be done in time, and as
+much as possible of what cannot be done in full is planned all the same.
+"""
+
+from __future__ import annotations
+
+from shifter.schedule.program import LinearProgram, TermInputs
+
+
+class LatenessTerm:
+    """The variables `short` [accelerator-hours of the fastest pool], one a class."""
+
+    name = "lateness"
+
+    def build(self, program: LinearProgram, given: TermInputs) -> None:
+        """Let every class fall short, at a price."""
+        n = len(given.hours)
+        short = program.variables("short", n, upper=given.hours, cost=given.problem.lateness_price_per_hour)
+        program.rows["done"].add(range(n), short, 1.0)

@@ -1,0 +1,286 @@
+"""What a plan does, on cases small enough to work out by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shifter.cycle import plan_cycle, verify_plan
+from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, Resilience
+from shifter.domain.plan import Plan
+from shifter.errors import SolverFailed
+from shifter.schedule import schedule as scheduling
+from tests.schedule.build import START, at, cycle_inputs, site, work
+
+CHEAP_AT_NIGHT = [10.0] * 6 + [100.0] * 12 + [20.0] * 6
+
+
+def slots_used(plan: Plan) -> set[int]:
+    """The slots in which anything deferrable runs."""
+    first = plan.horizon.start
+    return {round((r.start - first) / timedelta(hours=1)) for r in plan.slots if r.deferrable > 1e-9}
+
+
+def test_work_goes_to_the_cheapest_slots_and_the_bill_is_theirs() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 20, 24)], prices=CHEAP_AT_NIGHT))
+    assert slots_used(plan) <= set(range(6))
+    assert plan.cost.energy == pytest.approx(20 * 10 / 1000)
+    assert plan.lower_bound == pytest.approx(plan.cost.total)
+    assert plan.unplaced == ()
+
+
+def test_a_carbon_price_moves_work_to_cleaner_dearer_slots() -> None:
+    prices, carbon = [10.0] * 12 + [20.0] * 12, [500.0] * 12 + [100.0] * 12
+    by_price = plan_cycle(cycle_inputs([work("w", 20, 24)], prices=prices, carbon=carbon))
+    by_carbon = plan_cycle(cycle_inputs([work("w", 20, 24)], prices=prices, carbon=carbon, carbon_price=100))
+    assert max(slots_used(by_price)) < 12 <= min(slots_used(by_carbon))
+    assert by_carbon.cost.carbon == pytest.approx(20 * 0.1 / 1000 * 100)
+
+
+def test_negative_prices_attract_work_and_lower_the_bill() -> None:
+    prices = [50.0] * 10 + [-40.0] * 2 + [50.0] * 12
+    plan = plan_cycle(cycle_inputs([work("w", 15, 24)], prices=prices))
+    assert slots_used(plan) == {10, 11}
+    assert plan.cost.energy == pytest.approx(-15 * 40 / 1000)
+
+
+def test_only_preemptible_work_stands_in_the_redundancy_margin_and_nothing_in_the_quantile() -> None:
+    sites = [
+        site(pools=(Pool("p", "X", 10, failure_domains=5, busy_kw=1.0),), resilience=Resilience(0.99, 1))
+    ]
+    load = {("a", "p"): {0.5: 2.0, 0.99: 4.0}}  # reserved = 4 / (1 - 1/5) = 5
+    firm = plan_cycle(cycle_inputs([work("w", 240, 24, preemptible=False)], sites=sites, load=load))
+    soft = plan_cycle(cycle_inputs([work("w", 240, 24)], sites=sites, load=load))
+    assert {r.deferrable for r in firm.slots} == {5.0}
+    assert {r.deferrable for r in soft.slots} == {6.0}
+    assert {r.reserved for r in soft.slots} == {5.0}
+
+
+def test_a_curtailment_notice_and_a_grid_event_bind_with_real_time_load_at_its_quantile() -> None:
+    notice = PowerWindow(at(2), at(4), 6.0)
+    event = GridEvent("e", "a", at(8), at(9), 0.5)
+    sites = [site(power_limit_kw=9.0, power_limits=(notice,))]
+    load = {("a", "p"): {0.5: 1.0, 0.99: 2.0}}
+    plan = plan_cycle(cycle_inputs([work("w", 300, 24)], sites=sites, load=load, events=[event]))
+    used = [r.deferrable for r in plan.slots]
+    assert used[:5] == [7.0, 7.0, 4.0, 4.0, 7.0]
+    assert used[8] == 0.0  # real-time load alone exceeds it
+    assert any("real-time load alone exceeds" in w for w in plan.warnings)
+
+
+def test_a_demand_charge_flattens_the_peak_down_to_the_one_already_paid_for() -> None:
+    dear = [site(demand_charge_per_kw=20.0, peak_so_far_kw=3.0)]
+    plan = plan_cycle(cycle_inputs([work("w", 72, 24)], sites=dear, prices=CHEAP_AT_NIGHT))
+    assert max(r.import_kw for r in plan.power) == pytest.approx(3.0)
+    assert plan.cost.demand_charge == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_battery_buys_low_and_carries_the_load_at_the_peak() -> None:
+    battery = Battery(10, 5, 1.0, 1.0, initial_kwh=0, wear_cost_per_kwh=0.001)
+    load = {("a", "p"): {0.5: 2.0, 0.99: 2.0}}
+    plan = plan_cycle(cycle_inputs([], sites=[site(battery=battery)], prices=CHEAP_AT_NIGHT, load=load))
+    charged = sum(r.charge_kw for r in plan.power[:6])
+    discharged = sum(r.discharge_kw for r in plan.power[6:18])
+    assert charged == pytest.approx(10)
+    assert discharged == pytest.approx(10)
+    assert plan.cost.battery_wear == pytest.approx(0.01)
+    assert min(r.import_kw for r in plan.power) >= -1e-9
+
+
+def test_boundaries_sites_and_models_decide_where_work_may_run() -> None:
+    pools = (Pool("p", "X", 10, busy_kw=1.0),)
+    sites = [site("de", zone="D", pools=pools), site("fr", zone="F", jurisdiction="FR", pools=pools)]
+    prices = {"D": [90.0] * 24, "F": [10.0] * 24}
+    plan = plan_cycle(
+        cycle_inputs(
+            [
+                work("free", 10, 24),
+                work("german", 10, 24, data_boundary=("DE",)),
+                work("here", 5, 24, sites=("de",)),
+            ],
+            sites=sites,
+            prices=prices,
+        )
+    )
+    assert {(a.workload_id, a.site) for a in plan.allocations} == {
+        ("free", "fr"),
+        ("german", "de"),
+        ("here", "de"),
+    }
+
+
+def test_a_slower_cheaper_pool_is_used_only_when_its_work_is_cheaper() -> None:
+    pools = (Pool("fast", "F", 4, busy_kw=1.0), Pool("slow", "S", 4, busy_kw=0.4))
+    model = Model("m", {"F": 1000.0, "S": 500.0})
+    plan = plan_cycle(
+        cycle_inputs(
+            [work("w", 1, 24, accelerator_hours=None, model="m", tokens=1000.0 * 3600 * 8)],
+            sites=[site(pools=pools)],
+            models=[model],
+        )
+    )
+    assert {a.pool for a in plan.allocations} == {"slow"}  # 0.8 kWh for what costs the fast one 1 kWh
+    assert plan.cost.energy == pytest.approx(16 * 0.4 * 50 / 1000)
+
+
+def test_windows_that_start_and_end_inside_a_slot_are_kept_to_the_second() -> None:
+    early = work("w", 14.9, 2.5, earliest_start=at(1.0 + 1 / 3600), max_accelerators=10)
+    plan = plan_cycle(cycle_inputs([early]))
+    assert min(a.start for a in plan.allocations) >= at(1.0 + 1 / 3600)
+    assert max(a.end for a in plan.allocations) <= at(2.5)
+    assert plan.unplaced == ()
+
+
+def test_nothing_is_planned_before_now_and_the_running_slot_is_used() -> None:
+    now = START + timedelta(minutes=20)
+    plan = plan_cycle(cycle_inputs([work("w", 5, 24)], prices=CHEAP_AT_NIGHT[:1] + [100.0] * 23, now=now))
+    assert min(a.start for a in plan.allocations) == now
+    assert slots_used(plan) == {0}
+
+
+def test_work_done_already_is_not_planned_again() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 20, 24), work("all", 5, 24)], done={"w": 15.0, "all": 5.0}))
+    hours = sum(a.accelerators * (a.end - a.start) / timedelta(hours=1) for a in plan.allocations)
+    assert hours == pytest.approx(5)
+    assert {a.workload_id for a in plan.allocations} == {"w"}
+
+
+def test_impossible_work_is_planned_as_far_as_it_goes_and_told_when_it_could_be_done() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 60, 4, max_accelerators=10)]))
+    (late,) = plan.unplaced
+    assert late.accelerator_hours == pytest.approx(20)
+    assert late.earliest_feasible_deadline == at(6)
+    assert "10 accelerators" in late.reason
+
+
+def test_work_that_no_deadline_in_the_horizon_could_save_says_so() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 1000, 24)]))
+    assert plan.unplaced[0].earliest_feasible_deadline is None
+
+
+def test_two_that_compete_come_short_by_exactly_what_does_not_fit() -> None:
+    plan = plan_cycle(cycle_inputs([work("u", 30, 4), work("v", 30, 4)]))
+    assert sum(u.accelerator_hours for u in plan.unplaced) == pytest.approx(20, abs=1e-3)
+
+
+def test_chained_steps_run_one_after_the_other_inside_the_chain_s_deadline() -> None:
+    steps = [
+        work("s1", 20, 24),
+        work("s2", 20, 24, depends_on=("s1",)),
+        work("s3", 10, 20, depends_on=("s2",)),
+    ]
+    plan = plan_cycle(cycle_inputs(steps, prices=list(range(24, 0, -1))))
+    spans = {
+        id: (min(a.start for a in own), max(a.end for a in own))
+        for id in ("s1", "s2", "s3")
+        if (own := [a for a in plan.allocations if a.workload_id == id])
+    }
+    assert spans["s1"][1] <= spans["s2"][0]
+    assert spans["s2"][1] <= spans["s3"][0] <= spans["s3"][1] <= at(20)
+
+
+def test_uninterruptible_work_is_one_piece_at_one_count() -> None:
+    prices = [50, 10, 50, 10, 50, 10] * 4
+    plan = plan_cycle(
+        cycle_inputs([work("w", 12, 24, interruptible=False, max_accelerators=4)], prices=prices)
+    )
+    assert len(plan.allocations) == 1
+    assert plan.unplaced == ()
+
+
+def test_replicas_and_load_minutes_are_kept() -> None:
+    model = Model("m", {"X": 100.0}, {"X": 4}, load_minutes=30)
+    job = work("w", 1, 24, accelerator_hours=None, model="m", tokens=100.0 * 3600 * 16, max_accelerators=9)
+    plan = plan_cycle(cycle_inputs([job], models=[model]))
+    assert all(a.accelerators % 4 == 0 for a in plan.allocations)
+    lost = timedelta(minutes=30)
+    assert (
+        sum(a.accelerators * (a.end - a.start - lost) / timedelta(hours=1) for a in plan.allocations)
+        >= 16 - 1e-3
+    )
+
+
+def test_unknown_prices_attract_nothing_and_are_told() -> None:
+    prices = [100.0] * 12 + [float("nan")] * 6 + [20.0] * 6
+    plan = plan_cycle(cycle_inputs([work("w", 20, 24)], prices=prices))
+    assert slots_used(plan) <= set(range(18, 24))
+    assert any("price is unknown in 6 slots" in w for w in plan.warnings)
+    assert plan.power[12].price_per_mwh is None
+
+
+def test_the_same_inputs_give_the_same_plan_byte_for_byte() -> None:
+    def make() -> str:
+        jobs = [work(f"w{i}", 3 + i % 5, 8 + i % 16, max_accelerators=1 + i % 4) for i in range(25)]
+        return plan_cycle(cycle_inputs(jobs, prices=CHEAP_AT_NIGHT)).to_json()
+
+    assert make() == make()
+
+
+def test_a_plan_survives_json() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 20, 24), work("late", 90, 4)], prices=CHEAP_AT_NIGHT))
+    assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_running_at_once_is_the_same_work_as_early_as_it_can_be() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 20, 24)], prices=[100.0] * 2 + [10.0] * 22))
+    assert plan.baseline.total == pytest.approx(20 * 100 / 1000)
+    assert plan.workloads[0].run_now_finish == at(2)
+    assert plan.workloads[0].reason_code == "cheaper_later"
+    assert plan.baseline.deferrable_total - plan.deferrable_total == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("break_it", ["error", "late"])
+def test_without_a_solver_the_greedy_schedule_keeps_every_limit_and_says_so(
+    break_it: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = cycle_inputs(
+        [work(f"w{i}", 5 + i, 10 + i, preemptible=bool(i % 2), max_accelerators=3) for i in range(10)],
+        sites=[site(power_limit_kw=8.0)],
+        load={("a", "p"): {0.5: 1.0, 0.99: 2.0}},
+        prices=CHEAP_AT_NIGHT,
+    )
+
+    def fail(*_: object, **__: object) -> None:
+        raise SolverFailed(f"HiGHS ended as {break_it}.")
+
+    monkeypatch.setattr(scheduling, "solve", fail)
+    plan = plan_cycle(inputs)
+    assert plan.status == "greedy"
+    assert any(break_it in w for w in plan.warnings)
+    assert verify_plan(plan, inputs) == []
+    assert plan.allocations
+
+
+def test_the_earliest_deadline_that_would_work_keeps_to_the_width_of_the_work() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 80, 10, max_accelerators=4)]))
+    assert plan.unplaced[0].earliest_feasible_deadline == at(20)
+
+
+def test_a_step_that_waits_for_one_that_does_not_fit_is_not_planned_and_says_so() -> None:
+    plan = plan_cycle(cycle_inputs([work("big", 500, 10), work("next", 1, 24, depends_on=("big",))]))
+    assert {a.workload_id for a in plan.allocations} == {"big"}
+    reasons = {u.workload_id: u.reason for u in plan.unplaced}
+    assert reasons["next"] == "It waits for big, which is not done in full in time."
+
+
+def test_a_limit_of_nothing_leaves_real_time_load_alone_and_is_told() -> None:
+    event = GridEvent("e", "a", at(0), at(24), 0.0)
+    plan = plan_cycle(
+        cycle_inputs([work("w", 5, 24)], load={("a", "p"): {0.5: 1.0, 0.99: 2.0}}, events=[event])
+    )
+    assert plan.allocations == ()
+    assert "power limit" in plan.unplaced[0].reason
+
+
+def test_absurd_amounts_are_answered_not_crashed_on() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 1e300, 24)]))
+    assert plan.unplaced[0].earliest_feasible_deadline is None
+
+
+def test_a_battery_never_exports_what_a_stranded_step_was_to_draw() -> None:
+    battery = Battery(20, 5, 1.0, 1.0, initial_kwh=10)
+    steps = [work("big", 500, 10), work("next", 3, 24, depends_on=("big",))]
+    plan = plan_cycle(cycle_inputs(steps, sites=[site(battery=battery)], prices=CHEAP_AT_NIGHT))
+    assert min(r.import_kw for r in plan.power) >= -1e-6
+    assert [u.workload_id for u in plan.unplaced] == ["big", "next"]
