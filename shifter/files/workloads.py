@@ -1,0 +1,268 @@
+"""workloads.jsonl, and the body of POST /v1/workloads, into `Workload`s that do not contradict themselves or
+the fleet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from forecasts.slots import isoformat_z
+from shifter.domain.fleet import Fleet, Pool, Site
+from shifter.domain.workload import Workload, replica_size, work_rates
+from shifter.errors import InputError
+from shifter.files.document import Document, read_document
+from shifter.files.places import (
+    MOST_MISTAKES,
+    Finding,
+    Locate,
+    Place,
+    all_of,
+    in_body,
+    on_line,
+    raise_all,
+    suggestion,
+)
+from shifter.files.text import PathLike, decode, read_lines
+from shifter.files.validation import validate
+
+WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
+
+MAX_LINE_BYTES = 2**20
+
+
+def parse_workload(raw: Any, where: str = "body") -> Workload:
+    """One workload from plain JSON values. Raises InputError with the JSON path of every mistake, under
+    `where`.
+
+    Whether the fleet can run it is for `check_workload`.
+    """
+    return _parse(raw, in_body(where), None)
+
+
+def check_workload(workload: Workload, fleet: Fleet, where: str = "") -> None:
+    """Raises InputError where the workload contradicts itself, or where nothing in the fleet may ever run it.
+
+    That its deadline cannot be met is no mistake: it is admitted, and the answer says so.
+    """
+    _raise_for(workload, fleet, in_body(where))
+
+
+def read_workloads(path: PathLike, fleet: Fleet | None = None) -> tuple[Workload, ...]:
+    """Workloads of a file, one JSON object a line (or, by its name, a .json or .yaml file with one or a list
+    of them).
+
+    Raises InputError with file and line of every mistake; the same id twice is one. With a `fleet`, each is
+    checked against it.
+    """
+    if Path(path).suffix.lower() in {".json", ".yaml", ".yml"}:
+        return workloads_of(read_document(path), fleet)
+    workloads: list[Workload] = []
+    mistakes: list[InputError] = []
+    seen: dict[str, int] = {}
+    for number, line, ends in read_lines(path, MAX_LINE_BYTES):
+        locate = on_line(str(path), number)
+        try:
+            if line.strip():
+                raw = _json(line, locate, str(path), number, truncated=not ends)
+                workload = _parse(raw, locate, fleet)
+                _refuse_again(workload.id, seen.setdefault(workload.id, number), number, locate)
+                workloads.append(workload)
+        except InputError as error:
+            mistakes += all_of(error)
+            if len(mistakes) >= MOST_MISTAKES:
+                break
+    raise_all(mistakes)
+    return tuple(workloads)
+
+
+def workloads_of(document: Document, fleet: Fleet | None = None) -> tuple[Workload, ...]:
+    """One workload, or a list of them, from a document. Raises InputError as `read_workloads`."""
+    many = isinstance(document.data, list)
+    workloads, mistakes, seen = [], list(document.mistakes), dict[str, int]()
+    for i, raw in enumerate(document.data if many else [document.data]):
+
+        def locate(loc: tuple[int | str, ...], i: int = i) -> Place:
+            return document.locate((i, *loc) if many else loc)
+
+        def locate_key(loc: tuple[int | str, ...], i: int = i) -> Place:
+            return document.locate_key((i, *loc) if many else loc)
+
+        try:
+            workload = _parse(raw, locate, fleet, locate_key)
+            line = locate(("id",)).line or 0
+            _refuse_again(workload.id, seen.setdefault(workload.id, line), line, locate)
+            workloads.append(workload)
+        except InputError as error:
+            mistakes += all_of(error)
+    raise_all(mistakes)
+    return tuple(workloads)
+
+
+def _parse(raw: Any, locate: Locate, fleet: Fleet | None, locate_key: Locate | None = None) -> Workload:
+    workload = validate(WORKLOAD, raw, locate, locate_key=locate_key)
+    _raise_for(workload, fleet, locate)
+    return workload
+
+
+def _raise_for(workload: Workload, fleet: Fleet | None, locate: Locate) -> None:
+    findings = list(own_mistakes(workload))
+    if fleet is not None and not findings:
+        findings = list(fleet_conflicts(workload, fleet))
+    raise_all(locate(loc).error(detail, hint, workload_id=workload.id) for loc, detail, hint in findings)
+
+
+def _refuse_again(name: str, first: int, line: int, locate: Locate) -> None:
+    if first != line:
+        raise locate(("id",)).error(
+            f"the id `{name}` is already on line {first}.",
+            "Give each workload an id of its own; one that is meant once stands once.",
+            lines=(first, line),
+        )
+
+
+def _json(raw: bytes, locate: Locate, source: str, number: int, *, truncated: bool) -> Any:
+    """One line as plain JSON values; a key given twice is an error."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(items) != len({key for key, _ in items}):
+            key = Counter(key for key, _ in items).most_common(1)[0][0]
+            raise locate((key,)).error(f"the key `{key[:60]}` is given twice.", "Keep one of the two.")
+        return dict(items)
+
+    text = decode(raw, source, number)
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        hint = (
+            "The last line is cut off: was the file written completely?"
+            if truncated
+            else "One JSON object a line."
+        )
+        place = Place(source, line=number, column=error.colno)
+        raise place.error(f"this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}.", hint) from None
+    except (ValueError, RecursionError) as error:
+        raise locate(()).error(
+            f"this line cannot be read: {error}.", "One plain JSON object a line."
+        ) from None
+
+
+def own_mistakes(workload: Workload) -> Iterator[Finding]:
+    """What contradicts itself in a workload, whatever the fleet."""
+    w = workload
+    if w.tokens is not None and w.accelerator_hours is not None:
+        yield (
+            ("accelerator_hours",),
+            "tokens and accelerator_hours are both given.",
+            "Work is one or the other.",
+        )
+    if (
+        w.tokens is None
+        and w.accelerator_hours is None
+        and w.latency_slo_ms is None
+        and w.mode != "interactive"
+    ):
+        yield (
+            ("tokens",),
+            "neither tokens nor accelerator_hours say how much work it is.",
+            "Give `tokens` of a `model`, or `accelerator_hours` with the `accelerators` it can run on.",
+        )
+    if w.tokens is not None and w.model is None:
+        yield (("model",), "tokens are given without a model.", "Name the `model` whose tokens they are.")
+    if w.tokens is not None and w.accelerators is not None:
+        yield (
+            ("accelerators",),
+            "accelerators go with accelerator_hours; with tokens, the model says where it can run.",
+            "Leave them out, or narrow `sites`.",
+        )
+    if w.deadline is not None and w.earliest_start is not None and w.deadline <= w.earliest_start:
+        yield (
+            ("deadline",),
+            f"the deadline is not after the earliest start, {isoformat_z(w.earliest_start)}.",
+            "Work is done in [earliest_start, deadline).",
+        )
+    for key in ("accelerators", "data_boundary", "sites"):
+        if getattr(w, key) == ():
+            yield (
+                (key,),
+                f"`{key}` is an empty list, which allows nothing.",
+                "Leave it out, or null, for any.",
+            )
+    for i, other in enumerate(w.depends_on):
+        if other == w.id:
+            yield (("depends_on", i), "it depends on itself.", "Remove it from its own `depends_on`.")
+        elif other in w.depends_on[:i]:
+            yield (("depends_on", i), f"`{other}` is named twice.", "Name each once.")
+
+
+def fleet_conflicts(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
+    """Names that the fleet does not have, and why no pool may run it."""
+    unknown = list(_unknown_names(workload, fleet))
+    yield from unknown
+    if unknown:
+        return
+    allowed = work_rates(workload, fleet)
+    if not allowed:
+        yield _excluded_everywhere(workload, fleet)
+        return
+    sizes = {key: replica_size(workload, fleet, key) for key in allowed}
+    least = min(sizes.values())
+    if workload.max_accelerators < least:
+        yield (
+            ("max_accelerators",),
+            f"one replica of `{workload.model}` takes {least} accelerators, more than max_accelerators.",
+            f"Allow at least {least}.",
+        )
+    elif all(size > fleet.pools[key][1].count for key, size in sizes.items()):
+        yield (
+            ("model",),
+            f"no pool that may run `{workload.model}` holds one replica of {least} accelerators.",
+            "Allow other sites, or correct accelerators_per_replica in the fleet.",
+        )
+
+
+def _unknown_names(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
+    if workload.model is not None and workload.model not in fleet.by_model:
+        hint = suggestion(workload.model, fleet.by_model, "models")
+        yield (("model",), f"the fleet has no model `{workload.model}`.", hint)
+    for i, site in enumerate(workload.sites or ()):
+        if site not in fleet.by_site:
+            yield (("sites", i), f"the fleet has no site `{site}`.", suggestion(site, fleet.by_site, "sites"))
+    known = {pool.accelerator for _, pool in fleet.pools.values()}
+    for i, accelerator in enumerate(workload.accelerators or ()):
+        if accelerator not in known:
+            hint = suggestion(accelerator, known, "accelerators")
+            yield (("accelerators", i), f"no pool has the accelerator `{accelerator}`.", hint)
+
+
+_REMEDY = {
+    "sites": "Name other `sites`, or leave them out for any within the boundary.",
+    "data_boundary": "Widen `data_boundary`, or leave it out where data may go anywhere.",
+    "accelerators": "Name other `accelerators`.",
+    "model": "Choose another model, or give this one a throughput in the fleet.",
+}
+
+
+def _excluded_everywhere(workload: Workload, fleet: Fleet) -> Finding:
+    reasons = [(key, *_excluded(workload, fleet, *fleet.pools[key])) for key in fleet.pools]
+    shown = [f"{site}/{pool} ({why})" for (site, pool), _, why in reasons[:6]]
+    more = f", and {len(reasons) - 6} more" if len(reasons) > 6 else ""
+    condition = Counter(field for _, field, _ in reasons).most_common(1)[0][0]
+    return (condition,), f"no pool may run it: {', '.join(shown)}{more}.", _REMEDY[condition]
+
+
+def _excluded(workload: Workload, fleet: Fleet, site: Site, pool: Pool) -> tuple[str, str]:
+    """The field that excludes a pool, and why; the same conditions as `work_rates`."""
+    if workload.sites is not None and site.name not in workload.sites:
+        return "sites", "not in sites"
+    if workload.data_boundary is not None and site.jurisdiction not in workload.data_boundary:
+        where = f"jurisdiction {site.jurisdiction}" if site.jurisdiction else "no jurisdiction"
+        return "data_boundary", f"{where}, and data_boundary is {', '.join(workload.data_boundary)}"
+    if workload.tokens is None:
+        return "accelerators", f"{pool.accelerator} is not in accelerators"
+    return "model", f"{workload.model} has no throughput on {pool.accelerator}"

@@ -1,0 +1,144 @@
+"""`shifter config check FILE`: every mistake in a file that shifter reads, with its line and path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shifter.domain.fleet import Fleet
+from shifter.errors import InputError
+from shifter.files.document import Document, read_document
+from shifter.files.fleet import fleet_of, fleet_warnings
+from shifter.files.places import Finding, Locate, Place, all_of, nearest
+from shifter.files.plans import read_plan
+from shifter.files.realtime import read_realtime_rows
+from shifter.files.text import PathLike, read_lines
+from shifter.files.workloads import read_workloads, workloads_of
+from shifter.settings.load import settings_of, settings_warnings
+from shifter.settings.model import Settings
+
+FileKind = Literal["settings", "fleet", "workloads", "realtime", "plan"]
+
+KEYS: dict[FileKind, frozenset[str]] = {
+    "fleet": frozenset({"currency", "sites", "models", "objective"}),
+    "workloads": frozenset({"id", "tokens", "accelerator_hours", "deadline", "max_accelerators", "model"}),
+    "plan": frozenset({"plan_id", "slots", "allocations", "duals", "unplaced"}),
+    "settings": frozenset(Settings.model_fields),
+}
+"""Top-level keys by which a file is known for what it is."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A mistake (`error`) or what is probably not meant (`warning`). Line and column from 1; `path` as in
+    `sites[0]`.
+    """
+
+    severity: Literal["error", "warning"]
+    file: str
+    line: int | None
+    column: int | None
+    path: str
+    detail: str
+    hint: str
+
+    def __str__(self) -> str:
+        place = Place(self.file, self.path, self.line, self.column)
+        return f"{place}: {self.severity}: {self.detail} {self.hint}".rstrip()
+
+
+def check_config(path: PathLike) -> list[Problem]:
+    """Every problem of a settings, fleet, workloads, realtime or plan file, in the order of its lines.
+
+    What it is follows from its name and content. Files that settings name are checked with them, against each
+    other.
+    """
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix in {".jsonl", ".ndjson"}:
+            read_workloads(path)
+            return []
+        if suffix == ".csv":
+            _refuse_forecasts(path)
+            read_realtime_rows(path)
+            return []
+        if suffix == ".json" and Path(path).name.startswith("plan"):
+            read_plan(path)
+            return []
+        document = read_document(path, may_be_empty=True)
+        return list(_check(document, kind_of(document)))
+    except InputError as error:
+        return list(_problems(error, str(path)))
+
+
+def _refuse_forecasts(path: PathLike) -> None:
+    _, header, _ = next(read_lines(path, 2**20), (1, b"", True))
+    if b"issued_at" in header:
+        raise Place(str(path), line=1).error(
+            "this is a forecasts.csv, which is not configuration.",
+            "Give it to the csv source: what it says is checked whenever it is read.",
+        )
+
+
+def kind_of(document: Document) -> FileKind:
+    """What a document is, by its top-level keys (a misspelt one counts); settings where nothing tells."""
+    if isinstance(document.data, list):
+        return "workloads"
+    keys = document.data.keys() if isinstance(document.data, dict) else ()
+    scores = {
+        kind: sum(1.0 if k in known else 0.5 * bool(nearest(k, known)) for k in keys)
+        for kind, known in KEYS.items()
+    }
+    best = max(scores, key=lambda kind: scores[kind])
+    return best if scores[best] > scores["settings"] else "settings"
+
+
+def _check(document: Document, kind: FileKind) -> Iterator[Problem]:
+    if kind == "fleet":
+        yield from _warnings(fleet_warnings(fleet_of(document)), document.locate)
+    elif kind == "workloads":
+        workloads_of(document)
+    elif kind == "plan":
+        read_plan(document.source)
+    else:
+        settings = settings_of(document)
+        yield from _warnings(settings_warnings(settings), document.locate)
+        yield from _named_files(settings)
+
+
+def _named_files(settings: Settings) -> Iterator[Problem]:
+    fleet: Fleet | None = None
+    if settings.fleet is not None:
+        try:
+            document = read_document(settings.fleet)
+            fleet = fleet_of(document)
+            yield from _warnings(fleet_warnings(fleet), document.locate)
+        except InputError as error:
+            yield from _problems(error, settings.fleet)
+    if settings.realtime.path is not None:
+        try:
+            read_realtime_rows(settings.realtime.path, fleet)
+        except InputError as error:
+            yield from _problems(error, settings.realtime.path)
+
+
+def _warnings(findings: Iterable[Finding], locate: Locate) -> Iterator[Problem]:
+    for loc, detail, hint in findings:
+        place = locate(loc)
+        yield Problem("warning", place.source, place.line, place.column, place.path, detail, hint)
+
+
+def _problems(error: InputError, source: str) -> Iterator[Problem]:
+    for e in all_of(error):
+        facts = e.facts
+        yield Problem(
+            "error",
+            str(facts.get("source") or source),
+            facts.get("line"),
+            facts.get("column"),
+            str(facts.get("path", "")),
+            e.detail,
+            e.hint,
+        )

@@ -1,0 +1,77 @@
+"""`shifter config check FILE`: what a file is, and every problem in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shifter.settings import check_config
+from tests.files.good import EXAMPLES, FLEET
+
+
+def check(tmp_path: Path, name: str, text: str) -> list[str]:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return [str(p).replace(f"{tmp_path}/", "") for p in check_config(file)]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.iterdir()), ids=lambda f: f.name)
+def test_every_example_is_right(file: Path) -> None:
+    assert check_config(file) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "a.yaml",
+            FLEET.replace("sites:", "sties:"),
+            "a.yaml:2:1 sties: error: the key `sties` is not known. Did you mean `sites`?",
+        ),
+        ("a.yml", FLEET.replace("count: 96", "count: x"), "a.yml:13:16 sites[0].pools[0].count: error: "),
+        (
+            "a.yaml",
+            FLEET.replace("{L40S: 9000}", "{A100: 1}"),
+            "models[1].throughput_tokens_per_s: warning: no pool has",
+        ),
+        ("a.yaml", "port: x\n", "a.yaml:1:7 port: error: `port` must be a whole number"),
+        ("a.yaml", "hsot: x\n", "Did you mean `host`?"),
+        ("a.yaml", "host: 0.0.0.0\n", "a.yaml:1:7 host: warning: anyone who reaches 0.0.0.0"),
+        ("a.yaml", "leases: {ttl_s: 5}\n", "a.yaml:1:17 leases.ttl_s: warning: leases of 5 s"),
+        ("a.jsonl", '{"id": "a"}\n', "a.jsonl:1 tokens: error: neither tokens"),
+        ("a.json", '[{"id": "a"}]', "a.json:1:2 [0].tokens: error: neither tokens"),
+        ("a.json", '{"id": "a", "tokens": 3}', "error: tokens are given without a model"),
+        ("a.csv", "site,pool\n", "a.csv:1: error: the column `start` is missing"),
+        ("a.csv", "zone,issued_at,start\n", "a.csv:1: error: this is a forecasts.csv"),
+        ("plan.json", "{}", "plan.json: error: `cost` is missing"),
+        (
+            "a.json",
+            json.dumps({"plan_id": "p", "slots": [], "duals": {}, "cost": {}}),
+            "error: `capacity` is missing",
+        ),
+        ("a.yaml", "a: [", "a.yaml:1:5: error: this is not YAML"),
+    ],
+)
+def test_problems_are_named_with_line_and_path(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    found = check(tmp_path, name, text)
+    assert any(expected in p for p in found), found
+
+
+def test_files_that_settings_name_are_checked_with_them(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(FLEET.replace("count: 96", "count: 0"), encoding="utf-8")
+    found = check(tmp_path, "shifter.yaml", "fleet: fleet.yaml\nrealtime: rt.csv\n")
+    assert [p.split(": ")[0] for p in found] == ["fleet.yaml:13:16 sites[0].pools[0].count", "rt.csv"]
+    (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    row = "oslo,h100,2026-01-10T00:00:00Z,2026-01-11T00:00:00Z,1,2\n"
+    (tmp_path / "rt.csv").write_text("site,pool,start,end,accelerators_p50,accelerators_p99\n" + row)
+    found = check(tmp_path, "shifter.yaml", "fleet: fleet.yaml\nrealtime: rt.csv\n")
+    assert [p for p in found if "error" in p] == [
+        "rt.csv:2 pool: error: the site `oslo` has no pool `h100`. Known pools: l40s."
+    ]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (problem,) = check_config(tmp_path / "no.yaml")
+    assert (problem.severity, problem.detail) == ("error", "there is no such file.")

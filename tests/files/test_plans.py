@@ -1,0 +1,102 @@
+"""plan.json: whole or not at all, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shifter.domain.plan import Allocation, Baseline, Cost, Duals, Horizon, Plan
+from shifter.errors import InputError
+from shifter.files import read_plan, write_plan
+
+START, END = datetime(2026, 1, 10, tzinfo=UTC), datetime(2026, 1, 12, tzinfo=UTC)
+PLAN = Plan(
+    plan_id="p1",
+    inputs_id="i1",
+    created_at=START,
+    horizon=Horizon(START, END, 30),
+    currency="EUR",
+    cost=Cost(energy=12.5, carbon=3.25),
+    carbon_kg=40.0,
+    lower_bound=15.0,
+    relative_gap=0.05,
+    baseline=Baseline("run_now", 20.0, 50.0, 100.0),
+    slots=(),
+    power=(),
+    allocations=(Allocation("w", "a", "p", START, END, 4),),
+    duals=Duals(capacity={("a", "p"): (0.0, 1.5)}, power={"a": (0.0, 0.25)}),
+    unplaced=(),
+)
+
+
+def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    write_plan(PLAN, file)
+    assert read_plan(file) == PLAN
+    write_plan(PLAN, file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_permissions_of_the_file_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    write_plan(PLAN, file)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~mask
+    file.chmod(0o640)
+    write_plan(PLAN, file)
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text("before")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_plan(PLAN, file)
+    assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_where_no_plan_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        write_plan(PLAN, tmp_path / "nowhere" / "plan.json")
+    with pytest.raises(InputError, match="is a folder"):
+        write_plan(PLAN, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda text: text[:100], r"plan\.json:1:\d+: this is not JSON: .* cut off\?"),
+        (lambda text: text.replace(":", ";", 1), r"plan\.json:1:11: this is not JSON"),
+        (lambda _: "[]", r"plan\.json: a plan is a JSON object"),
+        (lambda _: "{}", r"plan\.json: `cost` is missing"),
+        (lambda text: text.replace('"plan_id"', '"id"'), r"plan\.json plan_id: Field required"),
+        (
+            lambda text: text.replace('"accelerators":4', '"accelerators":"x"'),
+            r"allocations\[0\]\.accelerators: ",
+        ),
+        (lambda text: text.replace('"capacity":[', '"capacity":[7,'), r"plan\.json: this is not a plan"),
+        (
+            lambda text: text.replace("48", "9" * 5000).replace("2026-01-10T00:00:00Z", "9" * 5000),
+            r"plan\.json",
+        ),
+        (lambda _: "[" * 100_000, r"plan\.json: this is not a plan"),
+    ],
+)
+def test_what_is_no_plan(tmp_path: Path, change, expected: str) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(change(json.dumps(PLAN.to_dict(), separators=(",", ":"))))
+    with pytest.raises(InputError, match=expected):
+        read_plan(file)
+    with pytest.raises(InputError, match="no such file"):
+        read_plan(tmp_path / "other.json")
