@@ -1,0 +1,301 @@
+"""The daemon: it lets forecasts in, plans anew when something changed, and keeps leases alive.
+
+Nothing here decides anything: `Service` does, and this calls it at the right times. Times of the settings are
+seconds of the daemon's clock; a simulated clock shortens the real time between two of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from forecasts.assemble import frame_from_store
+from forecasts.frame import ForecastFrame
+from forecasts.series import Signal
+from forecasts.slots import SlotGrid
+from forecasts.sources.registry import make_source
+from forecasts.store import ForecastStore
+from shifter.clock import Clock
+from shifter.domain.fleet import Fleet
+from shifter.errors import InputError, NotReady, SolverFailed
+from shifter.files import read_fleet, read_realtime
+from shifter.ingest import Polled, poll
+from shifter.planner import Planner, WorkerPlanner
+from shifter.realtime.load import RealtimeLoad
+from shifter.realtime.profiles import typical_load
+from shifter.replanner import Replanner
+from shifter.service import Service, ServiceConfig
+from shifter.service.core import FrameMaker, RealtimeMaker
+from shifter.service.health import database_answers
+from shifter.store.db import Database
+from shifter.telemetry import Metrics, get_logger
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from shifter.settings import Settings
+
+FIRST_INGEST_WAIT_S = 5.0
+"""Real seconds that the first plan waits for the sources; one that is dead does not hold it up for longer."""
+SHORTEST_BEAT_S = 0.2
+LONGEST_BEAT_S = 5.0
+SHORTEST_POLL_S = 1.0
+SHORTEST_REMOTE_POLL_S = 300.0
+"""Real seconds between two polls of somebody else's server, however fast a simulated clock runs."""
+DATABASE_CHECK_S = 5.0
+PRUNE_EVERY = timedelta(hours=6)
+STOP_WAIT_S = 10.0
+
+log = get_logger("shifter.daemon")
+
+
+class Daemon:
+    """One process that plans. Made, it has read its files and opened its store; started, it acts.
+
+    Raises InputError for files and settings that are wrong, NotReady where the store cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, *, planner: Planner | None = None) -> None:
+        if settings.fleet is None:
+            raise InputError(
+                "no fleet is named.", field="fleet", hint="Set fleet to the path of a fleet.yaml."
+            )
+        self.settings = settings
+        self.clock = clock
+        self.fleet: Fleet = read_fleet(settings.fleet)
+        self._polled = polled_sources(settings, self.fleet)
+        realtime = realtime_maker(settings, self.fleet)
+        policy = settings.classification_policy()
+        self.database = Database(settings.database)
+        self.database.upgrade()
+        self._planner = planner or WorkerPlanner()
+        self._quote_planner = planner or WorkerPlanner()
+        self.metrics = Metrics()
+        self._beat_s = min(LONGEST_BEAT_S, max(SHORTEST_BEAT_S, clock.real_s(settings.leases.ttl_s) / 5))
+        self.service = Service(
+            service_config(settings, clock, self._beat_s),
+            self.fleet,
+            self.database,
+            clock,
+            policy=policy,
+            frame=frame_maker(settings, self.fleet, ForecastStore(self.database.engine)),
+            realtime=realtime,
+            planner=self._planner,
+            quote_planner=self._quote_planner,
+            metrics=self.metrics,
+            version=_version(),
+        )
+        debounce_s = max(0.05, clock.real_s(settings.planning.debounce_s))
+        self._replanner = Replanner(self.service.cycle, debounce_s)
+        self._scheduler: Any = None
+        self._stopped = threading.Event()
+        self._asked_to_stop = threading.Event()
+        self._warm_up()
+
+    def app(self) -> FastAPI:
+        """The HTTP interface and the dashboard over this daemon's service."""
+        from shifter.api.app import create_app
+        from shifter.web.router import create_router
+
+        return create_app(
+            self.service,
+            web_router=create_router(self.service),
+            metrics_registry=self.metrics.registry,
+            allowed_hosts=self.settings.allowed_hosts,
+        )
+
+    # Life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: leases of the last plan are renewed at once; the first plan follows the first forecasts."""
+        core = self.service.core
+        core.replan, core.has_daemon = self._replanner.request, True
+        self.service.heartbeat()
+        threading.Thread(target=self._first_plan, name="shifter-start", daemon=True).start()
+        self._scheduler = self._schedule()
+        self._scheduler.start()
+        log.info("started", clock=str(self.clock), database=str(self.database), sources=len(self._polled))
+
+    def stop(self) -> None:
+        """End: running writes are finished, a running cycle is given up, and nothing accepted is lost."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self._asked_to_stop.set()
+        core = self.service.core
+        core.has_daemon, core.stopping = False, True
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+        self._planner.close()
+        self._quote_planner.close()
+        ended = self._replanner.stop(STOP_WAIT_S)
+        with core.writing:
+            self.database.close()
+        log.info("stopped", cleanly=ended)
+
+    def run(self) -> None:
+        """Without an HTTP server: start, wait for SIGINT, SIGTERM or `stop`, and stop. In the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._asked_to_stop.set())
+        self.start()
+        self._asked_to_stop.wait()
+        self.stop()
+
+    def _first_plan(self) -> None:
+        with ThreadPoolExecutor(max(1, len(self._polled)), "shifter-first") as pool:
+            wait([pool.submit(self._ingest, p) for p in self._polled], FIRST_INGEST_WAIT_S)
+            # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
+            if not self._stopped.is_set():
+                self._replanner.request("start")
+                self._replanner.start()
+
+    def _warm_up(self) -> None:
+        """Importing the solver takes seconds: let it happen beside everything else."""
+        warm = getattr(self._planner, "warm_up", None)
+        if warm is not None:
+            threading.Thread(target=self._quietly, args=(warm,), name="shifter-warm-up", daemon=True).start()
+
+    # What it does, and when ------------------------------------------------------------------------------
+
+    def _schedule(self) -> Any:
+        from apscheduler.executors.pool import ThreadPoolExecutor as Pool
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults=defaults, executors={"default": Pool(4 + len(self._polled))}
+        )
+
+        def every(real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+            scheduler.add_job(job, "interval", args, id=name, seconds=max(0.05, real_s))
+
+        planning = self.settings.planning
+        real = self.clock.real_s
+        every(self._beat_s, "beat", self._beat)
+        every(DATABASE_CHECK_S, "database", database_answers, self.service.core)
+        every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
+        every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
+        for i, polled in enumerate(self._polled):
+            every(self._poll_s(polled, polled.every), f"ingest-{i}", self._ingest, polled)
+        return scheduler
+
+    def _poll_s(self, polled: Polled, every: timedelta) -> float:
+        """Real seconds until a source is asked again."""
+        remote = polled.source.info.url.startswith("http") and not polled.source.info.synthetic
+        least = SHORTEST_REMOTE_POLL_S if remote and self.clock.simulated else SHORTEST_POLL_S
+        return max(least, self.clock.real_s(every.total_seconds()))
+
+    def _ingest(self, polled: Polled) -> None:
+        if self._stopped.is_set():
+            return
+        outcome = poll(self.service.core, polled)
+        scheduler = self._scheduler
+        if outcome.retry is not None and scheduler is not None and scheduler.running:
+            at = datetime.now(UTC) + timedelta(seconds=self._poll_s(polled, outcome.retry))
+            scheduler.add_job(
+                self._ingest, "date", (polled,), run_date=at, id=f"retry-{polled.name}", replace_existing=True
+            )
+
+    def _beat(self) -> None:
+        """Renew leases, whatever else is wrong; then do what time brings."""
+        try:
+            self.service.heartbeat()
+            if self.service.tick():
+                self._replanner.request("work ended")
+        except NotReady as error:
+            log.warning("the store cannot be reached", error=str(error))
+
+    def _quietly(self, job: Callable[[], Any]) -> None:
+        """What may fail and will be tried again."""
+        try:
+            job()
+        except (NotReady, SolverFailed) as error:
+            log.warning("not now", job=getattr(job, "__name__", ""), error=str(error))
+
+
+def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceConfig:
+    """The service's numbers from the settings.
+
+    A fast clock could outrun the heartbeat: a lease then holds for at least four of them.
+    """
+    planning, keep = settings.planning, settings.retention
+    return ServiceConfig(
+        horizon_hours=planning.horizon_hours,
+        max_horizon_hours=planning.max_horizon_hours,
+        slot_minutes=planning.slot_minutes,
+        cycle_deadline_s=planning.cycle_deadline_s,
+        lease_ttl_s=max(settings.leases.ttl_s, 4 * beat_s * clock.speed),
+        admission_wait_s=settings.admission.wait_s,
+        plans_days=keep.plans_days,
+        events_days=keep.events_days,
+        audit_days=keep.audit_days,
+        workloads_days=keep.workloads_days,
+        forecasts_days=keep.forecasts_days,
+    )
+
+
+def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
+    """The sources of the settings, made. Raises InputError for an unknown one, and for a zone it does not
+    know.
+    """
+    ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
+    found = []
+    for i, wanted in enumerate(settings.forecasts.sources):
+        source = make_source(wanted.name, wanted.options)
+        info = source.info
+        zones = wanted.zones or tuple(z for z in fleet.zones if info.covers(z))
+        unknown = [z for z in zones if not info.covers(z)]
+        if unknown or not zones:
+            what = f"does not know the zone {unknown[0]}" if unknown else "knows no zone of the fleet"
+            raise InputError(
+                f"the source {info.name} {what}.",
+                field=f"forecasts.sources[{i}].zones",
+                hint=f"It knows {', '.join(info.zones[:12])}.",
+            )
+        every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else info.poll
+        found.append(Polled(source, zones, wanted.signals or info.signals, every, ahead))
+    return tuple(found)
+
+
+def frame_maker(settings: Settings, fleet: Fleet, store: ForecastStore) -> FrameMaker:
+    """Frames from the store, the sources of the settings preferred in their order."""
+    preference = {("*", s): tuple(w.name for w in settings.forecasts.sources) for s in Signal}
+    max_age = timedelta(hours=settings.forecasts.max_age_hours)
+
+    def make(grid: SlotGrid, as_of: datetime) -> ForecastFrame:
+        return frame_from_store(
+            store,
+            grid,
+            as_of=as_of,
+            zones=fleet.zones,
+            currency=fleet.currency,
+            fx=settings.forecasts.fx,
+            preference=preference,
+            max_age=max_age,
+        )
+
+    return make
+
+
+def realtime_maker(settings: Settings, fleet: Fleet) -> RealtimeMaker:
+    """Real-time load from the file, read anew each time so that it may be replaced; from a profile;
+    or none.
+    """
+    path, profile = settings.realtime.path, settings.realtime.profile
+    if path is not None:
+        return lambda grid: read_realtime(path, grid, fleet)
+    if profile == "typical":
+        return lambda grid: typical_load(fleet, grid)
+    return RealtimeLoad
+
+
+def _version() -> str:
+    try:
+        return version("inference-shifter")
+    except PackageNotFoundError:
+        return "unreleased"

@@ -1,0 +1,69 @@
+"""Flat numbers for autoscalers and gates. What is stale reads as no free capacity, and never as no demand."""
+
+from __future__ import annotations
+
+import math
+
+from shifter.domain.fleet import PoolKey
+from shifter.domain.plan import SlotRow
+from shifter.errors import NotFound
+from shifter.service.gate import Gate
+from shifter.views import Capacity, SlotView
+
+
+def capacity(key: PoolKey, gate: Gate) -> Capacity:
+    """What deferrable work may hold in a pool now. Raises NotFound.
+
+    Stale are: no plan, a plan that does not reach this moment, leases that nobody renews, and a pool that
+    reported its real-time load once and then fell silent. Each reads as 0 deferrable accelerators.
+    """
+    if key not in gate.fleet.pools:
+        known = ", ".join(f"{site}/{pool}" for site, pool in gate.fleet.pools)
+        raise NotFound(f"there is no pool {key[0]}/{key[1]}.", hint=f"Pools are {known}.")
+    count = gate.fleet.pools[key][1].count
+    published = gate.state.published
+    row = published.row_at(key, gate.now) if published else None
+    stale = row is None or gate.stale or gate.silent(key)
+    measured = gate.measured(key)
+    deferrable = 0
+    if row is not None and not stale:
+        yields = sum(taken.get(key, 0) for taken in gate.squeezed.values())
+        free = math.floor(count - (measured or 0.0) + 1e-9)
+        deferrable = max(0, min(gate.held.get(key, 0) - yields, free))
+    return Capacity(
+        site=key[0],
+        pool=key[1],
+        deferrable_accelerators=deferrable,
+        reserved_accelerators=float(count) if row is None else row.reserved,
+        realtime_accelerators=_realtime(row, measured, count),
+        dispatch_budget=deferrable / count,
+        count=count,
+        version=published.version if published else 0,
+        valid_until=gate.until,
+        stale=stale,
+    )
+
+
+def _realtime(row: SlotRow | None, measured: float | None, count: int) -> float:
+    if measured is not None:
+        return measured
+    return float(count) if row is None else row.realtime_q
+
+
+def slot_view(row: SlotRow) -> SlotView:
+    """A slot with what is free in it: outside the reserve, and held by nobody."""
+    firm = row.deferrable - row.preemptible
+    free = min(row.count - row.reserved - firm, row.count - row.realtime_q - row.deferrable)
+    return SlotView(
+        site=row.site,
+        pool=row.pool,
+        start=row.start,
+        end=row.end,
+        realtime_p50=row.realtime_p50,
+        realtime_q=row.realtime_q,
+        reserved=row.reserved,
+        deferrable=row.deferrable,
+        preemptible=row.preemptible,
+        count=row.count,
+        free=max(0.0, free),
+    )

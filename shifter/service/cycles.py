@@ -1,0 +1,156 @@
+"""One planning cycle around `plan_cycle`: snapshot, plan, publish. What fails leaves the last good plan in
+force.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from datetime import datetime
+
+from shifter.cycle import CycleInputs
+from shifter.domain.plan import Plan
+from shifter.domain.workload import WorkloadClass
+from shifter.errors import NotReady, PlanRejected, ShifterError
+from shifter.service import leases, pinned, snapshot
+from shifter.service.core import Core
+from shifter.service.snapshot import Snapshot
+from shifter.service.state import Published
+from shifter.service.submissions import reclassified
+from shifter.store import plans
+from shifter.store import workloads as rows
+from shifter.store.snapshots import inputs_to_json
+from shifter.store.workloads import WorkloadRecord
+from shifter.telemetry import get_logger
+from shifter.views import LIVE_STATES, CycleView, EventKind, WorkloadState
+
+PLANNING = "planning"
+"""The fault's name while cycles fail."""
+
+log = get_logger("shifter.cycles")
+
+
+class Cycles:
+    """Runs one cycle at a time."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._one = threading.Lock()
+
+    def run(self, trigger: str) -> CycleView:
+        """A cycle on what is known now. Never raises for what a cycle may meet: it says what became of it."""
+        core = self._core
+        with self._one:
+            began, at = time.monotonic(), core.now()
+            view = CycleView(at, 0.0, "failed", trigger)
+            try:
+                taken = snapshot.take(core)
+                text = inputs_to_json(taken.inputs)
+                plan = core.planner.plan(text, core.config.cycle_deadline_s)
+                published = publish(core, plan, text, taken, trigger)
+                view = replace(view, outcome="published", plan_id=published.plan.plan_id)
+                core.set_fault(PLANNING, None)
+            except PlanRejected as error:
+                view = replace(view, outcome="rejected", error=str(error))
+                self._failed(EventKind.PLAN_REJECTED, error, trigger)
+            except ShifterError as error:
+                view = replace(view, error=str(error))
+                self._failed(EventKind.CYCLE_FAILED, error, trigger)
+            except Exception as error:
+                log.exception("a planning cycle broke", trigger=trigger)
+                view = replace(view, error=f"{type(error).__name__}: {error}")
+                self._failed(EventKind.CYCLE_FAILED, ShifterError(view.error), trigger)
+            view = replace(view, duration_s=time.monotonic() - began)
+        core.metrics.cycle_seconds.labels(outcome=view.outcome).observe(view.duration_s)
+        with core.state.changed:
+            core.state.last_cycle = view
+            core.state.changed.notify_all()
+        return view
+
+    def _failed(self, kind: EventKind, error: ShifterError, trigger: str) -> None:
+        core = self._core
+        if core.stopping:
+            return
+        core.metrics.cycle_failures.labels(code=error.code).inc()
+        core.set_fault(PLANNING, f"The last cycle failed: {error}")
+        violations = [str(v) for v in error.facts.get("violations", ())][:50]
+        log.warning("no plan was published", trigger=trigger, code=error.code, error=str(error))
+        if not isinstance(error, NotReady):
+            core.tell(kind, trigger=trigger, code=error.code, error=str(error), violations=violations)
+
+
+def publish(core: Core, plan: Plan, text: str, taken: Snapshot, trigger: str) -> Published:
+    """Make a plan the current one: stored with its inputs, leases renewed, told. Raises NotReady."""
+    with core.change() as change:
+        inputs_id = plans.add_inputs(change.db, text, change.at)
+        plan = replace(plan, inputs_id=inputs_id)
+        version = plans.add(change.db, plan, inputs_id, change.at)
+        published = Published(plan, version, change.at)
+        known = taken.ids
+        before = {r.id: r for r in core.state.records.values() if r.state in LIVE_STATES}
+        after = {
+            r.id: _planned(core, r, published, taken, change.at) for r in before.values() if r.id in known
+        }
+        windows = reclassified(
+            core, [after.get(i, r) for i, r in before.items()], core.state.overrides, change.at
+        )
+        after |= {r.id: r for r in windows}
+        changed = [r for r in after.values() if r != before[r.id]]
+        moved = [r for r in changed if r.lease != before[r.id].lease]
+        rows.save(change.db, changed)
+        rows.save_leases(change.db, moved)
+        change.put(changed)
+        deferrable = {r.id for r in after.values() if r.decided is WorkloadClass.DEFERRABLE}
+        ages = _known_at(taken)
+        change.set(published=published, planned_ids=frozenset(known & deferrable), forecast_known_at=ages)
+        change.event(
+            EventKind.PLAN_PUBLISHED,
+            plan_id=plan.plan_id,
+            version=version,
+            trigger=trigger,
+            total=plan.cost.total,
+            baseline_total=plan.baseline.total,
+            carbon_kg=plan.carbon_kg,
+            currency=plan.currency,
+            relative_gap=plan.relative_gap,
+            unplaced=len(plan.unplaced),
+            changed_leases=[r.id for r in moved][:1000],
+        )
+        change.audit(
+            "shifter", "plan.publish", plan.plan_id, inputs_id=inputs_id, version=version, trigger=trigger
+        )
+    log.info("plan published", plan_id=plan.plan_id, version=version, trigger=trigger, moved=len(moved))
+    return published
+
+
+def _known_at(taken: Snapshot) -> dict[tuple[str, str], datetime]:
+    """When the newest vintage in use was learnt, by zone and signal."""
+    found = {}
+    for s in taken.inputs.frame.signals:
+        known = [k for k in s.known_at if k is not None]
+        if known:
+            found[s.zone, str(s.signal)] = max(known)
+    return found
+
+
+def _planned(
+    core: Core, record: WorkloadRecord, published: Published, taken: Snapshot, now: datetime
+) -> WorkloadRecord:
+    """The record under the new plan."""
+    if record.decided is WorkloadClass.REAL_TIME:
+        return record
+    held = published.allocations.get(record.id, ())
+    kept = pinned.kept(record, held, taken.inputs, now)
+    moved = leases.renewed(record, kept, published.plan.plan_id, core.done(record), now)
+    return replace(moved, state=WorkloadState.PLANNED)
+
+
+def replay(core: Core, plan_id: str) -> CycleInputs | None:
+    """The inputs of a published plan, or None."""
+    from shifter.store.snapshots import inputs_from_json
+
+    with core.reading() as db:
+        key = plans.inputs_id_of(db, plan_id)
+        text = None if key is None else plans.inputs_text(db, key)
+    return None if text is None else inputs_from_json(text)

@@ -1,0 +1,369 @@
+"""`Service`: every question and every command of the product, thread-safe, one short method each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from forecasts.assemble import frame_from_store
+from forecasts.frame import ForecastFrame
+from forecasts.series import ForecastSeries
+from forecasts.slots import SlotGrid
+from forecasts.store import ForecastStore
+from shifter.classify.policy import Policy, default_policy
+from shifter.clock import Clock, SystemClock
+from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.plan import Plan
+from shifter.domain.workload import Override, Workload, WorkloadClass
+from shifter.errors import InputError, NotFound, NotReady
+from shifter.planner import InProcessPlanner, Planner
+from shifter.realtime.load import RealtimeLoad
+from shifter.service import health, life, quotes, submissions, told
+from shifter.service.admission import admission
+from shifter.service.capacity import capacity, slot_view
+from shifter.service.config import ServiceConfig
+from shifter.service.core import Core, FrameMaker, RealtimeMaker
+from shifter.service.cycles import Cycles, replay
+from shifter.service.explain import explain
+from shifter.service.leases import lease_view
+from shifter.service.load import load
+from shifter.service.present import state_at, workload_view
+from shifter.store import log, plans
+from shifter.store.db import Database
+from shifter.telemetry import GaugeReader, Metrics
+from shifter.views import (
+    Admission,
+    AuditEntry,
+    Capacity,
+    CycleView,
+    Event,
+    Explanation,
+    Health,
+    Lease,
+    Quote,
+    SlotView,
+    TelemetrySample,
+    WorkloadState,
+    WorkloadView,
+)
+
+if TYPE_CHECKING:
+    from shifter.cycle import CycleInputs
+
+MOST_AT_ONCE = 10_000
+"""Rows of one answer."""
+
+
+class Service:
+    """The façade. `actor` names who asks, for the audit. Errors are `shifter.errors`'.
+
+    It stands on an upgraded `database` and reads what is kept there when it is made. Without a daemon nothing
+    happens by itself: `cycle`, `heartbeat` and `tick` are what a daemon calls.
+    """
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        fleet: Fleet,
+        database: Database,
+        clock: Clock | None = None,
+        *,
+        policy: Policy | None = None,
+        frame: FrameMaker | None = None,
+        realtime: RealtimeMaker | None = None,
+        planner: Planner | None = None,
+        quote_planner: Planner | None = None,
+        metrics: Metrics | None = None,
+        version: str = "0",
+    ) -> None:
+        clock = clock or SystemClock()
+        planner = planner or InProcessPlanner()
+        store = ForecastStore(database.engine)
+
+        def from_store(grid: SlotGrid, as_of: datetime) -> ForecastFrame:
+            return frame_from_store(store, grid, as_of=as_of, zones=fleet.zones, currency=fleet.currency)
+
+        self.fleet = fleet
+        self.core = Core(
+            config=config,
+            fleet=fleet,
+            policy=policy or default_policy(),
+            db=database,
+            forecasts=store,
+            clock=clock,
+            frame=frame or from_store,
+            realtime=realtime or RealtimeLoad,
+            planner=planner,
+            quote_planner=quote_planner or planner,
+            metrics=metrics or Metrics(),
+            version=version,
+            started_at=clock.now(),
+        )
+        load(self.core)
+        self.core.metrics.watch(GaugeReader(lambda: health.gauges(self.core)))
+        self._cycles = Cycles(self.core)
+
+    # Workloads -------------------------------------------------------------------------------------------
+
+    def submit(self, workloads: Sequence[Workload], actor: str) -> list[WorkloadView]:
+        """Classify and admit, all or nothing; durable before it returns. In the order given.
+
+        The same id with the same content is the same workload. Waits up to `admission_wait_s` for the plan
+        that holds the new work; else the answer's state is `accepted`. Raises InputError (field
+        `[i].name`), Conflict (the id with other content), NotReady (the store cannot be reached: nothing
+        was accepted).
+        """
+        return submissions.submit(self.core, workloads, actor)
+
+    def workload(self, workload_id: str) -> WorkloadView:
+        """One workload. Raises NotFound."""
+        return workload_view(submissions.record_of(self.core, workload_id), self.core)
+
+    def workloads(
+        self,
+        state: WorkloadState | None = None,
+        tenant: str | None = None,
+        decided: WorkloadClass | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[WorkloadView]:
+        """By submission, newest first; `after` is the id of the last one of the page before."""
+        now = self.core.now()
+        found = sorted(self.core.state.records.values(), key=lambda r: (r.submitted_at, r.id), reverse=True)
+        if after is not None:
+            last = submissions.record_of(self.core, after)
+            found = [r for r in found if (r.submitted_at, r.id) < (last.submitted_at, last.id)]
+        wanted = (
+            r
+            for r in found
+            if (tenant is None or r.workload.tenant == tenant)
+            and (decided is None or r.decided is decided)
+            and (state is None or state_at(r, now) is state)
+        )
+        size = max(0, min(limit, MOST_AT_ONCE))
+        return [workload_view(r, self.core) for _, r in zip(range(size), wanted, strict=False)]
+
+    def cancel(self, workload_id: str, actor: str) -> WorkloadView:
+        """Withdraw it. Cancelling twice is once. Raises NotFound, Conflict (done, or others still
+        need it).
+        """
+        return submissions.cancel(self.core, workload_id, actor)
+
+    def progress(
+        self,
+        workload_id: str,
+        done: float | None = None,
+        remaining: float | None = None,
+        at: datetime | None = None,
+        actor: str = "",
+    ) -> WorkloadView:
+        """Work done so far, from whoever runs it, in the workload's unit; give `done` or `remaining`.
+
+        A report that is older than the last one changes nothing. Raises NotFound, InputError, Conflict
+        (cancelled).
+        """
+        return submissions.progress(
+            self.core, workload_id, done=done, remaining=remaining, at=at, actor=actor
+        )
+
+    def override(
+        self,
+        actor: str,
+        decided: WorkloadClass | None,
+        reason: str,
+        workload_id: str | None = None,
+        rule: str | None = None,
+    ) -> Override:
+        """An operator's decision over the policy's; `decided=None` lifts it. Raises NotFound, InputError."""
+        return submissions.override(
+            self.core, actor, decided=decided, reason=reason, workload_id=workload_id, rule=rule
+        )
+
+    # Leases ----------------------------------------------------------------------------------------------
+
+    def lease(self, workload_id: str) -> Lease:
+        """Its slots, as a lease. Raises NotFound."""
+        record = submissions.record_of(self.core, workload_id)
+        return lease_view(record, self.core.state, self.fleet, self.core.config.lease_ttl, self.core.now())
+
+    def wait_lease(self, workload_id: str, after_version: int, wait_s: float) -> Lease:
+        """As `lease`, once its version exceeds `after_version`, or after `wait_s` real seconds. Raises
+        NotFound.
+        """
+        ends = time.monotonic() + wait_s
+        changed = self.core.state.changed
+        with changed:
+            while submissions.record_of(self.core, workload_id).lease.version <= after_version:
+                left = ends - time.monotonic()
+                if left <= 0 or not changed.wait(left):
+                    break
+        return self.lease(workload_id)
+
+    def admission(self, workload_id: str) -> Admission:
+        """May it run now. Raises NotFound."""
+        return admission(submissions.record_of(self.core, workload_id), life.gate_of(self.core))
+
+    def explain(self, workload_id: str) -> Explanation:
+        """Why this class, why these slots. Raises NotFound."""
+        return explain(submissions.record_of(self.core, workload_id), self.core)
+
+    def quote(self, workload: Workload, deadlines: Sequence[datetime] | None = None) -> Quote:
+        """Cost, carbon and finish against the deadline. Raises InputError, NotReady, SolverFailed."""
+        return quotes.quote(self.core, workload, deadlines)
+
+    # The plan --------------------------------------------------------------------------------------------
+
+    def slots(
+        self,
+        site: str | None = None,
+        pool: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[SlotView]:
+        """What each slot holds, of the current plan. Raises NotFound (site, pool), NotReady (no plan yet)."""
+        if site is not None and site not in self.fleet.by_site:
+            known = ", ".join(self.fleet.by_site)
+            raise NotFound(f"there is no site {site}.", field="site", hint=f"Sites are {known}.")
+        pools = {p for s, p in self.fleet.pools if site in (None, s)}
+        if pool is not None and pool not in pools:
+            where = f" at {site}" if site else ""
+            raise NotFound(
+                f"there is no pool {pool}{where}.",
+                field="pool",
+                hint=f"Pools are {', '.join(sorted(pools))}.",
+            )
+        if start is not None and end is not None and end <= start:
+            raise InputError("the window is empty.", field="end", hint="Windows are [start, end).")
+        return [
+            slot_view(row)
+            for row in self.plan().slots
+            if site in (None, row.site)
+            and pool in (None, row.pool)
+            and (start is None or row.end > start)
+            and (end is None or row.start < end)
+        ]
+
+    def capacity(self, site: str, pool: str) -> Capacity:
+        """Flat numbers for a gate, now. Raises NotFound. Without a plan: stale, and nothing free."""
+        return capacity((site, pool), life.gate_of(self.core))
+
+    def plan(self) -> Plan:
+        """The current plan. Raises NotReady before the first."""
+        published = self.core.state.published
+        if published is None:
+            fault = self.core.state.faults.get("planning", "The first cycle has not finished.")
+            raise NotReady(f"there is no plan yet. {fault}", hint="Try again soon.", retry_after_s=5)
+        return published.plan
+
+    def plan_by_id(self, plan_id: str) -> Plan:
+        """An earlier plan. Raises NotFound."""
+        published = self.core.state.published
+        if published is not None and published.plan.plan_id == plan_id:
+            return published.plan
+        with self.core.reading() as db:
+            found = plans.read(db, plan_id)
+        if found is None:
+            raise NotFound(f"there is no plan {plan_id}.", field="id", hint="It may be older than is kept.")
+        return found
+
+    def plan_inputs(self, plan_id: str) -> CycleInputs:
+        """What that plan was made from; `plan_cycle` of it gives the same plan. Raises NotFound."""
+        found = replay(self.core, plan_id)
+        if found is None:
+            raise NotFound(
+                f"the inputs of {plan_id} are not kept.", field="id", hint="It may be older than is kept."
+            )
+        return found
+
+    # Inputs ----------------------------------------------------------------------------------------------
+
+    def forecasts(
+        self,
+        zone: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> dict[str, Any]:
+        """The forecast of a zone in use at a moment, as `ForecastFrame.to_dict`. Raises NotFound (zone)."""
+        return told.forecasts(self.core, zone, start, end, as_of)
+
+    def push_forecasts(self, series: Sequence[ForecastSeries], actor: str) -> int:
+        """Append vintages, all or nothing; how many were new. Raises ForecastRejected, NotReady."""
+        return told.push_forecasts(self.core, series, actor)
+
+    def telemetry(self, samples: Sequence[TelemetrySample], actor: str) -> int:
+        """Measured real-time load and site power; how many were taken. Raises InputError, NotFound,
+        NotReady.
+        """
+        return told.telemetry(self.core, samples, actor)
+
+    def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
+        """A power limit for a site and a window. The same again is the same. Raises NotFound, Conflict,
+        InputError.
+        """
+        return told.add_grid_event(self.core, event, actor)
+
+    def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
+        """Those that end after `since` (default: now)."""
+        from shifter.store import inputs
+
+        moment = since or self.core.now()
+        if since is None:
+            return [e for e in self.core.state.grid_events if e.end > moment]
+        with self.core.reading() as db:
+            return inputs.grid_events(db, moment)
+
+    # What happened ---------------------------------------------------------------------------------------
+
+    def events(self, after_id: int = 0, limit: int = 1000) -> list[Event]:
+        """Events with a larger id, oldest first."""
+        kept = list(self.core.state.events)
+        size = max(0, min(limit, MOST_AT_ONCE))
+        if kept and kept[0].id <= after_id + 1:
+            return [e for e in kept if e.id > after_id][:size]
+        with self.core.reading() as db:
+            return log.events(db, after_id, size)
+
+    def wait_events(self, after_id: int, timeout_s: float) -> list[Event]:
+        """As `events`, once there is one, or empty after `timeout_s` real seconds."""
+        ends = time.monotonic() + timeout_s
+        state = self.core.state
+        with state.changed:
+            while not (state.events and state.events[-1].id > after_id):
+                left = ends - time.monotonic()
+                if left <= 0 or not state.changed.wait(left):
+                    return []
+        return self.events(after_id)
+
+    def audit(self, subject: str | None = None, after_id: int = 0, limit: int = 100) -> list[AuditEntry]:
+        """Who did or decided what, oldest first."""
+        with self.core.reading() as db:
+            return log.audit(db, subject, after_id, max(0, min(limit, MOST_AT_ONCE)))
+
+    def health(self) -> Health:
+        """Whether it does its work. Never raises."""
+        return health.health(self.core)
+
+    def ready(self) -> bool:
+        """Whether there is a plan, and the store can be written."""
+        return self.core.state.published is not None and health.database_answers(self.core)
+
+    # What a daemon calls ------------------------------------------------------------------------------------
+
+    def cycle(self, trigger: str = "asked") -> CycleView:
+        """Plan on what is known now, and publish. Says what became of it; raises nothing for a failed one."""
+        return self._cycles.run(trigger)
+
+    def heartbeat(self) -> None:
+        """The daemon lives: leases are renewed."""
+        life.heartbeat(self.core)
+
+    def tick(self) -> bool:
+        """What happens as time passes; whether the plan should be made anew. Raises NotReady."""
+        return life.tick(self.core)
+
+    def prune(self) -> dict[str, int]:
+        """Forget what is older than its retention. Raises NotReady."""
+        return life.prune(self.core)

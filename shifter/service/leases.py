@@ -1,0 +1,137 @@
+"""Leases: what a workload holds, until when, and what rules when nobody vouches for it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.plan import Allocation
+from shifter.domain.workload import load_time, shortest_run, work_rates
+from shifter.service.state import State
+from shifter.store.workloads import LeaseRecord, WorkloadRecord
+from shifter.views import LIVE_STATES, Lease
+
+
+def valid_until(state: State, ttl: timedelta, now: datetime) -> datetime:
+    """Until when slots are held: `ttl` after the daemon's last sign of life.
+
+    Before the first one (a restart), it is after the plan was published; without a plan nothing is held.
+    """
+    alive = state.alive_at or (state.published.at if state.published else None)
+    return now if alive is None else alive + ttl
+
+
+def vouched(state: State, ttl: timedelta, now: datetime) -> datetime:
+    """Until when what was planned counts as done: while leases hold, readers follow the plan, and
+    no longer.
+    """
+    return min(now, valid_until(state, ttl, now))
+
+
+def latest_start(record: WorkloadRecord, fleet: Fleet, vouched_at: datetime) -> datetime | None:
+    """The last moment at which its remaining work, at full width on its fastest pool, still meets the
+    deadline.
+
+    None without a deadline, for work that nothing can run, and for work that has ended.
+    """
+    if record.window_deadline is None or record.state not in LIVE_STATES:
+        return None
+    left = record.workload.amount - done_at(record, fleet, vouched_at)
+    run = shortest_run(record.workload, fleet, max(0.0, left))
+    return None if run is None else record.window_deadline - run
+
+
+def lease_view(record: WorkloadRecord, state: State, fleet: Fleet, ttl: timedelta, now: datetime) -> Lease:
+    """The lease as it is shown."""
+    until = valid_until(state, ttl, now)
+    return Lease(
+        workload_id=record.id,
+        version=record.lease.version,
+        valid_until=until,
+        latest_start=latest_start(record, fleet, vouched(state, ttl, now)),
+        plan_id=record.lease.plan_id,
+        stale=now >= until,
+        allocations=record.lease.allocations,
+    )
+
+
+def renewed(
+    record: WorkloadRecord, held: Sequence[Allocation], plan_id: str, done: float, now: datetime
+) -> WorkloadRecord:
+    """The record under a new plan that holds `held` for it; the record itself when nothing changes from now
+    on.
+
+    What is `done` by now under the old lease is kept, so that it never depends on the new one.
+    """
+    if clipped(record.lease.allocations, now) == clipped(held, now):
+        return record
+    credited = replace(
+        record,
+        done=done,
+        done_at=max(now, record.done_at),
+        serving=serving_at(record, now),
+    )
+    lease = LeaseRecord(record.lease.version + 1, plan_id, now, tuple(held))
+    return replace(credited, lease=lease)
+
+
+def clipped(allocations: Sequence[Allocation], start: datetime) -> tuple[Allocation, ...]:
+    """What is left of them from `start` on, in time."""
+    left = (replace(a, start=max(a.start, start)) for a in allocations if a.end > start)
+    return tuple(sorted(left, key=lambda a: (a.start, a.site, a.pool, a.end, a.accelerators)))
+
+
+def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
+    """Work done by `now`, in the workload's unit.
+
+    Until the first report, what was planned counts as done as planned; afterwards only reports count.
+    """
+    if record.progress_source == "reported" or now <= record.done_at or record.state not in LIVE_STATES:
+        return record.done
+    rates = work_rates(record.workload, fleet)
+    load = load_time(record.workload, fleet)
+    done = record.done
+    for a in record.lease.allocations:
+        serves_from = _serving_since(record, a) + load
+        start, end = max(a.start, record.done_at, serves_from), min(a.end, now)
+        if end > start:
+            done += rates.get((a.site, a.pool), 0.0) * a.accelerators * ((end - start) / timedelta(hours=1))
+    return min(done, record.workload.amount)
+
+
+def _serving_since(record: WorkloadRecord, a: Allocation) -> datetime:
+    """A piece that a new plan cut at its beginning goes on serving: it is not loaded again."""
+    since = record.serving.get((a.site, a.pool))
+    return since if since is not None and a.start <= record.done_at else a.start
+
+
+def serving_at(record: WorkloadRecord, now: datetime) -> dict[PoolKey, datetime]:
+    """Pools in which its lease runs at `now`, and since when without a break."""
+    running: dict[PoolKey, datetime] = {}
+    for a in record.lease.allocations:
+        if a.start < now <= a.end:
+            key = (a.site, a.pool)
+            since = _serving_since(record, a)
+            running[key] = min(since, running.get(key, since))
+    return running
+
+
+def current(allocations: Sequence[Allocation], now: datetime) -> tuple[Allocation, ...]:
+    """Those that hold at this moment."""
+    return tuple(a for a in allocations if a.start <= now < a.end)
+
+
+def holds_until(allocations: Sequence[Allocation], now: datetime) -> datetime | None:
+    """The end of the time that they hold without a gap from `now`; None where they do not hold now."""
+    end = None
+    for a in sorted(allocations, key=lambda a: a.start):
+        if a.start <= (end or now) and a.end > (end or now):
+            end = a.end
+    return end
+
+
+def next_start(allocations: Sequence[Allocation], now: datetime) -> datetime | None:
+    """When they next hold, after `now`; None where they do not."""
+    return min((a.start for a in allocations if a.start > now), default=None)

@@ -1,0 +1,183 @@
+"""What happens as time passes: signs of life, work that ends, admissions that change, meters that fall
+silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shifter.domain.workload import WorkloadClass
+from shifter.errors import NotReady
+from shifter.service import leases
+from shifter.service.admission import admission
+from shifter.service.core import Core
+from shifter.service.gate import Gate
+from shifter.service.submissions import REPORT_SLACK, end
+from shifter.store import inputs, log, plans
+from shifter.store import workloads as rows
+from shifter.store.workloads import WorkloadRecord
+from shifter.views import LIVE_STATES, AdmissionState, EventKind, WorkloadState
+
+FAR = timedelta(days=1)
+
+
+def gate_of(core: Core) -> Gate:
+    """Everything that admissions of this moment look at."""
+    return Gate(
+        core.state,
+        core.fleet,
+        core.config.lease_ttl,
+        timedelta(seconds=core.config.telemetry_max_age_s),
+        core.now(),
+    )
+
+
+def heartbeat(core: Core) -> None:
+    """The daemon lives: leases are renewed.
+
+    After an outage, what was planned in it is not taken for done: nobody was let in then. Raises NotReady
+    where that cannot be written; leases stay stale until it can.
+    """
+    now, before, ttl = core.now(), core.state.alive_at, core.config.lease_ttl
+    if before is not None and now > before + ttl:
+        _skip_outage(core, before + ttl, now)
+    with core.state.changed:
+        core.state.alive_at = now
+
+
+def keep_alive_at(core: Core) -> None:
+    """Write the last sign of life, a few times in the life of a lease, for whoever starts after a crash."""
+    alive, kept = core.state.alive_at, core.state.alive_kept_at
+    if alive is None or (kept is not None and alive - kept < core.config.lease_ttl / 3):
+        return
+    with core.change() as change:
+        inputs.save_alive(change.db, alive)
+        change.set(alive_kept_at=alive)
+
+
+def _skip_outage(core: Core, start: datetime, end_at: datetime) -> None:
+    with core.change() as change:
+        skipped = [
+            replace(r, done=leases.done_at(r, core.fleet, start), done_at=end_at, serving={})
+            for r in core.state.records.values()
+            if r.state in LIVE_STATES and r.progress_source == "planned" and r.lease.allocations
+        ]
+        rows.save(change.db, skipped)
+        change.put(skipped)
+        inputs.save_alive(change.db, end_at)
+        change.set(alive_kept_at=end_at, alive_at=end_at)
+        change.event(EventKind.FAULT, subject="outage", since=start, until=end_at, over=True)
+        change.replan = True
+
+
+def tick(core: Core) -> bool:
+    """End what is done or late, and tell what changed; answers whether the plan should be made anew.
+
+    Raises NotReady when the store cannot be reached; the next tick does it then.
+    """
+    now = core.now()
+    ended = [r for r in list(core.state.records.values()) if _has_ended(core, r, now)]
+    if ended:
+        _end(core, ended)
+    _tell_admissions(core)
+    _tell_silence(core)
+    keep_alive_at(core)
+    return bool(ended)
+
+
+def _has_ended(core: Core, record: WorkloadRecord, now: datetime) -> bool:
+    if record.state not in LIVE_STATES:
+        return False
+    if record.decided is WorkloadClass.DEFERRABLE and now >= _deadline(record, now + FAR):
+        return True
+    return core.done(record) >= record.workload.amount * (1 - REPORT_SLACK)
+
+
+def _deadline(record: WorkloadRecord, never: datetime) -> datetime:
+    """Its own deadline, or the one that its chain hands it."""
+    return record.workload.deadline or record.window_deadline or never
+
+
+def _end(core: Core, candidates: list[WorkloadRecord]) -> None:
+    with core.change() as change:
+        done_now = []
+        for old in candidates:
+            record = core.state.records.get(old.id)
+            if record is None or not _has_ended(core, record, change.at):
+                continue
+            done = core.done(record)
+            finished = done >= record.workload.amount * (1 - REPORT_SLACK)
+            state = WorkloadState.DONE if finished else WorkloadState.LATE
+            kind = EventKind.WORKLOAD_DONE if finished else EventKind.WORKLOAD_LATE
+            done_now.append(end(core, record, state, change.at))
+            change.event(kind, workload_id=record.id, done=done, amount=record.workload.amount)
+        rows.save(change.db, done_now)
+        rows.save_leases(change.db, done_now)
+        change.put(done_now)
+        change.replan = True
+
+
+def _tell_admissions(core: Core) -> None:
+    gate = gate_of(core)
+    told = core.state.admitted
+    now = {r.id: admission(r, gate).state for r in gate.live if r.decided is WorkloadClass.DEFERRABLE}
+    for gone in told.keys() - now.keys():
+        if told[gone] is AdmissionState.RUN:
+            now[gone] = AdmissionState.REJECTED  # it ended while it was let in: whoever runs it must hear
+    changed = {i: s for i, s in now.items() if s is not told.get(i, AdmissionState.WAIT)}
+    ids = {r.id for r in gate.live}
+    live = {i: s for i, s in now.items() if i in ids}
+    if not changed:
+        core.state.admitted = live
+        return
+    with core.change() as change:
+        for workload_id, state in changed.items():
+            record = core.state.records.get(workload_id)
+            change.event(
+                EventKind.ADMISSION_CHANGED,
+                workload_id=workload_id,
+                state=str(state),
+                before=str(told.get(workload_id, AdmissionState.WAIT)),
+                version=record.lease.version if record else 0,
+            )
+        change.set(admitted=live)
+
+
+def _tell_silence(core: Core) -> None:
+    gate = gate_of(core)
+    silent = frozenset(key for key in core.state.measured if gate.silent(key))
+    if silent == core.state.telemetry_stale:
+        return
+    with core.change() as change:
+        for site, pool in sorted(silent - core.state.telemetry_stale):
+            last = core.state.measured[site, pool].at
+            change.event(EventKind.TELEMETRY_STALE, site=site, pool=pool, last_at=last)
+        change.set(telemetry_stale=silent)
+
+
+def prune(core: Core) -> dict[str, int]:
+    """Forget what is older than its retention; answers how much of each went. Raises NotReady."""
+    config, now = core.config, core.now()
+
+    def before(days: float) -> datetime:
+        return now - timedelta(days=days)
+
+    with core.change() as change:
+        gone = {
+            "workloads": rows.prune(change.db, before(config.workloads_days)),
+            "plans": plans.prune(change.db, before(config.plans_days)),
+            "log": log.prune(change.db, before(config.events_days), before(config.audit_days)),
+            "telemetry": inputs.prune_telemetry(change.db, before(config.telemetry_days)),
+        }
+        limit = before(config.workloads_days)
+        change.forgotten = {
+            r.id for r in core.state.records.values() if r.ended_at is not None and r.ended_at < limit
+        }
+        change.set(grid_events=tuple(e for e in core.state.grid_events if e.end > now))
+    try:
+        with core.db.errors():
+            gone["forecast_values"] = core.forecasts.prune(before(config.forecasts_days))
+    except NotReady as error:
+        core.lost_database(error)
+    return gone

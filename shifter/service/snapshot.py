@@ -1,0 +1,111 @@
+"""The immutable snapshot that a cycle works on, taken from what is known at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from forecasts.slots import SlotGrid
+from shifter.cycle import CycleInputs, Submission
+from shifter.domain.workload import WorkloadClass
+from shifter.errors import NotReady
+from shifter.realtime.profiles import MeasuredLoad, apply_measured
+from shifter.service import pinned
+from shifter.service.core import Core
+from shifter.store.workloads import WorkloadRecord
+from shifter.views import LIVE_STATES, WorkloadState
+
+SOLVER_SHARE = 0.8
+"""Of a cycle's deadline that the solver may use, so that it stops by itself before it is stopped."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A cycle's inputs, and the version of the submissions that they hold."""
+
+    inputs: CycleInputs
+    submissions_version: int
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Workloads that it holds."""
+        return frozenset(s.workload.id for s in self.inputs.submissions)
+
+
+def take(core: Core, without: str | None = None, reach: datetime | None = None) -> Snapshot:
+    """What is known now. Raises InputError, ForecastRejected, NotReady.
+
+    For quotes: `without` leaves a workload out, and the grid reaches at least to `reach`.
+    """
+    state, now = core.state, core.now()
+    with state.changed:
+        records = list(state.records.values())
+        overrides, grid_events = state.overrides, state.grid_events
+        measured, version = dict(state.measured), state.submissions_version
+    submissions = _submissions(core, records, now, without)
+    grid = grid_for(core, submissions, now, reach)
+    try:
+        with core.db.errors():
+            frame = core.frame(grid, now)
+    except NotReady as error:
+        core.lost_database(error)
+        raise
+    seen = {
+        key: MeasuredLoad(s.realtime_accelerators, s.at)
+        for key, s in measured.items()
+        if s.realtime_accelerators is not None
+    }
+    max_age = timedelta(seconds=core.config.telemetry_max_age_s)
+    realtime = apply_measured(core.realtime(grid), seen, now, max_age=max_age, fleet=core.fleet)
+    ids = {s.workload.id for s in submissions}
+    fixed = [pinned.override(r, now) for r in records if r.id in ids and pinned.running_piece(r, now)]
+    inputs = CycleInputs(
+        now=now,
+        fleet=core.fleet,
+        frame=frame,
+        realtime=realtime,
+        submissions=submissions,
+        policy=core.policy,
+        overrides=(*(o for o in overrides if o.workload_id is None or o.workload_id in ids), *fixed),
+        grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
+        time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
+    )
+    return Snapshot(inputs, version)
+
+
+def with_candidate(snapshot: Snapshot, candidate: Submission) -> Snapshot:
+    """The same snapshot with one workload more; its grid already reaches far enough."""
+    inputs = replace(snapshot.inputs, submissions=(*snapshot.inputs.submissions, candidate))
+    return replace(snapshot, inputs=inputs)
+
+
+def grid_for(
+    core: Core, submissions: tuple[Submission, ...], now: datetime, reach: datetime | None = None
+) -> SlotGrid:
+    """From the slot of this moment to the horizon, or to the last deadline where that is later."""
+    config = core.config
+    end = max(now + timedelta(hours=config.horizon_hours), reach or now)
+    end = max([end, *(s.workload.deadline for s in submissions if s.workload.deadline is not None)])
+    end = min(end, now + timedelta(hours=config.max_horizon_hours))
+    first = SlotGrid.covering(now, timedelta(minutes=config.slot_minutes), config.slot_minutes).start
+    return SlotGrid.covering(first, end - first, config.slot_minutes)
+
+
+def _submissions(
+    core: Core, records: list[WorkloadRecord], now: datetime, without: str | None
+) -> tuple[Submission, ...]:
+    """Live workloads with work left. One that is late still stands before those that depend on it."""
+    awaited = {d for r in records if r.state in LIVE_STATES for d in r.workload.depends_on}
+    kept = []
+    for r in records:
+        blocks = r.state is WorkloadState.LATE and r.id in awaited
+        if r.id == without or not (r.state in LIVE_STATES or blocks):
+            continue
+        piece = pinned.running_piece(r, now)
+        if piece is not None:
+            kept.append(pinned.submission(r, piece, core.fleet, now))
+            continue
+        done = core.done(r)
+        if done < r.workload.amount or r.decided is WorkloadClass.REAL_TIME:
+            kept.append(Submission(r.workload, r.submitted_at, done))
+    return tuple(kept)

@@ -1,0 +1,100 @@
+"""What is served, in memory: it answers every reader, also while a cycle runs and while the
+database is away.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from shifter.domain.fleet import GridEvent, PoolKey
+from shifter.domain.plan import Allocation, Plan, SlotRow, Unplaced, WorkloadPlan
+from shifter.domain.workload import Override
+from shifter.store.workloads import WorkloadRecord
+from shifter.views import AdmissionState, CycleView, Event, SourceView, TelemetrySample
+
+EVENTS_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Published:
+    """The current plan with what is looked up in it."""
+
+    plan: Plan
+    version: int
+    at: datetime
+
+    @cached_property
+    def shares(self) -> Mapping[str, WorkloadPlan]:
+        """Each workload's share, by id."""
+        return {w.workload_id: w for w in self.plan.workloads}
+
+    @cached_property
+    def unplaced(self) -> Mapping[str, Unplaced]:
+        """What could not be placed in time, by workload."""
+        return {u.workload_id: u for u in self.plan.unplaced}
+
+    @cached_property
+    def rows(self) -> Mapping[PoolKey, tuple[SlotRow, ...]]:
+        """Slots by pool, in time."""
+        found: defaultdict[PoolKey, list[SlotRow]] = defaultdict(list)
+        for row in self.plan.slots:
+            found[row.site, row.pool].append(row)
+        return {key: tuple(sorted(rows, key=lambda r: r.start)) for key, rows in found.items()}
+
+    @cached_property
+    def allocations(self) -> Mapping[str, tuple[Allocation, ...]]:
+        """Each workload's allocations, in time."""
+        found: defaultdict[str, list[Allocation]] = defaultdict(list)
+        for a in self.plan.allocations:
+            found[a.workload_id].append(a)
+        return {
+            key: tuple(sorted(of, key=lambda a: (a.start, a.site, a.pool, a.end)))
+            for key, of in found.items()
+        }
+
+    def row_at(self, key: PoolKey, now: datetime) -> SlotRow | None:
+        """What a pool holds in the slot of this moment; None outside the plan."""
+        rows = self.rows.get(key)
+        if not rows:
+            return None
+        i = (now - rows[0].start) // (rows[0].end - rows[0].start)
+        return rows[i] if 0 <= i < len(rows) else None
+
+
+@dataclass
+class State:
+    """Written only by `Core.change`, under `changed`; each value in it is immutable, so readers copy
+    references.
+    """
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    records: dict[str, WorkloadRecord] = field(default_factory=dict)
+    published: Published | None = None
+    overrides: tuple[Override, ...] = ()
+    grid_events: tuple[GridEvent, ...] = ()
+    measured: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
+    """The last sample of real-time load of each pool that ever reported."""
+    measured_import: dict[str, TelemetrySample] = field(default_factory=dict)
+    telemetry_stale: frozenset[PoolKey] = frozenset()
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    alive_at: datetime | None = None
+    """The daemon's last sign of life."""
+    alive_kept_at: datetime | None = None
+    """The last of these that is in the store."""
+    admitted: dict[str, AdmissionState] = field(default_factory=dict)
+    """What each live workload was last told, for `admission.changed`."""
+    planned_ids: frozenset[str] = frozenset()
+    """Workloads that the current plan knew of when it was made."""
+    last_cycle: CycleView | None = None
+    sources: dict[str, SourceView] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    """What is wrong now, by subject; empty when all is well."""
+    forecast_known_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the newest vintage in use was learnt, by zone and signal."""
+    submissions_version: int = 0
+    """Grows with everything that a plan depends on."""

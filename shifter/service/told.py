@@ -1,0 +1,186 @@
+"""What grids, meters and forecasters tell: checked, kept, and reason for a new plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from forecasts.checks import check_series
+from forecasts.series import ForecastSeries
+from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
+from shifter.domain.fleet import GridEvent
+from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
+from shifter.service.core import Core
+from shifter.store import inputs
+from shifter.views import EventKind, TelemetrySample
+
+MAX_SLOTS = 10_000
+CLOCK_SKEW = timedelta(minutes=1)
+
+
+def telemetry(core: Core, samples: Sequence[TelemetrySample], actor: str) -> int:
+    """See `Service.telemetry`."""
+    now = core.now()
+    for i, sample in enumerate(samples):
+        _check_sample(core, sample, f"[{i}].", now)
+    if not samples:
+        return 0
+    with core.change() as change:
+        inputs.add_telemetry(change.db, samples)
+        measured, imports = dict(core.state.measured), dict(core.state.measured_import)
+        matters = False
+        for s in samples:
+            if s.pool is not None:
+                before = measured.get((s.site, s.pool))
+                if before is None or s.at >= before.at:
+                    measured[s.site, s.pool] = s
+                    matters |= before is None or s.realtime_accelerators != before.realtime_accelerators
+            if s.import_kw is not None and (s.site not in imports or s.at >= imports[s.site].at):
+                imports[s.site] = s
+        change.set(measured=measured, measured_import=imports)
+        change.replan = matters
+    if matters:
+        core.replan("telemetry")
+    return len(samples)
+
+
+def _check_sample(core: Core, sample: TelemetrySample, where: str, now: datetime) -> None:
+    if sample.site not in core.fleet.by_site:
+        known = ", ".join(core.fleet.by_site)
+        raise NotFound(f"there is no site {sample.site}.", field=f"{where}site", hint=f"Sites are {known}.")
+    if sample.pool is not None and (sample.site, sample.pool) not in core.fleet.pools:
+        known = ", ".join(p.name for p in core.fleet.by_site[sample.site].pools)
+        raise NotFound(
+            f"{sample.site} has no pool {sample.pool}.", field=f"{where}pool", hint=f"Its pools are {known}."
+        )
+    if (sample.realtime_accelerators is None) is not (sample.pool is None):
+        raise InputError(
+            "realtime_accelerators and pool belong together.",
+            field=f"{where}realtime_accelerators",
+            hint="Say how many accelerators real-time load uses in which pool.",
+        )
+    if sample.realtime_accelerators is None and sample.import_kw is None:
+        raise InputError(
+            "the sample measures nothing.",
+            field=where.rstrip("."),
+            hint="Give realtime_accelerators of a pool, or import_kw of the site.",
+        )
+    if sample.at > now + CLOCK_SKEW:
+        raise InputError(
+            f"{isoformat_z(sample.at)} has not come yet: it is {isoformat_z(now)}.",
+            field=f"{where}at",
+            hint="Check the clock of the meter.",
+        )
+
+
+def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:
+    """See `Service.add_grid_event`."""
+    if event.site not in core.fleet.by_site:
+        known = ", ".join(core.fleet.by_site)
+        raise NotFound(f"there is no site {event.site}.", field="site", hint=f"Sites are {known}.")
+    if event.end <= event.start:
+        raise InputError(
+            f"the window ends at {isoformat_z(event.end)}, not after {isoformat_z(event.start)}.",
+            field="end",
+            hint="Windows are [start, end).",
+        )
+    with core.change() as change:
+        known_event = inputs.grid_event(change.db, event.id)
+        if known_event is not None:
+            if known_event != event:
+                raise Conflict(
+                    f"{event.id} is already a grid event, with other content.",
+                    field="id",
+                    hint="Give a new one a new id.",
+                )
+            return known_event
+        if event.end <= change.at:
+            raise InputError(
+                f"the window ended at {isoformat_z(event.end)}; it is {isoformat_z(change.at)}.",
+                field="end",
+                hint="Give one that lies ahead.",
+            )
+        inputs.add_grid_event(change.db, event, change.at, actor)
+        change.set(grid_events=(*core.state.grid_events, event))
+        change.event(
+            EventKind.GRID_EVENT_CREATED,
+            id=event.id,
+            site=event.site,
+            start=event.start,
+            end=event.end,
+            limit_kw=event.limit_kw,
+            source=event.source,
+        )
+        change.audit(actor, "grid_event.create", event.id, site=event.site, limit_kw=event.limit_kw)
+        change.replan = True
+    core.replan("grid event")
+    return event
+
+
+def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> int:
+    """See `Service.push_forecasts`. `known_at` becomes now: nobody can write what was known in the past."""
+    now = core.now()
+    given = [replace(s, known_at=now) for s in series]
+    try:
+        for i, s in enumerate(given):
+            if s.zone not in core.fleet.zones:
+                raise InputError(
+                    f"no site of the fleet is in the zone {s.zone}.",
+                    field=f"[{i}].zone",
+                    hint=f"Zones are {', '.join(core.fleet.zones)}.",
+                )
+            with core.db.errors():
+                check_series(s, core.forecasts.latest(s.key, now), now=now)
+    except ForecastRejected as error:
+        core.tell(EventKind.FORECAST_REJECTED, source="push", error=str(error), by=actor)
+        raise
+    return keep_series(core, given, "push", actor)
+
+
+def keep_series(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
+    """Append checked vintages; how many said something new. Raises ForecastRejected, NotReady."""
+    new = []
+    try:
+        with core.db.errors():
+            new = [s.key for s in series if core.forecasts.append(s).status == "new"]
+    except NotReady as error:
+        core.lost_database(error)
+        raise
+    if new:
+        with core.change() as change:
+            change.event(EventKind.FORECAST_INGESTED, source=source, series=new)
+            change.audit(actor, "forecast.append", source, series=new)
+            change.replan = True
+        core.replan("forecast")
+    return len(new)
+
+
+def forecasts(
+    core: Core, zone: str, start: datetime | None, end: datetime | None, as_of: datetime | None
+) -> dict[str, Any]:
+    """See `Service.forecasts`."""
+    if zone not in core.fleet.zones:
+        known = ", ".join(core.fleet.zones)
+        raise NotFound(
+            f"no site of the fleet is in the zone {zone}.", field="zone", hint=f"Zones are {known}."
+        )
+    now, minutes = core.now(), core.config.slot_minutes
+    first = floor_to_slot(start or now, minutes)
+    last = end or first + timedelta(hours=core.config.horizon_hours)
+    if last <= first:
+        raise InputError(
+            f"the window ends at {isoformat_z(last)}, not after {isoformat_z(first)}.",
+            field="end",
+            hint="Windows are [start, end).",
+        )
+    if last - first > timedelta(minutes=minutes * MAX_SLOTS):
+        raise InputError(f"the window holds more than {MAX_SLOTS} slots.", field="end", hint="Ask for less.")
+    try:
+        with core.db.errors():
+            frame = core.frame(SlotGrid.covering(first, last - first, minutes), min(as_of or now, now))
+    except NotReady as error:
+        core.lost_database(error)
+        raise
+    return replace(frame, signals=tuple(s for s in frame.signals if s.zone == zone)).to_dict()

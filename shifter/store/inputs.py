@@ -1,0 +1,95 @@
+"""What operators, grids and meters tell: overrides, grid events, telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from shifter.domain.fleet import GridEvent
+from shifter.domain.workload import Override, WorkloadClass
+from shifter.store import tables as t
+from shifter.views import TelemetrySample
+
+
+def add_override(db: Connection, override: Override) -> None:
+    """Keep an operator's decision; a later one for the same subject replaces it, None lifts it."""
+    row = {"at": override.at, "by": override.by[:256], "reason": override.reason}
+    row |= {"decided": override.decided and str(override.decided)}
+    db.execute(insert(t.overrides), {**row, "workload_id": override.workload_id, "rule": override.rule})
+
+
+def overrides(db: Connection) -> list[Override]:
+    """Those in force, oldest first: the last of each subject. None lifts that of a workload, and switches off
+    a rule.
+    """
+    last: dict[tuple[str | None, str | None], Override] = {}
+    for r in db.execute(select(t.overrides).order_by(t.overrides.c.id)):
+        key = (r.workload_id, r.rule)
+        last.pop(key, None)
+        if r.decided is not None or r.rule is not None:
+            decided = None if r.decided is None else WorkloadClass(r.decided)
+            last[key] = Override(decided, r.by, r.at, r.reason, r.workload_id, r.rule)
+    return list(last.values())
+
+
+def add_grid_event(db: Connection, event: GridEvent, at: datetime, by: str) -> None:
+    """Keep a power limit for a while."""
+    row = {"id": event.id, "site": event.site, "starts_at": event.start, "ends_at": event.end}
+    row |= {"limit_kw": event.limit_kw, "source": event.source}
+    db.execute(insert(t.grid_events), {**row, "created_at": at, "created_by": by[:256]})
+
+
+def grid_events(db: Connection, since: datetime) -> list[GridEvent]:
+    """Those that end after `since`, by start."""
+    e = t.grid_events.c
+    query = select(t.grid_events).where(e.ends_at > since).order_by(e.starts_at, e.id)
+    return [GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source) for r in db.execute(query)]
+
+
+def grid_event(db: Connection, event_id: str) -> GridEvent | None:
+    """One of them, or None."""
+    r = db.execute(select(t.grid_events).where(t.grid_events.c.id == event_id)).first()
+    return None if r is None else GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source)
+
+
+def save_alive(db: Connection, at: datetime) -> None:
+    """Keep the daemon's last sign of life: what was planned after it was vouched for by nobody."""
+    if db.execute(update(t.heartbeat).where(t.heartbeat.c.id == 1).values(alive_at=at)).rowcount == 0:
+        db.execute(insert(t.heartbeat), {"id": 1, "alive_at": at})
+
+
+def alive_at(db: Connection) -> datetime | None:
+    """The daemon's last sign of life that was kept."""
+    at: datetime | None = db.execute(select(t.heartbeat.c.alive_at)).scalar()
+    return at
+
+
+def add_telemetry(db: Connection, samples: Iterable[TelemetrySample]) -> None:
+    """Keep what was measured."""
+    rows = [
+        {
+            "at": s.at,
+            "site": s.site,
+            "pool": s.pool,
+            "realtime_accelerators": s.realtime_accelerators,
+            "import_kw": s.import_kw,
+        }
+        for s in samples
+    ]
+    if rows:
+        db.execute(insert(t.telemetry), rows)
+
+
+def telemetry_since(db: Connection, since: datetime) -> list[TelemetrySample]:
+    """What was measured after `since`, oldest first."""
+    query = select(t.telemetry).where(t.telemetry.c.at > since).order_by(t.telemetry.c.at, t.telemetry.c.id)
+    return [
+        TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators, r.import_kw) for r in db.execute(query)
+    ]
+
+
+def prune_telemetry(db: Connection, before: datetime) -> int:
+    """Forget what was measured before `before`; answers how many samples went."""
+    return db.execute(delete(t.telemetry).where(t.telemetry.c.at < before)).rowcount

@@ -1,0 +1,72 @@
+"""Published plans and the inputs that each was made from."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from shifter.domain.plan import Plan
+from shifter.store import tables as t
+from shifter.store.snapshots import text_id
+
+
+def add_inputs(db: Connection, text: str, at: datetime) -> str:
+    """Keep a snapshot's text under its sha256, once; answers that id."""
+    key = text_id(text)
+    if db.execute(select(t.cycle_inputs.c.id).where(t.cycle_inputs.c.id == key)).scalar() is None:
+        db.execute(insert(t.cycle_inputs), {"id": key, "created_at": at, "body": text})
+    return key
+
+
+def inputs_text(db: Connection, inputs_id: str) -> str | None:
+    """The snapshot's text, or None when it was never kept, or pruned."""
+    text: str | None = db.execute(
+        select(t.cycle_inputs.c.body).where(t.cycle_inputs.c.id == inputs_id)
+    ).scalar()
+    return text
+
+
+def add(db: Connection, plan: Plan, inputs_id: str, at: datetime) -> int:
+    """Keep a plan as the newest; answers its version. The same plan again is that plan, made
+    current again.
+    """
+    version = int(db.execute(select(func.coalesce(func.max(t.plans.c.version), 0))).scalar_one()) + 1
+    db.execute(delete(t.plans).where(t.plans.c.plan_id == plan.plan_id))
+    row = {"plan_id": plan.plan_id, "version": version, "inputs_id": inputs_id, "published_at": at}
+    db.execute(insert(t.plans), {**row, "body": plan.to_json()})
+    return version
+
+
+def newest(db: Connection) -> tuple[Plan, int, datetime] | None:
+    """The last plan that was published, its version, and when that was."""
+    row = db.execute(select(t.plans).order_by(t.plans.c.version.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return Plan.from_dict(json.loads(row.body)), row.version, row.published_at
+
+
+def read(db: Connection, plan_id: str) -> Plan | None:
+    """A plan that was published, or None."""
+    body = db.execute(select(t.plans.c.body).where(t.plans.c.plan_id == plan_id)).scalar()
+    return None if body is None else Plan.from_dict(json.loads(body))
+
+
+def inputs_id_of(db: Connection, plan_id: str) -> str | None:
+    """What a plan was made from, or None."""
+    key: str | None = db.execute(select(t.plans.c.inputs_id).where(t.plans.c.plan_id == plan_id)).scalar()
+    return key
+
+
+def prune(db: Connection, before: datetime) -> int:
+    """Forget plans published before `before`, and inputs that no plan stands on; never the newest plan."""
+    last = db.execute(select(func.max(t.plans.c.version))).scalar() or 0
+    gone = db.execute(
+        delete(t.plans).where(t.plans.c.published_at < before, t.plans.c.version < last)
+    ).rowcount
+    used = select(t.plans.c.inputs_id)
+    db.execute(
+        delete(t.cycle_inputs).where(t.cycle_inputs.c.created_at < before, t.cycle_inputs.c.id.not_in(used))
+    )
+    return gone

@@ -1,0 +1,148 @@
+"""The tables. `migrations/` builds them; a test holds that the two agree on both databases."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+from shifter.store.types import BigId, GzText, JsonText, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+NAME = String(128)
+HASH = String(64)
+
+workloads = Table(
+    "workloads",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("tenant", NAME, nullable=False),
+    Column("content_hash", HASH, nullable=False, comment="sha256 of the canonical body"),
+    Column("body", JsonText, nullable=False, comment="the workload as it was submitted"),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("submitted_by", String(256), nullable=False),
+    Column(
+        "state", String(16), nullable=False, comment="accepted, planned, real_time, done, cancelled, late"
+    ),
+    Column("decided", String(16), nullable=False, comment="real_time or deferrable"),
+    Column("reason", JsonText, nullable=False, comment="rule, text, evidence"),
+    Column("window_start", UtcTime, nullable=False, comment="earliest start, after its chain"),
+    Column("window_deadline", UtcTime, comment="deadline, after its chain"),
+    Column("done", Float, nullable=False, comment="work done at done_at, in the workload's unit"),
+    Column("done_at", UtcTime, nullable=False),
+    Column("progress_source", String(16), nullable=False, comment="planned or reported"),
+    Column("serving", JsonText, nullable=False, comment="pools it runs in at done_at, and since when"),
+    Column("ended_at", UtcTime),
+    Index(None, "state"),
+    Index(None, "submitted_at", "id"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("workload_id", NAME, ForeignKey("workloads.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False, comment="grows when, and only when, the allocations change"),
+    Column("plan_id", NAME, comment="the plan that changed them last"),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("allocations", JsonText, nullable=False),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("alive_at", UtcTime, nullable=False, comment="the daemon's last sign of life"),
+)
+
+cycle_inputs = Table(
+    "cycle_inputs",
+    metadata,
+    Column("id", HASH, primary_key=True, comment="sha256 of the text"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("body", GzText, nullable=False, comment="everything that the cycle looked at, as JSON"),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_id", NAME, primary_key=True),
+    Column("version", Integer, nullable=False, unique=True, comment="1, 2, 3, ... as they were published"),
+    Column("inputs_id", HASH, ForeignKey("cycle_inputs.id"), nullable=False),
+    Column("published_at", UtcTime, nullable=False),
+    Column("body", GzText, nullable=False, comment="plan.json"),
+    Index(None, "published_at"),
+    Index(None, "inputs_id"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("by", String(256), nullable=False),
+    Column("decided", String(16), comment="NULL lifts the one before"),
+    Column("workload_id", NAME),
+    Column("rule", NAME),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("data", JsonText, nullable=False),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("inputs_id", HASH),
+    Column("detail", JsonText, nullable=False),
+    Index(None, "subject", "id"),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+
+telemetry = Table(
+    "telemetry",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("site", NAME, nullable=False),
+    Column("pool", NAME),
+    Column("realtime_accelerators", Float),
+    Column("import_kw", Float),
+    Index(None, "site", "pool", "at"),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+
+grid_events = Table(
+    "grid_events",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("site", NAME, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("limit_kw", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(256), nullable=False),
+    Index(None, "ends_at"),
+)
