@@ -1,0 +1,1 @@
+"""The HTTP interface: what the contract says, as routes over `shifter.service`."""

@@ -1,0 +1,100 @@
+// The JSON API under /v1, read as any client reads it; every shape that the pages rely on is named here.
+
+export const root = document.documentElement.dataset.root ?? "";
+
+/** The daemon answered, and said no: problem+json. */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body?.detail ?? body?.title ?? `HTTP ${status}`);
+    this.status = status;
+    this.hint = body?.hint ?? null;
+    this.code = body?.code ?? null;
+  }
+}
+
+/** Nobody answered. */
+export class Unreachable extends Error {}
+
+/** GET a path; `allow` lists statuses whose JSON body is an answer too (a failing /healthz says why with 503). */
+export async function get(path, { allow = [] } = {}) {
+  let answer;
+  try {
+    answer = await fetch(root + path, {
+      headers: { Accept: "application/json" },
+      cache: "no-cache",
+      signal: AbortSignal.timeout(30000),
+    });
+  } catch (error) {
+    throw new Unreachable(String(error?.message ?? error));
+  }
+  const body = await answer.json().catch(() => null);
+  if (answer.ok || (allow.includes(answer.status) && body)) return body;
+  throw new Problem(answer.status, body);
+}
+
+const item = (id) => `/v1/workloads/${encodeURIComponent(id)}`;
+
+export const health = () => get("/healthz", { allow: [503] });
+export const plan = () => get("/v1/plan");
+export const workload = (id) => get(item(id));
+export const explanation = (id) => get(`${item(id)}/explanation`);
+export const lease = (id) => get(`${item(id)}/allocations`);
+export const admission = (id) => get(`${item(id)}/admission`);
+
+const OPEN = ["accepted", "planned", "running", "late", "real_time"];
+const CLOSED = ["done", "cancelled"];
+const PAGE = 1000;
+
+/** Every open workload, and the newest of those that have ended. Newest first within a state. */
+export async function workloads() {
+  const lists = await Promise.all([...OPEN.map((state) => pages(state, 100)), ...CLOSED.map((state) => pages(state, 1, 200))]);
+  const seen = new Map(lists.flat().map((view) => [view.id, view])); // one may have changed state between two requests
+  return [...seen.values()];
+}
+
+async function pages(state, most, limit = PAGE) {
+  const found = [];
+  for (let n = 0; n < most; n += 1) {
+    const query = new URLSearchParams({ state, limit: String(limit) });
+    if (found.length) query.set("after", found[found.length - 1].id);
+    const page = await get(`/v1/workloads?${query}`);
+    found.push(...page);
+    if (page.length < limit) break;
+  }
+  return found;
+}
+
+/** Sites with zone, tier and jurisdiction: the page was served with them, they change with a restart only. */
+export const fleet = JSON.parse(document.documentElement.dataset.fleet || "null");
+
+/** The forecast in use between two ISO moments, for all zones of the fleet together; null where there is none. */
+export async function forecasts(start, end) {
+  const zones = [...new Set((fleet?.sites ?? []).map((site) => site.zone))];
+  const frames = await Promise.all(zones.map((zone) =>
+    get(`/v1/forecasts?${new URLSearchParams({ zone, start, end })}`).catch((error) => {
+      if (error instanceof Problem) return null;
+      throw error;
+    })));
+  const known = frames.filter(Boolean);
+  if (known.length === 0) return null;
+  return {
+    grid: known[0].grid,
+    warnings: [...new Set(known.flatMap((frame) => frame.warnings ?? []))],
+    signals: known.flatMap((frame) => frame.signals.map((signal) => ({ ...signal, grid: frame.grid }))),
+  };
+}
+
+const page = (after, limit) => get(`/v1/events?format=json&after=${after}&limit=${limit}`);
+
+/** The newest events, newest first. Ids only grow, so where they end is found in a few steps. */
+export async function recentEvents(count) {
+  let low = 0;
+  let high = 64;
+  while ((await page(high, 1)).length) [low, high] = [high, high * 8];
+  while (high - low > count) {
+    const middle = Math.floor((low + high) / 2);
+    if ((await page(middle, 1)).length) low = middle;
+    else high = middle;
+  }
+  return (await page(Math.max(0, high - 2 * count), 2 * count)).reverse().slice(0, count);
+}

@@ -1,0 +1,138 @@
+"""Forecasts, measurements and grid events over HTTP."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+HOUR = [f"2026-01-10T{h:02}:00:00Z" for h in range(24)] + ["2026-01-11T00:00:00Z"]
+
+
+def series(**change: Any) -> dict[str, Any]:
+    """A day of hourly prices of DE-LU."""
+    points = [{"start": a, "end": b, "value": 60.0 + i} for i, (a, b) in enumerate(pairwise(HOUR))]
+    return {"zone": "DE-LU", "signal": "price", "unit": "EUR/MWh", "points": points, **change}
+
+
+def test_a_pushed_forecast_is_stored_and_audited(api: TestClient) -> None:
+    pushed = api.post("/v1/forecasts", json=series(source="desk"), headers={"Shifter-Actor": "energy desk"})
+    assert pushed.status_code == 201, pushed.text
+    assert pushed.json() == {"accepted": 1}
+    told = [e["kind"] for e in api.get("/v1/events?format=json").json()]
+    assert "forecast.ingested" in told
+    assert any(e["actor"].startswith("energy desk@") for e in api.get("/v1/audit").json())
+
+
+def test_a_forecast_says_who_said_it_and_when(planned_api: TestClient) -> None:
+    told = planned_api.get("/v1/forecasts?zone=DE-LU").json()
+    assert told["grid"]["slot_minutes"] == 30
+    assert {s["signal"] for s in told["signals"]} == {"price", "carbon"}
+    for signal in told["signals"]:
+        assert len(signal["values"]) == told["grid"]["n_slots"]
+        assert sum(run["n_slots"] for run in signal["provenance"]) == told["grid"]["n_slots"]
+    assert planned_api.get("/v1/forecasts?zone=XX").status_code == 404
+    assert planned_api.get("/v1/forecasts").json()["field"] == "query.zone"
+    window = "zone=FR&start=2026-01-10T06:00:00Z&end=2026-01-10T08:00:00Z"
+    assert planned_api.get(f"/v1/forecasts?{window}").json()["grid"]["n_slots"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "codes", "field"),
+    [
+        ({"unit": "EUR/banana"}, {"forecast_rejected", "invalid_input"}, None),
+        ({"signal": "wind"}, {"invalid_input"}, "body.signal"),
+        ({"points": []}, {"invalid_input"}, "body.points"),
+        ({"source": "The Desk"}, {"invalid_input"}, "body.source"),
+        ({"known_at": "2020-01-01T00:00:00Z"}, {"invalid_input"}, "body.known_at"),
+        ({"issued_at": "yesterday"}, {"invalid_input"}, "body.issued_at"),
+        (
+            {"points": [{"start": HOUR[1], "end": HOUR[0], "value": 1}]},
+            {"invalid_input"},
+            "body.points[0].end",
+        ),
+        (
+            {"points": [{"start": HOUR[0], "end": HOUR[1], "value": "60"}]},
+            {"invalid_input"},
+            "body.points[0].value",
+        ),
+        ({"points": [{"start": HOUR[0], "end": HOUR[1]}]}, {"invalid_input"}, "body.points[0].value"),
+        (
+            {"points": [{"start": HOUR[0], "end": HOUR[1], "value": 60, "quantiles": {"ten": 1}}]},
+            {"invalid_input"},
+            "body.points.quantiles",
+        ),
+        (
+            {
+                "points": [
+                    {"start": HOUR[0], "end": HOUR[2], "value": 60},
+                    {"start": HOUR[1], "end": HOUR[2], "value": 1},
+                ]
+            },
+            {"forecast_rejected"},
+            None,
+        ),
+        ({"points": [{"start": HOUR[0], "end": HOUR[1], "value": 9e9}]}, {"forecast_rejected"}, None),
+    ],
+)
+def test_what_is_no_forecast_is_refused_whole(
+    still_api: TestClient, change: dict[str, Any], codes: set[str], field: str | None
+) -> None:
+    before = len(still_api.get("/v1/audit?limit=1000").json())
+    refused = still_api.post("/v1/forecasts", json=[series(source="good"), series(**change)])
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["code"] in codes
+    if field is not None:
+        assert refused.json()["field"] == field.replace("body", "body[1]")
+    assert len(still_api.get("/v1/audit?limit=1000").json()) == before
+
+
+def test_measurements_are_taken_one_or_many(api: TestClient) -> None:
+    one = {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:00:00Z", "realtime_accelerators": 20}
+    assert api.post("/v1/telemetry", json=one).json() == {"accepted": 1}
+    power = {"site": "paris", "at": "2026-01-10T00:00:00Z", "import_kw": 4.5}
+    many = api.post("/v1/telemetry", json=[one, power])
+    assert many.status_code == 202
+    for wrong, status, field in (
+        ({**one, "site": "nowhere"}, {404, 422}, "site"),
+        ({**one, "realtime_accelerators": -1}, {422}, "realtime_accelerators"),
+        ({**one, "at": "2026-01-10T00:00:00"}, {422}, "at"),
+        ({**one, "watts": 1}, {422}, "watts"),
+        ([], {422}, ""),
+    ):
+        refused = api.post("/v1/telemetry", json=wrong)
+        assert refused.status_code in status, wrong
+        assert refused.json()["field"].endswith(field), wrong
+
+
+def test_a_grid_event_is_in_force_once_and_only_once(api: TestClient) -> None:
+    event = {
+        "id": "dso-1",
+        "site": "frankfurt",
+        "start": "2026-01-10T17:00:00Z",
+        "end": "2026-01-10T19:00:00Z",
+        "limit_kw": 600,
+    }
+    for _ in range(2):
+        assert api.post("/v1/grid-events", json=event).status_code == 201
+    [told] = api.get("/v1/grid-events").json()
+    assert told == {**event, "limit_kw": 600.0, "source": "operator"}
+    assert api.get("/v1/grid-events?since=2026-01-10T19:00:00Z").json() == []
+    assert api.post("/v1/grid-events", json={**event, "limit_kw": 500}).status_code == 409
+    assert "grid_event.created" in {e["kind"] for e in api.get("/v1/events?format=json").json()}
+    for change, field in (
+        ({"end": event["start"]}, "body.end"),
+        ({"limit_kw": -1}, "body.limit_kw"),
+        ({"limit": 1}, "body.limit"),
+        ({"start": "17:00"}, "body.start"),
+    ):
+        refused = api.post("/v1/grid-events", json={**event, "id": "dso-2", **change})
+        assert refused.status_code == 422
+        assert refused.json()["field"] == field
+    assert api.post("/v1/grid-events", json={**event, "id": "dso-2", "site": "nowhere"}).status_code in {
+        404,
+        422,
+    }
+    assert len(api.get("/v1/grid-events").json()) == 1

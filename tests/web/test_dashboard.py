@@ -1,0 +1,326 @@
+"""The dashboard in a real browser, over the real HTTP interface."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from shifter.views import EventKind
+from tests.web import fixture
+from tests.web.fake_service import FakeService
+
+pytestmark = pytest.mark.browser
+
+
+def settle(page) -> None:
+    """Two frames: what was asked for is drawn."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def test_shows_what_runs_when_and_stays_at_home(serve, watch):
+    service = FakeService(40)
+    server, watched = serve(service), watch()
+    page = watched.open(server.url)
+    assert page.locator(".rows .row").count() == 40
+    assert page.locator(".uplot canvas").count() == 2 + 2 * 3
+    assert page.locator(".card").count() == 4
+    assert "OK" in page.locator("#state").inner_text()
+    assert re.search(r"within 0\.\d+ % of the best possible", page.locator("#subline").inner_text())
+    assert "UTC" in page.locator("#clock .utc").inner_text()
+    assert "CET" in page.locator("#clock .local").inner_text()
+    assert watched.complaints == []
+    assert watched.requests
+    assert all(url.startswith((server.url, "data:", "blob:")) for url in watched.requests)
+
+
+def test_says_no_simulation_where_there_is_none(serve, watch):
+    page = watch().open(serve(FakeService(5)).url)
+    assert page.locator(".badge").count() == 0
+    assert "synthetic" not in page.locator("main").inner_text().lower()
+
+
+def test_marks_a_simulated_clock_and_synthetic_data_everywhere(serve, watch):
+    service = FakeService(5, synthetic=True, simulated=True)
+    page = watch().open(serve(service).url)
+    badges = page.locator("#badges").inner_text()
+    assert "SIMULATED CLOCK ×60" in badges
+    assert "SYNTHETIC DATA" in badges
+    assert page.locator("#prices .kinds", has_text="SYNTHETIC").count() == 1
+    assert page.locator("#prices .readout i.kind-synthetic").count() == 6
+    for card in ("cost", "carbon"):
+        assert "synthetic" in page.locator(f'[data-card="{card}"]').inner_text()
+    assert "SYNTHETIC" in page.locator("#sources").inner_text()
+    page.goto(f"{page.url}workloads/{service.items[0].id}")
+    page.wait_for_selector("#when")
+    assert "SYNTHETIC" in page.locator("#when").inner_text()
+    assert "synthetic prices" in page.locator("#workload").inner_text()
+
+
+def test_savings_are_the_plans(serve, watch):
+    service = FakeService(40)
+    plan = service.current
+    page = watch().open(serve(service).url)
+    card = page.locator('[data-card="cost"]')
+    assert f"€{plan.baseline.total - plan.cost.total:.2f} less than at once" in card.inner_text()
+    assert f"€{plan.cost.total:.2f}" in card.inner_text()
+    saved = (plan.baseline.deferrable_total - plan.deferrable_total) / plan.baseline.deferrable_total
+    assert f"−{saved * 100:.0f} % of what deferrable work costs" in card.inner_text()
+    assert "good" in card.get_attribute("class")
+
+
+def test_is_honest_when_shifting_costs_more(serve, watch):
+    service = FakeService(20)
+    plan = service.current
+    worse = replace(plan.baseline, total=plan.cost.total - 3.1, carbon_kg=plan.carbon_kg)
+    service.current = replace(plan, baseline=worse)
+    page = watch().open(serve(service).url)
+    cost, carbon = page.locator('[data-card="cost"]'), page.locator('[data-card="carbon"]')
+    assert "€3.10 more than at once" in cost.inner_text()
+    assert "worse" in cost.get_attribute("class")
+    assert "no difference" in carbon.inner_text()
+
+
+def test_says_what_is_left_out(serve, watch):
+    service = FakeService(40)
+    short = {u.workload_id for u in service.current.unplaced}
+    assert short
+    page = watch().open(serve(service).url)
+    listed = page.locator("#trouble li a").all_inner_texts()
+    assert set(listed) == short
+    assert page.locator("#trouble", has_text="would work").count() == 1
+    assert page.locator(".row.trouble").count() == len(short)
+    assert "not like for like" in page.locator('[data-card="cost"]').inner_text()
+
+
+def test_clicking_a_row_explains_it(serve, watch):
+    service = FakeService(40)
+    watched = watch()
+    page = watched.open(serve(service).url)
+    name = service.items[13].id
+    page.locator(f'.row[data-id="{name}"] .row-id').click()
+    page.wait_for_selector("#when")
+    assert page.url.endswith(f"/workloads/{name}")
+    text = page.locator("#workload").inner_text()
+    for words in (
+        "Why this class",
+        "batch-with-slack",
+        "Why these slots",
+        "midday sun",
+        "Against running at once",
+        "lease version",
+        "latest start",
+        "Overridden by ops",
+        "No report has come",
+    ):
+        assert words in text, words
+    assert watched.complaints == []
+
+
+def test_an_unknown_workload_is_said_to_be_unknown(serve, watch):
+    page = watch().open(serve(FakeService(3)).url + "/workloads/nobody-1")
+    assert "no workload named “nobody-1”" in page.locator("#workload").inner_text()
+
+
+def test_a_submission_appears_by_itself(serve, watch):
+    service = FakeService(6)
+    page = watch().open(serve(service).url)
+    assert page.locator(".rows .row").count() == 6
+    page.wait_for_function(
+        "performance.getEntriesByType('resource').some((e) => e.name.includes('format=json'))"
+    )
+    service.add(replace(fixture.workloads(8)[7], id="just-now-1"))
+    page.wait_for_selector('.row[data-id="just-now-1"]')
+    assert page.locator(".rows .row").count() == 7
+    page.wait_for_selector('#events a:text("just-now-1")')
+
+
+def test_a_lost_daemon_is_said_and_found_again(serve, watch):
+    service = FakeService(6)
+    server = serve(service)
+    port = server.port
+    page = watch().open(server.url)
+    server.__exit__(None, None, None)
+    banner = page.locator("#banner")
+    banner.wait_for(state="visible", timeout=20_000)
+    assert re.search(r"Connection lost\. Data as of Sat 10 Jan \d\d:\d\d:\d\d UTC", banner.inner_text())
+    assert page.locator("#state").inner_text() == "No connection"
+    assert page.locator(".rows .row").count() == 6, "what was last known stays"
+    stopped = page.locator("#clock .utc").inner_text()
+    page.wait_for_timeout(1300)
+    assert page.locator("#clock .utc").inner_text() == stopped
+    service.add(replace(fixture.workloads(8)[7], id="meanwhile-1"))
+    serve(service, port)
+    banner.wait_for(state="hidden", timeout=20_000)
+    page.wait_for_selector('.row[data-id="meanwhile-1"]')
+
+
+def test_before_the_first_plan(serve, watch):
+    service = FakeService(4)
+    service.no_plan = True
+    page = watch().open(serve(service).url)
+    assert "There is no plan yet" in page.locator("#savings").inner_text()
+    assert page.locator(".rows .row").count() == 4
+    service.no_plan = False
+    service.note(EventKind.PLAN_PUBLISHED, {"plan_id": service.current.plan_id})
+    page.wait_for_selector(".card")
+
+
+def test_nothing_submitted_yet(serve, watch):
+    watched = watch()
+    page = watched.open(serve(FakeService(0)).url)
+    assert "Nothing has been submitted yet" in page.locator(".rows").inner_text()
+    assert "every deadline can be met" in page.locator("#trouble").inner_text()
+    assert "no deferrable work" in page.locator('[data-card="deadlines"]').inner_text()
+    assert watched.complaints == []
+
+
+def test_degraded_says_why(serve, watch):
+    service = FakeService(4)
+    service.faults = ("source energy_charts has failed 3 times in a row",)
+    page = watch().open(serve(service).url)
+    assert page.locator("#state").inner_text() == "Degraded source energy_charts has failed 3 times in a row"
+    assert "fails (3 times in a row)" in page.locator("#sources").inner_text()
+    assert "connection refused" in page.locator("#sources").inner_text()
+
+
+def test_search_filter_and_order(serve, watch):
+    service = FakeService(40)
+    page = watch().open(serve(service).url)
+    page.fill("#workloads input[type=search]", "rank")
+    wanted = [w.id for w in service.items if w.id.startswith("rank")]
+    assert page.locator(".rows .row").count() == len(wanted)
+    page.fill("#workloads input[type=search]", "")
+    page.select_option('[data-choice="state"]', "real_time")
+    assert page.locator(".rows .row").count() == 2
+    page.select_option('[data-choice="state"]', "all")
+    page.select_option('[data-choice="site"]', "lyon-edge")
+    there = {a.workload_id for a in service.current.allocations if a.site == "lyon-edge"}
+    assert page.locator(".rows .row").count() == len(there)
+    page.select_option('[data-choice="sort"]', "name")
+    assert page.locator(".row-id").all_inner_texts() == sorted(there)
+    page.fill("#workloads input[type=search]", "nothing like it")
+    assert "No workload matches" in page.locator(".rows").inner_text()
+
+
+def test_keyboard_reaches_rows_and_their_reasons(serve, watch):
+    page = watch().open(serve(FakeService(6)).url)
+    page.focus("#workloads .block-head button")
+    page.keyboard.press("Tab")
+    link = page.locator(".row-link").first
+    assert link.evaluate("(node) => node === document.activeElement")
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    assert "Runs where the window is cheapest" in tip.inner_text()
+    assert link.get_attribute("aria-describedby") == "tip"
+    assert "due" in link.get_attribute("aria-label")
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#when")
+
+
+def test_hundreds_of_workloads(serve, watch):
+    service = FakeService(320)
+    page = watch().open(serve(service).url)
+    assert page.locator(".rows .row").count() == 200
+    assert "200 of 320" in page.locator("#workloads .count").inner_text()
+    page.click("#workloads .more")
+    assert page.locator(".rows .row").count() == 320
+    took_ms = page.evaluate(
+        """async () => {
+            const gantt = await import("/static/js/gantt.js"), model = await import("/static/js/model.js");
+            const plan = await (await fetch("/v1/plan")).json();
+            const list = await (await fetch("/v1/workloads?limit=1000")).json();
+            const start = performance.now();
+            const host = document.getElementById("workloads");
+            gantt.drawGantt(host, { rows: model.ganttRows(plan, list), sites: [], currency: "EUR" });
+            return performance.now() - start;
+        }"""
+    )
+    assert took_ms < 2000
+
+
+def test_every_chart_has_its_figures_as_table_and_csv(serve, watch):
+    service = FakeService(10)
+    page = watch().open(serve(service).url)
+    for block, rows in (("prices", 96), ("workloads", 10), ("sites", 3 * 96)):
+        page.click(f"#{block} .block-head button:text-is('Table')")
+        assert page.locator(f"#{block} .table-view tbody tr").count() == rows
+    with page.expect_download() as download:
+        page.click("#workloads .table-view button")
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("workload,tenant,class,state,opens,start,finish,deadline")
+    assert len(lines) == 11
+    assert "2026-01-1" in lines[1]
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 768, 390])
+def test_fits_the_screen(serve, watch, width):
+    page = watch(width, 844).open(serve(FakeService(40, synthetic=True, simulated=True)).url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto(page.url + "workloads/" + FakeService(40).items[13].id)
+    page.wait_for_selector("#when")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_is_dark(serve, watch):
+    page = watch(dark=True).open(serve(FakeService(3)).url)
+    red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
+    assert red < 40
+
+
+def test_times_can_be_local_and_say_so(serve, watch):
+    page = watch().open(serve(FakeService(10)).url)
+    page.click("#clock button")
+    assert page.locator("#clock button").inner_text() == "Times in CET"
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    settle(page)
+    assert page.locator("#clock button").inner_text() == "Times in CET"
+
+
+def test_text_from_tenants_is_text(serve, watch):
+    service = FakeService(3)
+    evil = "<img src=x onerror=alert(1)>"
+    service.items = tuple(replace(w, tenant=evil) for w in service.items)
+    watched = watch()
+    page = watched.open(serve(service).url)
+    assert page.locator("main img").count() == 0
+    assert evil in page.locator(".row-note").all_inner_texts()
+    assert watched.complaints == []
+
+
+def test_layers_never_stand_above_the_accelerators_there_are(serve, watch):
+    page = watch().open(serve(FakeService(40)).url)
+    worst = page.evaluate(
+        """async () => {
+            const model = await import("/static/js/model.js");
+            const plan = await (await fetch("/v1/plan")).json();
+            const edges = model.slotEdges(plan);
+            let over = 0;
+            for (const name of ["lulea", "frankfurt", "lyon-edge"]) {
+                const { layers, count } = model.siteSeries(plan, { name }, edges);
+                count.forEach((n, i) => {
+                    const sum = Object.values(layers).reduce((total, one) => total + one[i], 0);
+                    over = Math.max(over, sum - n);
+                });
+            }
+            return over;
+        }"""
+    )
+    assert worst < 1e-6
+
+
+def test_pieces_that_overlap_stand_on_each_other(serve, watch):
+    page = watch().open(serve(FakeService(1)).url)
+    blocks = page.evaluate(
+        """async () => {
+            const { stackPieces } = await import("/static/js/model.js");
+            const piece = (site, from, to, accelerators) => ({ site, pool: "p", from, to, accelerators });
+            return stackPieces([piece("b", 0, 4, 2), piece("a", 2, 4, 3), piece("b", 4, 6, 2)]);
+        }"""
+    )
+    found = {(b["site"], b["from"], b["to"], b["base"], b["accelerators"]) for b in blocks}
+    assert found == {("b", 0, 2, 0, 2), ("b", 2, 4, 3, 2), ("a", 2, 4, 0, 3), ("b", 4, 6, 0, 2)}
