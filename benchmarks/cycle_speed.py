@@ -1,0 +1,54 @@
+"""How long a planning cycle takes and what memory it needs, beside HiGHS alone on the same linear program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figure import Figure, Options, Tell
+
+RUNS = 3
+TIMEOUT_S = 900.0
+
+
+def measured(folder: Path) -> dict[str, Any]:
+    """One run in a fresh process (`benchmarks.one_cycle`). Raises RuntimeError where it fails."""
+    command = [sys.executable, "-m", "benchmarks.one_cycle", str(folder.resolve())]
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=root)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise RuntimeError(f"{folder.name}: {last}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def run(options: Options, tell: Tell) -> Iterator[Figure]:
+    """The quickest of three runs by CPU time, for the machine may be shared."""
+    folders = options.case_folders()
+    for i, folder in enumerate(folders):
+        runs = []
+        for n in range(RUNS):
+            tell(f"{folder.name}, run {n + 1} of {RUNS}", (i + n / RUNS) / len(folders))
+            runs.append(measured(folder))
+        best = min(runs, key=lambda r: r["cycle_cpu_s"])
+        alone = min(runs, key=lambda r: r["highs_cpu_s"])
+        ratio = best["cycle_cpu_s"] / alone["highs_cpu_s"]
+        said = (
+            f"{best['cycle_cpu_s']:.2f} s CPU = {ratio:.1f} × HiGHS alone ({alone['highs_cpu_s']:.2f} s CPU, "
+            f"{alone['highs_wall_s']:.2f} s wall); {best['workloads']} workloads, "
+            f"{best['columns']:,} columns, {best['rows']:,} rows"
+        )
+        yield Figure(f"{folder.name}, cycle, wall", best["cycle_wall_s"], "s", beside=said)
+        said = f"{best['imports_mib']:.0f} MiB before the cycle, for the imports"
+        yield Figure(f"{folder.name}, peak memory", best["cycle_mib"], "MiB", beside=said, digits=0)
+
+
+if __name__ == "__main__":
+    from benchmarks.runner import alone
+
+    alone("cycle_speed")

@@ -1,0 +1,117 @@
+"""A figure: what was measured, beside what it should be and beside what somebody else gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Skipped(Exception):
+    """A benchmark cannot run here; the message says what it lacks and how to give it."""
+
+
+class Target(Protocol):
+    """What a figure should be."""
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Below:
+    """At most `limit`, exclusive."""
+
+    limit: float
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
+        return measured < self.limit
+
+    def __str__(self) -> str:
+        return f"< {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Within:
+    """No farther than `tolerance` from `value`."""
+
+    value: float
+    tolerance: float
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
+        return abs(measured - self.value) <= self.tolerance
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ± {self.tolerance:g}" if self.tolerance else f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. `measured` is None for what others published and we only quote."""
+
+    name: str
+    measured: float | None
+    unit: str = ""
+    target: Target | None = None
+    beside: str = ""
+    digits: int = 2
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None where there is none."""
+        return None if self.target is None or self.measured is None else self.target.met(self.measured)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "figure": self.name,
+            "measured": self.measured,
+            "unit": self.unit,
+            "target": None if self.target is None else str(self.target),
+            "met": self.met,
+            "beside": self.beside,
+        }
+
+
+Tell = Callable[[str, float], None]
+"""Progress: what is being done, and the share of the benchmark that is done (0..1)."""
+
+
+def quiet(_what: str, _done_ratio: float) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where data, cases and the judge lie; None where they are not given."""
+
+    data: Path | None = None
+    cases: Path | None = None
+    judge: Path | None = None
+    processes: int = 2
+
+    def data_folder(self, name: str) -> Path:
+        """A folder of the data. Raises Skipped where it is not there."""
+        if self.data is None:
+            raise Skipped("needs the data: give --data PATH (make bench DATA=PATH).")
+        folder = self.data / name
+        if not folder.is_dir():
+            raise Skipped(f"there is no {name} in {self.data}.")
+        return folder
+
+    def case_folders(self) -> list[Path]:
+        """The cases that there are, `small` first. Raises Skipped where it is not there."""
+        if self.cases is None:
+            raise Skipped("needs cases: give --cases PATH, or --data PATH with a folder cases beside it.")
+        if not (self.cases / "small" / "case.json").is_file():
+            raise Skipped(f"there is no case small in {self.cases}.")
+        found = (self.cases / name for name in ("small", "gang", "quarter", "fleet"))
+        return [folder for folder in found if (folder / "case.json").is_file()]
+
+
+Run = Callable[[Options, Tell], Iterator[Figure]]
+"""A benchmark: yields its figures, tells how far it is, raises Skipped."""

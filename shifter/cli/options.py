@@ -1,0 +1,25 @@
+"""Options that many commands share, and the connection that `--url` names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shifter.client import Client
+
+DEFAULT_URL = "http://127.0.0.1:8321"
+
+Url = Annotated[
+    str,
+    typer.Option("--url", envvar="SHIFTER_URL", help="The daemon to talk to.", rich_help_panel="Connection"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def connect(url: str) -> Client:
+    """A client of the daemon at `url`. Nothing is sent yet."""
+    from shifter.client import Client
+
+    return Client(url)

@@ -1,0 +1,231 @@
+"""`shifter plan`: one plan from files, or the check of one, by the daemon's own `plan_cycle`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shifter.cli.console import print_json, say, silent_libraries, working
+from shifter.cli.options import Json
+from shifter.cli.text import parse_duration, parse_time, plural
+from shifter.errors import InputError
+
+if TYPE_CHECKING:
+    from shifter.cycle import CycleInputs
+    from shifter.domain.plan import Plan
+    from shifter.domain.workload import Classified
+
+Existing = Annotated[
+    Path | None, typer.Argument(metavar="[PLAN]", help="With --verify: check this plan.json, make none.")
+]
+FleetFile = Annotated[Path, typer.Option("--fleet", help="fleet.yaml: sites, pools, models.")]
+WorkloadsFile = Annotated[Path, typer.Option("--workloads", help="workloads.jsonl.")]
+ForecastsFile = Annotated[Path, typer.Option("--forecasts", help="forecasts.csv: price and carbon by zone.")]
+RealtimeFile = Annotated[
+    Path | None,
+    typer.Option("--realtime", help="realtime.csv: accelerators that real-time load needs; none without."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the plan.json here, whole or not at all.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Check the plan against every condition of the contract, and say so.")
+]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is to be planned: the files, and the window."""
+
+    fleet: Path
+    workloads: Path
+    forecasts: Path
+    realtime: Path | None
+    start: datetime
+    horizon: str
+    slot_minutes: int
+    time_limit_s: float
+
+
+def plan(
+    existing: Existing = None,
+    *,
+    fleet: FleetFile,
+    workloads: WorkloadsFile,
+    forecasts: ForecastsFile,
+    realtime: RealtimeFile = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start", help="The moment of planning: nothing later is known, nothing starts before."
+        ),
+    ] = None,
+    horizon: Annotated[str, typer.Option("--horizon", help="How far ahead.")] = "48h",
+    slot: Annotated[
+        str, typer.Option("--slot", help="Length of a slot: 5, 10, 15, 30 or 60 minutes.")
+    ] = "30min",
+    out: Out = None,
+    verify: Verify = False,
+    time_limit_s: Annotated[float, typer.Option("--time-limit", min=1, help="For the solver [s].")] = 300.0,
+    as_json: Json = False,
+) -> None:
+    """Make one plan from files, or verify one; no daemon.
+
+    Prints what the plan costs beside running everything at once, and how far from the best possible it is at
+    most. `shifter plan PLAN.json --verify` with the files that it was made from checks it instead: exit code
+    1 when it breaks a condition.
+    """
+    if existing is not None and not verify:
+        raise typer.BadParameter(
+            f"{existing} is a plan: give --verify to check it, or leave it out to make one."
+        )
+    minutes = int(parse_duration(slot, "--slot").total_seconds() // 60)
+    begin = parse_time(start, "--start") if start else _this_slot(minutes)
+    question = _Question(fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s)
+    if existing is not None:
+        _verify_file(existing, question, as_json)
+        return
+    with working("reading …"):
+        inputs = read_inputs(question)
+    with working(f"planning {plural(len(inputs.submissions), 'workload')} …"), silent_libraries():
+        from shifter.cycle import plan_cycle
+
+        made = plan_cycle(inputs)
+    _publish(made, inputs, out, as_json)
+    if verify:
+        _finish_verify(made, inputs, quiet=as_json)
+
+
+def read_inputs(question: _Question) -> CycleInputs:
+    """The files as one snapshot, at the moment of planning. Raises InputError."""
+    from forecasts.slots import SlotGrid
+    from shifter.cycle import CycleInputs, Submission
+    from shifter.files import read_fleet, read_realtime, read_workloads
+    from shifter.realtime.load import RealtimeLoad
+
+    fleet = read_fleet(question.fleet)
+    horizon = parse_duration(question.horizon, "--horizon")
+    grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
+    work = read_workloads(question.workloads, fleet)
+    load = RealtimeLoad(grid) if question.realtime is None else read_realtime(question.realtime, grid, fleet)
+    return CycleInputs(
+        now=question.start,
+        fleet=fleet,
+        frame=_read_frame(question.forecasts, grid, question.start, fleet.zones, fleet.currency),
+        realtime=load,
+        submissions=tuple(Submission(w, question.start) for w in work),
+        time_limit_s=question.time_limit_s,
+    )
+
+
+def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], currency: str) -> Any:
+    """The newest vintages known at `now`, by the csv source, on the grid."""
+    from forecasts.assemble import frame_from_series
+    from forecasts.extend import LOOKBACK
+    from forecasts.series import Signal
+    from forecasts.sources.base import FetchRequest
+    from forecasts.sources.registry import make_source
+
+    if not path.is_file():  # a source that does not answer is another matter than a wrong path
+        raise InputError("there is no such file.", field=str(path), hint="Check the path.")
+    source = make_source("csv", {"path": str(path), "currency": currency})
+    series = [
+        s
+        for zone in zones
+        for s in source.fetch(FetchRequest(zone, tuple(Signal), grid.start - LOOKBACK, grid.end), now=now)
+    ]
+    return frame_from_series(series, grid, as_of=now, zones=zones, currency=currency)
+
+
+def _this_slot(minutes: int) -> datetime:
+    from forecasts.slots import floor_to_slot
+
+    return floor_to_slot(datetime.now(UTC), minutes)
+
+
+def _publish(made: Plan, inputs: CycleInputs, out: Path | None, as_json: bool) -> None:
+    from shifter.files import write_plan
+
+    if out is not None:
+        write_plan(made, out)
+        say(f"Wrote {out}.", "green")
+    if as_json:
+        print_json(made.to_dict())
+        return
+    from shifter.cli.summary import print_summary
+
+    print_summary(made.to_dict(), real_time_of(inputs))
+
+
+def real_time_of(inputs: CycleInputs) -> list[tuple[str, str]]:
+    """The workloads that are not shifted, each with the reason."""
+    from shifter.domain.workload import WorkloadClass
+
+    return [
+        (c.workload.id, c.reason.text) for c in _classified(inputs) if c.decided is WorkloadClass.REAL_TIME
+    ]
+
+
+def _classified(inputs: CycleInputs) -> tuple[Classified, ...]:
+    from shifter.classify.rules import classify
+
+    return classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+
+
+def _verify_file(path: Path, question: _Question, as_json: bool) -> None:
+    from shifter.files import read_plan
+
+    if not path.exists():
+        raise InputError("there is no such file.", field=str(path), hint="Check the path.")
+    given = read_plan(path)
+    hours = (given.horizon.end - given.horizon.start).total_seconds() / 3600
+    # The plan says what it was planned for; the options that say so too are for making one.
+    asked = _Question(
+        question.fleet,
+        question.workloads,
+        question.forecasts,
+        question.realtime,
+        given.created_at,
+        f"{hours:g}h",
+        given.horizon.slot_minutes,
+        question.time_limit_s,
+    )
+    with working("reading …"):
+        inputs = read_inputs(asked)
+    violations = _violations(given, inputs)
+    if as_json:
+        print_json({"plan_id": given.plan_id, "ok": not violations, "violations": violations})
+        if violations:
+            raise typer.Exit(1)
+        return
+    _tell(given, violations)
+
+
+def _finish_verify(made: Plan, inputs: CycleInputs, *, quiet: bool) -> None:
+    violations = _violations(made, inputs)
+    if not quiet or violations:
+        _tell(made, violations)
+
+
+def _violations(plan: Plan, inputs: CycleInputs) -> list[str]:
+    from shifter.cycle import verify_plan
+
+    return [str(v) for v in verify_plan(plan, inputs)]
+
+
+def _tell(plan: Plan, violations: list[str]) -> None:
+    if not violations:
+        say(f"Verified: plan {plan.plan_id[:12]} breaks none of the contract's conditions.", "bold green")
+        return
+    say(f"Plan {plan.plan_id[:12]} breaks {plural(len(violations), 'condition')}:", "bold red")
+    for violation in violations[:20]:
+        say(f"  {violation}")
+    if len(violations) > 20:
+        say(f"  … and {len(violations) - 20} more.", "dim")
+    sys.stdout.flush()
+    raise typer.Exit(1)

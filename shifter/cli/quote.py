@@ -1,0 +1,93 @@
+"""`shifter quote`: what a workload would cost against its deadline, without submitting it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from shifter.cli.console import Column, print_json, print_table, say, styled, working
+from shifter.cli.options import DEFAULT_URL, Json, Url, connect
+from shifter.cli.payload import read_payload
+from shifter.cli.text import LocalTimes, by, local, money, number, parse_time, saving
+
+
+def quote(
+    file: Annotated[str, typer.Argument(help="One workload as JSON; - reads stdin.")],
+    deadlines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--deadline", help="A deadline to price (repeat it for more); default: a few around its own."
+        ),
+    ] = None,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """What a workload would cost, by deadline; submits nothing.
+
+    Each line is the answer of the planner that would plan it, beside all the work that is already accepted.
+    """
+    workloads = read_payload(file)
+    if len(workloads) != 1:
+        raise typer.BadParameter(f"{file} holds {len(workloads)} workloads; a quote is for one.")
+    moments = [parse_time(text, "--deadline") for text in deadlines or ()]
+    with working("pricing deadlines …"):
+        answer = connect(url).quote(workloads[0], moments or None)
+    print_json(answer) if as_json else _print(answer, workloads[0])
+
+
+def _print(answer: dict[str, Any], workload: dict[str, Any]) -> None:
+    options = answer["options"]
+    currency = answer["currency"]
+    times = LocalTimes(m for o in options for m in (o["deadline"], o["finish"]))
+    rows = []
+    cheapest = min((o["cost"] for o in options if o["feasible"]), default=None)
+    for o in options:
+        best = o["feasible"] and o["cost"] == cheapest
+        rows.append(
+            (
+                times(o["deadline"]),
+                times(o["finish"]),
+                styled(number(o["cost"]), "bold green" if best else ""),
+                number(o["run_now_cost"]),
+                saving(o["cost"], o["run_now_cost"]),
+                number(o["carbon_kg"]),
+                styled("in time", "green")
+                if o["feasible"]
+                else styled(f"{number(o['unplaced_accelerator_hours'], 1)} accelerator-h short", "red"),
+            )
+        )
+    columns = (
+        Column(times.header("deadline")),
+        Column(times.header("finish"), from_width=60),
+        Column(f"cost ({currency})", "right"),
+        Column(f"at once ({currency})", "right", from_width=80),
+        Column("saved", "right"),
+        Column("carbon (kg)", "right", from_width=70),
+        Column(""),
+    )
+    print_table(columns, rows, title=f"{workload.get('id', 'workload')}: {answer['class']}")
+    say(answer["reason"]["text"], "dim")
+    _advise(answer, currency)
+
+
+def _advise(answer: dict[str, Any], currency: str) -> None:
+    feasible = [o for o in answer["options"] if o["feasible"]]
+    if not feasible:
+        earliest = answer["earliest_feasible_deadline"]
+        say(
+            f"None of these can be met; the earliest that can is {by(earliest)}."
+            if earliest
+            else "None of these can be met, nor any within the horizon.",
+            "bold yellow",
+        )
+    elif len(feasible) > 1:
+        gain = feasible[0]["cost"] - feasible[-1]["cost"]
+        if gain > 0.005:
+            say(
+                f"Waiting from {local(feasible[0]['deadline'])} to {local(feasible[-1]['deadline'])} "
+                f"saves {money(gain, currency)}.",
+                "dim",
+            )
+    if answer.get("synthetic"):
+        say("Prices and carbon are synthetic: made up for a demonstration.", "yellow")

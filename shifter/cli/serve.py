@@ -1,0 +1,146 @@
+"""`shifter run`: the daemon in the foreground, until it is asked to stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from shifter.cli.console import err, say
+from shifter.cli.signals import stopping
+from shifter.errors import InputError
+
+if TYPE_CHECKING:
+    from shifter.settings import Settings
+
+CONFIG_VARIABLE = "SHIFTER_CONFIG"
+
+
+def run(
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="shifter.yaml; see config/.")
+    ] = None,
+    fleet: Annotated[Path | None, typer.Option("--fleet", help="fleet.yaml: sites, pools, models.")] = None,
+    forecasts: Annotated[
+        Path | None, typer.Option("--forecasts", help="forecasts.csv, in place of the configured sources.")
+    ] = None,
+    realtime: Annotated[
+        str | None, typer.Option("--realtime", help="realtime.csv, or `typical` for a made-up load.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option("--database", help="sqlite:///FILE or postgresql+psycopg://…")
+    ] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Interface to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = None,
+    clock: Annotated[
+        str | None, typer.Option("--clock", help="A marked simulated clock: T, or TxN for N times as fast.")
+    ] = None,
+) -> None:
+    """Start the daemon: ingest, classify, reserve, plan, serve.
+
+    An option stands over the environment (SHIFTER_…), that over the file, that over the default; `shifter
+    config show` tells where each setting comes from. SIGINT and SIGTERM stop it; nothing accepted is lost.
+    """
+    from shifter.settings.load import load_settings
+
+    if forecasts is not None and not forecasts.is_file():
+        raise InputError("there is no such file.", field=str(forecasts), hint="Check --forecasts.")
+    overrides = _overrides(
+        fleet=fleet,
+        forecasts=forecasts,
+        realtime=realtime,
+        database=database,
+        host=host,
+        port=port,
+        clock=clock,
+    )
+    settings = load_settings(config, overrides, dict(os.environ))
+    if settings.fleet is None:
+        raise InputError(
+            "no fleet is named.", field="fleet", hint="Give --fleet fleet.yaml, or set it in --config."
+        )
+    serve(settings)
+
+
+def _overrides(
+    *,
+    fleet: Path | None,
+    forecasts: Path | None,
+    realtime: str | None,
+    database: str | None,
+    host: str | None,
+    port: int | None,
+    clock: str | None,
+) -> dict[str, Any]:
+    """The options as settings; None is left to the environment and the file."""
+    source = None if forecasts is None else [{"name": "csv", "options": {"path": str(forecasts)}}]
+    load = {"profile": "typical"} if realtime == "typical" else realtime
+    return {
+        "fleet": None if fleet is None else str(fleet),
+        "forecasts.sources": source,
+        "realtime": load,
+        "database": database,
+        "host": host,
+        "port": port,
+        "clock": clock,
+    }
+
+
+def serve(settings: Settings) -> None:
+    """Run the daemon and its HTTP server until SIGINT or SIGTERM. Raises InputError for a wrong file."""
+    from shifter.api.server import ApiServer
+    from shifter.clock import parse_clock
+    from shifter.daemon import Daemon
+    from shifter.telemetry import configure_logging
+
+    configure_logging(settings.log.level, settings.log.format)
+    _check_files(settings)
+    clock = parse_clock(settings.clock)
+    # uvicorn ends gracefully on these signals and then raises them again: our own handlers outlive that.
+    with stopping() as stop:
+        daemon = Daemon(settings, clock)
+        try:
+            server = ApiServer(daemon.app(), settings.host, settings.port)
+            server.bind()  # a port that is taken is told before anything is started
+            daemon.start()
+            announce(server.url, settings, simulated=str(clock) if clock.simulated else "")
+            if not stop.is_set():
+                server.run()
+        finally:
+            say("Stopping …", "dim")
+            daemon.stop()
+    say("Stopped. Everything accepted is in the store.", "dim")
+
+
+def _check_files(settings: Settings) -> None:
+    """What is a mistake now would be a failing cycle later. Raises InputError."""
+    from shifter.files import read_fleet
+    from shifter.files.realtime import read_realtime_rows
+
+    if settings.realtime.path is not None and settings.fleet is not None:
+        read_realtime_rows(settings.realtime.path, read_fleet(settings.fleet))
+
+
+def announce(url: str, settings: Settings, *, simulated: str) -> None:
+    """What it is doing and where, in a few lines on stderr."""
+    from shifter.settings.model import without_secrets
+
+    console = err()
+    console.print(Text.assemble(("shifter ", "bold"), "at ", (url, "bold cyan underline")), soft_wrap=True)
+    sources = ", ".join(s.name for s in settings.forecasts.sources) or "none: prices and carbon are unknown"
+    planning = settings.planning
+    lines = [
+        f"fleet {settings.fleet}, forecasts from {sources}",
+        f"store {without_secrets(settings.database)}",
+        f"a plan of {planning.horizon_hours:g} h at least every {planning.replan_minutes:g} min",
+        f"documentation of the interface: {url}/docs",
+    ]
+    for line in lines:
+        say(f"  {line}", "dim")
+    if simulated:
+        say(f"  SIMULATED TIME: {simulated}", "bold yellow")
+    say("  Ctrl-C stops it.", "dim")

@@ -1,0 +1,197 @@
+"""`shifter status`: what runs now and why, how old the plan is, and what is wrong, in one glance."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from shifter.cli.console import Column, out, print_json, print_table, say
+from shifter.cli.fields import print_fields
+from shifter.cli.options import DEFAULT_URL, Json, Url, connect
+from shifter.cli.slots import bar
+from shifter.cli.summary import best
+from shifter.cli.text import duration, local, moment, money, number, percent, plural, saving, sparkline
+
+HEALTH_STYLES = {"ok": "bold green", "degraded": "bold yellow", "failing": "bold red"}
+MOST_SHOWN = 8
+
+
+def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+    """What runs now and why, and whether all is well.
+
+    Exit code 0 whatever the health is; it is in the first line, and in `health.status` with --json.
+    """
+    client = connect(url)
+    health = client.health()
+    plan = client.plan() if health["plan_id"] else None
+    running = client.workloads(state="running")
+    planned = client.workloads(state="planned")
+    late = client.workloads(state="late")
+    if as_json:
+        work = {"running": running, "planned": planned, "late": late}
+        print_json({"health": health, "plan": _summary(plan), **work})
+        return
+    _print_health(health, url)
+    if plan is None:
+        say("There is no plan yet.", "yellow")
+        return
+    _print_plan(plan)
+    _print_places(plan, health["now"])
+    _print_running(running, plan, health["now"])
+    _print_next(planned)
+    _print_trouble(health, planned + running, late)
+
+
+def _summary(plan: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The plan without its long tables."""
+    if plan is None:
+        return None
+    long = {"slots", "power", "allocations", "duals", "workloads"}
+    return {k: v for k, v in plan.items() if k not in long}
+
+
+def _print_health(health: dict[str, Any], url: str) -> None:
+    clock = f"simulated clock, {health['speed']:g} times as fast" if health["simulated_clock"] else "clock"
+    line = Text.assemble(
+        ("● ", HEALTH_STYLES.get(health["status"], "")),
+        (health["status"], HEALTH_STYLES.get(health["status"], "")),
+        f"  shifter {health['version']} at {url}  ",
+        (f"{local(health['now'])} ({clock})", "bold yellow" if health["simulated_clock"] else ""),
+    )
+    out().print(line, soft_wrap=True)
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    currency, baseline = plan["currency"], plan["baseline"]
+    saved = money(baseline["total"] - plan["cost"]["total"], currency)
+    share = saving(plan.get("deferrable_total"), baseline.get("deferrable_total"))
+    synthetic = "  prices and carbon are synthetic" if plan.get("synthetic") else ""
+    fields: list[tuple[str, str | Text]] = [
+        ("plan", f"{plan['plan_id'][:12]} of {local(plan['created_at'])}{synthetic}"),
+        (
+            "cost",
+            (
+                f"{money(plan['cost']['total'], currency)}, at once {money(baseline['total'], currency)}: "
+                f"saves {saved}, {share} of what deferrable work costs; "
+                f"{best(plan)}"
+            ),
+        ),
+        ("carbon", f"{number(plan['carbon_kg'], 0)} kg, at once {number(baseline['carbon_kg'], 0)} kg"),
+    ]
+    print_fields(out(), "", fields)
+
+
+def _print_places(plan: dict[str, Any], now_text: str) -> None:
+    now = moment(now_text)
+    assert now is not None
+    rows: list[tuple[str | Text, ...]] = []
+    for site in dict.fromkeys(r["site"] for r in plan["slots"]):
+        power = [p for p in plan["power"] if p["site"] == site]
+        at = _now_row(power, now)
+        course = sparkline([p["price_per_mwh"] for p in power], 32)
+        for pool in dict.fromkeys(r["pool"] for r in plan["slots"] if r["site"] == site):
+            r = _now_row([r for r in plan["slots"] if (r["site"], r["pool"]) == (site, pool)], now)
+            first = not rows or rows[-1][0] != site
+            rows.append(
+                (
+                    site,
+                    pool,
+                    number(r["realtime_p50"], 0),
+                    number(r["reserved"], 0),
+                    number(r["deferrable"], 0),
+                    str(r["count"]),
+                    bar(r["realtime_p50"], r["reserved"], r["deferrable"], r["count"], 16),
+                    f"{number(at['import_kw'], 0)} of {number(at['limit_kw'], 0)}" if first else "",
+                    number(at["price_per_mwh"], 0) if first else "",
+                    number(at["carbon_g_per_kwh"], 0) if first else "",
+                    course if first else "",
+                )
+            )
+    columns = (
+        Column("site"),
+        Column("pool"),
+        Column("real-time", "right", from_width=90),
+        Column("reserved", "right", from_width=90),
+        Column("deferrable", "right"),
+        Column("of", "right", from_width=60),
+        Column("now", from_width=70),
+        Column("import (kW)", "right", from_width=100),
+        Column(f"{plan['currency']}/MWh", "right"),
+        Column("gCO2e/kWh", "right", from_width=80),
+        Column("price ahead", from_width=120),
+    )
+    print_table(columns, rows)
+
+
+def _now_row(rows: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
+    """The row whose slot holds `now`, or the nearest one."""
+    past = [r for r in rows if (moment(r["start"]) or now) <= now]
+    return past[-1] if past else rows[0]
+
+
+def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text: str) -> None:
+    now = moment(now_text)
+    why = {w["workload_id"]: w["reason"] for w in plan["workloads"]}
+    rows = []
+    for view in running[:MOST_SHOWN]:
+        held = [
+            a
+            for a in plan["allocations"]
+            if a["workload_id"] == view["id"] and moment(a["start"]) <= now < moment(a["end"])  # type: ignore[operator]
+        ]
+        places = ", ".join(f"{a['accelerators']} on {a['site']}/{a['pool']}" for a in held) or "–"
+        finish, done = local(view["planned_finish"]), percent(view["progress_ratio"])
+        rows.append((view["id"], places, done, finish, why.get(view["id"], "")))
+    columns = (
+        Column("running now"),
+        Column("accelerators"),
+        Column("done", "right"),
+        Column("finish", from_width=80),
+        Column("why now", from_width=110, wrap=True),
+    )
+    print_table(columns, rows, empty="No deferrable work runs now.")
+    if len(running) > MOST_SHOWN:
+        say(f"… and {len(running) - MOST_SHOWN} more: shifter workloads --state running", "dim")
+
+
+def _print_next(planned: list[dict[str, Any]]) -> None:
+    waiting = sorted((v for v in planned if v["planned_start"]), key=lambda v: str(v["planned_start"]))
+    rows = [
+        (
+            v["id"],
+            local(v["planned_start"]),
+            local(v["deadline"]),
+            saving(v["cost"], v["run_now_cost"]),
+            v["note"],
+        )
+        for v in waiting[:MOST_SHOWN]
+    ]
+    columns = (
+        Column("waiting"),
+        Column("starts"),
+        Column("deadline", from_width=80),
+        Column("saved", "right"),
+        Column("", from_width=120, wrap=True),
+    )
+    print_table(columns, rows)
+    if len(waiting) > MOST_SHOWN:
+        say(f"… and {len(waiting) - MOST_SHOWN} more: shifter workloads --state planned", "dim")
+
+
+def _print_trouble(health: dict[str, Any], live: list[dict[str, Any]], late: list[dict[str, Any]]) -> None:
+    now = moment(health["now"])
+    for source in health["sources"]:
+        seen = moment(source["last_success_at"])
+        age = f"last answer {duration((now - seen).total_seconds())} ago" if now and seen else "no answer yet"
+        style = "dim" if source["up"] else "bold yellow"
+        failed = "" if source["up"] else f": down, {plural(source['failures'], 'failure')}. {source['error']}"
+        say(f"source {source['name']}: {age}{failed}", style)
+    infeasible = [v["id"] for v in live if not v["feasible"]]
+    if infeasible:
+        say(f"Cannot finish in time: {', '.join(infeasible[:MOST_SHOWN])}.", "bold yellow")
+    if late:
+        say(f"Late: {', '.join(v['id'] for v in late[:MOST_SHOWN])}.", "bold red")
+    for fault in health["faults"]:
+        say(f"fault: {fault}", "bold red")

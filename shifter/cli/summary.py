@@ -1,0 +1,183 @@
+"""A plan, told to a person: what it costs beside running at once, what runs where, and what cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from shifter.cli.console import Column, out, print_table, say, spark_width, styled
+from shifter.cli.text import LocalTimes, by, gap, local, number, plural, saving, sparkline
+
+MOST_WORKLOADS = 40
+LOOSE_RATIO = 0.02
+NOT_WHOLE = {"partly_placed", "unplaced"}
+"""Of these the plan does less than running at once would: a saving would be a comparison of unlike things."""
+
+
+def print_summary(
+    plan: dict[str, Any], real_time: Sequence[tuple[str, str]] = (), *, sites: bool = True
+) -> None:
+    """`plan` is `plan.json`; `real_time` are the workloads that are not shifted, each with its reason."""
+    _print_heading(plan)
+    _print_money(plan)
+    if sites:
+        _print_sites(plan)
+    _print_workloads(plan)
+    if real_time:
+        columns = (Column("real-time, never moved"), Column("because", wrap=True))
+        print_table(columns, [(styled(name, "magenta"), why) for name, why in real_time])
+    _print_unplaced(plan)
+    for warning in plan["warnings"]:
+        if not (plan["synthetic"] and "synthetic" in warning):  # the heading says that once for all
+            say(f"warning: {warning}", "yellow")
+
+
+def _print_heading(plan: dict[str, Any]) -> None:
+    horizon = plan["horizon"]
+    line = Text.assemble(
+        ("Plan ", "bold"),
+        (plan["plan_id"][:12], "bold cyan"),
+        f"  {local(horizon['start'])} to {local(horizon['end'])}, slots of {horizon['slot_minutes']} min",
+    )
+    if plan["synthetic"]:
+        line.append("  prices and carbon are synthetic", "bold yellow")
+    out().print(line, soft_wrap=True)
+
+
+def _print_money(plan: dict[str, Any]) -> None:
+    cost, baseline, currency = plan["cost"], plan["baseline"], plan["currency"]
+    peak_kw = _peak_kw(plan)
+    rows: list[tuple[str | Text, ...]] = [
+        _compared(f"deferrable work ({currency})", plan["deferrable_total"], baseline["deferrable_total"]),
+        _compared(f"whole fleet ({currency})", cost["total"], baseline["total"]),
+        _compared("whole fleet (kg CO2e)", plan["carbon_kg"], baseline["carbon_kg"]),
+        _compared("peak of the fleet (kW)", peak_kw, baseline["peak_kw"]),
+    ]
+    columns = (Column(""), *(Column(name, "right") for name in ("planned", "run at once", "saved", "")))
+    print_table(columns, rows)
+    parts = [("energy", "energy"), ("carbon", "carbon at its price"), ("demand_charge", "demand charge")]
+    if cost["battery_wear"]:
+        parts.append(("battery_wear", "battery wear"))
+    made_of = ", ".join(f"{label} {number(cost[key])}" for key, label in parts)
+    late = baseline["late_accelerator_hours"]
+    out().print(f"The plan costs {made_of} {currency}; {best(plan)}.", style="dim", soft_wrap=True)
+    if late > 0.05:
+        out().print(
+            f"Run at once, {number(late, 1)} accelerator-h would be late.", style="dim", soft_wrap=True
+        )
+    if plan["unplaced"]:
+        told = "What the plan leaves out (below) is done, late, when run at once: not quite like for like."
+        out().print(told, style="dim", soft_wrap=True)
+    out().print()
+
+
+def best(plan: dict[str, Any]) -> str:
+    """How far the plan is from the best possible, where its bound says anything of use."""
+    if plan["relative_gap"] > LOOSE_RATIO and plan["unplaced"]:
+        return "its bound is loose, because some work has no place in time"
+    return f"at most {gap(plan['relative_gap'])} above the best possible"
+
+
+def _peak_kw(plan: dict[str, Any]) -> float:
+    """The highest slot-mean import of all sites together [kW], as the baseline counts it."""
+    together: dict[str, float] = {}
+    for row in plan["power"]:
+        together[row["start"]] = together.get(row["start"], 0.0) + row["import_kw"]
+    return max(together.values(), default=0.0)
+
+
+def _compared(label: str, planned: float, at_once: float) -> tuple[str | Text, ...]:
+    less = at_once - planned
+    style = "bold green" if less > 0.005 else ""
+    return (
+        label,
+        number(planned),
+        number(at_once),
+        styled(number(less), style),
+        styled(saving(planned, at_once), style),
+    )
+
+
+def _print_sites(plan: dict[str, Any]) -> None:
+    currency = plan["currency"]
+    rows: list[tuple[str | Text, ...]] = []
+    for site in dict.fromkeys(r["site"] for r in plan["power"]):
+        power = [p for p in plan["power"] if p["site"] == site]
+        work: dict[str, float] = {}
+        for r in plan["slots"]:
+            if r["site"] == site:
+                work[r["start"]] = work.get(r["start"], 0.0) + r["deferrable"]
+        rows += [
+            _course(styled(site, "bold"), f"price ({currency}/MWh)", [p["price_per_mwh"] for p in power]),
+            _course("", "carbon (gCO2e/kWh)", [p["carbon_g_per_kwh"] for p in power]),
+            _course("", "deferrable (accelerators)", list(work.values())),
+        ]
+    columns = (
+        Column("site"),
+        Column("what"),
+        Column("over the horizon"),
+        Column("range", "right", from_width=60),
+    )
+    print_table(columns, rows)
+
+
+def _course(site: str | Text, what: str, values: list[float | None]) -> tuple[str | Text, ...]:
+    known = [v for v in values if v is not None]
+    span = f"{number(min(known), 0)} to {number(max(known), 0)}" if known else "unknown"
+    return (site, what, sparkline(values, spark_width(62)), span)
+
+
+def _print_workloads(plan: dict[str, Any]) -> None:
+    shown = plan["workloads"][:MOST_WORKLOADS]
+    times = LocalTimes(m for w in shown for m in (w["start"], w["finish"]))
+    places: dict[str, dict[str, None]] = {}
+    for a in plan["allocations"]:
+        places.setdefault(a["workload_id"], {})[f"{a['site']}/{a['pool']}"] = None
+    rows = [
+        (
+            w["workload_id"],
+            times(w["start"]),
+            times(w["finish"]),
+            ", ".join(places.get(w["workload_id"], {})) or "–",
+            number(w["cost"]),
+            number(w["run_now_cost"]),
+            "–" if w["reason_code"] in NOT_WHOLE else saving(w["cost"], w["run_now_cost"]),
+            w["reason"],
+        )
+        for w in shown
+    ]
+    currency = plan["currency"]
+    columns = (
+        Column("deferrable"),
+        Column(times.header("start"), from_width=60),
+        Column(times.header("finish"), from_width=80),
+        Column("where", from_width=110, wrap=True),
+        Column(f"cost ({currency})", "right"),
+        Column("at once", "right", from_width=90),
+        Column("saved", "right"),
+        Column("why", from_width=150, wrap=True),
+    )
+    print_table(columns, rows, empty="No deferrable work.")
+    if len(plan["workloads"]) > MOST_WORKLOADS:
+        say(f"… and {plural(len(plan['workloads']) - MOST_WORKLOADS, 'more workload')}.", "dim")
+
+
+def _print_unplaced(plan: dict[str, Any]) -> None:
+    rows = [
+        (
+            styled(u["workload_id"], "bold yellow"),
+            number(u["accelerator_hours"], 1),
+            by(u["earliest_feasible_deadline"]) or "beyond the horizon",
+            u["reason"],
+        )
+        for u in plan["unplaced"]
+    ]
+    columns = (
+        Column("cannot be done in time"),
+        Column("accelerator-h left over", "right", from_width=60),
+        Column("earliest deadline that works"),
+        Column("because", from_width=120, wrap=True),
+    )
+    print_table(columns, rows)

@@ -1,0 +1,120 @@
+"""`shifter plan` on small files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import PLAN_FILES, answer, shifter
+
+Call = Callable[..., int]
+
+
+def test_a_plan_is_written_verified_and_told(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plan.json"
+    assert call("plan", *PLAN_FILES, "--out", str(out), "--verify") == 0
+    shown = capfd.readouterr()
+    for word in (
+        "deferrable work (EUR)",
+        "run at once",
+        "embed",
+        "evals",
+        "hall/h100",
+        "above the best possible",
+    ):
+        assert word in shown.out
+    assert "chat" in shown.out, "what is real-time is said, with the reason"
+    assert "breaks none of the contract's conditions" in shown.err
+    plan = json.loads(out.read_text())
+    assert plan["cost"]["total"] < plan["baseline"]["total"]
+    assert {a["workload_id"] for a in plan["allocations"]} == {"embed", "evals"}
+
+    assert call("plan", str(out), "--verify", *PLAN_FILES) == 0
+    assert "breaks none" in capfd.readouterr().err
+
+
+def test_json_on_stdout_is_the_plan_and_nothing_else(tmp_path: Path) -> None:
+    plan = answer("plan", *PLAN_FILES, "--verify")
+    assert plan["horizon"] == {
+        "start": "2026-01-10T00:00:00Z",
+        "end": "2026-01-11T00:00:00Z",
+        "slot_minutes": 60,
+    }
+    again = answer("plan", *PLAN_FILES)
+    assert again["plan_id"] == plan["plan_id"], "the same files give the same plan"
+
+
+def test_a_broken_plan_is_found_out(call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "plan.json"
+    assert call("plan", *PLAN_FILES, "--out", str(out)) == 0
+    plan = json.loads(out.read_text())
+    plan["allocations"][0]["accelerators"] = 16
+    out.write_text(json.dumps(plan))
+    capfd.readouterr()
+    assert call("plan", str(out), "--verify", *PLAN_FILES) == 1
+    assert "breaks" in capfd.readouterr().err
+    assert call("plan", str(out), "--verify", "--json", *PLAN_FILES) == 1
+    told = json.loads(capfd.readouterr().out)
+    assert not told["ok"]
+    assert told["violations"]
+
+
+def _without(name: str, *more: str) -> list[str]:
+    args = list(PLAN_FILES)
+    at = args.index(name)
+    args[at : at + 2] = more
+    return args
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (_without("--slot", "--slot", "7min"), "7 minutes"),
+        (_without("--horizon", "--horizon", "soon"), "--horizon"),
+        (_without("--start", "--start", "2026-01-10"), "no time zone"),
+        (_without("--fleet", "--fleet", "/nowhere.yaml"), "/nowhere.yaml"),
+        (_without("--forecasts", "--forecasts", "/nowhere.csv"), "/nowhere.csv"),
+        (["/nowhere/plan.json", *PLAN_FILES], "give --verify"),
+        (["/nowhere/plan.json", "--verify", *PLAN_FILES], "no such file"),
+    ],
+)
+def test_wrong_calls_and_files_exit_2(
+    args: list[str], told: str, call: Call, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call("plan", *args) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert told in shown.err
+
+
+def test_a_mistake_in_a_file_names_its_line(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = tmp_path / "work.jsonl"
+    work.write_text(
+        '{"id": "a", "accelerator_hours": 1, "deadline": "2026-01-10T09:00:00Z"}\n{"id": "b", "tokns": 1}\n'
+    )
+    assert call("plan", *_without("--workloads", "--workloads", str(work))) == 2
+    told = capfd.readouterr().err
+    assert f"{work}:2" in told
+    assert "tokns" in told
+    assert "hint: " in told
+
+
+def test_without_realtime_nothing_is_reserved() -> None:
+    args = [a for a in _without("--realtime") if a]
+    plan = answer("plan", *args)
+    assert all(slot["reserved"] == 0 for slot in plan["slots"])
+
+
+def test_output_is_plain_when_piped_and_when_colour_is_not_wanted() -> None:
+    done = shifter("plan", *PLAN_FILES)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    narrow = shifter("plan", *PLAN_FILES, COLUMNS="60")
+    assert all(len(line) <= 60 for line in narrow.stdout.splitlines() if "│" in line or "─" in line)

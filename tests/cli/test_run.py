@@ -1,0 +1,94 @@
+"""`shifter run` on files: it serves, keeps what it accepted through a restart, and stops when asked."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.cli.helpers import DATA, command, environment, shifter
+
+Ask = Callable[..., Any]
+FILES = (
+    *("--fleet", str(DATA / "fleet.yaml")),
+    *("--forecasts", str(DATA / "forecasts.csv")),
+    *("--realtime", str(DATA / "realtime.csv")),
+    *("--clock", "2026-01-10T00:00:00Zx10"),
+)
+
+
+@contextmanager
+def running(folder: Path, *args: str) -> Iterator[str]:
+    """A daemon in a process of its own, to its graceful end; its URL."""
+    said = folder / "stderr.txt"
+    with said.open("w") as words:
+        process = subprocess.Popen(
+            command("run", *FILES, "--database", f"sqlite:///{folder / 'store.db'}", "--port", "0", *args),
+            stdout=subprocess.PIPE,
+            stderr=words,
+            text=True,
+            env=environment(SHIFTER_PLANNING__HORIZON_HOURS="12"),
+        )
+        try:
+            yield _url(process, said)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            told, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said.read_text()
+    assert told == "", "words are on stderr"
+    assert "SIMULATED TIME" in said.read_text()
+    assert "Stopped." in said.read_text()
+
+
+def _url(process: subprocess.Popen[str], said: Path) -> str:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for line in said.read_text().splitlines():
+            if line.startswith("shifter at "):
+                return line.split()[-1]
+        assert process.poll() is None, said.read_text()
+        time.sleep(0.05)
+    raise AssertionError(said.read_text())
+
+
+def test_it_serves_and_forgets_nothing(tmp_path: Path, ask: Ask) -> None:
+    with running(tmp_path) as url:
+        at = ("--url", url)
+        views = ask("submit", str(DATA / "workloads.jsonl"), *at)
+        assert {v["id"]: v["class"] for v in views} == {
+            "embed": "deferrable",
+            "evals": "deferrable",
+            "chat": "real_time",
+        }
+        health = requests.get(f"{url}/healthz", timeout=10).json()
+        assert health["simulated_clock"]
+        assert not health["synthetic"]
+        shown = ask("forecasts", "show", "--zone", "DE-LU", "--for", "6h", *at)
+        assert shown["signals"]
+    with running(tmp_path) as url:
+        assert {v["id"] for v in ask("workloads", "--url", url)} == {"embed", "evals", "chat"}
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--clock", "yesterday"), "clock"),
+        (("--fleet", "/nowhere.yaml"), "/nowhere.yaml"),
+        (("--database", "mysql://x"), "database"),
+        (("--realtime", "/nowhere.csv"), "/nowhere.csv"),
+        (("--forecasts", "/nowhere.csv"), "/nowhere.csv"),
+    ],
+)
+def test_a_wrong_start_is_told_and_exits_2(args: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path / 'store.db'}")
+    done = shifter("run", *FILES, *database, "--port", "0", *args, timeout_s=20)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
