@@ -52,7 +52,7 @@ format: install-dev ## Format the code, and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: bench
-bench: install ## The benchmarks (DATA=folder of cases, ARGS=further options)
+bench: install ## The benchmarks (DATA=folder of data, ARGS=further options)
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: install-dev

@@ -43,7 +43,7 @@ PUBLISHED = {
 }
 """What others get on the same replay: carbon saved [%], peak [CPUs]."""
 
-SLOT_MINUTES = (60, 5)
+SLOT_MINUTES = (60,)
 
 
 @dataclass(frozen=True)

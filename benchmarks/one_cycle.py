@@ -24,8 +24,9 @@ from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, deferrable, plan_cycle
 from shifter.domain.chains import split_windows
 from shifter.realtime.reserve import reserve
+from shifter.schedule.build import build
 from shifter.schedule.classes import merge
-from shifter.schedule.problem import ScheduleProblem, build
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram
 from shifter.schedule.solve import SIMPLEX_COLUMNS, linear_program
 

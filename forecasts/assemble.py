@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasts.errors import ForecastRejected
+from forecasts.errors import InputError
 from forecasts.extend import LOOKBACK, MEAN
 from forecasts.extend import extend as extend_values
 from forecasts.frame import ForecastFrame, SignalFrame
@@ -98,7 +98,7 @@ def frame_from_series(
     (`forecasts.extend`), marked `Kind.MODEL`; values known up to a week before the grid help. `max_age`: warn
     where the newest vintage in use is older; cleared prices do not age.
 
-    Raises ForecastRejected for a price in a currency that neither is `currency` nor is in `fx`.
+    Raises InputError for a price in a currency that neither is `currency` nor is in `fx`.
     """
     rules = _Rules(grid, as_of, currency, fx or {}, preference or {}, extend, max_age)
     wanted = sorted(set(zones))
@@ -214,10 +214,11 @@ def _in_currency(s: ForecastSeries, currency: str, fx: Mapping[str, float]) -> F
         return s
     rate = fx.get(own)
     if rate is None:
-        raise ForecastRejected(
+        # The forecast is fine: it is a setting that is missing.
+        raise InputError(
             f"{s.key} is priced in {own}, the fleet in {currency}, and no rate is given.",
-            field="fx",
-            hint=f"Give the worth of one {own} in {currency}, as in fx: {{{own}: 1.23}}.",
+            field="forecasts.fx",
+            hint=f"Set what one {own} is worth in {currency}, as in fx: {{{own}: 1.23}} under forecasts.",
             series=s.key,
         )
     bands = {p: band * rate for p, band in s.quantiles.items()}

@@ -40,7 +40,10 @@ class Client:
     # Workloads
 
     def submit(self, workloads: Sequence[Mapping[str, Any]]) -> list[Json]:
-        """Classify and admit, all or nothing; in the order given."""
+        """Classify and admit, all or nothing; in the order given.
+
+        `created` is False in the answer of what was there already with the same content.
+        """
         return self._list(
             "POST", "/v1/workloads", body=[dict(w) for w in workloads], timeout_s=SLOW_TIMEOUT_S
         )
@@ -88,6 +91,15 @@ class Client:
         """An operator's decision over the policy's; None lifts it."""
         body = {"class": decided, "reason": reason}
         return self._object("POST", _workload(workload_id, "override"), body=body)
+
+    def override_rule(self, rule: str, decided: str | None, reason: str) -> Json:
+        """An operator's decision over what a rule of the policy decides; None switches the rule off."""
+        body = {"rule": rule, "class": decided, "reason": reason}
+        return self._object("POST", "/v1/policy/overrides", body=body)
+
+    def overrides(self) -> list[Json]:
+        """Overrides that are kept, of workloads and of rules, oldest first."""
+        return self._list("GET", "/v1/policy/overrides")
 
     # Leases
 
@@ -187,6 +199,11 @@ class Client:
             if not page:
                 return
             position = page[-1]["id"]
+
+    def newest_events(self, count: int, kinds: Sequence[str] = ()) -> list[Json]:
+        """The last events, oldest first; at most 1000."""
+        query = {"newest": count, "kind": list(kinds), "format": "json"}
+        return self._list("GET", "/v1/events", query)
 
     def audit(self, subject: str | None = None, after_id: int = 0, limit: int = 100) -> list[Json]:
         """Who did or decided what, oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from forecasts.frame import ForecastFrame
@@ -51,13 +51,16 @@ class CycleInputs:
     overrides: tuple[Override, ...] = ()
     grid_events: tuple[GridEvent, ...] = ()
     time_limit_s: float = 60.0
+    deadline_margin_s: float = 0.0
+    """Work that has time to spare is planned to end this much before its deadline."""
 
 
 def plan_cycle(inputs: CycleInputs) -> Plan:
     """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such."""
     from shifter.schedule.assemble import assemble
     from shifter.schedule.baseline import run_now
-    from shifter.schedule.problem import build
+    from shifter.schedule.build import build
+    from shifter.schedule.place import done_hours
     from shifter.schedule.schedule import schedule
 
     # 1. One grid, checked.
@@ -77,11 +80,12 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
         inputs.now,
         windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
         grid_events=inputs.grid_events,
+        deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
     )
     # 5. Solved, and packed into whole accelerators.
     made = schedule(problem, time_limit_s=inputs.time_limit_s)
     # 6. The same work at once, to compare with.
-    baseline = run_now(problem)
+    baseline = run_now(problem, done_hours(problem, made.pieces))
     # 7. The plan, with its cost, its reasons and its proof.
     plan = assemble(
         problem, made, baseline, now=inputs.now, fleet=inputs.fleet, frame=inputs.frame, envelope=envelope

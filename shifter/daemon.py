@@ -6,11 +6,14 @@ seconds of the daemon's clock; a simulated clock shortens the real time between 
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,11 @@ from forecasts.slots import SlotGrid
 from forecasts.sources.registry import make_source
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
+from shifter.dispatch.base import make_dispatcher
+from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError, NotReady, SolverFailed
-from shifter.files import read_fleet, read_realtime
+from shifter.files import read_fleet, read_known_realtime
 from shifter.ingest import Polled, poll
 from shifter.planner import Planner, WorkerPlanner
 from shifter.realtime.load import RealtimeLoad
@@ -47,6 +52,9 @@ LONGEST_BEAT_S = 5.0
 SHORTEST_POLL_S = 1.0
 SHORTEST_REMOTE_POLL_S = 300.0
 """Real seconds between two polls of somebody else's server, however fast a simulated clock runs."""
+LONGEST_PHASE_S = 60.0
+PHASE_RATIO = 0.1
+"""Polls of somebody else's server are put off by up to this share of the time between two: see `poll_phase_s`."""
 DATABASE_CHECK_S = 5.0
 PRUNE_EVERY = timedelta(hours=6)
 STOP_WAIT_S = 10.0
@@ -69,7 +77,7 @@ class Daemon:
         self.clock = clock
         self.fleet: Fleet = read_fleet(settings.fleet)
         self._polled = polled_sources(settings, self.fleet)
-        realtime = realtime_maker(settings, self.fleet)
+        realtime = realtime_maker(settings, self.fleet, clock)
         policy = settings.classification_policy()
         self.database = Database(settings.database)
         self.database.upgrade()
@@ -90,6 +98,9 @@ class Daemon:
             metrics=self.metrics,
             version=_version(),
         )
+        dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
+        refresh_s = max(1.0, clock.real_s(self.service.core.config.lease_ttl_s) / 3)
+        self._dispatch = DispatchRunner(self.service, dispatchers, refresh_s)
         debounce_s = max(0.05, clock.real_s(settings.planning.debounce_s))
         self._replanner = Replanner(self.service.cycle, debounce_s)
         self._scheduler: Any = None
@@ -115,10 +126,12 @@ class Daemon:
         """Begin: leases of the last plan are renewed at once; the first plan follows the first forecasts."""
         core = self.service.core
         core.replan, core.has_daemon = self._replanner.request, True
+        core.next_replan_at = self._next_replan_at
         self.service.heartbeat()
         threading.Thread(target=self._first_plan, name="shifter-start", daemon=True).start()
         self._scheduler = self._schedule()
         self._scheduler.start()
+        self._dispatch.start()
         log.info("started", clock=str(self.clock), database=str(self.database), sources=len(self._polled))
 
     def stop(self) -> None:
@@ -127,6 +140,7 @@ class Daemon:
             return
         self._stopped.set()
         self._asked_to_stop.set()
+        self._dispatch.stop()
         core = self.service.core
         core.has_daemon, core.stopping = False, True
         if self._scheduler is not None:
@@ -171,8 +185,11 @@ class Daemon:
             timezone=UTC, job_defaults=defaults, executors={"default": Pool(4 + len(self._polled))}
         )
 
-        def every(real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
-            scheduler.add_job(job, "interval", args, id=name, seconds=max(0.05, real_s))
+        def every(
+            real_s: float, name: str, job: Callable[..., Any], *args: Any, phase_s: float = 0.0
+        ) -> None:
+            first = datetime.now(UTC) + timedelta(seconds=max(0.05, real_s) + phase_s)
+            scheduler.add_job(job, "interval", args, id=name, seconds=max(0.05, real_s), start_date=first)
 
         planning = self.settings.planning
         real = self.clock.real_s
@@ -181,13 +198,27 @@ class Daemon:
         every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
         every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
         for i, polled in enumerate(self._polled):
-            every(self._poll_s(polled, polled.every), f"ingest-{i}", self._ingest, polled)
+            poll_s = self._poll_s(polled, polled.every)
+            phase_s = poll_phase_s(polled.name, poll_s) if is_remote(polled) else 0.0
+            every(poll_s, f"ingest-{i}", self._ingest, polled, phase_s=phase_s)
         return scheduler
+
+    def _next_replan_at(self) -> datetime | None:
+        """By the daemon's clock: what is asked for already, or else the next of the interval."""
+        scheduler = self._scheduler
+        if self._stopped.is_set() or scheduler is None:
+            return None
+        job = scheduler.get_job("replan")
+        at = None if job is None else getattr(job, "next_run_time", None)
+        left = [] if at is None else [max(0.0, (at - datetime.now(UTC)).total_seconds())]
+        asked_s = self._replanner.due_in_s()
+        left += [] if asked_s is None else [asked_s]
+        return self.clock.now() + timedelta(seconds=min(left) * self.clock.speed) if left else None
 
     def _poll_s(self, polled: Polled, every: timedelta) -> float:
         """Real seconds until a source is asked again."""
-        remote = polled.source.info.url.startswith("http") and not polled.source.info.synthetic
-        least = SHORTEST_REMOTE_POLL_S if remote and self.clock.simulated else SHORTEST_POLL_S
+        simulated = is_remote(polled) and self.clock.simulated
+        least = SHORTEST_REMOTE_POLL_S if simulated else SHORTEST_POLL_S
         return max(least, self.clock.real_s(every.total_seconds()))
 
     def _ingest(self, polled: Polled) -> None:
@@ -218,6 +249,21 @@ class Daemon:
             log.warning("not now", job=getattr(job, "__name__", ""), error=str(error))
 
 
+def is_remote(polled: Polled) -> bool:
+    """Whether it is somebody else's server that is asked."""
+    info = polled.source.info
+    return info.url.startswith("http") and not info.synthetic
+
+
+def poll_phase_s(source: str, every_s: float, process: str = "") -> float:
+    """How much later than others this process asks a source [s], each time: a fleet of daemons that was started
+    together must not ask in the same second. The same for as long as the process runs.
+    """
+    process = process or f"{socket.gethostname()}/{os.getpid()}"
+    digest = sha256(f"{process}/{source}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64 * min(LONGEST_PHASE_S, PHASE_RATIO * every_s)
+
+
 def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceConfig:
     """The service's numbers from the settings.
 
@@ -229,6 +275,7 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
         max_horizon_hours=planning.max_horizon_hours,
         slot_minutes=planning.slot_minutes,
         cycle_deadline_s=planning.cycle_deadline_s,
+        deadline_margin_s=planning.deadline_margin_minutes * 60,
         lease_ttl_s=max(settings.leases.ttl_s, 4 * beat_s * clock.speed),
         admission_wait_s=settings.admission.wait_s,
         plans_days=keep.plans_days,
@@ -242,6 +289,8 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
 def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
     """The sources of the settings, made. Raises InputError for an unknown one, and for a zone it does not
     know.
+
+    A file that is not there is no reason not to start: it may come, and leases must be renewed until then.
     """
     ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
     found = []
@@ -282,13 +331,13 @@ def frame_maker(settings: Settings, fleet: Fleet, store: ForecastStore) -> Frame
     return make
 
 
-def realtime_maker(settings: Settings, fleet: Fleet) -> RealtimeMaker:
-    """Real-time load from the file, read anew each time so that it may be replaced; from a profile;
-    or none.
+def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock) -> RealtimeMaker:
+    """Real-time load from the file, as far as it reaches, read anew each time so that it may be replaced; from a
+    profile; or none.
     """
     path, profile = settings.realtime.path, settings.realtime.profile
     if path is not None:
-        return lambda grid: read_realtime(path, grid, fleet)
+        return lambda grid: read_known_realtime(path, grid, fleet, clock.now())
     if profile == "typical":
         return lambda grid: typical_load(fleet, grid)
     return RealtimeLoad

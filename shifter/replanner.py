@@ -46,6 +46,11 @@ class Replanner:
             self._wanted[reason] = None
             self._state.notify_all()
 
+    def due_in_s(self) -> float | None:
+        """Real seconds until the cycle that is asked for; None while none is."""
+        with self._state:
+            return max(0.0, self._due - time.monotonic()) if self._wanted else None
+
     def stop(self, timeout_s: float) -> bool:
         """Take no more requests; whether the thread has ended in time."""
         with self._state:

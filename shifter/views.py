@@ -97,6 +97,14 @@ class WorkloadView:
 
 
 @dataclass(frozen=True)
+class Submitted(WorkloadView):
+    """A workload as submitting it answers."""
+
+    created: bool
+    """False: it was there already with the same content, and nothing changed."""
+
+
+@dataclass(frozen=True)
 class Lease:
     """A workload's slots: held until `valid_until`, and after it the workload's `latest_start` rules.
 
@@ -202,6 +210,10 @@ class Explanation:
     plan_id: str | None
     synthetic: bool
     """Whether prices or carbon are made up for a demonstration."""
+    run_now_demand_charge: float | None = None
+    """What running it at once would add to the demand charge, currency, were all else as planned; in no other
+    figure here, since the charge is on the peak that all work makes together. None before there is a plan.
+    """
 
 
 @dataclass(frozen=True)
@@ -215,8 +227,9 @@ class QuoteOption:
     carbon_kg: float
     feasible: bool
     unplaced_accelerator_hours: float
-    run_now_cost: float
-    run_now_carbon_kg: float
+    run_now_cost: float | None
+    """The same, had it run at once; None where running at once would not meet this deadline."""
+    run_now_carbon_kg: float | None
     marginal_cost: float
     """The whole plan's cost with it less without it, in currency: also what it pushes others to pay."""
     marginal_carbon_kg: float
@@ -388,6 +401,8 @@ class Health:
     started_at: datetime | None = None
     workloads: Mapping[str, int] = field(default_factory=dict)
     """How many, by state."""
+    next_replan_at: datetime | None = None
+    """When the next plan begins, if nothing causes one before; None where nothing plans by itself."""
 
 
 def to_plain(view: Any) -> Any:

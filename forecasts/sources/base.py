@@ -82,7 +82,8 @@ class FetchRequest:
 class ForecastSource(Protocol):
     """Something that can be asked what the grid will do.
 
-    A class also has `Options`, a subclass of `SourceOptions`, and is made as `cls(options)`.
+    A class also has `Options`, a subclass of `SourceOptions`, and is made as `cls(options)`. One that reads a local
+    file may have `check_local()`, which raises InputError or SourceUnavailable where that file cannot serve.
     """
 
     @property

@@ -19,8 +19,10 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
 from forecasts.sources.http import HttpClient, redact, shared_client
-from forecasts.sources.table import Layout, read_series
+from forecasts.sources.table import Layout, check_header, read_series
 from forecasts.units import parse_unit
+
+LONGEST_HEADER_BYTES = 2**16
 
 
 class Columns(BaseModel):
@@ -183,6 +185,20 @@ class CsvSource:
             for s in of_zone
             if s.signal in request.signals and s.known_at <= now and s.start[0] < end and s.end[-1] > start
         ]
+
+    def check_local(self) -> None:
+        """Whether the file is there, and its header has the columns; nothing for a URL. Raises InputError,
+        SourceUnavailable.
+        """
+        path = self.options.path
+        if path is None:
+            return
+        try:
+            with path.open("rb") as file:
+                line = file.readline(LONGEST_HEADER_BYTES)
+        except OSError as e:
+            raise _unreadable(path, e) from e
+        check_header(line, str(path), self._layout)
 
     def _state(self) -> object:
         """What changes when the file does; None for a URL."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from forecasts.errors import InputError
+from forecasts.errors import InputError, SourceUnavailable
 from forecasts.sources.base import ForecastSource, SourceOptions
 
 GROUP = "shifter.forecast_sources"
@@ -54,6 +54,21 @@ def make_source(name: str, options: Mapping[str, Any] | None = None) -> Forecast
             mistakes[0].detail, field=mistakes[0].field, hint=mistakes[0].hint, also=tuple(mistakes[1:])
         ) from e
     return cast("ForecastSource", cls(checked))
+
+
+def check_local(source: ForecastSource) -> None:
+    """Look at the local file of a source that has one (a method `check_local`), without taking it in.
+
+    Raises InputError where it is not there or is not what the source's options say.
+    """
+    check = getattr(source, "check_local", None)
+    if check is None:
+        return
+    try:
+        check()
+    except (InputError, SourceUnavailable) as e:
+        place = f"{e.field}: " if e.field else ""
+        raise InputError(f"{place}{e.detail}", field="path", hint=e.hint) from e
 
 
 def _registered() -> dict[str, EntryPoint]:

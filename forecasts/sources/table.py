@@ -107,6 +107,15 @@ def read_series(
     return found
 
 
+def check_header(line: bytes, place: str, layout: Layout) -> None:
+    """Raises InputError, with every mistake in `also`, where a table's first line lacks a column."""
+    reader = _Reader(place, layout)
+    reader.check_header(_decoded(line, place))
+    if reader.mistakes:
+        first, *rest = reader.mistakes
+        raise InputError(first.detail, field=first.field, hint=first.hint, also=tuple(rest))
+
+
 class _Reader:
     """Reads rows into vintages, collecting mistakes."""
 
@@ -134,6 +143,10 @@ class _Reader:
                 return
         if not self.vintages and not self.mistakes:
             self._wrong(1, "no row follows the header.", "An empty forecast says nothing.")
+
+    def check_header(self, text: str) -> None:
+        _, header = next(self._rows(text), (1, []))
+        self._columns([name.strip() for name in header])
 
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.layout.delimiter, strict=True)

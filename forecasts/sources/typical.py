@@ -63,7 +63,7 @@ _PRICE_CAPS = (-500.0, 9000.0)  # per MWh: the lowest and the highest cap of the
 class TypicalOptions(SourceOptions):
     """Which made-up year this is."""
 
-    seed: int = Field(0, ge=0, description="another seed is another year of weather")
+    seed: int = Field(0, ge=0, description="the made-up year: another seed is another weather")
     profiles: dict[str, str] = Field(
         default_factory=dict, description="other zones and the measured one they look like, {FR: DE-LU}"
     )

@@ -153,10 +153,30 @@ EXPLANATION: dict[str, Any] = {
     "reason": WORKLOAD_VIEW["reason"],
     "override": None,
     "sentences": [
-        "It is deferrable: its deadline leaves it time to wait.",
-        "It holds the hours from 02:00 to 09:30 UTC, which are 27 % cheaper than running at once.",
+        "Its deadline leaves it time to wait.",
+        (
+            "By price alone, without carbon: 61.0 EUR/MWh on average in its slots, 83.4 in its window, over all sites "
+            "that may run it."
+        ),
+        (
+            "At once it would also raise frankfurt's peak by 9.1 kW, all else as planned: 9.09 EUR of demand charge, "
+            "which the figures above leave out."
+        ),
+        (
+            "frankfurt/h100, where it runs, is full in 4 slots of its window: one accelerator more would save "
+            "0.012 EUR a slot."
+        ),
     ],
-    "why_slots": ["Power costs 61.0 EUR/MWh in its slots, and 83.4 on average in its window."],
+    "why_slots": [
+        (
+            "By price alone, without carbon: 61.0 EUR/MWh on average in its slots, 83.4 in its window, over all sites "
+            "that may run it."
+        ),
+        (
+            "At once it would also raise frankfurt's peak by 9.1 kW, all else as planned: 9.09 EUR of demand charge, "
+            "which the figures above leave out."
+        ),
+    ],
     "in_slots": {"price_per_mwh": 61.0, "carbon_g_per_kwh": 262.0},
     "in_window": {"price_per_mwh": 83.4, "carbon_g_per_kwh": 331.0},
     "cost": 7.42,
@@ -173,12 +193,14 @@ EXPLANATION: dict[str, Any] = {
             "pool": "h100",
             "slots": 4,
             "mean_price": 0.012,
-            "text": "frankfurt/h100 is full in 4 of its slots.",
+            "text": "frankfurt/h100, where it runs, is full in 4 slots of its window: one accelerator more would save "
+            "0.012 EUR a slot.",
         }
     ],
     "chain": [],
     "plan_id": "p-5f0c2d9a1b7e",
     "synthetic": False,
+    "run_now_demand_charge": 9.09,
 }
 
 QUOTE: dict[str, Any] = {
@@ -190,8 +212,8 @@ QUOTE: dict[str, Any] = {
             "carbon_kg": 34.9,
             "feasible": True,
             "unplaced_accelerator_hours": 0.0,
-            "run_now_cost": 10.15,
-            "run_now_carbon_kg": 40.2,
+            "run_now_cost": None,
+            "run_now_carbon_kg": None,
             "marginal_cost": 8.52,
             "marginal_carbon_kg": 35.1,
         },
@@ -214,6 +236,21 @@ QUOTE: dict[str, Any] = {
     "currency": "EUR",
     "as_of": "2026-01-10T00:00:00Z",
     "synthetic": False,
+}
+
+RULE_OVERRIDE_BODY: dict[str, Any] = {
+    "rule": "deadline",
+    "class": "real_time",
+    "reason": "freeze before the launch",
+}
+
+RULE_OVERRIDE: dict[str, Any] = {
+    "class": "real_time",
+    "by": "ana@127.0.0.1",
+    "at": "2026-01-10T00:10:00Z",
+    "reason": "freeze before the launch",
+    "workload_id": None,
+    "rule": "deadline",
 }
 
 OVERRIDE: dict[str, Any] = {
@@ -256,6 +293,7 @@ PLAN: dict[str, Any] = {
         "carbon_kg": 1240.8,
         "peak_kw": 611.0,
         "late_accelerator_hours": 0.0,
+        "unfinished_accelerator_hours": 0.0,
         "deferrable_total": 210.3,
     },
     "slots": [_SLOT],
@@ -379,6 +417,7 @@ HEALTH: dict[str, Any] = {
     "synthetic": False,
     "started_at": "2026-01-09T08:00:00Z",
     "workloads": {"planned": 2},
+    "next_replan_at": "2026-01-10T01:00:00Z",
 }
 
 GRID_EVENT: dict[str, Any] = {

@@ -76,6 +76,17 @@ class OverrideRequest(Strict):
     """Why; it is kept in the audit."""
 
 
+class RuleOverrideRequest(Strict):
+    """An operator's decision over one rule of the policy."""
+
+    rule: Annotated[str, Field(min_length=1, max_length=128)]
+    """The rule's name, as a reason's `rule` says it."""
+    decided: WorkloadClass | None = Field(alias="class")
+    """The class that the rule shall decide; null switches the rule off."""
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    """Why; it is kept in the audit."""
+
+
 class QuoteRequest(Strict):
     """What would it cost?"""
 

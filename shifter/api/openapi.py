@@ -135,7 +135,8 @@ def field_sentences() -> dict[str, dict[str, str]]:
     for module in _MODULES:
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
-                found[node.name] = _sentences(node)
+                inherited = (found.get(base.id, {}) for base in node.bases if isinstance(base, ast.Name))
+                found[node.name] = {k: v for of in inherited for k, v in of.items()} | _sentences(node)
     return found
 
 

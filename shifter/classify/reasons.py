@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from shifter.classify.conditions import Condition
 from shifter.classify.facts import Facts, evidence, plain
 from shifter.classify.guards import Guard
 from shifter.classify.policy import Rule
+from shifter.domain.moments import in_words
 from shifter.domain.workload import Override, Reason, WorkloadClass
 
 NO_RULE = "no-rule"
@@ -75,15 +77,17 @@ def by_operator(asked: Override, decided: WorkloadClass, facts: Facts, otherwise
 def why_not(failing: tuple[str, Condition | bool], facts: Facts) -> str:
     """Why a rule did not match, by its first condition that does not hold."""
     name, condition = failing
-    value = plain(facts.get(name))
+    value = facts.get(name)
     if value is None:
         return f"{name} is not given"
+    if str(condition) == "not given":
+        return f"{name} is given"
     wanted = str(condition).lower() if isinstance(condition, bool) else str(condition)
     return f"{name} is {_show(value)}, not {wanted.removeprefix('equals ')}"
 
 
 def _holds(name: str, condition: Condition | bool, facts: Facts) -> str:
-    value = plain(facts.get(name))
+    value = facts.get(name)
     if value is None:
         return f"{name} is not given"
     if isinstance(condition, bool) or str(condition) == "given" or str(condition).startswith("equals"):
@@ -92,6 +96,9 @@ def _holds(name: str, condition: Condition | bool, facts: Facts) -> str:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, datetime):
+        return in_words(value)
+    value = plain(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

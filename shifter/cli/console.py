@@ -13,6 +13,7 @@ from enum import Enum
 from typing import IO, Any, Literal
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -83,38 +84,81 @@ def print_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
+LEAST_SENTENCE = 36
+"""Narrower than this, a sentence is a column of single words."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its header (with the unit), and the narrowest terminal that still shows it."""
+    """A column of a table: its header (with the unit), and how soon a narrow terminal goes without it."""
 
     header: str
     justify: Literal["left", "right", "center"] = "left"
-    from_width: int = 0
+    expendable: int = 0
+    """Of the columns for which there is no room, the highest is left out first; 0: never."""
     style: str = ""
     wrap: bool = False
+    """A sentence: it may take several lines, but not less than `LEAST_SENTENCE` columns."""
 
 
 def print_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], *, title: str = "", empty: str = ""
 ) -> None:
-    """A table on stdout, without columns that a narrow terminal has no room for; `empty` on stderr."""
+    """A table on stdout, without columns that a narrow terminal has no room for; `empty` on stderr.
+
+    No cell is ever cut: what finds no room even when all that can be left out is, goes on in the next line.
+    """
     if not rows:
         if empty:
             say(empty, "dim")
         return
     console = out()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    shown = list(range(len(columns)))
+    while _least_width(console, columns, rows, shown) > console.width:
+        first_out = max(shown, key=lambda i: columns[i].expendable)
+        if not columns[first_out].expendable:
+            break
+        shown.remove(first_out)
+    fits = _least_width(console, columns, rows, shown) <= console.width
+    table = _table(columns, rows, shown, fits=fits)
     table.title, table.title_justify = title or None, "left"
-    shown = [i for i, column in enumerate(columns) if console.width >= column.from_width]
+    console.print(table)
+    hidden = [c.header for i, c in enumerate(columns) if i not in shown and c.header]
+    if hidden:
+        say(f"This terminal is narrow; left out: {', '.join(hidden)}.", "dim")
+
+
+def _table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], shown: Sequence[int], *, fits: bool
+) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for i in shown:
         c = columns[i]
-        table.add_column(c.header, justify=c.justify, style=c.style, no_wrap=not c.wrap, overflow="ellipsis")
+        table.add_column(
+            c.header, justify=c.justify, style=c.style, no_wrap=fits and not c.wrap, overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(styled(cell) if isinstance(cell := row[i], str) else cell for i in shown))
-    console.print(table)
-    if len(shown) < len(columns):
-        hidden = ", ".join(c.header for i, c in enumerate(columns) if i not in shown)
-        say(f"This terminal is narrow; left out: {hidden}.", "dim")
+        table.add_row(*(_cell(row[i]) for i in shown))
+    return table
+
+
+def _least_width(
+    console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], shown: Sequence[int]
+) -> int:
+    """How many columns of the terminal the table needs at least, for nothing of it to be cut."""
+    table = _table(columns, [], shown, fits=True)
+    frame = console.measure(table, options=console.options.update(width=10_000)).maximum
+    frame -= sum(cell_len(columns[i].header) for i in shown)
+    return frame + sum(_column_width(columns[i], [row[i] for row in rows]) for i in shown)
+
+
+def _column_width(column: Column, cells: Sequence[str | Text]) -> int:
+    longest = max(_cell(cell).cell_len for cell in cells)
+    return max(cell_len(column.header), min(longest, LEAST_SENTENCE) if column.wrap else longest)
+
+
+def _cell(cell: str | Text) -> Text:
+    return styled(cell) if isinstance(cell, str) else cell
 
 
 @contextmanager

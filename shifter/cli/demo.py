@@ -193,15 +193,32 @@ def _commands(stage: Stage, plan: Plan) -> list[tuple[str, str]]:
 def _saved(plan: Plan) -> Text:
     """What the plan saves against running everything at once."""
     less = plan.baseline.total - plan.cost.total
-    less_kg = plan.baseline.carbon_kg - plan.carbon_kg
     share = saving(plan.deferrable_total, plan.baseline.deferrable_total)
     hours = (plan.horizon.end - plan.horizon.start).total_seconds() / 3600
     return Text.assemble(
-        (f"saves {money(less, plan.currency)} ({share} of what deferrable work costs)", "bold green"),
-        f" and {number(less_kg, 1)} kg CO2e over {hours:g} h "
+        _money_saved(less, share, plan.currency),
+        f" and {carbon_saved(plan.baseline.carbon_kg - plan.carbon_kg, less)} over {hours:g} h "
         f"against running at once: {plural(len(plan.workloads), 'deferrable workload')}, "
         f"{plural(len(plan.allocations), 'piece')}",
     )
+
+
+def _money_saved(less: float, share: str, currency: str) -> tuple[str, str]:
+    if less < -0.005:
+        return (f"costs {money(-less, currency)} more", "bold yellow")
+    of = "" if share == "–" else f" ({share} of what deferrable work costs)"
+    return (f"saves {money(less, currency)}{of}", "bold green")
+
+
+def carbon_saved(less_kg: float, less_money: float = 1.0) -> str:
+    """What follows "saves … EUR and": more carbon is called more, not a negative saving.
+
+    >>> carbon_saved(16.94), carbon_saved(-9.1), carbon_saved(16.94, -2)
+    ('16.9 kg CO2e', 'causes 9.1 kg CO2e more', 'saves 16.9 kg CO2e')
+    """
+    if less_kg <= -0.05:
+        return f"causes {number(-less_kg, 1)} kg CO2e more"
+    return f"{'saves ' if less_money < -0.005 else ''}{number(less_kg, 1)} kg CO2e"
 
 
 def _watch(stage: Stage, stop: threading.Event) -> None:
@@ -259,4 +276,18 @@ def _farewell(stage: Stage) -> None:
     out().print()
     handed = plural(len(views), "workload")
     say(f"{handed} handed in, {done} done by {local(stage.clock.now())}. The last plan:")
-    out().print(_saved(stage.service.plan()), soft_wrap=True)
+    last = stage.service.plan()
+    out().print(_saved(last), soft_wrap=True)
+    price = stage.fleet.objective.carbon_price_per_tonne
+    if told := why_more_carbon(last.carbon_kg - last.baseline.carbon_kg, price, last.currency):
+        say(told, "dim")
+
+
+def why_more_carbon(more_kg: float, price_per_tonne: float, currency: str) -> str:
+    """One sentence where the plan emits more than running at once would; else ""."""
+    if more_kg < 0.05:
+        return ""
+    return (
+        f"It emits more because carbon counts at {price_per_tonne:g} {currency} per tonne: "
+        "where power is cheaper by more than that, work goes there though it is dirtier."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_json, print_table, say, styled
@@ -32,7 +33,7 @@ def explain(workload_id: Id, as_json: Json = False, url: Url = DEFAULT_URL) -> N
     console = out()
     console.print(styled(workload_id, "bold") + styled(f"  {told['state']}, {told['class']}"))
     for sentence in told["sentences"]:
-        console.print(styled(f"  {sentence}"))
+        console.print(Padding(styled(sentence), (0, 0, 0, 2), expand=False))
     evidence = told["reason"].get("evidence") or {}
     seen = ", ".join(f"{k} = {v}" for k, v in evidence.items() if not isinstance(v, dict | list))
     fields: list[tuple[str, str | Text]] = [
@@ -141,8 +142,8 @@ def _print_limits(told: dict[str, Any]) -> None:
             Column("limit at"),
             Column("what"),
             Column("slots", "right"),
-            Column(f"price of it ({told['currency']})", "right", from_width=80),
-            Column("", wrap=True, from_width=100),
+            Column(f"price of it ({told['currency']})", "right", expendable=80),
+            Column("in words", wrap=True, expendable=100),
         )
         print_table(columns, rows)
 
@@ -164,6 +165,6 @@ def _print_chain(told: dict[str, Any]) -> None:
             Column("workload"),
             Column("state"),
             Column("planned finish"),
-            Column("deadline", from_width=90),
+            Column("deadline", expendable=90),
         )
         print_table(columns, rows)

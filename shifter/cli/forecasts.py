@@ -42,12 +42,12 @@ def sources(as_json: Json = False) -> None:
         return
     columns = (
         Column("source"),
-        Column("what it is", wrap=True, from_width=70),
+        Column("what it is", wrap=True, expendable=70),
         Column("tells"),
         Column("zones", wrap=True),
-        Column("every", "right", from_width=100),
-        Column("key", from_width=90),
-        Column("licence", wrap=True, from_width=140),
+        Column("every", "right", expendable=100),
+        Column("key", expendable=90),
+        Column("licence", wrap=True, expendable=140),
     )
     print_table(columns, [_source_row(i) for i in infos])
 
@@ -146,10 +146,10 @@ def fetch(
         Column("signal"),
         Column("course"),
         Column("range", "right"),
-        Column("kind", from_width=100),
-        Column("from", from_width=110),
-        Column("to", from_width=130),
-        Column("values", "right", from_width=140),
+        Column("kind", expendable=100),
+        Column("from", expendable=110),
+        Column("to", expendable=130),
+        Column("values", "right", expendable=140),
     )
     print_table(columns, rows)
     for text in dict.fromkeys(f"{s.attribution} ({s.licence})" for s in series if s.attribution):
@@ -253,7 +253,7 @@ def _print_frame(frame: dict[str, Any]) -> None:
     heads = [f"{s['zone']} {s['signal']} ({s['unit']})" for s in frame["signals"]]
     columns = [Column(times.header("slot"))]
     for head in heads:
-        columns += [Column(head, "right"), Column("from", from_width=100)]
+        columns += [Column(head, "right"), Column("from", expendable=100)]
     print_table(columns, [(times(r[0]), *r[1:]) for r in rows], empty="Nobody says anything about it.")
     for text in _attributions(frame):
         say(text, "dim")

@@ -59,14 +59,16 @@ def _print(answer: dict[str, Any], workload: dict[str, Any]) -> None:
         )
     columns = (
         Column(times.header("deadline")),
-        Column(times.header("finish"), from_width=60),
+        Column(times.header("finish"), expendable=60),
         Column(f"cost ({currency})", "right"),
-        Column(f"at once ({currency})", "right", from_width=80),
+        Column(f"at once ({currency})", "right", expendable=80),
         Column("saved", "right"),
-        Column("carbon (kg)", "right", from_width=70),
+        Column("carbon (kg)", "right", expendable=70),
         Column(""),
     )
     print_table(columns, rows, title=f"{workload.get('id', 'workload')}: {answer['class']}")
+    if any(o["feasible"] and o["run_now_cost"] is None for o in options):
+        say("–: run at once, as soon as there is room, it would miss that deadline.", "dim")
     say(answer["reason"]["text"], "dim")
     _advise(answer, currency)
 

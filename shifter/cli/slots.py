@@ -47,12 +47,12 @@ def slots(
     columns = (
         Column(times.header("slot")),
         Column("pool"),
-        Column("real-time p50", "right", from_width=100),
-        Column("reserved", "right", from_width=70),
+        Column("real-time p50", "right", expendable=100),
+        Column("reserved", "right", expendable=70),
         Column("deferrable", "right"),
         Column("free", "right"),
-        Column("of", "right", from_width=60),
-        Column("", from_width=90),
+        Column("of", "right", expendable=60),
+        Column("", expendable=90),
     )
     print_table(columns, [_row(r, times) for r in rows], empty="The plan has no slots there.")
     if rows:
@@ -81,12 +81,12 @@ def capacity(
     columns = (
         Column("pool"),
         Column("deferrable now", "right"),
-        Column("real-time", "right", from_width=70),
+        Column("real-time q", "right", expendable=70),
         Column("reserved", "right"),
-        Column("accelerators", "right", from_width=80),
+        Column("accelerators", "right", expendable=80),
         Column("dispatch budget", "right"),
-        Column("valid until", from_width=100),
-        Column("", from_width=60),
+        Column("valid until", expendable=100),
+        Column("", expendable=60),
     )
     rows = [
         (
@@ -102,6 +102,10 @@ def capacity(
         for a in answers
     ]
     print_table(columns, rows)
+    say(
+        "real-time q: as measured, or else the load at the site's quantile; slots and status show the median (p50).",
+        "dim",
+    )
 
 
 def _row(r: dict[str, Any], times: LocalTimes) -> tuple[str | Text, ...]:

@@ -36,6 +36,7 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     _print_health(health, url)
     if plan is None:
         say("There is no plan yet.", "yellow")
+        _print_trouble(health, planned + running, late)
         return
     _print_plan(plan)
     _print_places(plan, health["now"])
@@ -112,15 +113,15 @@ def _print_places(plan: dict[str, Any], now_text: str) -> None:
     columns = (
         Column("site"),
         Column("pool"),
-        Column("real-time", "right", from_width=90),
-        Column("reserved", "right", from_width=90),
+        Column("real-time p50", "right", expendable=90),
+        Column("reserved", "right", expendable=90),
         Column("deferrable", "right"),
-        Column("of", "right", from_width=60),
-        Column("now", from_width=70),
-        Column("import (kW)", "right", from_width=100),
+        Column("of", "right", expendable=60),
+        Column("now", expendable=110),
+        Column("import (kW)", "right", expendable=100),
         Column(f"{plan['currency']}/MWh", "right"),
-        Column("gCO2e/kWh", "right", from_width=80),
-        Column("price ahead", from_width=120),
+        Column("gCO2e/kWh", "right", expendable=80),
+        Column("price ahead", expendable=120),
     )
     print_table(columns, rows)
 
@@ -148,8 +149,8 @@ def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text
         Column("running now"),
         Column("accelerators"),
         Column("done", "right"),
-        Column("finish", from_width=80),
-        Column("why now", from_width=110, wrap=True),
+        Column("finish", expendable=80),
+        Column("why now", expendable=110, wrap=True),
     )
     print_table(columns, rows, empty="No deferrable work runs now.")
     if len(running) > MOST_SHOWN:
@@ -171,9 +172,9 @@ def _print_next(planned: list[dict[str, Any]]) -> None:
     columns = (
         Column("waiting"),
         Column("starts"),
-        Column("deadline", from_width=80),
+        Column("deadline", expendable=80),
         Column("saved", "right"),
-        Column("", from_width=120, wrap=True),
+        Column("note", expendable=120, wrap=True),
     )
     print_table(columns, rows)
     if len(waiting) > MOST_SHOWN:
@@ -195,3 +196,6 @@ def _print_trouble(health: dict[str, Any], live: list[dict[str, Any]], late: lis
         say(f"Late: {', '.join(v['id'] for v in late[:MOST_SHOWN])}.", "bold red")
     for fault in health["faults"]:
         say(f"fault: {fault}", "bold red")
+    failed = (health["last_cycle"] or {}).get("error") or ""
+    if failed and not any(failed in fault for fault in health["faults"]):
+        say(f"The last planning cycle failed: {failed}", "bold red")

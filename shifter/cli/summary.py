@@ -67,8 +67,12 @@ def _print_money(plan: dict[str, Any]) -> None:
         out().print(
             f"Run at once, {number(late, 1)} accelerator-h would be late.", style="dim", soft_wrap=True
         )
+    undone = baseline["unfinished_accelerator_hours"]
+    if undone > 0.05:
+        told = f"Not like for like: run at once, {number(undone, 1)} accelerator-h would not be done at all."
+        out().print(told, style="dim", soft_wrap=True)
     if plan["unplaced"]:
-        told = "What the plan leaves out (below) is done, late, when run at once: not quite like for like."
+        told = "What has no place in time (below) counts on neither side."
         out().print(told, style="dim", soft_wrap=True)
     out().print()
 
@@ -77,7 +81,8 @@ def best(plan: dict[str, Any]) -> str:
     """How far the plan is from the best possible, where its bound says anything of use."""
     if plan["relative_gap"] > LOOSE_RATIO and plan["unplaced"]:
         return "its bound is loose, because some work has no place in time"
-    return f"at most {gap(plan['relative_gap'])} above the best possible"
+    above = gap(plan["relative_gap"])
+    return f"{above if above.startswith('less') else f'at most {above}'} above the best possible"
 
 
 def _peak_kw(plan: dict[str, Any]) -> float:
@@ -118,7 +123,7 @@ def _print_sites(plan: dict[str, Any]) -> None:
         Column("site"),
         Column("what"),
         Column("over the horizon"),
-        Column("range", "right", from_width=60),
+        Column("range", "right", expendable=60),
     )
     print_table(columns, rows)
 
@@ -151,13 +156,13 @@ def _print_workloads(plan: dict[str, Any]) -> None:
     currency = plan["currency"]
     columns = (
         Column("deferrable"),
-        Column(times.header("start"), from_width=60),
-        Column(times.header("finish"), from_width=80),
-        Column("where", from_width=110, wrap=True),
-        Column(f"cost ({currency})", "right"),
-        Column("at once", "right", from_width=90),
+        Column(times.header("start"), expendable=60),
+        Column(times.header("finish"), expendable=80),
+        Column("where", expendable=110, wrap=True),
+        Column(f"cost ({currency})", "right", expendable=70),
+        Column("at once", "right", expendable=130),
         Column("saved", "right"),
-        Column("why", from_width=150, wrap=True),
+        Column("why", expendable=150, wrap=True),
     )
     print_table(columns, rows, empty="No deferrable work.")
     if len(plan["workloads"]) > MOST_WORKLOADS:
@@ -176,8 +181,8 @@ def _print_unplaced(plan: dict[str, Any]) -> None:
     ]
     columns = (
         Column("cannot be done in time"),
-        Column("accelerator-h left over", "right", from_width=60),
+        Column("accelerator-h left over", "right", expendable=60),
         Column("earliest deadline that works"),
-        Column("because", from_width=120, wrap=True),
+        Column("because", expendable=120, wrap=True),
     )
     print_table(columns, rows)

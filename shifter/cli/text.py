@@ -11,6 +11,8 @@ from typing import Any
 
 from shifter.errors import InputError
 
+LEAST_SHOWN = 0.01
+"""Less than this, in money or kg, is shown as nothing: a share of it would say nothing."""
 BARS = "▁▂▃▄▅▆▇█"
 _UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -70,21 +72,35 @@ def percent(ratio: float | None) -> str:
 def gap(ratio: float) -> str:
     """How far from the best possible at most, to two significant digits.
 
-    >>> gap(4.21e-05), gap(-1e-16), gap(0.0123)
-    ('0.0042 %', '0 %', '1.2 %')
+    >>> gap(0.00421), gap(-1e-16), gap(0.0123)
+    ('0.42 %', 'less than 0.01 %', '1.2 %')
     """
-    return f"{ratio * 100:.2g} %" if ratio > 1e-9 else "0 %"
+    return f"{ratio * 100:.2g} %" if ratio >= 1e-4 else "less than 0.01 %"
 
 
 def saving(planned: float | None, at_once: float | None) -> str:
-    """How much less the plan needs than running at once.
+    """How much less the plan needs than running at once; `–` where that is next to nothing.
 
-    >>> saving(60, 80), saving(90, 80), saving(1, 0)
-    ('25.0 %', '-12.5 %', '–')
+    >>> saving(60, 80), saving(90, 80), saving(1, 0), saving(1.2, 0.0056)
+    ('25.0 %', '-12.5 %', '–', '–')
     """
-    if planned is None or not at_once or at_once < 0:
+    if planned is None or at_once is None or at_once < LEAST_SHOWN:
         return "–"
     return percent(1 - planned / at_once)
+
+
+def less_or_more(planned: float, at_once: float) -> str:
+    """The same as words; "" where there is nothing to compare.
+
+    >>> less_or_more(60, 80), less_or_more(90, 80), less_or_more(80, 80), less_or_more(1, 0)
+    ('25.0 % less', '12.5 % more', 'the same', '')
+    """
+    if at_once < LEAST_SHOWN:
+        return ""
+    ratio = 1 - planned / at_once
+    if abs(ratio) < 0.0005:
+        return "the same"
+    return f"{percent(abs(ratio))} {'less' if ratio > 0 else 'more'}"
 
 
 def amount(value: float | None, unit: str) -> str:

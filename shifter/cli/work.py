@@ -11,7 +11,17 @@ from shifter.cli.console import Column, out, print_json, print_table, say, style
 from shifter.cli.fields import print_fields
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.payload import read_payload
-from shifter.cli.text import LocalTimes, amount, by, local, number, percent, plural, saving
+from shifter.cli.text import (
+    LocalTimes,
+    amount,
+    by,
+    less_or_more,
+    local,
+    number,
+    percent,
+    plural,
+    saving,
+)
 from shifter.errors import ShifterError
 
 if TYPE_CHECKING:
@@ -50,12 +60,24 @@ def submit(
     if as_json:
         print_json(views)
         return
-    say(f"Accepted {plural(len(views), 'workload')}.", "green")
-    print_workloads(views, _currency(client, views))
-    for view in views:
-        _warn_of(view)
+    known = sum(not v["created"] for v in views)
+    say(_accepted(len(views), known), "green")
+    if len(views) == 1:
+        _print_one(views[0], _currency(client, views))
+    else:
+        print_workloads(views, _currency(client, views))
+        for view in views:
+            _warn_of(view)
     if views:
         say(f"Why: shifter explain {views[0]['id']}", "dim")
+
+
+def _accepted(count: int, known: int) -> str:
+    """What became of them: how many are new, and how many were there already with this very content."""
+    if known == count:
+        return f"Already there, unchanged: {plural(known, 'workload')}."
+    there = f" {known} were there already, unchanged." if known > 1 else " 1 was there already, unchanged."
+    return f"Accepted {plural(count - known, 'workload')}.{there if known else ''}"
 
 
 def workloads(
@@ -74,7 +96,7 @@ def workloads(
     client = connect(url)
     if workload_id is not None:
         view = client.workload(workload_id)
-        print_json(view) if as_json else _print_one(view)
+        print_json(view) if as_json else _print_one(view, _currency(client, [view]))
         return
     views = client.workloads(state=state, tenant=tenant, limit=limit)
     if as_json:
@@ -144,16 +166,16 @@ def print_workloads(views: list[dict[str, Any]], currency: str) -> None:
     columns = (
         Column("id"),
         Column("state"),
-        Column("class", from_width=80),
-        Column("tenant", from_width=120, style="dim"),
-        Column("work", "right", from_width=110),
-        Column("done", "right"),
-        Column(times.header("start"), from_width=60),
-        Column(times.header("finish"), from_width=90),
-        Column(times.header("deadline"), from_width=100),
-        Column(f"cost{unit}", "right", from_width=70),
-        Column(f"at once{unit}", "right", from_width=130),
-        Column("saved", "right"),
+        Column("class", expendable=100),
+        Column("tenant", expendable=140, style="dim"),
+        Column("work", "right", expendable=110),
+        Column("done", "right", expendable=120),
+        Column(times.header("start"), expendable=40),
+        Column(times.header("finish"), expendable=60),
+        Column(times.header("deadline"), expendable=80),
+        Column(f"cost{unit}", "right", expendable=90),
+        Column(f"at once{unit}", "right", expendable=130),
+        Column("saved", "right", expendable=50),
     )
     print_table(columns, [_row(v, times) for v in views], empty="No workloads.")
 
@@ -194,25 +216,41 @@ def _warn_of(view: dict[str, Any]) -> None:
     )
 
 
-def _print_one(view: dict[str, Any]) -> None:
+def _print_one(view: dict[str, Any], currency: str) -> None:
+    """All of one workload, but for what does not apply to it: no plan for what was cancelled."""
     state = styled(view["state"], STATE_STYLES.get(view["state"], "")) + styled(f"  {view['note']}")
     done = f"{percent(view['progress_ratio'])}, {amount(view['done'], view['unit'])}"
     fields: list[tuple[str, str | Text]] = [
         ("state", state),
-        ("class", f"{view['class']}: {view['reason']['text']}"),
+        ("class", _class(view)),
         ("tenant", view["tenant"]),
         ("work", amount(view["amount"], view["unit"])),
         ("done", f"{done}, as {view['progress_source']}"),
         ("submitted", local(view["submitted_at"])),
-        ("window", f"{local(view['earliest_start'])} to {local(view['deadline'])}"),
-        ("planned", f"{local(view['planned_start'])} to {local(view['planned_finish'])}"),
-        ("latest start", local(view["latest_start"])),
-        ("cost", _beside(view["cost"], view["run_now_cost"])),
-        ("carbon (kg)", _beside(view["carbon_kg"], view["run_now_carbon_kg"])),
     ]
+    if view["deadline"]:
+        fields.append(("window", f"{local(view['earliest_start'])} to {local(view['deadline'])}"))
+    if view["planned_start"]:
+        fields.append(("planned", f"{local(view['planned_start'])} to {local(view['planned_finish'])}"))
+    if view["latest_start"] and view["state"] in {"accepted", "planned", "running"}:
+        fields.append(("latest start", local(view["latest_start"])))
+    if view["cost"] is not None:
+        unit = f" ({currency})" if currency else ""
+        fields.append((f"cost{unit}", _beside(view, "cost", "run_now_cost")))
+        fields.append(("carbon (kg)", _beside(view, "carbon_kg", "run_now_carbon_kg")))
     print_fields(out(), view["id"], fields)
     _warn_of(view)
 
 
-def _beside(planned: float | None, at_once: float | None) -> str:
-    return f"{number(planned)}, at once {number(at_once)}: saves {saving(planned, at_once)}"
+def _class(view: dict[str, Any]) -> str:
+    """The class and its reason, which mostly begins with the class."""
+    name, why = str(view["class"]).replace("_", "-"), str(view["reason"]["text"])
+    return why if why.lower().startswith(name) else f"{name}: {why}"
+
+
+def _beside(view: dict[str, Any], planned: str, at_once: str) -> str:
+    if view[at_once] is None:
+        return number(view[planned])
+    shown = f"{number(view[planned])}, at once {number(view[at_once])}"
+    compared = less_or_more(view[planned], view[at_once]) if view["feasible"] else ""
+    return f"{shown}: {compared}" if compared else shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -115,6 +115,8 @@ class Baseline:
     peak_kw: float
     late_accelerator_hours: float = 0.0
     """Work that running at once would finish after its deadline, or not within the horizon."""
+    unfinished_accelerator_hours: float = 0.0
+    """The part of it that would not be done within the horizon, and so is not in `total`."""
     deferrable_total: float = 0.0
     """The part of `total` that deferrable work causes."""
 
@@ -163,8 +165,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """`plan.json` of the contract, as plain JSON values in a fixed order."""
-        raw = asdict(self)
-        raw["cost"]["total"] = self.cost.total
+        raw = {f.name: getattr(self, f.name) for f in fields(self)}
+        raw["cost"] = {**_plain(self.cost), "total": self.cost.total}
         raw["duals"] = {
             "capacity": [_pool_row(k, v) for k, v in self.duals.capacity.items()],
             "reserve": [_pool_row(k, v) for k, v in self.duals.reserve.items()],
@@ -200,8 +202,12 @@ def _pool_row(key: tuple[str, str], values: tuple[float, ...]) -> dict[str, Any]
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float | None):
+        return value
     if isinstance(value, datetime):
         return isoformat_z(value)
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

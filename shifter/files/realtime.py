@@ -8,7 +8,7 @@ import csv
 import io
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -60,15 +60,54 @@ def read_realtime(path: PathLike, grid: SlotGrid, fleet: Fleet) -> RealtimeLoad:
     pool and the first slot that a pool of the file does not cover.
     """
     rows = read_realtime_rows(path, fleet)
-    quantiles: dict[PoolKey, dict[float, Floats]] = {}
-    for key, pool in rows.pools.items():
-        on_grid = {
-            p: grid.average(pool.starts, pool.ends, values)
-            for p, values in zip(rows.quantiles, pool.values, strict=True)
-        }
-        _refuse_gaps(rows.source, key, pool, grid, on_grid[rows.quantiles[0]])
-        quantiles[key] = on_grid
+    quantiles = {key: _on_grid(rows, pool, grid) for key, pool in rows.pools.items()}
+    for key, load in quantiles.items():
+        _refuse_gaps(rows.source, key, rows.pools[key], grid, load[rows.quantiles[0]])
     return RealtimeLoad(grid, quantiles)
+
+
+def read_known_realtime(path: PathLike, grid: SlotGrid, fleet: Fleet, now: datetime) -> RealtimeLoad:
+    """The same on the first slots of the grid, as many as every pool of the file covers in full: its own grid
+    ends there.
+
+    Of the first slot, only what is left of it from `now` on must be covered. Raises InputError as
+    `read_realtime`, and where not even the first slot is covered: the file is then no longer known load.
+    """
+    rows = read_realtime_rows(path, fleet)
+    quantiles: dict[PoolKey, dict[float, Floats]] = {}
+    known = grid.n_slots
+    for key, pool in rows.pools.items():
+        load = quantiles[key] = _on_grid(rows, _without_past(pool, grid, now), grid)
+        gaps = np.flatnonzero(np.isnan(load[rows.quantiles[0]]))
+        known = min(known, int(gaps[0]) if len(gaps) else known)
+    if known == 0:
+        for key, load in quantiles.items():
+            _refuse_gaps(rows.source, key, rows.pools[key], grid, load[rows.quantiles[0]])
+    if known == grid.n_slots:
+        return RealtimeLoad(grid, quantiles)
+    cut = {key: {p: values[:known] for p, values in load.items()} for key, load in quantiles.items()}
+    return RealtimeLoad(replace(grid, n_slots=known), cut)
+
+
+def _on_grid(rows: RealtimeRows, pool: PoolRows, grid: SlotGrid) -> dict[float, Floats]:
+    return {
+        p: grid.average(pool.starts, pool.ends, values)
+        for p, values in zip(rows.quantiles, pool.values, strict=True)
+    }
+
+
+def _without_past(pool: PoolRows, grid: SlotGrid, now: datetime) -> PoolRows:
+    """The rows, where the first slot's past is not covered, as if the row of `now` had held since its start:
+    nothing is planned before `now`, and what follows in that slot still counts.
+    """
+    at, start = as_datetime64(now), as_datetime64(grid.start)
+    kept = np.flatnonzero(pool.ends > at)
+    covered = np.any((pool.starts <= start) & (pool.ends > start))
+    if covered or not len(kept) or pool.starts[kept[0]] > at:
+        return pool
+    starts = pool.starts[kept].copy()
+    starts[0] = min(starts[0], start)
+    return PoolRows(starts, pool.ends[kept], pool.values[:, kept], [pool.lines[i] for i in kept])
 
 
 def read_realtime_rows(path: PathLike, fleet: Fleet | None = None) -> RealtimeRows:

@@ -16,7 +16,8 @@ from shifter.errors import InputError
 class RealtimeLoad:
     """Accelerators that real-time load needs, by pool and probability, each (n_slots,).
 
-    A pool that is absent has no real-time load: say so by leaving it out, never by a gap.
+    A pool that is absent has no real-time load: say so by leaving it out, never by a gap. Where the load is known
+    for a part of the horizon only, `grid` ends there.
     """
 
     grid: SlotGrid

@@ -27,7 +27,7 @@ from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.bound import SlotPrices, best_prices
 from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
 from shifter.schedule.pack import Piece
-from shifter.schedule.place import work_hours
+from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, settle
@@ -51,7 +51,7 @@ def assemble(
     by_job: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece in made.pieces:
         by_job[piece.job].append(piece)
-    done = {job.id: work_hours(job, by_job[job.id]) for job in problem.jobs}
+    done = done_hours(problem, made.pieces)
     prices, bound = _proof(problem, made.prices, envelope, done)
     plan = Plan(
         plan_id="",
@@ -96,7 +96,8 @@ def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
         total=baseline.settled.cost.total,
         carbon_kg=baseline.settled.carbon_kg,
         peak_kw=float(baseline.settled.import_kw.sum(axis=0).max()),
-        late_accelerator_hours=float(sum(baseline.late_hours.values())),
+        late_accelerator_hours=baseline.late_hours,
+        unfinished_accelerator_hours=baseline.unfinished_hours,
         deferrable_total=deferrable_cost(problem, pieces, baseline.settled),
     )
 

@@ -1,8 +1,8 @@
 """Running at once: the same work under the same limits, in order of arrival, as early as each can start.
 
-It is what every plan is compared with. It keeps capacity, the reserve and the power limits, so the comparison is with
-something that could really be done; it knows no prices, and its batteries stand still. Work that it cannot finish by
-its deadline it finishes late.
+It is what every plan is compared with: the same work, no more and no less than the plan does. It keeps capacity, the
+reserve and the power limits, so the comparison is with something that could really be done; it knows no prices, and its
+batteries stand still. Work that it cannot finish by its deadline it finishes late.
 """
 
 from __future__ import annotations
@@ -22,35 +22,41 @@ NAME = "run_now"
 
 @dataclass(frozen=True, eq=False)
 class RunNow:
-    """Pieces by job, their bill, and how much of each job ends late [accelerator-hours]."""
+    """Pieces by job, their bill, and how much of the work ends after its deadline, or not in the horizon at all [h].
+
+    Hours are accelerator-hours of each job's fastest pool; `late_hours` includes `unfinished_hours`.
+    """
 
     pieces: Mapping[str, tuple[Piece, ...]]
     settled: Settled
-    late_hours: Mapping[str, float]
+    late_hours: float
+    unfinished_hours: float
 
 
-def run_now(problem: ScheduleProblem) -> RunNow:
-    """Place every job at its earliest start, or as soon after it as there is room."""
+def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow:
+    """Place what the plan does, `done_hours` of each job, at its earliest start or as soon as there is room."""
     ledger = Ledger(problem)
     horizon_us = int(problem.edges_us[-1])
     pieces: dict[str, tuple[Piece, ...]] = {}
-    late: dict[str, float] = {}
-    work_left: dict[str, float] = {}
+    unfinished: set[str] = set()
+    late_hours = unfinished_hours = 0.0
     for job in sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id)):
+        hours = min(job.hours, done_hours[job.id])
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
-        waits = any(
-            work_left.get(d, 0.0) > 0 for d in job.depends_on
-        )  # on what did not finish in the horizon
-        eager = replace(job, start_us=_cell_edge(problem, start), end_us=horizon_us)
-        placed = [] if waits else merge_pieces(place(eager, ledger, None))
-        work_left[job.id] = job.hours * (1 - 1e-6) - work_hours(job, placed)
+        eager = replace(job, hours=hours, start_us=_cell_edge(problem, start), end_us=horizon_us)
+        waits = not unfinished.isdisjoint(job.depends_on)
+        placed = [] if waits or hours <= 0 else merge_pieces(place(eager, ledger, None))
         pieces[job.id] = tuple(placed)
         in_time = [
             replace(p, end_us=min(p.end_us, job.true_end_us)) for p in placed if p.start_us < job.true_end_us
         ]
-        late[job.id] = max(0.0, job.hours - work_hours(job, in_time))
+        left = max(0.0, hours - work_hours(job, placed))
+        late_hours += max(0.0, hours - work_hours(job, in_time))
+        unfinished_hours += left
+        if left > 1e-6 * hours:
+            unfinished.add(job.id)
     settled = settle(problem, [p for group in pieces.values() for p in group], idle_batteries(problem))
-    return RunNow(pieces, settled, late)
+    return RunNow(pieces, settled, late_hours, unfinished_hours)
 
 
 def _end(pieces: Sequence[Piece] | None) -> int:

@@ -182,9 +182,8 @@ def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> s
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
         width = job.max_accelerators
-        return (
-            f"At {width} accelerators it needs {needed:.1f} h, and {hours:.1f} h are left until its deadline."
-        )
+        until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
+        return f"At {width} accelerators it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
     return _tightest_limit(problem, job)
 
 

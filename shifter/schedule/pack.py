@@ -104,7 +104,8 @@ def _lay(needs: Sequence[Need], capacity: Capacity, cell: int, length: int) -> l
         inside = [n for n in needs if n.pool == pool]
         free = int(capacity.any[pool, cell]) - sum(n.whole for n in inside)
         firm = int(capacity.firm[pool, cell]) - sum(n.whole for n in inside if n.job.firm)
-        machines: list[list[Interval]] = [[(0, length)] for _ in range(free)]
+        fractions = sum(1 for n in inside if n.rest_us)  # each opens at most one more accelerator
+        machines: list[list[Interval]] = [[(0, length)] for _ in range(min(free, fractions))]
         order = sorted(inside, key=lambda n: (not n.job.firm, pools[n.job.id] < 2, -n.rest_us, n.job.id))
         for need in order:
             left = need.rest_us

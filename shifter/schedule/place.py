@@ -155,6 +155,14 @@ def work_hours(job: Job, pieces: list[Piece]) -> float:
     return sum(useful) / HOUR_US
 
 
+def done_hours(problem: ScheduleProblem, pieces: Iterable[Piece]) -> dict[str, float]:
+    """Work that pieces do of each job of the problem."""
+    own: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
+    for piece in pieces:
+        own[piece.job].append(piece)
+    return {job.id: work_hours(job, own[job.id]) for job in problem.jobs}
+
+
 def _spread(job: Job, ledger: Ledger, prices: Prices | None) -> Iterator[Piece]:
     """Cheapest cells first (price per work done), as many accelerators as are free, until the work is done."""
     problem = ledger.problem

@@ -114,11 +114,18 @@ class Capacity:
 
     @classmethod
     def of(cls, problem: ScheduleProblem) -> Capacity:
-        """All that the reserve leaves, with nothing placed yet."""
+        """All that the reserve leaves; nothing where real-time load alone is over the power limit."""
         slot = problem.cell_slot
+        open_slots = np.array([site.quantile_kw <= site.limit_kw for site in problem.sites])
+
+        def of_cells(capacity: str) -> Ints:
+            rows = [getattr(pool, capacity) * open_slots[pool.site] for pool in problem.pools]
+            whole: Ints = np.array(rows, dtype=np.int64).reshape(len(rows), -1)[:, slot]
+            return whole
+
         return cls(
-            np.array([pool.any_capacity[slot] for pool in problem.pools]).reshape(len(problem.pools), -1),
-            np.array([pool.firm_capacity[slot] for pool in problem.pools]).reshape(len(problem.pools), -1),
+            of_cells("any_capacity"),
+            of_cells("firm_capacity"),
             np.zeros((len(problem.sites), problem.grid.n_slots)),
         )
 
@@ -152,7 +159,7 @@ class Term(Protocol):
     name: str
 
     def build(self, program: LinearProgram, given: TermInputs) -> None:
-        """Add variables, rows and prices. Called once, in the order of `shifter.schedule.solve.TERMS`.
+        """Add variables, rows and prices. Called once; no term may rely on another having been called before it.
 
         Every program has the variables `work` and `import` (n_sites * n_slots, [kW], site-major) and the rows `done`
         (a class's work), `at_once` (its accelerators) and `import` (the balance that defines import).

@@ -12,24 +12,7 @@ from shifter.errors import SolverFailed
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, Index, LinearProgram, Term, TermInputs, WorkColumns
-from shifter.schedule.terms.battery import BatteryTerm
-from shifter.schedule.terms.capacity import CapacityTerm
-from shifter.schedule.terms.carbon import CarbonTerm
-from shifter.schedule.terms.demand_charge import DemandChargeTerm
-from shifter.schedule.terms.energy import EnergyTerm
-from shifter.schedule.terms.lateness import LatenessTerm
-from shifter.schedule.terms.power_limit import PowerLimitTerm
-
-TERMS: tuple[Term, ...] = (
-    EnergyTerm(),
-    CarbonTerm(),
-    CapacityTerm(),
-    LatenessTerm(),
-    BatteryTerm(),
-    PowerLimitTerm(),
-    DemandChargeTerm(),
-)
-
+from shifter.schedule.terms.registry import installed_terms
 
 SIMPLEX_COLUMNS = 15_000
 """Beyond this many variables the interior point, with crossover to a vertex, is faster (69,000: 5 s, not over 60)."""
@@ -52,16 +35,16 @@ def linear_program(
     problem: ScheduleProblem,
     classes: Sequence[WorkClass],
     capacity: Capacity,
-    terms: Sequence[Term] = TERMS,
+    terms: Sequence[Term] | None = None,
 ) -> tuple[LinearProgram, WorkColumns]:
-    """The program of these classes of work on what `capacity` leaves."""
+    """The program of these classes of work on what `capacity` leaves; by the installed terms where none is given."""
     program = LinearProgram()
     work = _work_columns(program, problem, classes)
     hours = np.array([c.hours for c in classes])
     _work_rows(program, problem, classes, work, hours)
     _import_rows(program, problem, work, capacity)
     given = TermInputs(problem, capacity, work, np.array([c.firm for c in classes], dtype=bool), hours)
-    for term in terms:
+    for term in installed_terms() if terms is None else terms:
         term.build(program, given)
     return program, work
 
@@ -127,7 +110,7 @@ def solve(
     capacity: Capacity,
     *,
     time_limit_s: float,
-    terms: Sequence[Term] = TERMS,
+    terms: Sequence[Term] | None = None,
 ) -> Solution:
     """The cheapest fractional schedule. Raises SolverFailed when HiGHS gives no optimum within the time limit."""
     import cvxpy as cp

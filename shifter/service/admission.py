@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shifter.domain.moments import in_words
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
@@ -198,4 +199,4 @@ def _answer(
 
 
 def _hm(moment: datetime | None) -> str:
-    return "an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+    return "an unknown time" if moment is None else in_words(moment)

@@ -15,6 +15,7 @@ class ServiceConfig:
     slot_minutes: int = 30
     cycle_deadline_s: float = 60.0
     """Real seconds a cycle may take."""
+    deadline_margin_s: float = 0.0
     lease_ttl_s: float = 900.0
     admission_wait_s: float = 10.0
     """Real seconds that submitting waits for the plan that holds the new work."""

@@ -48,7 +48,9 @@ class FrameMaker(Protocol):
 
 
 RealtimeMaker = Callable[[SlotGrid], RealtimeLoad]
-"""Real-time load on a grid. Raises InputError where it is not given."""
+"""Real-time load on a grid, or on its first slots where no more is known: the answer's own grid says how far.
+Raises InputError where not even the first slot is known.
+"""
 
 
 @dataclass
@@ -108,6 +110,8 @@ class Core:
     state: State = field(default_factory=State)
     replan: Callable[[str], None] = lambda reason: None
     """Ask for a new plan, soon; the daemon sets it."""
+    next_replan_at: Callable[[], datetime | None] = lambda: None
+    """When the next plan begins by itself; the daemon sets it."""
     has_daemon: bool = False
     """Whether something makes plans by itself, so that waiting for one makes sense."""
     stopping: bool = False

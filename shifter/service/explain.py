@@ -4,42 +4,51 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from shifter.domain.plan import Allocation, Plan, PowerRow, WorkloadPlan
-from shifter.domain.workload import WorkloadClass, work_rates
+from shifter.domain.moments import by_in_words, in_words
+from shifter.domain.plan import Plan, WorkloadPlan
+from shifter.domain.workload import WorkloadClass
+from shifter.service.at_once import PeakChange, peak_changes
 from shifter.service.core import Core
+from shifter.service.limits import Facts, limits
 from shifter.service.present import state_at, workload_view
-from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import BindingLimit, ChainLink, Explanation, MeanSignals, WorkloadView
+from shifter.views import ChainLink, Explanation, MeanSignals, WorkloadState, WorkloadView
 
-BINDS = 1e-6
-"""A dual above this binds."""
-MOST_LIMITS = 8
+MATERIAL = 0.01
+"""A demand charge that running at once would cause is told from this share of its cost on, and from 0.01 on."""
 
 
 def explain(record: WorkloadRecord, core: Core) -> Explanation:
     """See `Service.explain`."""
     view, now, published = workload_view(record, core), core.now(), core.state.published
-    share = published.shares.get(record.id) if published else None
-    facts = _Facts.of(record, core, published) if published else None
-    held = record.lease.allocations
-    in_slots = facts.means_of(held) if facts and held else None
+    over = record.state in {WorkloadState.CANCELLED, WorkloadState.DONE}
+    share = published.shares.get(record.id) if published and not over else None
+    facts = Facts.of(record, core, published) if published and not over else None
+    in_slots = facts.means_held() if facts else None
     in_window = facts.means_of_window() if facts else None
-    limits = tuple(_limits(facts)) if facts else ()
+    binding = limits(facts, share.cost) if facts and share else ()
+    peaks = peak_changes(record, core.fleet, published) if published and share else ()
     chain = tuple(_chain(record, core, now))
-    why = tuple(_why_slots(view, share, in_slots, in_window, core.fleet.currency))
+    why = (
+        *_why_slots(view, share, in_slots, in_window, core.fleet.currency),
+        *_peak_text(peaks, share, published.plan if published else None),
+    )
     overrides = [
         o for o in core.state.overrides if o.workload_id == record.id or o.rule == record.reason.rule
     ]
     saved = share.run_now_cost - share.cost if share else None
     saved_kg = share.run_now_carbon_kg - share.carbon_kg if share else None
     synthetic = published.plan.synthetic if published else False
-    sentences = [record.reason.text, *why, *(limit.text for limit in limits), *_chain_text(chain)]
+    sentences = [
+        record.reason.text,
+        *why,
+        *(limit.text for limit in binding),
+        *_chain_text(chain, view.deadline),
+    ]
     if synthetic:
         sentences.append("Prices and carbon are synthetic, made up for a demonstration.")
     return Explanation(
@@ -59,63 +68,12 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
         run_now_carbon_kg=view.run_now_carbon_kg,
         saved_carbon_kg=saved_kg,
         currency=core.fleet.currency,
-        limits=limits,
+        limits=binding,
         chain=chain,
         plan_id=published.plan.plan_id if published else None,
         synthetic=synthetic,
+        run_now_demand_charge=max(0.0, sum(p.cost for p in peaks)) if share else None,
     )
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the plan says about the sites and slots where a workload may run."""
-
-    plan: Plan
-    rows: Mapping[str, tuple[PowerRow, ...]]
-    pools: frozenset[tuple[str, str]]
-    start: datetime
-    end: datetime
-
-    @classmethod
-    def of(cls, record: WorkloadRecord, core: Core, published: Published) -> _Facts:
-        plan = published.plan
-        pools = frozenset(work_rates(record.workload, core.fleet))
-        sites = {site for site, _ in pools}
-        rows: dict[str, list[PowerRow]] = {site: [] for site in sites}
-        for row in plan.power:
-            if row.site in sites:
-                rows[row.site].append(row)
-        start = max(record.window_start, plan.created_at)
-        end = min(record.window_deadline or plan.horizon.end, plan.horizon.end)
-        return cls(plan, {site: tuple(of) for site, of in rows.items()}, pools, start, max(start, end))
-
-    def means_of(self, held: Iterable[Allocation]) -> MeanSignals:
-        """Means over what it holds, weighted by accelerators and time."""
-        return _means(
-            (row, a.accelerators * _overlap_s(row, a.start, a.end))
-            for a in held
-            for row in self.rows.get(a.site, ())
-            if row.start < a.end and row.end > a.start
-        )
-
-    def means_of_window(self) -> MeanSignals:
-        """Means over its window, over the sites that may run it."""
-        return _means((row, _overlap_s(row, self.start, self.end)) for of in self.rows.values() for row in of)
-
-
-def _overlap_s(row: PowerRow, start: datetime, end: datetime) -> float:
-    return max(0.0, (min(row.end, end) - max(row.start, start)).total_seconds())
-
-
-def _means(weighted: Iterable[tuple[PowerRow, float]]) -> MeanSignals:
-    sums = {"price": [0.0, 0.0], "carbon": [0.0, 0.0]}
-    for row, weight in weighted:
-        for name, value in (("price", row.price_per_mwh), ("carbon", row.carbon_g_per_kwh)):
-            if value is not None and weight > 0:
-                sums[name][0] += value * weight
-                sums[name][1] += weight
-    price, carbon = (s / w if w else None for s, w in sums.values())
-    return MeanSignals(price, carbon)
 
 
 def _why_slots(
@@ -136,86 +94,62 @@ def _why_slots(
     if in_slots and in_window:
         yield from _compared(in_slots, in_window, currency)
     if view.planned_start and view.planned_finish:
-        saved = share.run_now_cost - share.cost
-        kg = share.run_now_carbon_kg - share.carbon_kg
+        told = _difference(share, currency)
         yield (
             f"It costs {share.cost:.2f} {currency} and {share.carbon_kg:.1f} kg CO2e; run at once it would "
-            f"cost {share.run_now_cost:.2f} {currency} and {share.run_now_carbon_kg:.1f} kg: "
-            f"{_saves(saved, 2, currency)}, {_saves(kg, 1, 'kg')}."
+            f"cost {share.run_now_cost:.2f} {currency} and {share.run_now_carbon_kg:.1f} kg: {told}."
         )
     if not view.feasible:
         yield view.note
 
 
+def _difference(share: WorkloadPlan, currency: str) -> str:
+    money = _saves(share.run_now_cost - share.cost, 2, currency)
+    carbon = _saves(share.run_now_carbon_kg - share.carbon_kg, 1, "kg")
+    return " and ".join(part for part in (money, carbon) if part) or "no difference"
+
+
 def _saves(amount: float, digits: int, unit: str) -> str:
-    word = "saved" if amount >= 0 else "more"
-    return f"{abs(amount):.{digits}f} {unit} {word}"
+    """In words; nothing where it rounds to nothing."""
+    shown = f"{abs(amount):.{digits}f}"
+    if float(shown) == 0:
+        return ""
+    return f"{shown} {unit} {'saved' if amount > 0 else 'more'}"
+
+
+def _peak_text(peaks: Sequence[PeakChange], share: WorkloadPlan | None, plan: Plan | None) -> Iterable[str]:
+    """What at once would do to the demand charge, where that is material: it alone, or all work together."""
+    if share is None or plan is None or share.finish is None or share.finish == share.run_now_finish:
+        return
+    material = max(0.01, MATERIAL * abs(share.run_now_cost))
+    alone = sum(peak.cost for peak in peaks)
+    # The baseline's demand charge: what deferrable work causes there, less the energy and carbon of each.
+    at_once = plan.baseline.deferrable_total - sum(w.run_now_cost for w in plan.workloads)
+    together = at_once - plan.cost.demand_charge
+    if alone >= material:
+        where = " and ".join(f"{p.site}'s peak by {p.kw:.1f} kW" for p in peaks if p.cost > 0)
+        yield (
+            f"At once it would also raise {where}, all else as planned: {alone:.2f} {plan.currency} of demand charge, "
+            "which the figures above leave out."
+        )
+    elif together >= material:
+        yield (
+            f"At once, it alone would raise no peak; all work at once would, for {together:.2f} {plan.currency} more "
+            "of demand charge than planned. That is in the plan's totals, and in no single workload's figures."
+        )
 
 
 def _compared(slots: MeanSignals, window: MeanSignals, currency: str) -> Iterable[str]:
     if slots.price_per_mwh is not None and window.price_per_mwh is not None:
         yield (
-            f"Its slots have a mean price of {slots.price_per_mwh:.1f} {currency}/MWh, against "
-            f"{window.price_per_mwh:.1f} over its window."
+            f"By price alone, without carbon: {slots.price_per_mwh:.1f} {currency}/MWh on average in its slots, "
+            f"{window.price_per_mwh:.1f} in its window, over all sites that may run it."
         )
     if slots.carbon_g_per_kwh is not None and window.carbon_g_per_kwh is not None:
         yield (
-            f"Their mean carbon intensity is {slots.carbon_g_per_kwh:.0f} g/kWh, against "
-            f"{window.carbon_g_per_kwh:.0f} over its window."
+            f"By carbon alone: {slots.carbon_g_per_kwh:.0f} g/kWh in its slots, "
+            f"{window.carbon_g_per_kwh:.0f} in its window."
         )
-
-
-Kind = Literal["capacity", "reserve", "power", "peak"]
-
-
-def _limits(facts: _Facts) -> Iterable[BindingLimit]:
-    """Shared limits that cost something where it may run, the dearest first."""
-    duals, sites = facts.plan.duals, set(facts.rows)
-    found: list[BindingLimit] = []
-    by_pool: tuple[tuple[Kind, Mapping[tuple[str, str], tuple[float, ...]]], ...] = (
-        ("capacity", duals.capacity),
-        ("reserve", duals.reserve),
-    )
-    for kind, prices in by_pool:
-        for (site, pool), values in prices.items():
-            if (site, pool) in facts.pools:
-                found += _binding(kind, site, pool, values, facts)
-    by_site: tuple[tuple[Kind, Mapping[str, tuple[float, ...]]], ...] = (
-        ("power", duals.power),
-        ("peak", duals.peak),
-    )
-    for kind, of in by_site:
-        for site, values in of.items():
-            if site in sites:
-                found += _binding(kind, site, None, values, facts)
-    return sorted(found, key=lambda b: -b.mean_price * b.slots)[:MOST_LIMITS]
-
-
-_TEXTS: Mapping[Kind, str] = {
-    "capacity": "{place} is full in {slots} slots of its window: one is worth {price:.4f} a slot.",
-    "reserve": (
-        "In {slots} slots of its window {place} has no accelerator left outside the real-time reserve: "
-        "one is worth {price:.4f} a slot."
-    ),
-    "power": "{place} is at its power limit in {slots} slots of its window: 1 kW costs {price:.4f} a slot.",
-    "peak": "In {slots} slots of its window {place} sets the demand charge: a kW there costs {price:.4f}.",
-}
-
-
-def _binding(
-    kind: Kind, site: str, pool: str | None, values: tuple[float, ...], facts: _Facts
-) -> Iterable[BindingLimit]:
-    rows = facts.rows[site]
-    inside = [
-        v
-        for v, r in zip(values, rows, strict=False)
-        if v > BINDS and r.start < facts.end and r.end > facts.start
-    ]
-    if inside:
-        price = sum(inside) / len(inside)
-        place = site if pool is None else f"{site}/{pool}"
-        text = _TEXTS[kind].format(place=place, slots=len(inside), price=price)
-        yield BindingLimit(kind, site, pool, len(inside), price, text)
 
 
 def _chain(record: WorkloadRecord, core: Core, now: datetime) -> Iterable[ChainLink]:
@@ -235,13 +169,14 @@ def _chain(record: WorkloadRecord, core: Core, now: datetime) -> Iterable[ChainL
             yield link(waiting.id, "needed_by")
 
 
-def _chain_text(chain: tuple[ChainLink, ...]) -> Iterable[str]:
+def _chain_text(chain: tuple[ChainLink, ...], deadline: datetime | None) -> Iterable[str]:
     for link in chain:
-        state = "is not kept any more" if link.state is None else f"is {link.state}"
-        finish = (
-            f", planned to finish by {link.planned_finish:%Y-%m-%d %H:%M} UTC" if link.planned_finish else ""
-        )
-        if link.relation == "depends_on":
-            yield f"It starts only after {link.workload_id}, which {state}{finish}."
-        else:
-            yield f"{link.workload_id} waits for it, so it must be done by then."
+        if link.relation == "needed_by":
+            due = f", and so needs it by {in_words(deadline)}" if deadline else ""
+            yield f"{link.workload_id} waits for it{due}."
+            continue
+        state = "not kept any more" if link.state is None else str(link.state).replace("_", "-")
+        finish = f"planned to finish by {by_in_words(link.planned_finish)}" if link.planned_finish else ""
+        if finish and link.state is not WorkloadState.PLANNED:
+            finish = f"{state}, and {finish}"
+        yield f"It starts only after {link.workload_id}, which is {finish or state}."

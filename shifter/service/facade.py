@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +181,10 @@ class Service:
             self.core, actor, decided=decided, reason=reason, workload_id=workload_id, rule=rule
         )
 
+    def overrides(self) -> list[Override]:
+        """The overrides that are kept, of workloads and of rules, oldest first; the last of each subject."""
+        return list(self.core.state.overrides)
+
     # Leases ----------------------------------------------------------------------------------------------
 
     def lease(self, workload_id: str) -> Lease:
@@ -325,6 +329,16 @@ class Service:
             return [e for e in kept if e.id > after_id][:size]
         with self.core.reading() as db:
             return log.events(db, after_id, size)
+
+    def newest_events(self, count: int, kinds: Collection[str] = ()) -> list[Event]:
+        """The last `count` events, of all kinds or of some, oldest first."""
+        size = max(0, min(count, MOST_AT_ONCE))
+        kept = list(self.core.state.events)
+        wanted = [e for e in kept if not kinds or e.kind in kinds]
+        if size == 0 or len(wanted) >= size or (kept and kept[0].id == 1):
+            return wanted[max(0, len(wanted) - size) :] if size else []
+        with self.core.reading() as db:
+            return log.newest_events(db, size, kinds)
 
     def wait_events(self, after_id: int, timeout_s: float) -> list[Event]:
         """As `events`, once there is one, or empty after `timeout_s` real seconds."""

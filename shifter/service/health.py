@@ -50,6 +50,7 @@ def health(core: Core) -> Health:
         synthetic=published.plan.synthetic if published else False,
         started_at=core.started_at,
         workloads=dict(sorted(counts.items())),
+        next_replan_at=core.next_replan_at(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shifter.domain.moments import by_in_words
 from shifter.domain.plan import Unplaced
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
@@ -22,7 +23,8 @@ def state_at(record: WorkloadRecord, now: datetime) -> WorkloadState:
 def workload_view(record: WorkloadRecord, core: Core) -> WorkloadView:
     """Everything about one workload."""
     now, published = core.now(), core.state.published
-    share = published.shares.get(record.id) if published else None
+    gone = record.state is WorkloadState.CANCELLED
+    share = published.shares.get(record.id) if published and not gone else None
     missing = published.unplaced.get(record.id) if published and record.state in LIVE_STATES else None
     amount = record.workload.amount
     done = core.done(record)
@@ -74,7 +76,7 @@ def _note(record: WorkloadRecord, state: WorkloadState, missing: Unplaced | None
     held = record.lease.allocations
     if not held:
         return "It is accepted; the next plan places it."
-    return f"It is planned to finish by {max(a.end for a in held):%Y-%m-%d %H:%M} UTC."
+    return f"It is planned to finish by {by_in_words(max(a.end for a in held))}."
 
 
 def _cannot(missing: Unplaced) -> str:
@@ -84,4 +86,4 @@ def _cannot(missing: Unplaced) -> str:
     text = text if text.endswith(".") else text + "."
     if missing.earliest_feasible_deadline is None:
         return f"{text} No deadline within the horizon would work."
-    return f"{text} A deadline of {missing.earliest_feasible_deadline:%Y-%m-%d %H:%M} UTC would work."
+    return f"{text} A deadline of {by_in_words(missing.earliest_feasible_deadline)} would work."

@@ -56,6 +56,9 @@ class Quoting:
         made = plan or self.plan(deadline)
         share = next((w for w in made.workloads if w.workload_id == self._workload.id), None)
         missing = next((u for u in made.unplaced if u.workload_id == self._workload.id), None)
+        ended = share.run_now_finish if share else None
+        # At once is an alternative only where it meets this deadline too, with all of the work.
+        at_once = share if missing is None and ended is not None and ended <= deadline else None
         option = QuoteOption(
             deadline=deadline,
             finish=share.finish if share else None,
@@ -63,8 +66,8 @@ class Quoting:
             carbon_kg=share.carbon_kg if share else 0.0,
             feasible=missing is None,
             unplaced_accelerator_hours=missing.accelerator_hours if missing else 0.0,
-            run_now_cost=share.run_now_cost if share else 0.0,
-            run_now_carbon_kg=share.run_now_carbon_kg if share else 0.0,
+            run_now_cost=at_once.run_now_cost if at_once else None,
+            run_now_carbon_kg=at_once.run_now_carbon_kg if at_once else None,
             marginal_cost=made.cost.total - self._without.cost.total,
             marginal_carbon_kg=made.carbon_kg - self._without.carbon_kg,
         )
@@ -116,7 +119,30 @@ def _over_its_window(
         deadline = furthest if i == steps else min(furthest, at)
         if deadline > options[-1].deadline:
             options.append(quoting.option(deadline)[0])
-    return replace(empty, options=tuple(options), earliest_feasible_deadline=earliest)
+    slot = timedelta(minutes=core.config.slot_minutes)
+    return replace(empty, options=telling(options, slot), earliest_feasible_deadline=earliest)
+
+
+def telling(options: Sequence[QuoteOption], slot: timedelta) -> tuple[QuoteOption, ...]:
+    """The first and the last, and those between that change something: the work's own deadline stays."""
+    if len(options) < 3:
+        return tuple(options)
+    first, *between, last = options
+    kept = [first]
+    for option in between:
+        if not any(_alike(option, other, slot) for other in (kept[-1], last)):
+            kept.append(option)
+    return (*kept, last)
+
+
+def _alike(a: QuoteOption, b: QuoteOption, slot: timedelta) -> bool:
+    """Whether two deadlines get the same: a finish in the same slot or so, at the same money and carbon."""
+    if a.feasible is not b.feasible or a.finish is None or b.finish is None:
+        return a.finish is b.finish and a.feasible is b.feasible
+    pairs = ((a.cost, b.cost, 0.005), (a.carbon_kg, b.carbon_kg, 0.05))
+    return abs(a.finish - b.finish) < slot and all(
+        abs(x - y) <= max(shown, 1e-3 * abs(x)) for x, y, shown in pairs
+    )
 
 
 def _furthest(

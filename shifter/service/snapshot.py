@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from forecasts.slots import SlotGrid
+from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.cycle import CycleInputs, Submission
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
@@ -15,6 +15,8 @@ from shifter.service.core import Core
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
 
+REALTIME = "realtime"
+"""The fault's name while the real-time load is known for less than the horizon."""
 SOLVER_SHARE = 0.8
 """Of a cycle's deadline that the solver may use, so that it stops by itself before it is stopped."""
 
@@ -43,7 +45,10 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         overrides, grid_events = state.overrides, state.grid_events
         measured, version = dict(state.measured), state.submissions_version
     submissions = _submissions(core, records, now, without)
-    grid = grid_for(core, submissions, now, reach)
+    load = core.realtime(grid_for(core, submissions, now, reach))
+    grid = load.grid
+    ends_early = _ends_early(core, submissions, grid, now)
+    submissions = _begins_before(grid.end, submissions)
     try:
         with core.db.errors():
             frame = core.frame(grid, now)
@@ -56,7 +61,12 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         if s.realtime_accelerators is not None
     }
     max_age = timedelta(seconds=core.config.telemetry_max_age_s)
-    realtime = apply_measured(core.realtime(grid), seen, now, max_age=max_age, fleet=core.fleet)
+    realtime = apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
+    if ends_early:
+        frame = replace(frame, warnings=(*frame.warnings, ends_early))
+    if without is None and reach is None:  # a quote looks further ahead, and says nothing of how planning is
+        due = floor_to_slot(now + timedelta(hours=core.config.horizon_hours), grid.slot_minutes)
+        core.set_fault(REALTIME, ends_early if grid.end < due else None)
     ids = {s.workload.id for s in submissions}
     fixed = [pinned.override(r, now) for r in records if r.id in ids and pinned.running_piece(r, now)]
     inputs = CycleInputs(
@@ -69,6 +79,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         overrides=(*(o for o in overrides if o.workload_id is None or o.workload_id in ids), *fixed),
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
+        deadline_margin_s=core.config.deadline_margin_s,
     )
     return Snapshot(inputs, version)
 
@@ -89,6 +100,34 @@ def grid_for(
     end = min(end, now + timedelta(hours=config.max_horizon_hours))
     first = SlotGrid.covering(now, timedelta(minutes=config.slot_minutes), config.slot_minutes).start
     return SlotGrid.covering(first, end - first, config.slot_minutes)
+
+
+def _ends_early(core: Core, submissions: tuple[Submission, ...], grid: SlotGrid, now: datetime) -> str:
+    """Says so where the real-time load that is known cuts the horizon, or a deadline within its reach."""
+    config = core.config
+    furthest = now + timedelta(hours=config.max_horizon_hours)
+    ends = [s.workload.deadline for s in submissions if s.workload.deadline is not None]
+    wanted = [min(furthest, end) for end in ends if now < end]
+    # A horizon that ends inside a slot asks for the whole of it; that much less is no loss.
+    wanted.append(floor_to_slot(now + timedelta(hours=config.horizon_hours), grid.slot_minutes))
+    if max(wanted) <= grid.end:
+        return ""
+    later = sum(end > grid.end for end in ends)
+    until = isoformat_z(grid.end)
+    due = f" {later} workloads due later are planned to be done by then." if later > 1 else ""
+    due = " One workload due later is planned to be done by then." if later == 1 else due
+    return f"Real-time load is known to {until}; the plan ends there.{due}"
+
+
+def _begins_before(end: datetime, submissions: tuple[Submission, ...]) -> tuple[Submission, ...]:
+    """Without what may not begin before the grid's end, and what depends on it: it waits, and is not late."""
+    starts = {s.workload.id: s.workload.earliest_start for s in submissions}
+    later = {id for id, start in starts.items() if start is not None and start >= end}
+    size = -1
+    while size != len(later):
+        size = len(later)
+        later |= {s.workload.id for s in submissions if later.intersection(s.workload.depends_on)}
+    return tuple(s for s in submissions if s.workload.id not in later)
 
 
 def _submissions(

@@ -18,6 +18,7 @@ from shifter.files.text import PathLike, read_lines
 from shifter.files.workloads import read_workloads, workloads_of
 from shifter.settings.load import settings_of, settings_warnings
 from shifter.settings.model import Settings
+from shifter.settings.sources import source_file_mistakes
 
 FileKind = Literal["settings", "fleet", "workloads", "realtime", "plan"]
 
@@ -106,6 +107,8 @@ def _check(document: Document, kind: FileKind) -> Iterator[Problem]:
         settings = settings_of(document)
         yield from _warnings(settings_warnings(settings), document.locate)
         yield from _named_files(settings)
+        for error in source_file_mistakes(settings, document.locate):
+            yield from _problems(error, document.source)
 
 
 def _named_files(settings: Settings) -> Iterator[Problem]:

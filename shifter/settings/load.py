@@ -24,6 +24,7 @@ from shifter.files.places import Finding, Loc, Locate, Place, all_of, json_path,
 from shifter.files.text import PathLike
 from shifter.files.validation import Tree, validate
 from shifter.settings.model import SECRET, Settings, without_secrets
+from shifter.settings.sources import check_dispatchers, check_sources
 
 SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 PREFIX = "SHIFTER_"
@@ -99,7 +100,8 @@ def _load(
     locate, locate_key = _locators(layers)
     settings = validate(SETTINGS, merged, locate, locate_key=locate_key, hide=_is_secret, also=mistakes)
     _check_policy(settings, locate, locate_key)
-    _check_sources(settings, locate)
+    check_sources(settings, locate, locate_key)
+    check_dispatchers(settings, locate, locate_key)
     return settings, layers
 
 
@@ -151,16 +153,19 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         values["database"] = f"sqlite:///{folder / database.removeprefix('sqlite:///')}"
     forecasts = values.get("forecasts")
     if isinstance(forecasts, dict) and isinstance(forecasts.get("sources"), list):
-        sources = [_source_relative(source, resolve) for source in forecasts["sources"]]
+        sources = [_path_relative(source, resolve) for source in forecasts["sources"]]
         values["forecasts"] = {**forecasts, "sources": sources}
+    if isinstance(dispatchers := values.get("dispatchers"), list):
+        values["dispatchers"] = [_path_relative(dispatcher, resolve) for dispatcher in dispatchers]
     return values
 
 
-def _source_relative(source: Any, resolve: Any) -> Any:
-    options = source.get("options") if isinstance(source, dict) else None
+def _path_relative(named: Any, resolve: Any) -> Any:
+    """A source or a dispatcher with the `path` among its options resolved."""
+    options = named.get("options") if isinstance(named, dict) else None
     if not isinstance(options, dict) or "path" not in options:
-        return source
-    return {**source, "options": {**options, "path": resolve(options["path"])}}
+        return named
+    return {**named, "options": {**options, "path": resolve(options["path"])}}
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Layer, list[InputError]]:
@@ -299,22 +304,6 @@ def _check_policy(settings: Settings, locate: Locate, locate_key: Locate) -> Non
             (locate_key if "the key " in e.detail else locate)(_loc_of_path(e.field)).error(e.detail, e.hint)
             for e in all_of(error)
         )
-
-
-def _check_sources(settings: Settings, locate: Locate) -> None:
-    """Every source must be one that is registered; its options are for the source to judge when it
-    is made.
-    """
-    from forecasts.sources.registry import source_names
-
-    known = source_names()
-    raise_all(
-        locate(("forecasts", "sources", i, "name")).error(
-            f"there is no forecast source `{source.name}`.", suggestion(source.name, known, "sources")
-        )
-        for i, source in enumerate(settings.forecasts.sources)
-        if known and source.name not in known
-    )
 
 
 def _loc_of_path(path: str) -> Loc:

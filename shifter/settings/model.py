@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdmissionSettings",
+    "DispatcherSettings",
     "ForecastSettings",
     "LeaseSettings",
     "LogSettings",
@@ -92,6 +93,16 @@ class SourceSettings(_Section):
     """What this source needs besides, e.g. `path` of csv; see docs/concepts/forecasts.md."""
 
 
+class DispatcherSettings(_Section):
+    """What hands leases to whatever runs the work."""
+
+    name: Name
+    """A registered dispatcher: file."""
+
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """What it needs besides, e.g. `path` of file; see docs/concepts/dispatch.md."""
+
+
 class ForecastSettings(_Section):
     """Where price and carbon come from."""
 
@@ -144,6 +155,11 @@ class PlanningSettings(_Section):
 
     debounce_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 2.0
     """[s] How long changes are gathered before they cause one new plan."""
+
+    deadline_margin_minutes: Annotated[float, Field(ge=0, le=10_080, allow_inf_nan=False)] = 15.0
+    """[min] Work that has twice the time it needs is planned to end this long before its deadline, so that
+    running a little slow does not make it late. Other work may use its window to the last second.
+    """
 
     cycle_deadline_s: PositiveSeconds = 60.0
     """[s] A cycle that takes longer is abandoned, and the last good plan stays."""
@@ -252,6 +268,11 @@ class Settings(_Section):
     planning: PlanningSettings = Field(default_factory=PlanningSettings)
     leases: LeaseSettings = Field(default_factory=LeaseSettings)
     admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+
+    dispatchers: tuple[DispatcherSettings, ...] = ()
+    """Who is handed the leases at every change, e.g. [{name: file, options: {path: orders.json}}]; empty:
+    whoever asks the API.
+    """
 
     policy: Mapping[str, Any] = Field(default_factory=dict)
     """What makes a workload real-time or deferrable, as ordered rules: see docs/concepts/classification.md.

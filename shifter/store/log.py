@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,14 @@ def events(db: Connection, after_id: int, limit: int) -> list[Event]:
     """Events with a larger id, oldest first."""
     query = select(t.events).where(t.events.c.id > after_id).order_by(t.events.c.id).limit(limit)
     return [Event(r.id, r.at, EventKind(r.kind), r.data) for r in db.execute(query)]
+
+
+def newest_events(db: Connection, count: int, kinds: Collection[str] = ()) -> list[Event]:
+    """The last `count` events, of all kinds or of some, oldest first."""
+    query = select(t.events).order_by(t.events.c.id.desc()).limit(count)
+    if kinds:
+        query = query.where(t.events.c.kind.in_([str(kind) for kind in kinds]))
+    return [Event(r.id, r.at, EventKind(r.kind), r.data) for r in db.execute(query)][::-1]
 
 
 def last_event_id(db: Connection) -> int:

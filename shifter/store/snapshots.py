@@ -45,6 +45,7 @@ def inputs_to_json(inputs: CycleInputs) -> str:
             "overrides": [plain(o) for o in inputs.overrides],
             "grid_events": [plain(e) for e in inputs.grid_events],
             "time_limit_s": inputs.time_limit_s,
+            "deadline_margin_s": inputs.deadline_margin_s,
         }
     )
 
@@ -71,6 +72,7 @@ def inputs_from_json(text: str) -> CycleInputs:
         overrides=tuple(adapter(Override).validate_python(o) for o in raw["overrides"]),
         grid_events=tuple(adapter(GridEvent).validate_python(e) for e in raw["grid_events"]),
         time_limit_s=raw["time_limit_s"],
+        deadline_margin_s=raw["deadline_margin_s"],
     )
 
 

@@ -148,3 +148,22 @@ def test_no_thread_is_left_behind(unplanned: Service, serve: Serve) -> None:
     server = serve(unplanned)
     server.stop()
     until(lambda: not any(t.name == "shifter-http" and t.is_alive() for t in threading.enumerate()))
+
+
+def test_the_newest_events_come_in_one_answer(api: TestClient, unplanned: Service) -> None:
+    for n in range(5):
+        unplanned.core.tell(EventKind.FAULT, n=n)
+    unplanned.core.tell(EventKind.SOURCE_FAILED, source="x")
+    newest = api.get("/v1/events?format=json&newest=2").json()
+    assert [e["kind"] for e in newest] == ["fault", "source.failed"]
+    assert newest[0]["id"] < newest[1]["id"]
+    faults = api.get("/v1/events?format=json&newest=2&kind=fault").json()
+    assert [e["data"]["n"] for e in faults] == [3, 4]
+    for wrong in (
+        "newest=2",
+        "newest=2&format=json&after=1",
+        "newest=0&format=json",
+        "newest=1001&format=json",
+    ):
+        refused = api.get(f"/v1/events?{wrong}")
+        assert (refused.status_code, refused.json()["field"]) == (422, "query.newest"), wrong

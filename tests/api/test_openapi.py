@@ -30,6 +30,8 @@ CONTRACT = {
     ("get", "/v1/grid-events"),
     ("get", "/v1/events"),
     ("get", "/v1/audit"),
+    ("post", "/v1/policy/overrides"),
+    ("get", "/v1/policy/overrides"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -77,6 +79,7 @@ def test_every_field_of_a_body_and_most_of_an_answer_are_explained(described: di
     assert "class" in schemas["WorkloadView"]["properties"]
     assert not any("decided" in s.get("properties", {}) for s in schemas.values())
     assert schemas["Problem"]["properties"]["field"]["description"]
+    assert schemas["Submitted"]["properties"]["deadline"]["description"], "inherited from WorkloadView"
     assert schemas["Lease"]["properties"]["plan_id"]["description"]
     assert "HTTPValidationError" not in schemas
 

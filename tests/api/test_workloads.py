@@ -41,6 +41,7 @@ def test_one_object_is_classified_planned_and_found_again(planning: Service) -> 
     assert view["planned_finish"] <= DAY
     assert 0 < view["cost"] < view["run_now_cost"]
     assert view["carbon_kg"] > 0
+    assert view.pop("created") is True
     assert api.get(answer.headers["location"]).json() == view
     assert api.get("/v1/workloads").json() == [view]
     [entry] = [e for e in api.get("/v1/audit?subject=w-17").json() if e["action"] == "workload.submit"]
@@ -51,11 +52,15 @@ def test_the_same_again_is_the_same_and_other_content_is_a_conflict(api: TestCli
     assert api.post("/v1/workloads", json=TOKENS).status_code == 201
     again = api.post("/v1/workloads", json={**TOKENS, "tokens": 40_000_000})
     assert again.status_code == 200
+    assert again.json()["created"] is False
+    both = api.post("/v1/workloads", json=[TOKENS, HOURS])
+    assert both.status_code == 201
+    assert [view["created"] for view in both.json()] == [False, True]
     other = api.post("/v1/workloads", json={**TOKENS, "tokens": 5e7})
     assert other.status_code == 409
     assert other.json()["code"] == "conflict"
     assert "w-17" in other.json()["detail"]
-    assert len(api.get("/v1/workloads").json()) == 1
+    assert len(api.get("/v1/workloads").json()) == 2
 
 
 def test_an_array_is_answered_in_order_and_taken_whole_or_not_at_all(api: TestClient) -> None:

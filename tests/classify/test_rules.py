@@ -80,11 +80,12 @@ def test_a_reason_names_the_values_that_decided() -> None:
     assert reason.evidence["latency_slo_ms"] == 200
     waits = one(work()).reason
     assert waits.text == (
-        "Deferrable because deadline is 2026-01-10T12:00:00Z. It says by when it is needed, and can wait. "
+        "Deferrable because deadline is Sat 10 Jan 2026 12:00 UTC. It says by when it is needed, and can wait. "
         "It can wait 10.0 h."
     )
     assert waits.evidence["slack_hours"] == 10
     assert waits.evidence["considered"]["latency-slo"] == "latency_slo_ms is not given"
+    assert waits.evidence["considered"]["no-deadline"] == "deadline is given"
 
 
 def test_what_cannot_be_done_in_time_says_by_how_much() -> None:

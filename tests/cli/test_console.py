@@ -14,7 +14,7 @@ from shifter.cli.slots import bar
 from shifter.cli.text import LocalTimes, by, local, parse_duration, parse_time, sparkline
 from shifter.errors import InputError
 
-COLUMNS = (Column("id"), Column("much (kW)", "right"), Column("why", from_width=60, wrap=True))
+COLUMNS = (Column("id"), Column("much (kW)", "right"), Column("why", expendable=60, wrap=True))
 ROWS = [("w-1", "12.50", "because it is cheap"), ("w-[2]", "3.00", "\x1b[31mred\x07")]
 
 
@@ -41,12 +41,52 @@ def test_a_piped_table_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) ->
 def test_a_narrow_terminal_leaves_columns_out_and_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "30")
     print_table(COLUMNS, ROWS)
     shown = capsys.readouterr()
     assert "cheap" not in shown.out
-    assert all(len(line) <= 40 for line in shown.out.splitlines())
+    assert all(len(line) <= 30 for line in shown.out.splitlines())
     assert "left out: why" in shown.err
+
+
+def test_no_id_nor_time_is_ever_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = (Column("id"), Column("tenant", expendable=2), Column("start"), Column("", expendable=1))
+    row = ("synthetic-dialogues-0413", "research", "Wed 15 Apr 00:00", "x" * 30)
+    monkeypatch.setenv("COLUMNS", "90")
+    print_table(columns, [row])
+    shown = capsys.readouterr()
+    assert all(cell in shown.out for cell in row), "what has room is shown"
+    assert not shown.err
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(columns, [row])
+    shown = capsys.readouterr()
+    assert "research" not in shown.out
+    assert "x" * 30 in shown.out, "only as much is left out as must be"
+    assert "left out: tenant." in shown.err
+    monkeypatch.setenv("COLUMNS", "50")
+    print_table(columns, [row])
+    shown = capsys.readouterr()
+    assert "synthetic-dialogues-0413" in shown.out
+    assert "Wed 15 Apr 00:00" in shown.out
+    assert "left out: tenant." in shown.err, "a column without a name is not named"
+    monkeypatch.setenv("COLUMNS", "24")
+    print_table(columns, [row])
+    shown = capsys.readouterr()
+    assert "…" not in shown.out
+    letters = "".join(shown.out.split())
+    assert letters.count("c") >= row[0].count("c"), "it goes on in the next line"
+
+
+def test_a_sentence_wraps_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    why = "Its slots cost 58.36 per MWh with carbon, its window 79.54 on average; saves 0.31 (16%)."
+    print_table((Column("id"), Column("why", wrap=True, expendable=9)), [("w-1", why)])
+    told = capsys.readouterr().out
+    assert all(word in told.split() for word in why.split())
 
 
 def test_no_rows_print_no_data(capsys: pytest.CaptureFixture[str]) -> None:

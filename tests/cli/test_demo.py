@@ -103,7 +103,7 @@ def test_what_it_says_at_the_start(demo: Running) -> None:
     assert "SIMULATED" in told
     assert "120 times as fast" in told
     assert re.search(
-        r"saves [\d.,]+ EUR \([\d.]+ % of what deferrable work costs\) and [\d.,-]+ kg CO2e", told
+        r"saves [\d.,]+ EUR \([\d.]+ % of what deferrable work costs\) and (causes )?[\d.,]+ kg CO2e", told
     )
     health = requests.get(f"{demo.url}/healthz", timeout=10).json()
     assert health["simulated_clock"]
@@ -145,7 +145,16 @@ def test_a_person_hands_in_work_and_follows_it(
     assert ask("override", "mine-1", "--class", "real_time", "--reason", "a test", *at)
     assert ask("workloads", "mine-1", *at)["class"] == "real_time"
     assert ask("override", "mine-1", "--lift", "--reason", "a test", *at)
+    capsys.readouterr()
+    assert call("submit", str(file), *at) == 0
+    again = capsys.readouterr()
+    assert "Already there, unchanged: 1 workload." in again.err
+    assert "\nwindow " in again.out, "one workload is a block, not a table"
     assert ask("cancel", "mine-1", *at)["state"] == "cancelled"
+    assert call("workloads", "mine-1", *at) == 0
+    gone = capsys.readouterr().out
+    assert "\nplanned" not in gone, "what was cancelled is not planned"
+    assert "–" not in gone
 
     work["tokens"] = 1e6
     file.write_text(json.dumps(work))
@@ -216,6 +225,8 @@ def test_tables_fit_the_terminal(demo: Running, width: str) -> None:
         assert done.returncode == 0, done.stderr
         tables = [line for line in done.stdout.splitlines() if "─" in line]
         assert all(len(line) <= int(width) for line in tables), args
+        assert "…" not in done.stdout, "nothing is cut"
+        assert "left out: ." not in done.stderr
 
 
 def test_events_are_followed(demo: Running) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shifter.settings import check_config
+from shifter.errors import InputError
+from shifter.settings import check_config, load_settings
 from tests.files.good import EXAMPLES, FLEET
 
 
@@ -70,6 +71,54 @@ def test_files_that_settings_name_are_checked_with_them(tmp_path: Path) -> None:
     assert [p for p in found if "error" in p] == [
         "rt.csv:2 pool: error: the site `oslo` has no pool `h100`. Known pools: l40s."
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (
+            "{name: energy_charts, options: {bsae_url: 3}}",
+            "shifter.yaml:1:55 forecasts.sources[0].options.bsae_url: error: the key `bsae_url` is not known.",
+        ),
+        (
+            "{name: typical, options: {seed: x}}",
+            "shifter.yaml:1:55 forecasts.sources[0].options.seed: error: `seed` must be a whole number, not",
+        ),
+        (
+            "{name: csv}",
+            "shifter.yaml:1:23 forecasts.sources[0].options: error: give either path or url.",
+        ),
+        (
+            "{name: csv, options: {url: 'http://a/b', price_unit: EUR/kWh/h}}",
+            "shifter.yaml:1:76 forecasts.sources[0].options.price_unit: error: the unit 'EUR/kWh/h'",
+        ),
+        (
+            "{name: csv, options: {path: nope.csv}}",
+            "shifter.yaml:1:51 forecasts.sources[0].options.path: error: nope.csv cannot be read: No such file",
+        ),
+        (
+            "{name: csv, options: {path: half.csv}}",
+            "shifter.yaml:1:51 forecasts.sources[0].options.path: error: half.csv:1: there is no column 'zone'.",
+        ),
+        ("{name: csv, options: {path: whole.csv}}", ""),
+    ],
+)
+def test_sources_are_held_against_what_they_know(tmp_path: Path, source: str, expected: str) -> None:
+    (tmp_path / "half.csv").write_text("zon,issued_at,start,end,price_per_mwh\n")
+    (tmp_path / "whole.csv").write_text("zone,issued_at,start,end,price_per_mwh\n")
+    found = check(tmp_path, "shifter.yaml", f"forecasts: {{sources: [{source}]}}\n")
+    assert [p[: len(expected)] for p in found] == ([expected] if expected else []), found
+
+
+def test_loading_refuses_options_in_the_same_words(tmp_path: Path) -> None:
+    text = "forecasts: {sources: [{name: energy_charts, options: {base_ulr: 3}}]}\n"
+    (problem,) = check(tmp_path, "shifter.yaml", text)
+    with pytest.raises(InputError) as caught:
+        load_settings(tmp_path / "shifter.yaml", {}, {})
+    assert caught.value.field == f"{tmp_path}/shifter.yaml:1:55 forecasts.sources[0].options.base_ulr"
+    assert caught.value.detail in problem
+    assert caught.value.hint == "Did you mean `base_url`?"
+    assert caught.value.hint in problem
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_mistakes_of_all_layers_are_named_at_once(tmp_path: Path) -> None:
 def test_secrets_are_never_shown(tmp_path: Path) -> None:
     text = """
 database: postgresql+psycopg://shifter:hunter2@db/shifter
-forecasts: {sources: [{name: csv, options: {url: "https://me:hunter2@a/f.csv", api_key: hunter2, page: 1}}]}
+forecasts: {sources: [{name: csv, options: {url: "https://me:hunter2@a/f.csv"}}]}
 """
     file = write(tmp_path, text)
     settings = load_settings(file, {}, {})
@@ -204,6 +204,11 @@ forecasts: {sources: [{name: csv, options: {url: "https://me:hunter2@a/f.csv", a
     shown = settings_provenance(file, {}, {})
     assert "hunter2" not in repr(shown)
     assert shown["database"].value == "postgresql+psycopg://shifter:***@db/shifter"
+    keyed = {"sources": [{"name": "a", "options": {"api_key": "hunter2", "page": 1}}]}
+    assert "hunter2" not in repr(Settings.model_validate({"forecasts": keyed}))
+    assert "hunter2" not in "".join(
+        refused(tmp_path, "forecasts: {sources: [{name: csv, options: {path: f, max_bytes: hunter2}}]}\n")
+    )
     assert "hunter2" not in "".join(
         refused(tmp_path, "forecasts: {sources: [{name: 3, options: 'hunter2'}]}\n")
     )

@@ -8,17 +8,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shifter.daemon import Daemon
+from shifter.clock import parse_clock
+from shifter.daemon import LONGEST_PHASE_S, Daemon, poll_phase_s
 from shifter.errors import InputError, NotReady
+from shifter.files import read_workloads
 from shifter.planner import WorkerPlanner
+from shifter.settings import load_settings
 from shifter.views import EventKind, WorkloadState
 from tests.conftest import PostgresCluster
 from tests.daemon.world import daemon, job, settings, until
+from tests.files.good import EXAMPLES
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -52,6 +57,41 @@ def test_forecasts_come_in_a_plan_follows_and_work_is_placed_in_it(tmp_path: Pat
         told = kinds(made)
         assert told.index(EventKind.FORECAST_INGESTED) < told.index(EventKind.PLAN_PUBLISHED)
     made.stop()  # twice is once
+
+
+def test_the_committed_example_plans_as_it_is(tmp_path: Path) -> None:
+    changes = {"database": f"sqlite:///{tmp_path / 'x.db'}", "clock": "2026-01-10T00:00:00Zx60"}
+    example = load_settings(EXAMPLES / "shifter.yaml", changes, {})
+    with running(Daemon(example, parse_clock(example.clock))) as made:
+        until(made.service.ready)
+        made.service.submit(read_workloads(EXAMPLES / "workloads.jsonl", made.fleet), "ann")
+        until(lambda: all(v.state is not WorkloadState.ACCEPTED for v in made.service.workloads()))
+        assert not made.service.plan().unplaced
+        assert made.service.health().faults == ()
+
+
+def test_the_next_plan_is_announced_by_the_clock_of_the_daemon(tmp_path: Path) -> None:
+    made = daemon(tmp_path, speed=10, planning={"replan_minutes": 20})
+    assert made.service.health().next_replan_at is None, "nothing plans by itself yet"
+    with running(made):
+        until(made.service.ready)
+        health = made.service.health()
+        assert health.next_replan_at is not None
+        assert timedelta(0) <= health.next_replan_at - health.now <= timedelta(minutes=20)
+        assert until(lambda: made._replanner.due_in_s() is None)
+        health = made.service.health()
+        assert health.next_replan_at is not None
+        assert health.next_replan_at - made.clock.now() > timedelta(minutes=15)
+    assert made._next_replan_at() is None
+
+
+def test_daemons_that_start_together_do_not_ask_a_server_in_the_same_second() -> None:
+    asked = [poll_phase_s("neso", 1800, f"host/{i}") for i in range(200)]
+    assert all(0 <= s < LONGEST_PHASE_S for s in asked)
+    assert max(asked) - min(asked) > 0.9 * LONGEST_PHASE_S
+    assert len({int(s) for s in asked}) > 40
+    assert poll_phase_s("neso", 60, "a") < 6, "a small share of the time between two polls"
+    assert poll_phase_s("neso", 1800) == poll_phase_s("neso", 1800), "the same as long as the process runs"
 
 
 def test_changes_close_together_cause_one_plan(tmp_path: Path) -> None:

@@ -132,11 +132,13 @@ def test_the_readme_s_workload_fits_the_demo_s_fleet() -> None:
 
 
 def test_the_schedule_s_page_names_every_term_and_file() -> None:
-    from shifter.schedule.solve import TERMS
+    from shifter.schedule.terms.registry import installed_terms
 
     page = (ROOT / "docs" / "concepts" / "schedule.md").read_text(encoding="utf-8")
     table = page.split("## The terms")[1].split("\n\n")[2]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {term.name for term in TERMS}
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {
+        term.name for term in installed_terms()
+    }
     files = set(re.findall(r"`(\w+\.py)`", page.split("## Names")[0]))
     assert all((ROOT / "shifter" / "schedule" / file).exists() for file in files)
 
@@ -178,10 +180,10 @@ def test_contributing_s_layers_are_those_of_import_linter() -> None:
 
 
 def test_what_is_built_in_is_registered_the_same_way() -> None:
-    from shifter.schedule.solve import TERMS
+    from shifter.schedule.terms.registry import installed_terms
 
     terms = {entry.name: entry.load() for entry in entry_points(group="shifter.terms")}
-    assert terms == {term.name: type(term) for term in TERMS}
+    assert terms == {term.name: type(term) for term in installed_terms()}
     files = {p.stem for p in (ROOT / "forecasts" / "sources").glob("*.py")}
     assert {entry.name for entry in entry_points(group="shifter.forecast_sources")} <= files
 

@@ -11,7 +11,7 @@ import pytest
 from forecasts.slots import SlotGrid
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
-from shifter.files import parse_fleet, read_fleet, read_realtime
+from shifter.files import parse_fleet, read_fleet, read_known_realtime, read_realtime
 from shifter.files.document import parse_document
 from tests.files.good import EXAMPLES, FLEET, mistakes
 
@@ -131,6 +131,55 @@ def test_each_mistake_is_named(tmp_path: Path, fleet: Fleet, content: str | byte
 def test_all_wrong_rows_are_named_at_once(tmp_path: Path, fleet: Fleet) -> None:
     found = refused(tmp_path, HEADER + FIRST.replace("10,14", "a,14") + SECOND.replace("h100", "h1"), fleet)
     assert [m.split(" ")[0] for m in found] == ["realtime.csv:2", "realtime.csv:3"]
+
+
+KEY = ("frankfurt", "h100")
+
+
+@pytest.mark.parametrize(
+    ("rows", "minutes", "expected"),
+    [
+        ((FIRST, SECOND), 7, [10, 10, 20, 20]),  # exactly the horizon
+        ((FIRST,), 7, [10, 10]),
+        ((FIRST.replace("T01:00", "T00:50"),), 0, [10]),  # a slot that is covered in part is not known
+        ((FIRST, SECOND.replace("T01:00", "T01:30")), 0, [10, 10]),  # what follows a gap is too late
+        ((FIRST.replace("T00:00", "T00:10"), SECOND), 10, [10, 10, 20, 20]),  # what is past needs no cover
+        ((FIRST.replace("T00:00", "T00:10").replace("T01:00", "T00:30"),), 20, [10]),
+    ],
+)
+def test_known_load_ends_where_the_file_does(
+    tmp_path: Path, fleet: Fleet, rows: tuple[str, ...], minutes: int, expected: list[float]
+) -> None:
+    now = GRID.start + timedelta(minutes=minutes)
+    load = read_known_realtime(write(tmp_path, HEADER + "".join(rows)), GRID, fleet, now)
+    assert load.grid == SlotGrid(GRID.start, 30, len(expected))
+    np.testing.assert_allclose(load.median(KEY), expected)
+    np.testing.assert_allclose(load.at(KEY, 0.99), [1.4 * x for x in expected])
+
+
+@pytest.mark.parametrize(
+    ("rows", "minutes"),
+    [
+        ((SECOND,), 0),
+        ((FIRST.replace("T01:00", "T00:20"),), 0),
+        ((FIRST.replace("T00:00", "T00:10"), SECOND), 5),
+        ((FIRST.replace("T01:00", "T00:10"),), 10),
+        ((FIRST.replace("2026", "2025"),), 10),
+    ],
+)
+def test_less_than_a_slot_is_never_read_as_no_load(
+    tmp_path: Path, fleet: Fleet, rows: tuple[str, ...], minutes: int
+) -> None:
+    file = write(tmp_path, HEADER + "".join(rows))
+    with pytest.raises(InputError, match="2026-01-10T00:00:00Z is not covered"):
+        read_known_realtime(file, GRID, fleet, GRID.start + timedelta(minutes=minutes))
+
+
+def test_the_pool_that_ends_first_cuts_the_others(tmp_path: Path, fleet: Fleet) -> None:
+    other = FIRST.replace("frankfurt,h100", "oslo,l40s")
+    load = read_known_realtime(write(tmp_path, HEADER + FIRST + SECOND + other), GRID, fleet, GRID.start)
+    assert load.grid.n_slots == 2
+    np.testing.assert_allclose(load.median(KEY), [10, 10])
 
 
 def test_the_example_covers_its_horizon() -> None:

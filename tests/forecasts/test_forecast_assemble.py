@@ -109,10 +109,11 @@ class TestCurrency:
 
     def test_refused_without_a_rate(self) -> None:
         said = [series([50.0] * 4, unit="USD/MWh")]
-        with pytest.raises(ForecastRejected) as caught:
+        with pytest.raises(InputError) as caught:
             frame(said)
         assert "priced in USD, the fleet in EUR" in caught.value.detail
-        assert caught.value.field == "fx"
+        assert caught.value.field == "forecasts.fx"
+        assert "fx: {USD: 1.23}" in caught.value.hint
 
     def test_another_zone_in_another_currency_is_no_matter(self) -> None:
         frame([series([50.0], unit="USD/MWh", zone="ERCOT")], zones=["DE-LU"])

@@ -6,7 +6,8 @@ from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, deferrable
 from shifter.domain.chains import split_windows
 from shifter.realtime.reserve import reserve
-from shifter.schedule.problem import ScheduleProblem, build
+from shifter.schedule.build import build
+from shifter.schedule.problem import ScheduleProblem
 
 
 def problem_of(inputs: CycleInputs) -> ScheduleProblem:

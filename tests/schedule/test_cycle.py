@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -284,3 +285,42 @@ def test_a_battery_never_exports_what_a_stranded_step_was_to_draw() -> None:
     plan = plan_cycle(cycle_inputs(steps, sites=[site(battery=battery)], prices=CHEAP_AT_NIGHT))
     assert min(r.import_kw for r in plan.power) >= -1e-6
     assert [u.workload_id for u in plan.unplaced] == ["big", "next"]
+
+
+def test_what_has_no_place_in_time_counts_on_neither_side() -> None:
+    flat = [50.0] * 24
+    plan = plan_cycle(cycle_inputs([work("w", 60, 4), work("v", 10, 24, max_accelerators=1)], prices=flat))
+    assert plan.unplaced[0].accelerator_hours == pytest.approx(20, abs=0.5)
+    assert plan.baseline.total == pytest.approx(plan.cost.total)
+
+
+def test_a_baseline_that_leaves_work_undone_says_so() -> None:
+    early = [work(f"a{i}", 50, 24, max_accelerators=2) for i in range(4)]
+    plan = plan_cycle(cycle_inputs([*early, work("z", 35, 24, earliest_start=at(1), max_accelerators=2)]))
+    done = sum(a.accelerators * (a.end - a.start) / timedelta(hours=1) for a in plan.allocations)
+    at_once = plan.baseline.total / 50 * 1000
+    assert at_once + plan.baseline.unfinished_accelerator_hours == pytest.approx(done, rel=1e-3)
+
+
+def test_work_with_time_to_spare_ends_before_its_deadline_and_work_without_uses_all_of_it() -> None:
+    late_is_cheap = [50.0] * 20 + [10.0] * 4
+    jobs = [work("spare", 4, 24), work("tight", 23, 24, max_accelerators=1)]
+    inputs = replace(cycle_inputs(jobs, prices=late_is_cheap), deadline_margin_s=1800.0)
+    plan = plan_cycle(inputs)
+    ends = {a.workload_id: a.end for a in plan.allocations}
+    assert ends["spare"] <= at(23.5)
+    assert ends["tight"] == at(24)
+    assert plan.unplaced == ()
+
+
+def test_no_battery_carries_work_where_real_time_load_alone_is_over_the_limit() -> None:
+    plant = site(battery=Battery(20, 5, 0.9, 0.9, initial_kwh=10))
+    limit = GridEvent("e", "a", at(3), at(5), 0.0)
+    inputs = cycle_inputs(
+        [work("w", 40, 8)], sites=[plant], load={("a", "p"): {0.5: 1.5, 0.99: 3.0}}, events=[limit]
+    )
+    plan = plan_cycle(inputs)
+    assert [r.deferrable for r in plan.slots[3:5]] == [0.0, 0.0]
+    assert sum(r.discharge_kw for r in plan.power[3:5]) == pytest.approx(
+        3.0
+    )  # all that real-time load can take

@@ -19,8 +19,10 @@ from shifter.domain.fleet import GridEvent
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
 from shifter.service import Service
-from shifter.views import EventKind, TelemetrySample, to_plain
-from tests.service.world import HOUR, POOL, T0, job, kinds, realtime, service
+from shifter.service.quotes import telling
+from shifter.store.db import Database
+from shifter.views import EventKind, QuoteOption, TelemetrySample, to_plain
+from tests.service.world import FLEET, HOUR, POOL, T0, config, frame, job, kinds, realtime, service
 
 
 @pytest.fixture
@@ -81,14 +83,16 @@ def test_a_quote_falls_with_the_deadline_and_is_what_submitting_costs(made: Serv
     made.cycle()
     quote = made.quote(job("new", hours=8, width=4, due_h=20))
     assert quote.decided is WorkloadClass.DEFERRABLE
-    assert len(quote.options) == 5
+    assert 2 <= len(quote.options) <= 5
     deadlines = [o.deadline for o in quote.options]
     assert deadlines == sorted(deadlines)
     assert deadlines[0] == quote.earliest_feasible_deadline == T0 + 2 * HOUR
     assert deadlines[-1] == T0 + 20 * HOUR
     costs = [o.cost for o in quote.options]
     assert all(a >= b - 1e-6 for a, b in pairwise(costs)), "time to wait never costs more"
-    assert costs[-1] < 0.8 * quote.options[-1].run_now_cost
+    at_once = quote.options[-1].run_now_cost
+    assert at_once is not None
+    assert costs[-1] < 0.8 * at_once
     assert all(o.feasible and o.finish is not None and o.finish <= o.deadline for o in quote.options)
     assert [v.id for v in made.workloads()] == ["other"], "a quote submits nothing"
     made.submit([job("new", hours=8, width=4, due_h=20)], "ann")
@@ -101,6 +105,8 @@ def test_quotes_for_deadlines_of_ones_own(made: Service) -> None:
     soon, late = quote.options
     assert (soon.feasible, late.feasible) == (False, True)
     assert soon.unplaced_accelerator_hours == pytest.approx(20, rel=1e-3)
+    assert soon.run_now_cost is None, "at once would be late too"
+    assert late.run_now_cost is not None
     assert made.quote(job("q", latency_slo_ms=200.0)).options == ()
     assert made.quote(job("q", deadline=None)).options[-1].deadline == T0 + 24 * HOUR
     with pytest.raises(InputError):
@@ -134,6 +140,96 @@ def test_an_explanation_has_the_numbers(made: Service) -> None:
     assert to_plain(told)["class"] == "deferrable"
     with pytest.raises(NotFound):
         made.explain("nobody")
+
+
+def test_options_that_change_nothing_are_left_out() -> None:
+    def option(hours: float, cost: float, finish: float) -> QuoteOption:
+        return QuoteOption(T0 + hours * HOUR, T0 + finish * HOUR, cost, 1.0, True, 0.0, None, None, cost, 1.0)
+
+    first, same, better, as_last, last = given = [
+        option(2, 5.0, 2),
+        option(4, 5.001, 2.2),
+        option(6, 4.0, 6),
+        option(8, 3.0, 7.9),
+        option(10, 3.0, 8),
+    ]
+    assert telling(given, HOUR / 2) == (first, better, last)
+    assert telling([first, same], HOUR / 2) == (first, same), "the soonest and its own deadline stay"
+    late = replace(as_last, feasible=False)
+    assert telling([first, late, last], HOUR / 2) == (first, late, last)
+
+
+def charged(sqlite_url: str, clock: ManualClock, **site: float) -> Service:
+    """As `made`, with a demand charge."""
+    [only] = FLEET.sites
+    fleet = replace(FLEET, sites=(replace(only, **site),))  # type: ignore[arg-type]
+    database = Database(sqlite_url)
+    database.upgrade()
+    made = Service(config(), fleet, database, clock, frame=frame, realtime=realtime(2, 3))
+    made.heartbeat()
+    return made
+
+
+def test_an_explanation_says_what_at_once_would_do_to_the_demand_charge(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = charged(sqlite_url, clock, demand_charge_per_kw=10.0, peak_so_far_kw=5.2)
+    made.submit([job("now", hours=4, width=4, due_h=1.2), job("later", hours=16, width=4, due_h=24)], "ann")
+    made.cycle()
+    told = made.explain("later")
+    plan = made.plan()
+    assert plan.cost.demand_charge == pytest.approx(0, abs=1e-6)
+    # Beside "now" its four accelerators would make the first slot the peak: 16 idle, 2 + 4 + 4 busy.
+    first = plan.power[0].import_kw + 0.6 * 4
+    expected = 10 * (first - 5.2)
+    assert expected > 1
+    assert told.run_now_demand_charge == pytest.approx(expected, rel=1e-6)
+    [said] = [s for s in told.sentences if "demand charge" in s and s.startswith("At once")]
+    assert "fra's peak" in said
+    assert f"{expected:.2f} EUR" in said
+    assert said in told.why_slots
+    assert made.explain("now").run_now_demand_charge == pytest.approx(0, abs=1e-6)
+
+
+def test_a_peak_that_only_all_work_together_would_raise_is_told_as_such(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = charged(sqlite_url, clock, demand_charge_per_kw=10.0, peak_so_far_kw=6.0)
+    made.submit([job(f"j{n}", hours=16, width=4, due_h=24) for n in range(3)], "ann")
+    made.cycle()
+    plan = made.plan()
+    peak_at_once = plan.baseline.peak_kw  # 12 busy accelerators beside 2 of real-time load
+    expected = 10 * (peak_at_once - 6.0) - plan.cost.demand_charge
+    assert expected > 1
+    told = made.explain("j0")
+    assert told.run_now_demand_charge == 0, "alone it fits under the peak so far"
+    [said] = [s for s in told.why_slots if "it alone would raise no peak" in s]
+    assert f"{expected:.2f} EUR" in said
+
+
+@pytest.mark.parametrize("site", [{"demand_charge_per_kw": 10.0, "peak_so_far_kw": 99.0}, {}])
+def test_a_peak_that_costs_nothing_more_is_not_told(
+    sqlite_url: str, clock: ManualClock, site: dict[str, float]
+) -> None:
+    made = charged(sqlite_url, clock, **site)
+    made.submit([job("later", hours=16, width=4, due_h=24)], "ann")
+    made.cycle()
+    told = made.explain("later")
+    assert told.run_now_demand_charge == 0
+    assert not any(s.startswith("At once") for s in told.sentences)
+
+
+def test_sentences_write_times_as_people_do_and_what_is_over_has_no_reasons(made: Service) -> None:
+    made.submit([job("a", 4, 4, due_h=20), job("c", 4, due_h=24, depends_on=("a",)), job("x")], "ann")
+    made.cycle()
+    assert "Sat 10 Jan 2026" in made.workload("a").note
+    text = " ".join(made.explain("c").sentences)
+    assert "planned to finish by Sat 10 Jan 2026" in text
+    assert "2026-01-1" not in text
+    made.cancel("x", "ann")
+    view, told = made.workload("x"), made.explain("x")
+    assert (view.cost, view.run_now_cost, told.saved, told.limits) == (None, None, None, ())
+    assert told.why_slots == ("It was cancelled.",)
 
 
 def test_a_grid_event_is_kept_once_and_the_next_plan_keeps_it(made: Service, clock: ManualClock) -> None:
@@ -260,12 +356,17 @@ def test_events_wait_and_are_read_after_an_id(made: Service) -> None:
     assert found == [EventKind.WORKLOAD_ACCEPTED]
     last = made.events()[-1].id
     assert made.wait_events(last, 0.01) == []
+    assert [e.id for e in made.newest_events(1)] == [last]
+    assert made.newest_events(5, {"plan.published"}) == []
     made.cycle()
     assert [e.kind for e in made.events(after_id=last)] == [EventKind.PLAN_PUBLISHED]
     made.core.state.events.clear()
     assert [e.kind for e in made.events(limit=1)] == [EventKind.WORKLOAD_ACCEPTED], (
         "older ones from the store"
     )
+    published = made.newest_events(1, {"plan.published"})
+    assert [e.kind for e in published] == [EventKind.PLAN_PUBLISHED]
+    assert [e.id for e in made.newest_events(2)] == [last, published[0].id]
 
 
 def test_metrics_say_what_is_now(made: Service, clock: ManualClock) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from forecasts.frame import ForecastFrame
 from forecasts.series import Kind
+from shifter.clock import ManualClock
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
@@ -44,6 +47,7 @@ class FakeService(Service):
         self.synthetic, self.simulated, self.worse = synthetic, simulated, worse
         self.frame: ForecastFrame = fixture.frame((Kind.SYNTHETIC,)) if synthetic else fixture.frame()
         self.speed = 60.0 if simulated else 1.0
+        self.core: Any = SimpleNamespace(clock=ManualClock(fixture.START))
         self.started = time.monotonic()
         self.faults: tuple[str, ...] = ()
         self.no_plan = False
@@ -217,7 +221,12 @@ class FakeService(Service):
             "EUR",
             (
                 BindingLimit(
-                    "capacity", "lulea", "h100", 7, 0.021, "lulea/h100 is full in 7 slots of its window."
+                    "capacity",
+                    "lulea",
+                    "h100",
+                    7,
+                    0.021,
+                    "lulea/h100, where it runs, is full in 7 slots of its window.",
                 ),
             ),
             (ChainLink(other.id, "depends_on", WorkloadState.PLANNED, fixture.START, None),),
@@ -227,6 +236,9 @@ class FakeService(Service):
 
     def events(self, after_id: int = 0, limit: int = 1000) -> list[Event]:
         return [e for e in self.log if e.id > after_id][:limit]
+
+    def newest_events(self, count: int, kinds: Collection[str] = ()) -> list[Event]:
+        return [e for e in self.log if not kinds or e.kind in kinds][-count:]
 
     def wait_events(self, after_id: int, timeout_s: float) -> list[Event]:
         with self.news:

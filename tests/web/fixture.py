@@ -259,7 +259,7 @@ def plan(items: tuple[Workload, ...], *, synthetic: bool = False, worse: bool = 
             carbon_kg + sum(r.run_now_carbon_kg - r.carbon_kg for r in rows),
             188.0,
             0.0 if worse else 6.5,
-            theirs,
+            deferrable_total=theirs,
         ),
         slots=tuple(_slots(floor)),
         power=tuple(power),

@@ -91,7 +91,15 @@ def test_says_what_is_left_out(serve, watch):
     assert set(listed) == short
     assert page.locator("#trouble", has_text="would work").count() == 1
     assert page.locator(".row.trouble").count() == len(short)
-    assert "not like for like" in page.locator('[data-card="cost"]').inner_text()
+    assert "not like for like" not in page.locator('[data-card="cost"]').inner_text()
+
+
+def test_says_when_running_at_once_would_do_less(serve, watch):
+    service = FakeService(40)
+    less = replace(service.current.baseline, unfinished_accelerator_hours=12.0)
+    service.current = replace(service.current, baseline=less)
+    page = watch().open(serve(service).url)
+    assert "not like for like: at once, 12" in page.locator('[data-card="cost"]').inner_text()
 
 
 def test_clicking_a_row_explains_it(serve, watch):

@@ -61,6 +61,12 @@ async def events(
         EventFormat, Query(description="`json` answers an array of what is there, and does not wait.")
     ] = "sse",
     limit: Annotated[int, Query(ge=1, le=1000, description="Of the array.")] = 100,
+    newest: Annotated[
+        int | None,
+        Query(
+            ge=1, le=1000, description="The last so many, oldest first, in an array; stands without `after`."
+        ),
+    ] = None,
     last_event_id: Annotated[
         str | None,
         Header(description="The id of the last event that was seen; browsers send it by themselves."),
@@ -72,6 +78,14 @@ async def events(
     """
     position = resume_from(last_event_id, after)
     kinds = kinds_of(kind)
+    if newest is not None:
+        if format != "json" or position is not None:
+            raise InputError(
+                "the newest events are an array, and stand without a position.",
+                field="query.newest",
+                hint="Ask with format=json, and leave out after and Last-Event-ID.",
+            )
+        return answer(await shared.quickly(lambda: shared.service.newest_events(newest, kinds)))
     if format == "json":
         found = await shared.quickly(lambda: shared.service.events(position or 0, limit))
         return answer([e for e in found if not kinds or e.kind in kinds])

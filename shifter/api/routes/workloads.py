@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -22,7 +23,7 @@ from shifter.domain.workload import Override, Workload, WorkloadClass, shortest_
 from shifter.errors import InputError, NotFound
 from shifter.files import check_workload, parse_workload
 from shifter.service import Service
-from shifter.views import WorkloadState, WorkloadView
+from shifter.views import Submitted, WorkloadState, WorkloadView
 
 router = APIRouter(tags=["workloads"], route_class=StrictRoute)
 
@@ -35,13 +36,16 @@ LONGEST_RUN = timedelta(days=36_525)
     "/workloads",
     summary="Submit one workload, or several",
     status_code=201,
-    response_model=WorkloadView | list[WorkloadView],
+    response_model=Submitted | list[Submitted],
     responses={
         200: {
-            "model": WorkloadView | list[WorkloadView],
-            **examples.shown(examples.WORKLOAD_VIEW, "All of it was there already, with the same content."),
+            "model": Submitted | list[Submitted],
+            **examples.shown(
+                {**examples.WORKLOAD_VIEW, "created": False},
+                "All of it was there already, with the same content: nothing changed.",
+            ),
         },
-        201: examples.shown(examples.WORKLOAD_VIEW, "Accepted, and durable."),
+        201: examples.shown({**examples.WORKLOAD_VIEW, "created": True}, "Accepted, and durable."),
         **responses(*BODY_CODES, "conflict"),
     },
 )
@@ -56,22 +60,28 @@ async def submit(
     """Classify and admit: the answer says which class each got and why, when it is planned to finish, and at
     what cost and carbon. An array is taken whole or not at all, and answered by an array in the same order.
 
-    The same `id` with the same content is the same workload, so that sending it again is safe; other content
-    is 409. Work that cannot be done in time is admitted, and the answer says so: `feasible` is false,
-    `earliest_feasible_deadline` is the earliest deadline that would work. The answer waits a few seconds for
-    the plan that holds the new work; where that takes longer, `state` is `accepted`, and `planned_finish`
-    comes later.
+    The same `id` with the same content is the same workload, so that sending it again is safe: `created` is
+    false for what was there already, and where that is all of it the status is 200. Other content is 409.
+
+    Work that cannot be done in time is admitted, and the answer says so: `feasible` is false,
+    `earliest_feasible_deadline` is the earliest deadline that would work. The answer waits a few seconds for the
+    plan that holds the new work; where that takes longer, `state` is `accepted`, and `planned_finish` comes later.
     """
     workloads = await shared.quickly(lambda: parse_workloads(body, shared.service.fleet))
-    created = await shared.quickly(lambda: any(not _exists(shared.service, w.id) for w in workloads))
+    known = await shared.quickly(lambda: {w.id for w in workloads if _exists(shared.service, w.id)})
     try:
         views = await shared.slowly(lambda: shared.service.submit(workloads, actor))
     except InputError as error:
         raise _in_body(error, [w.id for w in workloads]) from None
-    status = 201 if created else 200
+    told = [_submitted(view, created=view.id not in known) for view in views]
+    status = 201 if any(one.created for one in told) else 200
     if isinstance(body, list):
-        return await shared.quickly(lambda: answer(views, status))
-    return answer(views[0], status, Location=f"/v1/workloads/{quote(views[0].id, safe='')}")
+        return await shared.quickly(lambda: answer(told, status))
+    return answer(told[0], status, Location=f"/v1/workloads/{quote(told[0].id, safe='')}")
+
+
+def _submitted(view: WorkloadView, *, created: bool) -> Submitted:
+    return Submitted(**{f.name: getattr(view, f.name) for f in fields(view)}, created=created)
 
 
 def parse_workloads(raw: Any, fleet: Fleet) -> list[Workload]:

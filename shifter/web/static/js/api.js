@@ -84,17 +84,5 @@ export async function forecasts(start, end) {
   };
 }
 
-const page = (after, limit) => get(`/v1/events?format=json&after=${after}&limit=${limit}`);
-
-/** The newest events, newest first. Ids only grow, so where they end is found in a few steps. */
-export async function recentEvents(count) {
-  let low = 0;
-  let high = 64;
-  while ((await page(high, 1)).length) [low, high] = [high, high * 8];
-  while (high - low > count) {
-    const middle = Math.floor((low + high) / 2);
-    if ((await page(middle, 1)).length) low = middle;
-    else high = middle;
-  }
-  return (await page(Math.max(0, high - 2 * count), 2 * count)).reverse().slice(0, count);
-}
+/** The newest events, newest first. */
+export const recentEvents = async (count) => (await get(`/v1/events?format=json&newest=${count}`)).reverse();

@@ -191,6 +191,7 @@ export function savings(plan, workloads) {
     deferrableCarbon: { plan: sum("carbon_kg"), now: sum("run_now_carbon_kg") },
     peak: { plan: peakKw(plan), now: plan.baseline.peak_kw },
     deadlines: { met: deferrable.length - late.length, all: deferrable.length, late },
+    undoneHoursNow: plan.baseline.unfinished_accelerator_hours ?? 0,
     lateHoursNow: plan.baseline.late_accelerator_hours ?? 0,
     unplacedHours: (plan.unplaced ?? []).reduce((total, u) => total + u.accelerator_hours, 0),
   };

@@ -6,8 +6,8 @@ import { carbon, figure, money, num, percent, plural } from "./format.js";
 /** The four cards. `sums` is `savings()` of the model. */
 export function drawSavings(host, sums, plan) {
   const cash = (x) => money(x, plan.currency);
-  const unlike = sums.unplacedHours > 0.05
-    ? h("span", { class: "line warn" }, `not like for like: ${figure(sums.unplacedHours)} accelerator-hours are left out`)
+  const unlike = sums.undoneHoursNow > 0.05
+    ? h("span", { class: "line warn" }, `not like for like: at once, ${figure(sums.undoneHoursNow)} accelerator-hours would not be done`)
     : null;
   replace(host,
     card("Cost", {

@@ -23,7 +23,7 @@ export function against(plan, now, currency) {
   if (!Number.isFinite(plan) || !Number.isFinite(now)) return null;
   const difference = plan - now;
   if (Math.abs(difference) < 0.005) return "the same as at once";
-  const share = now > 0 ? ` (${difference < 0 ? "−" : "+"}${percent(Math.abs(difference / now))})` : "";
+  const share = now >= 0.01 ? ` (${difference < 0 ? "−" : "+"}${percent(Math.abs(difference / now))})` : "";
   return `${money(Math.abs(difference), currency)} ${difference < 0 ? "less" : "more"} than at once${share}`;
 }
 

@@ -55,7 +55,7 @@ function draw({ view, plan, explanation, lease, admission }) {
     h("section", { class: "panel wide", id: "when" }),
     h("section", { class: "panel" }, h("h2", {}, "Why this class"), whyClass(view, explanation)),
     h("section", { class: "panel" }, h("h2", {}, "Why these slots"), whySlots(row, explanation)),
-    h("section", { class: "panel" }, h("h2", {}, "Against running at once"), comparison(row, currency, explanation?.synthetic ?? plan?.synthetic)),
+    h("section", { class: "panel" }, h("h2", {}, "Against running at once"), comparison(row, currency, explanation, explanation?.synthetic ?? plan?.synthetic)),
     h("section", { class: "panel" }, h("h2", {}, "Progress"), progress(view)),
     h("section", { class: "panel" }, h("h2", {}, "Lease and admission"), leaseFacts(lease, admission)),
     h("section", { class: "panel" }, h("h2", {}, "As submitted"), submitted(view)),
@@ -159,18 +159,20 @@ function whySlots(row, explanation) {
   ];
 }
 
-function comparison(row, currency, synthetic) {
+function comparison(row, currency, explanation, synthetic) {
   const { share } = row;
   if (!share) return h("p", { class: "empty" }, row.view.class === "real_time" ? "It runs at once: there is nothing to compare." : "Not in the current plan.");
   const line = (name, plan, now, difference) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, plan), h("td", {}, now), h("td", {}, difference));
-  const change = (a, b) => (b > 0 ? `${a - b < 0 ? "−" : a - b > 0 ? "+" : ""}${percent(Math.abs((a - b) / b))}` : "–");
+  // Of nearly nothing, a percentage says nothing.
+  const change = (a, b, least) => (b >= least ? `${a - b < 0 ? "−" : a - b > 0 ? "+" : ""}${percent(Math.abs((a - b) / b))}` : "–");
   return [
     h("p", {}, against(share.cost, share.run_now_cost, currency), synthetic ? h("span", { class: "synthetic-word" }, " by synthetic prices") : null),
     h("div", { class: "table-wide" }, h("table", {},
       h("thead", {}, h("tr", {}, ["", "as planned", "at once", "change"].map((c) => h("th", { scope: "col" }, c)))),
       h("tbody", {},
-        line("cost", money(share.cost, currency), money(share.run_now_cost, currency), change(share.cost, share.run_now_cost)),
-        line("carbon", carbon(share.carbon_kg), carbon(share.run_now_carbon_kg), change(share.carbon_kg, share.run_now_carbon_kg)),
+        line("cost", money(share.cost, currency), money(share.run_now_cost, currency), change(share.cost, share.run_now_cost, 0.01)),
+        explanation?.run_now_demand_charge >= 0.01 ? line("demand charge, all else as planned", "", `+${money(explanation.run_now_demand_charge, currency)}`, "") : null,
+        line("carbon", carbon(share.carbon_kg), carbon(share.run_now_carbon_kg), change(share.carbon_kg, share.run_now_carbon_kg, 0.05)),
         line("finish", moment(ms(share.finish)), moment(ms(share.run_now_finish)), ""),
         line("energy", `${figure(share.energy_kwh)} kWh`, "", ""),
       ))),

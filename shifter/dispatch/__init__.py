@@ -1,0 +1,1 @@
+"""Acting on leases: dispatchers hand what each workload may do now to whatever runs it."""

@@ -1,0 +1,227 @@
+"""The problem of one cycle, built from the domain's objects: pools, sites, jobs, and the cells that windows cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from forecasts.frame import ForecastFrame
+from forecasts.slots import Floats, SlotGrid
+from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_force
+from shifter.domain.workload import Classified, load_time, replica_size, work_rates
+from shifter.realtime.reserve import Envelope
+from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
+
+MICROSECOND = timedelta(microseconds=1)
+
+EXACT_SIZE = 200_000
+"""Up to this size (`_size`) every window is kept to the microsecond: some 10 s of one core at most."""
+
+COMFORT_RATIO = 0.5
+"""A window of which the job needs less than this share may be narrowed a little: see `_trim` and `_with_margin`."""
+
+
+def build(
+    frame: ForecastFrame,
+    work: Sequence[Classified],
+    envelope: Envelope,
+    fleet: Fleet,
+    now: datetime,
+    *,
+    windows: dict[str, tuple[datetime, datetime]],
+    grid_events: tuple[GridEvent, ...] = (),
+    deadline_margin: timedelta = timedelta(0),
+) -> ScheduleProblem:
+    """The problem of one cycle.
+
+    `work` are the deferrable workloads with work left; `windows` narrows those that are steps of a chain, so that the
+    steps of one chain cannot overlap. Nothing is planned before `now`, and work that has time to spare is planned to
+    end `deadline_margin` early, so that running a little slow does not make it late.
+    """
+    grid = frame.grid
+    horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
+    now_us = min(max(0, _us(grid, now)), horizon_us)
+    pools = _pools(fleet, envelope)
+    sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
+    order = {key: i for i, key in enumerate(fleet.pools)}
+    jobs = [_job(item, fleet, grid, order, now_us, horizon_us, windows) for item in work]
+    jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
+    slot_us = grid.slot_minutes * 60_000_000
+    slot_edges = {*range(0, horizon_us + 1, slot_us), now_us}
+    edges = _edges(slot_edges, jobs)
+    if _size(edges, jobs) > EXACT_SIZE:
+        jobs = [_trim(job, now_us, slot_us) for job in jobs]
+        edges = _edges(slot_edges, jobs)
+    return ScheduleProblem(
+        grid,
+        sites,
+        pools,
+        tuple(jobs),
+        edges,
+        now_us,
+        _lateness_price(sites, pools, jobs, grid),
+    )
+
+
+def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
+    """Boundaries of the cells: those of slots, and of windows."""
+    inside = {t for job in jobs for t in (job.start_us, job.end_us)}
+    return np.array(sorted(slot_edges | inside), dtype=np.int64)
+
+
+def _size(edges: Ints, jobs: Sequence[Job]) -> int:
+    """How large a linear program these cells make: its columns, and its rows over several pools, which weigh eight."""
+    first = np.searchsorted(edges, [job.start_us for job in jobs])
+    cells = np.searchsorted(edges, [job.end_us for job in jobs]) - first
+    pools = np.array([len(job.speeds) for job in jobs], dtype=np.int64)
+    return int((cells * pools).sum() + 8 * cells[pools > 1].sum())
+
+
+def _us(grid: SlotGrid, moment: datetime) -> int:
+    delta = moment - grid.start
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _pools(fleet: Fleet, envelope: Envelope) -> tuple[PoolArrays, ...]:
+    index = {site.name: i for i, site in enumerate(fleet.sites)}
+
+    def whole(capacity: Floats) -> Ints:
+        return np.floor(capacity + 1e-6).astype(np.int64)
+
+    return tuple(
+        PoolArrays(
+            key,
+            index[site.name],
+            pool.count,
+            site.pue * pool.dynamic_kw,
+            whole(envelope[key].any_capacity),
+            whole(envelope[key].firm_capacity),
+        )
+        for key, (site, pool) in fleet.pools.items()
+    )
+
+
+def _site(
+    site: Site,
+    index: int,
+    frame: ForecastFrame,
+    fleet: Fleet,
+    envelope: Envelope,
+    events: tuple[GridEvent, ...],
+) -> SiteArrays:
+    keys = [(site.name, pool.name) for pool in site.pools]
+    idle = sum(pool.idle_kw * pool.count for pool in site.pools)
+
+    def import_kw(loads: list[Floats]) -> Floats:
+        busy = sum(
+            (pool.dynamic_kw * load for pool, load in zip(site.pools, loads, strict=True)), np.zeros(n)
+        )
+        return site.pue * (idle + busy)
+
+    grid = frame.grid
+    n = grid.n_slots
+    edges = grid.edges
+    quantiles = [envelope[key].quantile for key in keys]
+    price, carbon = frame.price_per_mwh(site.zone), frame.carbon_g_per_kwh(site.zone)
+    first = sum(len(s.pools) for s in fleet.sites[:index])
+    return SiteArrays(
+        name=site.name,
+        pools=tuple(range(first, first + len(keys))),
+        median_kw=import_kw([envelope[key].median for key in keys]),
+        quantile_kw=import_kw(quantiles),
+        ride_through_kw=site.pue
+        * sum((p.busy_kw * q for p, q in zip(site.pools, quantiles, strict=True)), np.zeros(n)),
+        limit_kw=np.array([limits_in_force(site, events, a, b) for a, b in pairwise(edges)]),
+        price_per_kwh=_known(price) / 1000,
+        carbon_kg_per_kwh=_known(carbon) / 1000,
+        carbon_price_per_kg=fleet.objective.carbon_price_per_tonne / 1000,
+        unknown_price=~np.isfinite(price),
+        unknown_carbon=~np.isfinite(carbon),
+        demand_charge_per_kw=site.demand_charge_per_kw,
+        peak_so_far_kw=site.peak_so_far_kw,
+        battery=site.battery,
+        ride_through_hours=site.resilience.ride_through_minutes / 60,
+    )
+
+
+def _known(values: Floats) -> Floats:
+    """Values with the unknown ones taken as the mean of the known, so that ignorance attracts no work; 0 if none is."""
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].mean() if known.any() else 0.0)
+
+
+def _job(
+    item: Classified,
+    fleet: Fleet,
+    grid: SlotGrid,
+    order: dict[PoolKey, int],
+    now_us: int,
+    horizon_us: int,
+    windows: dict[str, tuple[datetime, datetime]],
+) -> Job:
+    workload = item.workload
+    assert item.deadline is not None, "a deferrable workload has a deadline"
+    rates = work_rates(workload, fleet)
+    fastest = max(rates.values(), default=1.0)
+    sizes = {key: replica_size(workload, fleet, key) for key in rates}
+    usable = [key for key in rates if sizes[key] <= workload.max_accelerators]
+
+    def clip(moment: datetime) -> int:
+        return min(max(_us(grid, moment), now_us), horizon_us)
+
+    start, end = windows.get(workload.id, (item.earliest_start, item.deadline))
+    start_us, true_start_us = clip(start), clip(item.earliest_start)
+    return Job(
+        id=workload.id,
+        hours=item.remaining / fastest,
+        speeds=tuple((order[key], rates[key] / fastest) for key in usable),
+        start_us=start_us,
+        end_us=max(start_us, clip(end)),
+        true_start_us=true_start_us,
+        true_end_us=max(true_start_us, clip(item.deadline)),
+        max_accelerators=workload.max_accelerators,
+        firm=not workload.preemptible,
+        contiguous=not workload.interruptible,
+        replicas=tuple(sizes[key] for key in usable),
+        load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
+        depends_on=workload.depends_on,
+    )
+
+
+def _with_margin(job: Job, margin_us: int) -> Job:
+    """The window without its last part, where the job still has twice the time that it needs; else as it is."""
+    return _narrowed(job, job.start_us, job.end_us - margin_us)
+
+
+def _narrowed(job: Job, start_us: int, end_us: int) -> Job:
+    needed_us = job.load_us + job.hours / job.max_accelerators * HOUR_US
+    comfortable = end_us > start_us and needed_us <= COMFORT_RATIO * (end_us - start_us)
+    return replace(job, start_us=start_us, end_us=end_us) if comfortable else job
+
+
+def _trim(job: Job, now_us: int, slot_us: int) -> Job:
+    """A comfortable window, trimmed to whole slots.
+
+    Window edges inside a slot cut it into cells, and a thousand workloads over several pools would make too many.
+    Prices and limits are constant in a slot, so a job that needs less than half its window loses at most a part of two
+    slots of choice; the bound is computed with the true window, so that what this costs shows in the gap.
+    """
+    start = job.start_us if job.start_us == now_us else -(-job.start_us // slot_us) * slot_us
+    return _narrowed(job, start, job.end_us // slot_us * slot_us)
+
+
+def _lateness_price(
+    sites: Sequence[SiteArrays], pools: Sequence[PoolArrays], jobs: Sequence[Job], grid: SlotGrid
+) -> float:
+    """Ten times the most that an hour of work could cost anywhere, in its slowest pool and at the peak [currency/h]."""
+    worst = 1.0
+    slowest = min((speed for job in jobs for _, speed in job.speeds), default=1.0)
+    for pool in pools:
+        site = sites[pool.site]
+        spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0))
+        worst = max(worst, pool.import_kw * (spread + site.demand_charge_per_kw / grid.slot_hours))
+    return 10.0 * worst / slowest

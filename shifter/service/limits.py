@@ -1,0 +1,206 @@
+"""Which shared limits matter to a workload: those where it runs, and those that keep it from a cheaper site."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.plan import Allocation, Plan, PowerRow
+from shifter.domain.workload import work_rates
+from shifter.service.core import Core
+from shifter.service.state import Published
+from shifter.store.workloads import WorkloadRecord
+from shifter.views import BindingLimit, MeanSignals
+
+BINDS = 1e-6
+"""A dual above this binds."""
+MOST_LIMITS = 8
+MATERIAL = 0.005
+"""What a limit could cost the workload, as a share of its cost, below which it is not worth a sentence."""
+
+Kind = Literal["capacity", "reserve", "power", "peak"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the plan says about the sites and slots where a workload may run."""
+
+    plan: Plan
+    fleet: Fleet
+    rows: Mapping[str, tuple[PowerRow, ...]]
+    rates: Mapping[PoolKey, float]
+    held: tuple[Allocation, ...]
+    width: int
+    preemptible: bool
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, record: WorkloadRecord, core: Core, published: Published) -> Facts:
+        """Of its window, as far as the plan reaches."""
+        plan, rates = published.plan, work_rates(record.workload, core.fleet)
+        rows: defaultdict[str, list[PowerRow]] = defaultdict(list)
+        for row in plan.power:
+            rows[row.site].append(row)
+        sites = dict.fromkeys(site for site, _ in rates)
+        start = max(record.window_start, plan.created_at)
+        end = min(record.window_deadline or plan.horizon.end, plan.horizon.end)
+        return cls(
+            plan,
+            core.fleet,
+            {site: tuple(rows[site]) for site in sites},
+            rates,
+            record.lease.allocations,
+            record.workload.max_accelerators,
+            record.workload.preemptible,
+            start,
+            max(start, end),
+        )
+
+    def means_held(self) -> MeanSignals | None:
+        """Means over what it holds, weighted by accelerators and time; None where it holds nothing."""
+        if not self.held:
+            return None
+        return _means(
+            (row, a.accelerators * _overlap_s(row, a.start, a.end))
+            for a in self.held
+            for row in self.rows.get(a.site, ())
+        )
+
+    def means_of_window(self) -> MeanSignals:
+        """Means over its window, over the sites that may run it."""
+        return _means((row, _overlap_s(row, self.start, self.end)) for of in self.rows.values() for row in of)
+
+    def kw(self, key: PoolKey) -> float:
+        """What one busy accelerator adds to the site's import [kW]."""
+        site, pool = self.fleet.pools[key]
+        return pool.dynamic_kw * site.pue
+
+    def work_cost(self, key: PoolKey, row: PowerRow) -> float | None:
+        """Energy and carbon of a unit of its work there and then [currency]; None where the price is unknown."""
+        if row.price_per_mwh is None:
+            return None
+        per_tonne = self.fleet.objective.carbon_price_per_tonne
+        per_mwh = row.price_per_mwh + (row.carbon_g_per_kwh or 0.0) / 1000 * per_tonne
+        return per_mwh / 1000 * self.kw(key) / self.rates[key]
+
+    def mean_work_cost(self) -> float | None:
+        """The same over what it holds, by work done; None where it holds nothing of a known price."""
+        cost = work = 0.0
+        for a in self.held:
+            key = (a.site, a.pool)
+            for row in self.rows.get(a.site, ()) if key in self.rates else ():
+                share = a.accelerators * _overlap_s(row, a.start, a.end) * self.rates[key]
+                unit = self.work_cost(key, row)
+                if unit is not None:
+                    cost, work = cost + unit * share, work + share
+        return cost / work if work else None
+
+
+def _overlap_s(row: PowerRow, start: datetime, end: datetime) -> float:
+    return max(0.0, (min(row.end, end) - max(row.start, start)).total_seconds())
+
+
+def _means(weighted: Iterable[tuple[PowerRow, float]]) -> MeanSignals:
+    sums = {"price": [0.0, 0.0], "carbon": [0.0, 0.0]}
+    for row, weight in weighted:
+        for name, value in (("price", row.price_per_mwh), ("carbon", row.carbon_g_per_kwh)):
+            if value is not None and weight > 0:
+                sums[name][0] += value * weight
+                sums[name][1] += weight
+    price, carbon = (s / w if w else None for s, w in sums.values())
+    return MeanSignals(price, carbon)
+
+
+def limits(facts: Facts, cost: float) -> tuple[BindingLimit, ...]:
+    """Shared limits that cost this workload something, the dearest first. `cost` is its own share of the plan.
+
+    A limit of a site or pool in which it does not run counts only in the slots in which it would have run there
+    more cheaply, or where it has no place at all.
+    """
+    duals = facts.plan.duals
+    mine = facts.mean_work_cost()
+    found: list[BindingLimit] = []
+    by_pool: tuple[tuple[Kind, Mapping[PoolKey, tuple[float, ...]]], ...] = (
+        ("capacity", duals.capacity),
+        ("reserve", duals.reserve),
+    )
+    for kind, prices in by_pool:
+        for key, values in prices.items():
+            # What may be preempted may stand on the reserve, so that limit is none of its own.
+            if key in facts.rates and not (kind == "reserve" and facts.preemptible):
+                found += _binding(kind, key[0], (key,), values, facts, mine, cost)
+    by_site: tuple[tuple[Kind, Mapping[str, tuple[float, ...]]], ...] = (
+        ("power", duals.power),
+        ("peak", duals.peak),
+    )
+    for kind, of in by_site:
+        for site, values in of.items():
+            pools = tuple(key for key in facts.rates if key[0] == site)
+            if pools:
+                found += _binding(kind, site, pools, values, facts, mine, cost)
+    return tuple(sorted(found, key=lambda b: -b.mean_price * b.slots)[:MOST_LIMITS])
+
+
+_HERE: Mapping[Kind, str] = {
+    "capacity": "{place}, {where}, is full in {slots} of its window: one accelerator more would save {price} a slot.",
+    "reserve": (
+        "{place}, {where}, has no accelerator left outside the real-time reserve in {slots} of its window: one more "
+        "would save {price} a slot."
+    ),
+    "power": "{place}, {where}, is at its power limit in {slots} of its window: 1 kW more would save {price} a slot.",
+    "peak": "{place}, {where}, makes its peak in {slots} of its window: each kW there costs {price} of demand charge.",
+}
+_ELSEWHERE: Mapping[Kind, str] = {
+    "capacity": "{place} could run it more cheaply in {slots} of its window, but is full then.",
+    "reserve": (
+        "{place} could run it more cheaply in {slots} of its window, but has no accelerator left outside the "
+        "real-time reserve then."
+    ),
+    "power": "{place} could run it more cheaply in {slots} of its window, but is at its power limit then.",
+    "peak": (
+        "{place} could run it more cheaply in {slots} of its window, but makes its peak then: each kW more costs "
+        "{price} of demand charge."
+    ),
+}
+
+
+def _binding(
+    kind: Kind,
+    site: str,
+    pools: tuple[PoolKey, ...],
+    values: tuple[float, ...],
+    facts: Facts,
+    mine: float | None,
+    cost: float,
+) -> Iterable[BindingLimit]:
+    held = any((a.site, a.pool) in pools for a in facts.held)
+    inside = [
+        value
+        for value, row in zip(values, facts.rows[site], strict=False)
+        if value > BINDS and _overlap_s(row, facts.start, facts.end) > 0
+        if held or mine is None or _cheaper(facts, pools, row, mine)
+    ]
+    if not inside:
+        return
+    per_accelerator = max(facts.kw(key) for key in pools) if kind in {"power", "peak"} else 1.0
+    if sum(inside) * facts.width * per_accelerator < MATERIAL * abs(cost):
+        return
+    price = sum(inside) / len(inside)
+    pool = pools[0][1] if kind in {"capacity", "reserve"} else None
+    text = (_HERE if held or mine is None else _ELSEWHERE)[kind].format(
+        place=site if pool is None else f"{site}/{pool}",
+        where="where it runs" if held else "which may run it",
+        slots="1 slot" if len(inside) == 1 else f"{len(inside)} slots",
+        price=f"{price:.2f} {facts.plan.currency}" if price >= 1 else f"{price:.2g} {facts.plan.currency}",
+    )
+    yield BindingLimit(kind, site, pool, len(inside), price, text)
+
+
+def _cheaper(facts: Facts, pools: tuple[PoolKey, ...], row: PowerRow, mine: float) -> bool:
+    costs = (facts.work_cost(key, row) for key in pools)
+    return any(cost is not None and cost < mine * (1 - MATERIAL) for cost in costs)

@@ -1,0 +1,93 @@
+"""What settings say of sources and dispatchers, held against these themselves, in plain words and with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from forecasts.sources.registry import check_local, make_source, source_class, source_names
+from shifter.dispatch.base import dispatcher_class, dispatcher_names
+from shifter.errors import InputError, ShifterError
+from shifter.files.places import Loc, Locate, all_of, raise_all, suggestion
+from shifter.files.validation import validate
+from shifter.settings.model import Settings, SourceSettings
+
+
+def check_sources(settings: Settings, locate: Locate, locate_key: Locate) -> None:
+    """Every source must be one that is registered, and its options what the source itself knows.
+
+    Raises InputError with every mistake, each at its place.
+    """
+    known = source_names()
+    mistakes: list[InputError] = []
+    for i, source in enumerate(settings.forecasts.sources if known else ()):
+        loc: Loc = ("forecasts", "sources", i)
+        if source.name in known:
+            mistakes += _source_mistakes(source, loc, locate, locate_key)
+        else:
+            hint = suggestion(source.name, known, "sources")
+            place = locate((*loc, "name"))
+            mistakes.append(place.error(f"there is no forecast source `{source.name}`.", hint))
+    raise_all(mistakes)
+
+
+def check_dispatchers(settings: Settings, locate: Locate, locate_key: Locate) -> None:
+    """The same of every dispatcher; what it names outside (a folder, a server) is looked at when it is made."""
+    known = dispatcher_names()
+    mistakes: list[InputError] = []
+    for i, wanted in enumerate(settings.dispatchers if known else ()):
+        loc: Loc = ("dispatchers", i)
+        if wanted.name in known:
+            model = dispatcher_class(wanted.name).Options
+            mistakes += _option_mistakes(model, wanted.options, (*loc, "options"), locate, locate_key)
+        else:
+            hint = suggestion(wanted.name, known, "dispatchers")
+            mistakes.append(locate((*loc, "name")).error(f"there is no dispatcher `{wanted.name}`.", hint))
+    raise_all(mistakes)
+
+
+def _source_mistakes(
+    source: SourceSettings, loc: Loc, locate: Locate, locate_key: Locate
+) -> tuple[InputError, ...]:
+    at = (*loc, "options")
+    try:
+        model = source_class(source.name).Options
+    except InputError as error:
+        return (locate((*loc, "name")).error(error.detail, error.hint),)
+    mistakes = _option_mistakes(model, source.options, at, locate, locate_key)
+    if mistakes:
+        return mistakes
+    try:
+        make_source(source.name, source.options)
+    except ShifterError as error:  # what only the source itself can tell, a unit say
+        place = locate((*at, error.field) if error.field in source.options else at)
+        return (place.error(error.detail, error.hint),)
+    return ()
+
+
+def _option_mistakes(
+    model: type[BaseModel], options: Mapping[str, Any], at: Loc, locate: Locate, locate_key: Locate
+) -> tuple[InputError, ...]:
+    """What is wrong with options; their values are not shown, since a key may be among them."""
+    try:
+        validate(
+            TypeAdapter(model),
+            options,
+            lambda loc: locate((*at, *loc)),
+            locate_key=lambda loc: locate_key((*at, *loc)),
+            hide=lambda _: True,
+        )
+    except InputError as error:
+        return all_of(error)
+    return ()
+
+
+def source_file_mistakes(settings: Settings, locate: Locate) -> Iterator[InputError]:
+    """What is wrong with the local files that sources read: one that is not there, or lacks a column."""
+    for i, wanted in enumerate(settings.forecasts.sources):
+        try:
+            check_local(make_source(wanted.name, wanted.options))
+        except InputError as error:
+            yield locate(("forecasts", "sources", i, "options", "path")).error(error.detail, error.hint)
