@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,13 +140,16 @@ def _work_cost(
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job in problem.jobs:
         if job.speeds and done_hours.get(job.id, 0.0) > 0:
-            groups[(job.true_start_us, job.true_end_us, job.speeds, job.firm)].append(job)
+            groups[(job.true_start_us, job.true_end_us, job.speeds, job.firm, job.load_us > 0)].append(job)
     total = 0.0
     for jobs in groups.values():
         work, cost = _supply_curve(problem, jobs[0], firm_price if jobs[0].firm else any_price)
         most = np.array([job.max_accelerators for job in jobs], dtype=float)
         need = np.array([done_hours[job.id] for job in jobs])
-        total += float((most * np.interp(need / most, work, cost)).sum())
+        per_one = need / most
+        if jobs[0].load_us:  # loading draws power and does no work: at negative prices, that is a gain
+            per_one = np.maximum(per_one, work[int(np.argmin(cost))])
+        total += float((most * np.interp(per_one, work, cost)).sum())
     return total
 
 
@@ -212,7 +216,8 @@ def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:
     gain = battery.charge_efficiency * charge - discharge / battery.discharge_efficiency
     cost = per_kw @ (charge - discharge) + battery.wear_cost_per_kwh * hours * cp.sum(discharge)
     problem = cp.Problem(cp.Minimize(cost), [cp.diff(stored) == hours * gain])
-    problem.solve(solver=cp.HIGHS)
+    with suppress(cp.SolverError):  # then the bound below holds all the same
+        problem.solve(solver=cp.HIGHS, highs_options={"threads": 1, "time_limit": 10.0})
     if problem.status == cp.OPTIMAL:
         return float(problem.value)
     # No way of running it keeps its floor: the most that it could ever earn is still a bound.

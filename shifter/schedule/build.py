@@ -182,13 +182,15 @@ def _job(
         start_us=start_us,
         end_us=max(start_us, clip(end)),
         true_start_us=true_start_us,
-        true_end_us=max(true_start_us, clip(item.deadline)),
+        # Its own deadline, not what its chain leaves it: a plan that drops a later step is not bound by that.
+        true_end_us=max(true_start_us, clip(workload.deadline or item.deadline)),
         max_accelerators=workload.max_accelerators,
         firm=not workload.preemptible,
         contiguous=not workload.interruptible,
         replicas=tuple(sizes[key] for key in usable),
         load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
         depends_on=workload.depends_on,
+        open_ended=item.deadline > grid.end,
     )
 
 

@@ -26,6 +26,7 @@ class WorkClass:
     end_us: int
     speeds: tuple[tuple[int, float], ...]
     firm: bool
+    open_ended: bool
 
     def share(self, job: Job) -> float:
         """The job's part of the class's accelerators."""
@@ -37,7 +38,7 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job in jobs:
         ratio = round(job.hours / job.max_accelerators, 9)
-        groups[(job.start_us, job.end_us, job.speeds, ratio, job.firm)].append(job)
+        groups[(job.start_us, job.end_us, job.speeds, ratio, job.firm, job.open_ended)].append(job)
     return tuple(
         WorkClass(
             tuple(group),
@@ -47,6 +48,7 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
             group[0].end_us,
             group[0].speeds,
             group[0].firm,
+            group[0].open_ended,
         )
         for group in groups.values()
     )

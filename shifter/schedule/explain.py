@@ -26,6 +26,7 @@ class ReasonCode(StrEnum):
     MADE_ROOM = "made_room"
     PARTLY_PLACED = "partly_placed"
     UNPLACED = "unplaced"
+    REST_LATER = "rest_later"
 
 
 def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: Settled) -> float:
@@ -100,6 +101,11 @@ def _why(
     cost: float,
     now_cost: float,
 ) -> tuple[ReasonCode, str]:
+    if job.open_ended and done < job.hours * (1 - DONE_RATIO):
+        return (
+            ReasonCode.REST_LATER,
+            f"{done / job.hours:.0%} of it fits before the plan ends; the rest is planned later.",
+        )
     if not own:
         return (
             ReasonCode.UNPLACED,
@@ -152,7 +158,7 @@ def unplaced_work(
     ledger: Ledger | None = None
     for job in problem.jobs:
         left = job.hours - done[job.id]
-        if left <= job.hours * DONE_RATIO:
+        if job.open_ended or left <= job.hours * DONE_RATIO:
             continue
         if ledger is None:
             ledger = Ledger(problem)

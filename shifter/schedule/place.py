@@ -8,7 +8,7 @@ which every plan is compared with.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +19,9 @@ from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.settle import slot_shares
+
+MOST_RUNS = 32
+"""Work that must be loaded first is not torn into more pieces than this."""
 
 DONE_HOURS = 1e-9
 """Work left below this is none [accelerator-hours]."""
@@ -141,7 +144,7 @@ def _highest_level(problem: ScheduleProblem, pieces: list[Piece]) -> Ints:
 def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
     """Pieces for as much of the job as fits; all of it where it does. `ledger` is written to."""
     if job.contiguous:
-        piece = _run(job, ledger, prices, job.hours) or _longest_run(job, ledger)
+        piece = _run(job, ledger, prices, job.hours) or _longest_run(job, ledger, job.hours)
         return [piece] if piece else []
     if job.load_us:
         return _few_runs(job, ledger, prices)
@@ -198,23 +201,47 @@ def _spread(job: Job, ledger: Ledger, prices: Prices | None) -> Iterator[Piece]:
 
 
 def _few_runs(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
-    """Work that must be loaded first: one run if it fits, else the work in 2, 4, 8, 16 equal runs."""
-    for parts in (1, 2, 4, 8, 16):
-        first = _run(job, ledger, prices, job.hours / parts)
-        if first is None:
-            continue
-        taken = [first]
-        while len(taken) < parts:
-            piece = _run(job, ledger, prices, job.hours / parts, beside=taken)
-            if piece is None:
-                break
-            taken.append(piece)
-        return taken
-    return []
+    """Work that must be loaded first, in as few runs as do it all: 1, 2, 4, 8 or 16 equal ones at the best prices.
+
+    Where none of these does it all, the largest gaps are filled one after the other; what does most is kept.
+    """
+    best: list[Piece] = []
+    done = 0.0
+    for parts in (1, 2, 4, 8, 16, None):
+        trial = ledger.copy()
+        taken = _largest_gaps(job, trial) if parts is None else _equal_runs(job, trial, prices, parts)
+        hours = work_hours(job, taken)
+        if hours > done + DONE_HOURS:
+            best, done = taken, hours
+        if done >= job.hours - 1e-6:
+            break
+    for piece in best:
+        ledger.take(job, piece.pool, piece.start_us, piece.end_us, piece.accelerators)
+    return best
+
+
+def _equal_runs(job: Job, ledger: Ledger, prices: Prices | None, parts: int) -> list[Piece]:
+    taken: list[Piece] = []
+    while len(taken) < parts and (piece := _run(job, ledger, prices, job.hours / parts, taken)) is not None:
+        taken.append(piece)
+    return taken
+
+
+def _largest_gaps(job: Job, ledger: Ledger) -> list[Piece]:
+    taken: list[Piece] = []
+    left = job.hours
+    while (
+        left > 1e-6
+        and len(taken) < MOST_RUNS
+        and (piece := _longest_run(job, ledger, left, taken)) is not None
+    ):
+        taken.append(piece)
+        left = job.hours - work_hours(job, taken)
+    return taken
 
 
 def _run(
-    job: Job, ledger: Ledger, prices: Prices | None, hours: float, beside: list[Piece] | None = None
+    job: Job, ledger: Ledger, prices: Prices | None, hours: float, beside: Sequence[Piece] = ()
 ) -> Piece | None:
     """The best single run that does `hours` of work: one pool, one count, no break. None where none fits.
 
@@ -224,8 +251,7 @@ def _run(
     best: tuple[float, int, int, int, int] | None = None
     for pool, speed in job.speeds:
         most = ledger.most(job, pool)
-        if beside:
-            most = _less_beside(problem, most, beside, job.max_accelerators)
+        most = _less_beside(problem, most, beside, job.max_accelerators)
         size = job.replica(pool)
         price = None if prices is None else np.append(0.0, np.cumsum(prices.of(job)[pool]))
         for count in _counts(int(most.max(initial=0)), size):
@@ -267,8 +293,10 @@ def _possible_starts(problem: ScheduleProblem, job: Job, fits: np.ndarray, lengt
     return possible
 
 
-def _less_beside(problem: ScheduleProblem, most: Ints, pieces: list[Piece], limit: int) -> Ints:
+def _less_beside(problem: ScheduleProblem, most: Ints, pieces: Sequence[Piece], limit: int) -> Ints:
     """What the job may still add beside its own pieces, over all pools."""
+    if not pieces:
+        return most
     used = np.zeros(problem.n_cells, dtype=np.int64)
     for piece in pieces:
         first = int(np.searchsorted(problem.edges_us, piece.start_us, side="right")) - 1
@@ -277,17 +305,18 @@ def _less_beside(problem: ScheduleProblem, most: Ints, pieces: list[Piece], limi
     return np.minimum(most, np.maximum(0, limit - used))
 
 
-def _longest_run(job: Job, ledger: Ledger) -> Piece | None:
-    """As much of a contiguous job as fits in one run, when all of it does not: the run that does the most work."""
+def _longest_run(job: Job, ledger: Ledger, hours: float, beside: Sequence[Piece] = ()) -> Piece | None:
+    """The run that does most of `hours` of work, where no run does all of it; None where there is no room at all."""
     problem = ledger.problem
     best: tuple[float, int, int, int, int] | None = None
     for pool, speed in job.speeds:
-        most = ledger.most(job, pool)
+        most = _less_beside(problem, ledger.most(job, pool), beside, job.max_accelerators)
         for count in _counts(int(most.max(initial=0)), job.replica(pool)):
             for start, end in _free_spans(problem, job, most >= count):
-                hours = (end - start - job.load_us) * count * speed / HOUR_US
-                if hours > DONE_HOURS and (best is None or hours > best[0] + 1e-12):
-                    best = (hours, start, end, pool, count)
+                work = min(hours, (end - start - job.load_us) * count * speed / HOUR_US)
+                if work > 1e-6 and (best is None or work > best[0] + 1e-9):
+                    needed = job.load_us + int(np.ceil(work / (count * speed) * HOUR_US))
+                    best = (work, start, min(end, start + needed), pool, count)
     if best is None:
         return None
     _, start, end, pool, count = best

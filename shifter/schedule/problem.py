@@ -97,6 +97,8 @@ class Job:
     replicas: tuple[int, ...] = ()
     load_us: int = 0
     depends_on: tuple[str, ...] = ()
+    open_ended: bool = False
+    """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
 
     @property
     def plain(self) -> bool:
@@ -120,6 +122,10 @@ class ScheduleProblem:
     now_us: int
     lateness_price_per_hour: float
     """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
+
+    def price_of_leaving_undone(self, open_ended: bool) -> float:
+        """Work whose deadline lies beyond the horizon is still done where it can, and yields to work that is due."""
+        return self.lateness_price_per_hour / (5.0 if open_ended else 1.0)
 
     @property
     def n_cells(self) -> int:

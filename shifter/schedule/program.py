@@ -151,6 +151,8 @@ class TermInputs:
     """Per class: its work may not be preempted."""
     hours: Floats
     """Per class: its work [accelerator-hours of the fastest pool]."""
+    open_ended: NDArray[np.bool_]
+    """Per class: its deadline lies beyond the horizon."""
 
 
 class Term(Protocol):

@@ -41,40 +41,64 @@ class Schedule:
 
 
 def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedule:
-    """The cheapest schedule found. Never raises for want of a solver: it falls back, and says so."""
-    try:
-        return _optimal(problem, time_limit_s)
-    except SolverFailed as failure:
-        return _greedy(problem, f"planned without the solver, by price order: {failure.detail}")
+    """The cheapest schedule found. Never raises for want of a solver: it falls back, and says so.
 
-
-def _optimal(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
-    """1. All work, relaxed: prices. 2. What has a shape of its own, placed at them. 3. The rest, solved and packed."""
+    The time is shared out in advance, so that the fallback always has its turn.
+    """
     capacity = Capacity.of(problem)
     classes = merge(problem.jobs)
-    solution = solve(problem, classes, capacity, time_limit_s=time_limit_s)
-    prices = slot_prices(problem, solution.duals)
+    try:
+        solution = solve(problem, classes, capacity, time_limit_s=0.5 * time_limit_s)
+    except SolverFailed as failure:
+        return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
+    try:
+        return _packed(problem, solution, capacity, time_limit_s)
+    except SolverFailed as failure:
+        return _greedy(
+            problem, _cell_prices(problem, solution), slot_prices(problem, solution.duals), failure
+        )
+
+
+def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, time_limit_s: float) -> Schedule:
+    """What has a shape of its own, placed at the relaxed problem's prices; the rest solved beside it, and packed."""
+    classes, solution = merge(problem.jobs), relaxed
     shaped = [job for job in problem.jobs if not job.plain]
-    pieces: list[Piece] = []
+    placed: list[Piece] = []
     if shaped:
-        at = _cell_prices(problem, solution)
+        at = _cell_prices(problem, relaxed)
         ledger = Ledger(problem)
         # The least room to move first, then the largest: small ones find a gap where a large one does not.
         for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
-            pieces += place(job, ledger, at)
+            placed += place(job, ledger, at)
         capacity = ledger.left()
         classes = merge([job for job in problem.jobs if job.plain])
-        solution = solve(problem, classes, capacity, time_limit_s=time_limit_s)
-    packed = merge_pieces(pieces) + pack(problem, classes, solution, capacity)
-    pieces = _without_stranded(problem, _repair(problem, packed))
-    if problem.has_batteries and sorted(pieces) != sorted(packed):
+        solution = solve(problem, classes, capacity, time_limit_s=0.3 * time_limit_s)
+    packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
+    pieces, batteries = _settle_shape(problem, packed, solution, 0.1 * time_limit_s)
+    prices = slot_prices(problem, relaxed.duals)
+    return Schedule(tuple(sorted(pieces)), batteries, prices, OPTIMAL, _faults(problem, batteries))
+
+
+def _settle_shape(
+    problem: ScheduleProblem, packed: list[Piece], solution: Solution, time_limit_s: float
+) -> tuple[list[Piece], dict[int, BatteryTrace]]:
+    """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both."""
+    kept = _without_stranded(problem, packed)
+    mended = _without_stranded(problem, _repair(problem, packed))
+    if not problem.has_batteries:
+        return mended, {}
+    for pieces in (mended, kept):
+        if sorted(pieces) == sorted(packed):
+            return pieces, _battery_traces(problem, solution)
         # The batteries were to carry other work: decide anew what they do beside these pieces.
         held = Ledger(problem)
         held.hold(pieces)
-        solution = solve(problem, (), held.left(), time_limit_s=time_limit_s)
-    return Schedule(
-        tuple(sorted(pieces)), _battery_traces(problem, solution), prices, OPTIMAL, _faults(problem, solution)
-    )
+        try:
+            anew = solve(problem, (), held.left(), time_limit_s=time_limit_s)
+        except SolverFailed:
+            continue  # a second try took the power that a battery needed
+        return pieces, _battery_traces(problem, anew)
+    raise SolverFailed("no use of the batteries fits beside what was planned.")
 
 
 def _repair(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
@@ -110,25 +134,44 @@ def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Pie
     return [piece for piece in pieces if piece.job not in stranded]
 
 
-def _greedy(problem: ScheduleProblem, why: str) -> Schedule:
-    """Cheapest slots first by energy and carbon, jobs by deadline: no demand charge, batteries stand still."""
-    cell_cost = np.array(
-        [problem.sites[pool.site].unit_cost_per_kwh[problem.cell_slot] for pool in problem.pools]
-    )
-    import_kw = np.array([pool.import_kw for pool in problem.pools])
-    price = cell_cost * import_kw[:, None] * problem.cell_hours
-    prices = Prices(price, np.zeros_like(price))
+def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: SolverFailed) -> Schedule:
+    """Cheapest slots first at the prices that are known, jobs by deadline. Batteries only charge up to their floor."""
     ledger = Ledger(problem)
+    batteries = _charged_to_floor(problem)
+    for i, trace in batteries.items():
+        ledger.headroom_kw[i] = np.maximum(0.0, ledger.headroom_kw[i] - trace.charge_kw)
     pieces: list[Piece] = []
     for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
-        pieces += place(job, ledger, prices)
-    return Schedule(
-        tuple(_without_stranded(problem, merge_pieces(pieces))),
-        idle_batteries(problem),
-        slot_prices(problem, {}),
-        GREEDY,
-        (why, *_overloads(problem)),
-    )
+        pieces += place(job, ledger, at)
+    kept = _without_stranded(problem, merge_pieces(pieces))
+    why = f"planned without the solver, by price order: {failure.detail}"
+    return Schedule(tuple(sorted(kept)), batteries, proof, GREEDY, (why, *_faults(problem, batteries)))
+
+
+def _energy_prices(problem: ScheduleProblem) -> Prices:
+    """What an accelerator's energy and carbon cost in each cell, where nothing else is known."""
+    cost = np.array([problem.sites[pool.site].unit_cost_per_kwh[problem.cell_slot] for pool in problem.pools])
+    import_kw = np.array([pool.import_kw for pool in problem.pools])
+    price = cost * import_kw[:, None] * problem.cell_hours
+    return Prices(price, np.zeros_like(price))
+
+
+def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
+    """Every battery charged as fast as its limits allow to the highest floor ahead, and then left alone."""
+    traces = idle_batteries(problem)
+    hours = problem.grid.slot_hours
+    for i, trace in traces.items():
+        site = problem.sites[i]
+        assert site.battery is not None
+        target = min(site.battery.energy_kwh, float(site.battery_floor_kwh(problem.grid.n_slots).max()))
+        headroom = np.clip(site.limit_kw - site.quantile_kw, 0.0, site.battery.power_kw)
+        stored = site.battery.initial_kwh
+        for t in range(problem.grid.n_slots):
+            trace.stored_kwh[t] = stored
+            wanted_kw = max(0.0, target - stored) / (hours * site.battery.charge_efficiency)
+            trace.charge_kw[t] = min(wanted_kw, float(headroom[t]))
+            stored += hours * site.battery.charge_efficiency * trace.charge_kw[t]
+    return traces
 
 
 def _room_us(job: Job) -> float:
@@ -173,23 +216,20 @@ def _positive(values: Floats) -> Floats:
     return np.where(values > 1e-9, values, 0.0)
 
 
-def _faults(problem: ScheduleProblem, solution: Solution) -> tuple[str, ...]:
+def _faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
     """What no plan can mend, said in words."""
-    said = list(_overloads(problem))
-    for i, site in enumerate(problem.sites):
-        short = solution.values.get(f"short_kwh.{i}")
-        if short is not None and short.max() > 1e-6:
-            said.append(f"{site.name}: the battery is up to {short.max():.1f} kWh short of its ride-through.")
-    return tuple(said)
-
-
-def _overloads(problem: ScheduleProblem) -> tuple[str, ...]:
     said = []
-    for site in problem.sites:
+    for i, site in enumerate(problem.sites):
         over = site.quantile_kw - site.limit_kw
         if (over > 1e-6).any():
             said.append(
                 f"{site.name}: real-time load alone exceeds the power limit by up to {over.max():.1f} kW in "
                 f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
             )
+        if i in batteries:
+            short = site.battery_floor_kwh(problem.grid.n_slots) - batteries[i].stored_kwh
+            if short.max() > 1e-3:
+                said.append(
+                    f"{site.name}: the battery is up to {short.max():.1f} kWh short of what it must hold."
+                )
     return tuple(said)

@@ -43,7 +43,10 @@ def linear_program(
     hours = np.array([c.hours for c in classes])
     _work_rows(program, problem, classes, work, hours)
     _import_rows(program, problem, work, capacity)
-    given = TermInputs(problem, capacity, work, np.array([c.firm for c in classes], dtype=bool), hours)
+    firm, open_ended = (
+        np.array([getattr(c, f) for c in classes], dtype=bool) for f in ("firm", "open_ended")
+    )
+    given = TermInputs(problem, capacity, work, firm, hours, open_ended)
     for term in installed_terms() if terms is None else terms:
         term.build(program, given)
     return program, work

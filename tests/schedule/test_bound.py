@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle
-from shifter.domain.fleet import Battery, Pool
+from shifter.domain.fleet import Battery, Model, Pool
 from shifter.schedule.bound import SlotPrices, lower_bound
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity
@@ -90,3 +90,11 @@ def test_the_bound_stays_tight_where_work_does_not_fit() -> None:
     )
     assert len(plan.unplaced) >= 2
     assert 0 <= plan.relative_gap < 0.25
+
+
+def test_loading_at_negative_prices_is_a_gain_that_the_bound_knows() -> None:
+    model = Model("m", {"X": 1000.0}, load_minutes=30)
+    job = work("w", 1, 24, accelerator_hours=None, model="m", tokens=1000.0 * 3600 * 4, max_accelerators=4)
+    plan = plan_cycle(cycle_inputs([job], models=[model], prices=[-50.0] * 4 + [40.0] * 20))
+    assert plan.cost.total < -4 * 50 / 1000
+    assert plan.lower_bound <= plan.cost.total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, R
 from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
 from shifter.schedule import schedule as scheduling
+from shifter.schedule import solve as solving
 from tests.schedule.build import START, at, cycle_inputs, site, work
 
 CHEAP_AT_NIGHT = [10.0] * 6 + [100.0] * 12 + [20.0] * 6
@@ -324,3 +326,80 @@ def test_no_battery_carries_work_where_real_time_load_alone_is_over_the_limit() 
     assert sum(r.discharge_kw for r in plan.power[3:5]) == pytest.approx(
         3.0
     )  # all that real-time load can take
+
+
+def test_work_that_must_be_loaded_uses_every_gap_that_it_needs() -> None:
+    model = Model("m", {"X": 100.0}, load_minutes=6)
+    one = Pool("p", "X", count=1, busy_kw=1.0)
+    closed = [
+        GridEvent(f"e{i}", "a", at(a), at(b), 0.5)
+        for i, (a, b) in enumerate([(3, 4), (6, 7), (9, 10), (12, 24)])
+    ]
+
+    def planned_hours(hours: float) -> float:
+        job = work(
+            "w", 1, 24, accelerator_hours=None, model="m", tokens=100.0 * 3600 * hours, max_accelerators=1
+        )
+        plan = plan_cycle(cycle_inputs([job], sites=[site(pools=(one,))], models=[model], events=closed))
+        return hours - sum(u.accelerator_hours for u in plan.unplaced)
+
+    assert planned_hours(4.6) == pytest.approx(4.6)
+    assert planned_hours(7.2) == pytest.approx(7.2)
+    assert planned_hours(9.0) == pytest.approx(3 + 2 + 2 + 2 - 4 * 0.1)
+
+
+def test_a_battery_below_its_floor_is_charged_as_fast_as_it_can_be_with_a_solver_and_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant = site(
+        battery=Battery(40, 5, 1.0, 1.0, initial_kwh=10, min_kwh=20),
+        resilience=Resilience(0.99, 0),
+        power_limit_kw=8.0,
+    )
+    inputs = cycle_inputs([work("w", 60, 24)], sites=[plant], prices=CHEAP_AT_NIGHT)
+    plan = plan_cycle(inputs)
+    assert [r.stored_kwh for r in plan.power[:3]] == pytest.approx([10, 15, 20])
+    assert any("10.0 kWh short" in w for w in plan.warnings)
+
+    def fail(*_: object, **__: object) -> None:
+        raise SolverFailed("HiGHS is not there.")
+
+    monkeypatch.setattr(scheduling, "solve", fail)
+    greedy = plan_cycle(inputs)
+    assert greedy.status == "greedy"
+    assert [r.stored_kwh for r in greedy.power[:3]] == pytest.approx([10, 15, 20])
+    assert any("10.0 kWh short" in w for w in greedy.warnings)
+
+
+def test_a_solver_that_fails_at_the_second_call_leaves_the_prices_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = cycle_inputs(
+        [work("whole", 8, 24, interruptible=False, max_accelerators=4), work("w", 20, 24)],
+        prices=CHEAP_AT_NIGHT,
+    )
+    once = iter([solving.solve])
+
+    def fails_later(*given: Any, **named: Any) -> Any:
+        solve = next(once, None)
+        if solve is None:
+            raise SolverFailed("HiGHS ended as time_limit.")
+        return solve(*given, **named)
+
+    monkeypatch.setattr(scheduling, "solve", fails_later)
+    plan = plan_cycle(inputs)
+    assert plan.status == "greedy"
+    assert slots_used(plan) <= set(range(6))
+    assert plan.relative_gap < 0.01
+
+
+def test_a_deadline_beyond_the_horizon_is_not_late() -> None:
+    plan = plan_cycle(
+        cycle_inputs(
+            [work("long", 600, 200), work("due", 60, 12), work("far", 5, 200, earliest_start=at(100))]
+        )
+    )
+    assert plan.unplaced == ()
+    codes = {w.workload_id: w.reason_code for w in plan.workloads}
+    assert codes["long"] == codes["far"] == "rest_later"
+    assert sum(r.deferrable for r in plan.slots) == pytest.approx(240)

@@ -3,10 +3,13 @@
     lateness_price * short[k],   with   short[k] added to the work that class k does
 
 The price stands above anything that doing the work could cost, so nothing is late that could be done in time, and as
-much as possible of what cannot be done in full is planned all the same.
+much as possible of what cannot be done in full is planned all the same. Work whose deadline lies beyond the horizon has
+a lower price, still above what doing it could cost: it is done where there is room, and yields to what is due.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from shifter.schedule.program import LinearProgram, TermInputs
 
@@ -19,5 +22,6 @@ class LatenessTerm:
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Let every class fall short, at a price."""
         n = len(given.hours)
-        short = program.variables("short", n, upper=given.hours, cost=given.problem.lateness_price_per_hour)
+        price = [given.problem.price_of_leaving_undone(bool(open_ended)) for open_ended in given.open_ended]
+        short = program.variables("short", n, upper=given.hours, cost=np.array(price))
         program.rows["done"].add(range(n), short, 1.0)
