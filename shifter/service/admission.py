@@ -21,7 +21,7 @@ from shifter.domain.moments import in_words
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
-from shifter.service.fallback import fallback_grants, is_live
+from shifter.service.fallback import fallback_grants
 from shifter.service.gate import Gate
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import Admission, AdmissionState, WorkloadState
@@ -40,9 +40,10 @@ def admission(record: WorkloadRecord, gate: Gate) -> Admission:
         return _answer(record, gate, AdmissionState.RUN, text)
     held = leases.current(record.lease.allocations, gate.now)
     if gate.stale:
-        started = not record.workload.interruptible and held and _begun(record, gate)
-        if not started:
+        if not gate.goes_on(record):
             return _without_plan(record, gate, "The daemon has not renewed its leases")
+    elif held and gate.waits_for(record):
+        return _blocked(record, gate, "Its time has come")
     if held:
         return _inside(record, held, gate)
     return _outside(record, gate)
@@ -53,7 +54,8 @@ def _ended(record: WorkloadRecord, gate: Gate) -> Admission | None:
     if record.state is WorkloadState.CANCELLED:
         text = "It was cancelled."
     elif record.state is WorkloadState.DONE:
-        text = "All of its work is done."
+        left = record.done < record.workload.amount
+        text = "Its time is over." if left else "All of its work is done."
     elif record.decided is WorkloadClass.REAL_TIME and record.state is not WorkloadState.LATE:
         return None
     elif record.state is WorkloadState.LATE or gate.now >= (record.window_deadline or gate.now):
@@ -124,10 +126,8 @@ def _without_plan(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
         text = f"{why}; without a plan it starts at {_hm(start)}, the latest that meets its deadline."
         waits = (start - gate.now).total_seconds()
         return _answer(record, gate, state, text, not_before=start, retry_after_s=min(waits, RETRY_S))
-    waiting_for = [d for d in record.workload.depends_on if is_live(gate.state.records.get(d))]
-    if waiting_for:
-        text = f"{why}, and it depends on {', '.join(waiting_for)}."
-        return _answer(record, gate, state, text, retry_after_s=RETRY_S)
+    if gate.waits_for(record):
+        return _blocked(record, gate, why)
     granted = fallback_grants(gate).get(record.id, ())
     if not granted:
         text = f"{why}, it is past its latest start, and nothing is free outside the real-time reserve."
@@ -144,6 +144,13 @@ def _without_plan(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
         retry_after_s=RETRY_S,
         allocations=granted,
     )
+
+
+def _blocked(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
+    """What it depends on has to be done first, however late that is."""
+    state = AdmissionState.STOP if _begun(record, gate) else AdmissionState.WAIT
+    text = f"{why}, and it depends on {', '.join(gate.waits_for(record))}."
+    return _answer(record, gate, state, text, retry_after_s=RETRY_S)
 
 
 def _after_squeeze(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> tuple[Allocation, ...]:

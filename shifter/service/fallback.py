@@ -6,9 +6,10 @@ An outage (of the daemon, or of planning) costs savings, never a deadline or rea
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shifter.domain.fleet import PoolKey
+from shifter.domain.fleet import PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass, replica_size, work_rates
 from shifter.service import leases
@@ -25,13 +26,14 @@ def fallback_grants(gate: Gate) -> dict[str, tuple[Allocation, ...]]:
     """Accelerators for every workload that is past its latest start and in no live slot, the most urgent
     first.
 
-    Together they stay within what the last plan leaves outside the reserve in this slot; where no plan
-    tells the reserve there is nothing to give, since unknown is not free.
+    Together they stay within what the last plan leaves outside the reserve while a grant holds, less what
+    leases in force hold, and within the power limits; where no plan tells the reserve there is nothing to
+    give, since unknown is not free.
     """
     published = gate.state.published
     if published is None:
         return {}
-    free = _free_outside_reserve(published, gate)
+    room = _room(published, gate)
     urgent: list[tuple[datetime, str, WorkloadRecord]] = []
     for record in gate.live:
         if not _may_fall_back(record, gate):
@@ -40,7 +42,7 @@ def fallback_grants(gate: Gate) -> dict[str, tuple[Allocation, ...]]:
         if start is not None and max(start, record.window_start) <= gate.now:
             urgent.append((start, record.id, record))
     in_order = [r for *_, r in sorted(urgent, key=lambda u: u[:2])]
-    return {r.id: given for r in in_order if (given := _give(r, free, gate))}
+    return {r.id: given for r in in_order if (given := _give(r, room, gate))}
 
 
 def _may_fall_back(record: WorkloadRecord, gate: Gate) -> bool:
@@ -48,10 +50,10 @@ def _may_fall_back(record: WorkloadRecord, gate: Gate) -> bool:
         return False
     if record.window_deadline is None or gate.now >= record.window_deadline:
         return False
-    if any(is_live(gate.state.records.get(d)) for d in record.workload.depends_on):
+    if gate.waits_for(record):
         return False
     if gate.stale:
-        return True
+        return not gate.goes_on(record)
     published = gate.state.published
     placed = published is not None and record.id in gate.state.planned_ids
     return not leases.clipped(record.lease.allocations, gate.now) and not (
@@ -59,31 +61,59 @@ def _may_fall_back(record: WorkloadRecord, gate: Gate) -> bool:
     )
 
 
-def is_live(record: WorkloadRecord | None) -> bool:
-    return record is not None and record.state in LIVE_STATES
+@dataclass
+class _Room:
+    """What is left to give: accelerators by pool, and power by site [kW]."""
+
+    free: dict[PoolKey, int]
+    kw: dict[str, float]
 
 
-def _free_outside_reserve(published: Published, gate: Gate) -> dict[PoolKey, int]:
-    held = {} if gate.stale else gate.held
+def _room(published: Published, gate: Gate) -> _Room:
+    end = gate.now + STEP
     free: dict[PoolKey, int] = {}
+    busy: dict[PoolKey, float] = {}
     for key, (_, pool) in gate.fleet.pools.items():
-        row = published.row_at(key, gate.now)
-        if row is not None:
-            busy = max(row.reserved, gate.measured(key) or 0.0)
-            free[key] = max(0, math.floor(pool.count - busy - held.get(key, 0) + 1e-9))
-    return free
+        rows = [r for r in (published.row_at(key, t) for t in (gate.now, end)) if r is not None]
+        if published.row_at(key, gate.now) is None:
+            continue
+        measured, held = gate.measured(key) or 0.0, gate.most_held(key, end)
+        reserved = max(measured, *(r.reserved for r in rows), 0.0)
+        free[key] = max(0, math.floor(pool.count - reserved - held + 1e-9))
+        busy[key] = held + max(measured, *(r.realtime_q for r in rows), 0.0)
+    return _Room(free, {s.name: _headroom_kw(s, busy, published, gate) for s in gate.fleet.sites})
 
 
-def _give(record: WorkloadRecord, free: dict[PoolKey, int], gate: Gate) -> tuple[Allocation, ...]:
+def _headroom_kw(site: Site, busy: dict[PoolKey, float], published: Published, gate: Gate) -> float:
+    """What the power limits leave while a grant holds [kW], real-time load being at its quantile.
+
+    A battery that charges by the plan counts; one that discharges is no reason to give more.
+    """
+    limit = limits_in_force(site, gate.state.grid_events, gate.now, gate.now + STEP)
+    drawn = sum(
+        p.idle_kw * p.count + p.dynamic_kw * busy.get((site.name, p.name), float(p.count)) for p in site.pools
+    )
+    rows = (r for r in published.plan.power if r.site == site.name)
+    charge = max((r.charge_kw for r in rows if r.start < gate.now + STEP and r.end > gate.now), default=0.0)
+    return limit - site.pue * drawn - charge
+
+
+def _give(record: WorkloadRecord, room: _Room, gate: Gate) -> tuple[Allocation, ...]:
     """As many as it may use, in its fastest pools first; only one pool where it may not be split."""
     rates = work_rates(record.workload, gate.fleet)
     left, given = record.workload.max_accelerators, []
     end = min(gate.now + STEP, record.window_deadline or gate.now)
     for key in sorted(rates, key=lambda k: (-rates[k], k)):
+        site, pool = gate.fleet.pools[key]
+        each_kw = site.pue * pool.dynamic_kw
+        most = min(left, room.free.get(key, 0))
+        if each_kw > 0 and math.isfinite(room.kw[site.name]):
+            most = min(most, math.floor(max(0.0, room.kw[site.name]) / each_kw + 1e-9))
         size = replica_size(record.workload, gate.fleet, key)
-        count = min(left, free.get(key, 0)) // size * size
+        count = most // size * size
         if count > 0:
-            free[key] -= count
+            room.free[key] -= count
+            room.kw[site.name] -= count * each_kw
             left -= count
             given.append(Allocation(record.id, *key, gate.now, end, count))
             if not record.workload.interruptible:

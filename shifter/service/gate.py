@@ -9,11 +9,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from shifter.domain.fleet import Fleet, PoolKey
-from shifter.domain.workload import replica_size
+from shifter.domain.workload import WorkloadClass, replica_size
 from shifter.service import leases
 from shifter.service.state import State
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import LIVE_STATES
+from shifter.views import LIVE_STATES, WorkloadState
+
+ENOUGH = 1 - 1e-9
+"""Share of a workload's work that counts as all of it."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,42 @@ class Gate:
             for a in leases.current(record.lease.allocations, self.now):
                 held[a.site, a.pool] = held.get((a.site, a.pool), 0) + a.accelerators
         return held
+
+    def goes_on(self, record: WorkloadRecord) -> bool:
+        """Whether it stays in its old slots though nobody vouches for the plan: it may not be interrupted,
+        and began while its lease was live.
+        """
+        if record.workload.interruptible or record.decided is WorkloadClass.REAL_TIME:
+            return False
+        held = leases.current(record.lease.allocations, self.now)
+        return any(a.start < self.vouched for a in held)
+
+    def most_held(self, key: PoolKey, end: datetime) -> int:
+        """The most accelerators of a pool that leases in force hold at one moment of `[now, end)`.
+
+        Under a stale plan, those of work that goes on.
+        """
+        held = [
+            a
+            for r in self.live
+            if not self.stale or self.goes_on(r)
+            for a in leases.clipped(r.lease.allocations, self.now)
+            if (a.site, a.pool) == key and a.start < end
+        ]
+        starts = {a.start for a in held}
+        return max((sum(a.accelerators for a in held if a.start <= t < a.end) for t in starts), default=0)
+
+    def waits_for(self, record: WorkloadRecord) -> tuple[str, ...]:
+        """What it depends on and is not done, also where that is late.
+
+        What is not kept any more was done; real-time work without an amount has no end to wait for.
+        """
+        return tuple(d for d in record.workload.depends_on if self._unfinished(self.state.records.get(d)))
+
+    def _unfinished(self, record: WorkloadRecord | None) -> bool:
+        if record is None or record.state is WorkloadState.DONE or not record.workload.amount:
+            return False
+        return leases.done_at(record, self.fleet, self.vouched) < record.workload.amount * ENOUGH
 
     def measured(self, key: PoolKey) -> float | None:
         """Real-time load last measured in a pool; None where it never reported, or not lately."""

@@ -91,7 +91,21 @@ def _has_ended(core: Core, record: WorkloadRecord, now: datetime) -> bool:
         return False
     if record.decided is WorkloadClass.DEFERRABLE and now >= _deadline(record, now + FAR):
         return True
-    return core.done(record) >= record.workload.amount * (1 - REPORT_SLACK)
+    return _finished(core, record) or _real_time_is_over(core, record, now)
+
+
+def _finished(core: Core, record: WorkloadRecord) -> bool:
+    """All of its work is done. Work without an amount is never finished by what is done of it."""
+    amount = record.workload.amount
+    return amount > 0 and core.done(record) >= amount * (1 - REPORT_SLACK)
+
+
+def _real_time_is_over(core: Core, record: WorkloadRecord, now: datetime) -> bool:
+    """Its own deadline has passed, or nobody has spoken of it for as long as ended work is kept."""
+    if record.decided is not WorkloadClass.REAL_TIME:
+        return False
+    spoken = max(record.submitted_at, record.done_at) + timedelta(days=core.config.workloads_days)
+    return now >= min(record.workload.deadline or spoken, spoken)
 
 
 def _deadline(record: WorkloadRecord, never: datetime) -> datetime:
@@ -107,10 +121,12 @@ def _end(core: Core, candidates: list[WorkloadRecord]) -> None:
             if record is None or not _has_ended(core, record, change.at):
                 continue
             done = core.done(record)
-            finished = done >= record.workload.amount * (1 - REPORT_SLACK)
-            state = WorkloadState.DONE if finished else WorkloadState.LATE
-            kind = EventKind.WORKLOAD_DONE if finished else EventKind.WORKLOAD_LATE
-            done_now.append(end(core, record, state, change.at))
+            over = _real_time_is_over(core, record, change.at)
+            finished = _finished(core, record)
+            state = WorkloadState.DONE if finished or over else WorkloadState.LATE
+            kind = EventKind.WORKLOAD_LATE if state is WorkloadState.LATE else EventKind.WORKLOAD_DONE
+            ended = end(core, record, state, change.at)
+            done_now.append(ended if finished else replace(ended, done=done))
             change.event(kind, workload_id=record.id, done=done, amount=record.workload.amount)
         rows.save(change.db, done_now)
         rows.save_leases(change.db, done_now)
@@ -163,17 +179,18 @@ def prune(core: Core) -> dict[str, int]:
     def before(days: float) -> datetime:
         return now - timedelta(days=days)
 
+    limit = before(config.workloads_days)
     with core.change() as change:
+        old = {r.id for r in core.state.records.values() if r.ended_at is not None and r.ended_at < limit}
+        live = (r for r in core.state.records.values() if r.state in LIVE_STATES)
+        awaited = old.intersection(d for r in live for d in r.workload.depends_on)
         gone = {
-            "workloads": rows.prune(change.db, before(config.workloads_days)),
+            "workloads": rows.prune(change.db, limit, awaited),
             "plans": plans.prune(change.db, before(config.plans_days)),
             "log": log.prune(change.db, before(config.events_days), before(config.audit_days)),
             "telemetry": inputs.prune_telemetry(change.db, before(config.telemetry_days)),
         }
-        limit = before(config.workloads_days)
-        change.forgotten = {
-            r.id for r in core.state.records.values() if r.ended_at is not None and r.ended_at < limit
-        }
+        change.forgotten = old - awaited
         change.set(grid_events=tuple(e for e in core.state.grid_events if e.end > now))
     try:
         with core.db.errors():

@@ -125,7 +125,7 @@ def progress(
             progress_source="reported",
             serving=leases.serving_at(record, change.at),
         )
-        if reported >= amount * (1 - REPORT_SLACK):
+        if amount > 0 and reported >= amount * (1 - REPORT_SLACK):
             updated = end(core, updated, WorkloadState.DONE, change.at)
             change.event(EventKind.WORKLOAD_DONE, workload_id=workload_id, progress_source="reported")
             rows.save_leases(change.db, [updated])

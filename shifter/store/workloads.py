@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -106,10 +106,14 @@ def load(db: Connection, live_only: bool = False) -> list[WorkloadRecord]:
     return [_record(row) for row in db.execute(query)]
 
 
-def prune(db: Connection, before: datetime) -> int:
-    """Forget workloads that ended before `before`; answers how many."""
-    ended = t.workloads.c.ended_at
-    return db.execute(delete(t.workloads).where(ended.is_not(None), ended < before)).rowcount
+def prune(db: Connection, before: datetime, awaited: Collection[str] = ()) -> int:
+    """Forget workloads that ended before `before`, but none that is `awaited` by another; answers how many."""
+    ended, name = t.workloads.c.ended_at, t.workloads.c.id
+    gone = [id for (id,) in db.execute(select(name).where(ended.is_not(None), ended < before))]
+    gone = [id for id in gone if id not in awaited]
+    for i in range(0, len(gone), 500):
+        db.execute(delete(t.workloads).where(name.in_(gone[i : i + 500])))
+    return len(gone)
 
 
 def _row(record: WorkloadRecord) -> dict[str, Any]:

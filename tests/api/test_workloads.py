@@ -283,3 +283,13 @@ def test_an_id_may_hold_a_slash(api: TestClient) -> None:
     assert api.get(answer.headers["location"]).json()["id"] == "team/eval:1"
     assert api.get("/v1/workloads/team%2Feval:1/admission").json()["workload_id"] == "team/eval:1"
     assert api.get("/v1/capacity/paris/rack%2F1").json()["pool"] == "rack/1"
+
+
+def test_real_time_work_without_an_amount_lives_on(service: Service) -> None:
+    api = TestClient(create_app(service), base_url="http://127.0.0.1")
+    body = {"id": "chat-1", "model": "llama-3.3-70b", "latency_slo_ms": 500, "max_accelerators": 4}
+    answer = api.post("/v1/workloads", json=body)
+    assert answer.status_code == 201, answer.text
+    service.tick()
+    assert api.get("/v1/workloads/chat-1").json()["state"] == "real_time"
+    assert api.get("/v1/workloads/chat-1/admission").json()["admit"] is True
