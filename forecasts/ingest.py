@@ -19,7 +19,7 @@ class Ingested:
 
     `status`: `new` a new vintage; `unchanged` the source says what it said; `nothing` it has nothing in the
     window; `rejected` what it says is unfit; `unavailable` it did not answer. In the last two the vintages
-    before stay in use.
+    before stay in use. `notes` are the series' own: what was left out.
     """
 
     source: str
@@ -28,6 +28,7 @@ class Ingested:
     status: Literal["new", "unchanged", "nothing", "rejected", "unavailable"]
     vintages_count: int = 0
     error: ShifterError | None = None
+    notes: tuple[str, ...] = ()
 
 
 def ingest(
@@ -48,16 +49,15 @@ def _one(store: ForecastStore, source: ForecastSource, request: FetchRequest, no
     (signal,) = request.signals
     name, zone = source.info.name, request.zone
     try:
-        new, count = 0, 0
-        for series in source.fetch(request, now=now):
+        said = source.fetch(request, now=now)
+        for series in said:
             # The source has checked what it says; what only the vintage before can tell is checked here.
             check_series(series, store.latest(series.key, series.known_at), flat_carbon=None)
-            new += store.append(series).status == "new"
-            count += 1
+        new = sum(done.status == "new" for done in store.append_all(said))
     except ForecastRejected as e:
         store.record_rejection(source=name, zone=zone, signal=signal, known_at=now, reason=str(e))
         return Ingested(name, zone, signal, "rejected", error=e)
     except ShifterError as e:
         return Ingested(name, zone, signal, "unavailable", error=e)
-    status: Literal["new", "unchanged", "nothing"] = "new" if new else "unchanged" if count else "nothing"
-    return Ingested(name, zone, signal, status, count)
+    status: Literal["new", "unchanged", "nothing"] = "new" if new else "unchanged" if said else "nothing"
+    return Ingested(name, zone, signal, status, len(said), notes=tuple(s.note for s in said if s.note))

@@ -44,7 +44,8 @@ class ForecastSeries:
 
     `start`, `end` (n,) `datetime64[us]` in UTC; `values` (n,) and each of `quantiles` (n,) in `unit`;
     `quantiles` by probability 0..1. `known_at` is when we learnt it (it gates every replay);
-    `issued_at` is what the source says. Raises nothing itself: `checks.check_series` judges.
+    `issued_at` is what the source says; `note` is what we had to leave out of it, for the log: it is not stored.
+    Raises nothing itself: `checks.check_series` judges.
     """
 
     zone: str
@@ -62,6 +63,7 @@ class ForecastSeries:
     licence: str = ""
     attribution: str = ""
     restricted: bool = False  # the licence forbids passing the values on: show them, never export them
+    note: str = ""
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ the newest capture that covers it speaks; a capture that was missed is a gap in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,39 +62,50 @@ class ForecastStore:
 
         `series.known_at` may lie before that of vintages already stored (an archive imported later).
         """
-        check_structure(series)
+        (result,) = self.append_all([series])
+        return result
+
+    def append_all(self, series: Sequence[ForecastSeries]) -> list[AppendResult]:
+        """Add all of them, in their order, or none. Raises what `append` does, and then nothing was stored."""
+        for s in series:
+            check_structure(s)
+        with self._writing, self.engine.begin() as db:
+            # Locked in one order, whoever appends: two that hold each other's next row would wait for ever.
+            parts = {s.key: (s.source, s.zone, s.signal) for s in series}
+            locked = {key: self._lock_series(db, *parts[key]) for key in sorted(parts)}
+            return [self._append(db, locked[s.key], s) for s in series]
+
+    def _append(self, db: Connection, series_id: int, series: ForecastSeries) -> AppendResult:
         content = Content.of(series)
         digest = digest_of(series, content)
         known_at = to_us(series.known_at)
-        with self._writing, self.engine.begin() as db:
-            series_id = self._lock_series(db, series.source, series.zone, series.signal)
-            self._agree_on_meaning(db, series_id, series)
-            seen = db.execute(
-                select(t.fetch.c.vintage_id)
-                .join(t.vintage, t.vintage.c.id == t.fetch.c.vintage_id)
-                .where(t.fetch.c.series_id == series_id, t.fetch.c.fetched_at_us == known_at)
-                .where(t.vintage.c.sha256 == digest)
-            ).scalar()
-            if seen is not None:
-                return AppendResult(series.key, "duplicate", seen, 0)
-            newest = db.execute(
-                select(t.vintage.c.id, t.vintage.c.sha256)
-                .where(t.vintage.c.series_id == series_id, t.vintage.c.status == "accepted")
-                .order_by(t.vintage.c.id.desc())
-                .limit(1)
-            ).first()
-            if newest is not None and newest.sha256 == digest:
-                self._record_fetch(db, series_id, newest.id, known_at)
-                return AppendResult(series.key, "unchanged", newest.id, 0)
-            log = self._log(db, series_id, content.first_us, content.last_us)
-            changed = changes(content, log)
-            vintage_id = self._insert_vintage(
-                db, series_id, series, content, n_changed=len(changed), digest=digest
-            )
-            if changed:
-                db.execute(insert(t.value), [value_row(series_id, vintage_id, c) for c in changed])
-            self._record_fetch(db, series_id, vintage_id, known_at)
-            return AppendResult(series.key, "new", vintage_id, len(changed))
+        self._agree_on_meaning(db, series_id, series)
+        seen = db.execute(
+            select(t.fetch.c.vintage_id)
+            .join(t.vintage, t.vintage.c.id == t.fetch.c.vintage_id)
+            .where(t.fetch.c.series_id == series_id, t.fetch.c.fetched_at_us == known_at)
+            .where(t.vintage.c.sha256 == digest)
+        ).scalar()
+        if seen is not None:
+            return AppendResult(series.key, "duplicate", seen, 0)
+        newest = db.execute(
+            select(t.vintage.c.id, t.vintage.c.sha256)
+            .where(t.vintage.c.series_id == series_id, t.vintage.c.status == "accepted")
+            .order_by(t.vintage.c.id.desc())
+            .limit(1)
+        ).first()
+        if newest is not None and newest.sha256 == digest:
+            self._record_fetch(db, series_id, newest.id, known_at)
+            return AppendResult(series.key, "unchanged", newest.id, 0)
+        log = self._log(db, series_id, content.first_us, content.last_us)
+        changed = changes(content, log)
+        vintage_id = self._insert_vintage(
+            db, series_id, series, content, n_changed=len(changed), digest=digest
+        )
+        if changed:
+            db.execute(insert(t.value), [value_row(series_id, vintage_id, c) for c in changed])
+        self._record_fetch(db, series_id, vintage_id, known_at)
+        return AppendResult(series.key, "new", vintage_id, len(changed))
 
     def record_rejection(
         self, *, source: str, zone: str, signal: Signal, known_at: datetime, reason: str

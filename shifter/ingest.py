@@ -6,10 +6,11 @@ that is refused is recorded with the reason and never used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, ShifterError
 from forecasts.series import ForecastSeries, Signal
 from forecasts.sources.base import FetchRequest, ForecastSource
@@ -53,16 +54,19 @@ class Outcome:
 
 
 def poll(core: Core, polled: Polled) -> Outcome:
-    """Ask for every zone; one that fails does not stop the others. Raises nothing that a source may do."""
+    """Ask for every signal of every zone, each by itself: one that fails does not take the others with it.
+
+    Raises nothing that a source may do.
+    """
     now = core.now()
     new, errors, unavailable = 0, [], False
-    for zone in polled.zones:
+    for zone, signal in _asked(polled):
         try:
-            new += keep_series(core, _fetch(core, polled, zone, now), polled.name, "shifter")
+            new += keep_series(core, _fetch(core, polled, zone, signal, now), polled.name, "shifter")
             core.metrics.ingests.labels(source=polled.name, outcome="ok").inc()
         except ForecastRejected as error:
             errors.append(str(error))
-            _rejected(core, polled, zone, error, now)
+            _rejected(core, polled, zone, signal, error, now)
         except NotReady as error:
             errors.append(str(error))
             unavailable = True
@@ -74,30 +78,45 @@ def poll(core: Core, polled: Polled) -> Outcome:
             unavailable = True
             core.metrics.ingests.labels(source=polled.name, outcome="failed").inc()
             if not isinstance(error, ShifterError):
-                log.exception("a forecast source broke", source=polled.name, zone=zone)
+                log.exception("a forecast source broke", source=polled.name, zone=zone, signal=str(signal))
     view = _remember(core, polled, errors, now)
     retry = min(polled.every, FIRST_RETRY * 2 ** min(view.failures - 1, 20)) if unavailable else None
     return Outcome(new, tuple(errors), retry)
 
 
-def _fetch(core: Core, polled: Polled, zone: str, now: datetime) -> Sequence[ForecastSeries]:
-    request = FetchRequest(zone, polled.signals, now - LOOK_BACK, now + polled.ahead)
-    return polled.source.fetch(request, now=now)
+def _asked(polled: Polled) -> Iterator[tuple[str, Signal]]:
+    signals = [signal for signal in polled.signals if signal in polled.source.info.signals]
+    return ((zone, signal) for zone in polled.zones for signal in signals)
 
 
-def _rejected(core: Core, polled: Polled, zone: str, error: ForecastRejected, now: datetime) -> None:
+def _fetch(core: Core, polled: Polled, zone: str, signal: Signal, now: datetime) -> Sequence[ForecastSeries]:
+    request = FetchRequest(zone, (signal,), now - LOOK_BACK, now + polled.ahead)
+    said = polled.source.fetch(request, now=now)
+    for series in said:
+        # The source has checked what it says; what only the vintage before can tell is checked here.
+        with core.db.errors():
+            before = core.forecasts.latest(series.key, series.known_at)
+        check_series(series, before, flat_carbon=None)
+        if series.note:
+            log.warning("part of a forecast is left out", source=polled.name, zone=zone, note=series.note)
+    return said
+
+
+def _rejected(
+    core: Core, polled: Polled, zone: str, signal: Signal, error: ForecastRejected, now: datetime
+) -> None:
     core.metrics.ingests.labels(source=polled.name, outcome="rejected").inc()
     log.warning("a forecast was refused", source=polled.name, zone=zone, error=str(error))
-    signals = [s for s in polled.signals if str(s) in (error.field, str(error.facts.get("signal", "")))]
     try:
         with core.db.errors():
-            for signal in signals or polled.signals[:1]:
-                core.forecasts.record_rejection(
-                    source=polled.name, zone=zone, signal=signal, known_at=now, reason=str(error)
-                )
+            core.forecasts.record_rejection(
+                source=polled.name, zone=zone, signal=signal, known_at=now, reason=str(error)
+            )
     except NotReady as lost:
         core.lost_database(lost)
-    core.tell(EventKind.FORECAST_REJECTED, source=polled.name, zone=zone, error=str(error))
+    core.tell(
+        EventKind.FORECAST_REJECTED, source=polled.name, zone=zone, signal=str(signal), error=str(error)
+    )
 
 
 def _remember(core: Core, polled: Polled, errors: Sequence[str], now: datetime) -> SourceView:

@@ -43,7 +43,9 @@ class CsvOptions(SourceOptions):
 
     path: Path | None = Field(None, description="the file")
     url: str | None = Field(None, description="or where to fetch it from, http or https")
-    name: str = Field("csv", min_length=1, max_length=100, description="the source's name in the frame")
+    name: str = Field(
+        "csv", min_length=1, max_length=64, pattern="^[^:]+$", description="the source's name in the frame"
+    )
     columns: Columns = Field(default_factory=Columns)
     currency: str = Field("EUR", description="of the price column, where price_unit does not say")
     price_unit: str | None = Field(None, description="of the price column; default <currency>/MWh")

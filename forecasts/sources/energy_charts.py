@@ -23,7 +23,7 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime64, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
-from forecasts.sources.values import numbers, trimmed
+from forecasts.sources.values import after_last_gap, numbers, trimmed
 from forecasts.units import convert, parse_unit
 
 CET = ZoneInfo("Europe/Berlin")
@@ -148,7 +148,7 @@ class EnergyChartsSource:
                 hint="Use another source for it, or set allow_restricted: true where your use is private.",
                 zone=zone,
             )
-        table = _table(body, "price", end)
+        table = _table(body, "price", end, still)
         series = ForecastSeries(
             zone=zone,
             signal=Signal.PRICE,
@@ -162,6 +162,7 @@ class EnergyChartsSource:
             licence=licence,
             attribution=self.info.attribution,
             restricted=restricted,
+            note=table.note,
         )
         # Auctions clear whole days: one that came without nulls and yet not whole was counted wrongly.
         return check_series(series, now=still, market_tz=CET if table.whole else None)
@@ -169,7 +170,7 @@ class EnergyChartsSource:
     def _carbon(
         self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
     ) -> ForecastSeries:
-        table = _table(body, "co2eq_forecast", end)
+        table = _table(body, "co2eq_forecast", end, still)
         said = body.get("license_info")
         series = ForecastSeries(
             zone=zone,
@@ -184,6 +185,7 @@ class EnergyChartsSource:
             basis=Basis.AVERAGE,
             licence=said if isinstance(said, str) else "not stated by the reply",
             attribution="Energy-Charts.info, Fraunhofer ISE",
+            note=table.note,
         )
         return check_series(series, now=still)
 
@@ -204,10 +206,15 @@ class _Table:
     values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
     unit: Any
     whole: bool  # nothing was null at its end
+    note: str  # that its past was cut, and why
 
 
-def _table(body: Mapping[str, Any], column: str, end: datetime) -> _Table:
-    """The intervals before `end` and their values, nulls before and after cut off."""
+def _table(body: Mapping[str, Any], column: str, end: datetime, now: datetime | None) -> _Table:
+    """The intervals before `end` and their values, nulls before and after cut off.
+
+    So is the past up to its last gap: the past only helps to guess what is not published yet, and a hole in
+    it must not cost the day ahead. A gap that is not over by `now` stays, to be refused; all do when it is None.
+    """
     seconds, said = body.get("unix_seconds"), body.get(column)
     for name, array in (("unix_seconds", seconds), (column, said)):
         if not isinstance(array, list):
@@ -230,9 +237,18 @@ def _table(body: Mapping[str, Any], column: str, end: datetime) -> _Table:
     start, values = start[wanted], values[wanted]
     if not len(start):
         raise SourceUnavailable(f"{column} has nothing in the window.", hint="Nothing is published yet.")
-    ends = _ends(start, column)
+    whole_from = _whole_from(start, column, now)
+    start, values = start[whole_from:], values[whole_from:]
+    ends = np.append(start[1:], start[-1] + (start[-1] - start[-2]))
     keep = trimmed(values, f"{column}: every value is null.")
-    return _Table(start[keep], ends[keep], values[keep], unit, keep.stop == len(values))
+    begins = after_last_gap(ends, values, keep, now)
+    note = ""
+    if whole_from or begins != keep.start:
+        note = (
+            f"{column}: what came before {isoformat_z(_moment(start[begins]))} is left out, for it has a gap."
+        )
+    keep = slice(begins, keep.stop)
+    return _Table(start[keep], ends[keep], values[keep], unit, keep.stop == len(values), note)
 
 
 def _unit(body: Mapping[str, Any], column: str) -> Any:
@@ -244,25 +260,38 @@ def _unit(body: Mapping[str, Any], column: str) -> Any:
     return parse_unit(said, Signal.PRICE)
 
 
-def _ends(start: Times, column: str) -> Times:
-    """An interval ends where the next begins, and the last is as long as the one before it.
+def _whole_from(start: Times, column: str, now: datetime | None) -> int:
+    """From which time on none is missing: 0, or more where something is, and all of that was over by `now`.
 
-    So a missing interval would look like a long one: the step may change only at midnight of the market (the
-    day on which a zone goes from hours to quarters) and must be 15, 30 or 60 minutes.
+    An interval ends where the next begins, and the last is as long as the one before it. So a missing interval
+    would look like a long one: the step may change only at midnight of the market (the day on which a zone
+    goes from hours to quarters) and must be 15, 30 or 60 minutes.
     """
     if len(start) < 2:
         raise ForecastRejected(f"{column} holds one time; its length cannot be known.", field="unix_seconds")
     step = np.diff(start).astype("timedelta64[m]").astype(np.int64)
-    change = np.flatnonzero(np.diff(step)) + 1
-    odd = np.flatnonzero(~np.isin(step, (15, 30, 60)))
-    for i in (*odd, *(c for c in change if not _is_midnight(start[c]))):
-        here, following = (isoformat_z(_moment(t)) for t in (start[i], start[i + 1]))
-        raise ForecastRejected(
-            f"{column}: {here} is followed by {following}; an interval is missing or comes twice.",
-            field="unix_seconds",
-            hint="A vintage has no gaps; it is asked again at the next poll.",
-        )
-    return np.append(start[1:], start[-1] + np.timedelta64(int(step[-1]), "m"))
+    odd = ~np.isin(step, (15, 30, 60))
+    change = np.diff(step) != 0
+    for c in np.flatnonzero(change) + 1:
+        # Where the step changes, the longer one may hide a hole.
+        if not _is_midnight(start[c]):
+            odd[c if step[c] > step[c - 1] else c - 1] = True
+    wrong = np.flatnonzero(odd)
+    if not len(wrong):
+        return 0
+    # All of a run of such long ones, which midnight may have ended.
+    last = int(wrong[-1])
+    while last + 1 < len(step) and step[last] == step[last + 1]:
+        last += 1
+    over = now is not None and last + 1 < len(step) and start[last + 1] <= as_datetime64(now)
+    if over and bool(np.all(step > 0)):
+        return last + 1
+    here, following = (isoformat_z(_moment(t)) for t in (start[wrong[-1]], start[wrong[-1] + 1]))
+    raise ForecastRejected(
+        f"{column}: {here} is followed by {following}; an interval is missing or comes twice.",
+        field="unix_seconds",
+        hint="A vintage has no gaps; it is asked again at the next poll.",
+    )
 
 
 def _is_midnight(time: np.datetime64) -> bool:

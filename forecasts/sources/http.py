@@ -27,7 +27,8 @@ from forecasts.errors import SourceUnavailable
 
 MAX_BYTES = 16 * 2**20
 MOST_REMEMBERED = 4 * 2**20  # of one body, kept with its ETag in case it has not changed
-TIMEOUT_S = (5.0, 30.0)  # connect, read
+TIMEOUT_S = (5.0, 30.0)  # connect, each read
+BODY_TIMEOUT_S = 60.0  # a whole body, however steadily it trickles
 
 HOST_RATES: Mapping[str, float] = {"api.energy-charts.info": 1 / 25, "api.carbonintensity.org.uk": 1.0}
 """Requests a second that a host bears; 1 where it is not listed."""
@@ -81,6 +82,10 @@ def excerpt(body: bytes, length: int = 120) -> str:
     return repr(text[:length] + ("…" if len(text) > length else "")) if text else "an empty body"
 
 
+class _TooSlow(Exception):
+    """A body that does not end. Trying again at once would keep everybody else waiting."""
+
+
 class TokenBucket:
     """`rate` [1/s] tokens, of which `burst` may be saved up."""
 
@@ -125,6 +130,7 @@ class HttpClient:
         rates: Mapping[str, float] = HOST_RATES,
         max_bytes: int = MAX_BYTES,
         timeout_s: tuple[float, float] = TIMEOUT_S,
+        body_timeout_s: float = BODY_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -132,6 +138,7 @@ class HttpClient:
     ) -> None:
         self.retry = retry or RetryPolicy()
         self.rates, self.max_bytes, self.timeout_s = rates, max_bytes, timeout_s
+        self.body_timeout_s = body_timeout_s
         self.clock, self.sleep, self.wall, self.jitter = clock, sleep, wall, jitter
         self._hosts: dict[str, _Host] = {}
         self._seen: OrderedDict[str, tuple[str, Reply]] = OrderedDict()  # url -> ETag, reply
@@ -184,6 +191,7 @@ class HttpClient:
     def _once(self, url: str, headers: Mapping[str, str]) -> tuple[Reply | None, str, float]:
         """A reply; or None, why not, and how long to wait [s]: 0 for the usual, negative for not to."""
         import requests
+        import urllib3
 
         cached = self._seen.get(url)
         sent = {**headers, **({"If-None-Match": cached[0]} if cached else {})}
@@ -198,7 +206,9 @@ class HttpClient:
                     return cached[1], "", 0.0
                 body = self._read(got)
                 reply = Reply(redact(url), got.status_code, body, _lower(got.headers))
-        except (requests.RequestException, OSError) as e:
+        except _TooSlow as e:
+            return None, str(e), -1.0
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             return None, f"{type(e).__name__}: {redact(str(e))}", 0.0
         if reply.ok and len(reply.body) <= MOST_REMEMBERED and (etag := reply.headers.get("etag")):
             self._remember(url, etag, reply)
@@ -207,7 +217,11 @@ class HttpClient:
     def _read(self, got: Any) -> bytes:
         """The decoded body, so that a small one that unpacks to a large one is noticed too."""
         parts, size = [], 0
-        for part in got.iter_content(65536):
+        ends = self.clock() + self.body_timeout_s
+        # What has come, not a full buffer of it: a body that trickles would never fill one in time.
+        while part := got.raw.read1(65536, decode_content=True):
+            if self.clock() > ends:
+                raise _TooSlow(f"its body took longer than {self.body_timeout_s:g} s.")
             size += len(part)
             if size > self.max_bytes:
                 raise SourceUnavailable(

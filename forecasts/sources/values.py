@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from forecasts.errors import ForecastRejected, SourceUnavailable
-from forecasts.slots import Floats
+from forecasts.slots import Floats, Times, as_datetime64
 
 
 def numbers(said: Sequence[Any], what: str) -> Floats:
@@ -37,3 +38,14 @@ def trimmed(values: Floats, nothing: str) -> slice:
             nothing, hint="Not published yet, or an outage; it is asked again at the next poll."
         )
     return slice(int(told[0]), int(told[-1]) + 1)
+
+
+def after_last_gap(end: Times, values: Floats, keep: slice, now: datetime | None) -> int:
+    """Where the part of `keep` begins that has no null before `now`: at its beginning, or after the last one.
+
+    `end` (n,) of each of the `values` (n,). Nulls that are not over by `now` stay, and all do when it is None.
+    """
+    if now is None:
+        return int(keep.start)
+    over = np.flatnonzero(~np.isfinite(values[keep]) & (end[keep] <= as_datetime64(now)))
+    return int(keep.start + (over[-1] + 1 if len(over) else 0))

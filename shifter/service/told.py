@@ -18,6 +18,8 @@ from shifter.views import EventKind, TelemetrySample
 
 MAX_SLOTS = 10_000
 CLOCK_SKEW = timedelta(minutes=1)
+PUSHED = "push:"
+"""What the name of every source begins with that was pushed; no registered one has a colon in its name."""
 
 
 def telemetry(core: Core, samples: Sequence[TelemetrySample], actor: str) -> int:
@@ -120,11 +122,21 @@ def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:
 
 
 def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> int:
-    """See `Service.push_forecasts`. `known_at` becomes now: nobody can write what was known in the past."""
+    """See `Service.push_forecasts`. `known_at` becomes now: nobody can write what was known in the past.
+
+    The source becomes `push:<name>`: nobody can speak in the name of a source that is polled, nor take its place.
+    """
     now = core.now()
-    given = [replace(s, known_at=now) for s in series]
+    given = [replace(s, known_at=now, source=f"{PUSHED}{s.source}") for s in series]
+    first: dict[str, int] = {}
     try:
         for i, s in enumerate(given):
+            if (same := first.setdefault(s.key, i)) != i:
+                raise InputError(
+                    f"the {s.signal} of {s.zone} by {s.source} is given twice, first by [{same}].",
+                    field=f"[{i}].source",
+                    hint="Send one vintage of each, or name the sources apart.",
+                )
             if s.zone not in core.fleet.zones:
                 raise InputError(
                     f"no site of the fleet is in the zone {s.zone}.",
@@ -133,24 +145,26 @@ def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> 
                 )
             with core.db.errors():
                 check_series(s, core.forecasts.latest(s.key, now), now=now)
+        # Another may have spoken since: what only the store can tell is refused here, and nothing was kept.
+        return keep_series(core, given, "push", actor)
     except ForecastRejected as error:
         core.tell(EventKind.FORECAST_REJECTED, source="push", error=str(error), by=actor)
         raise
-    return keep_series(core, given, "push", actor)
 
 
 def keep_series(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
-    """Append checked vintages; how many said something new. Raises ForecastRejected, NotReady."""
+    """Append checked vintages, all or none; how many said something new. Raises ForecastRejected, NotReady."""
     new = []
     try:
         with core.db.errors():
-            new = [s.key for s in series if core.forecasts.append(s).status == "new"]
+            new = [done.key for done in core.forecasts.append_all(series) if done.status == "new"]
     except NotReady as error:
         core.lost_database(error)
         raise
     if new:
         with core.change() as change:
-            change.event(EventKind.FORECAST_INGESTED, source=source, series=new)
+            notes = {"notes": cut} if (cut := [s.note for s in series if s.note]) else {}
+            change.event(EventKind.FORECAST_INGESTED, source=source, series=new, **notes)
             change.audit(actor, "forecast.append", source, series=new)
             change.replan = True
         core.replan("forecast")

@@ -26,6 +26,13 @@ def test_a_pushed_forecast_is_stored_and_audited(api: TestClient) -> None:
     assert any(e["actor"].startswith("energy desk@") for e in api.get("/v1/audit").json())
 
 
+def test_one_series_twice_in_a_body_is_refused(still_api: TestClient) -> None:
+    refused = still_api.post("/v1/forecasts", json=[series(source="desk"), series(source="desk")])
+    assert refused.status_code == 422, refused.text
+    assert (refused.json()["code"], refused.json()["field"]) == ("invalid_input", "body[1].source")
+    assert "forecast.ingested" not in {e["kind"] for e in still_api.get("/v1/events?format=json").json()}
+
+
 def test_a_forecast_says_who_said_it_and_when(planned_api: TestClient) -> None:
     told = planned_api.get("/v1/forecasts?zone=DE-LU").json()
     assert told["grid"]["slot_minutes"] == 30

@@ -260,12 +260,55 @@ class TestEnergyCharts:
         said = ask(body, now=start + timedelta(hours=3))
         assert {int(m) for m in (said.end - said.start).astype("timedelta64[m]").astype(int)} == {15, 60}
 
-    @pytest.mark.parametrize("gone", [1, 40, 95, 96, 97])
+    @pytest.mark.parametrize("gone", [45, 46, 95, 96, 97, 190])
     def test_a_missing_interval_is_not_a_long_one(self, ask: Any, gone: int) -> None:
         body = ec_price()
         del body["unix_seconds"][gone], body["price"][gone]
         with pytest.raises(ForecastRejected):
             ask(body)
+
+    @pytest.mark.parametrize("gone", [[1], [40], [44], [3, 5], [3, 4], [10, 11, 12], [1, 40, 43]])
+    def test_the_past_is_cut_at_its_last_gap(self, ask: Any, gone: list[int]) -> None:
+        """What is missing is over (NOW is in interval 45): the day ahead is not lost for it."""
+        body, whole = ec_price(), ask(ec_price())
+        for i in gone[::-1]:
+            del body["unix_seconds"][i], body["price"][i]
+        nulls = ec_price()
+        for i in gone:
+            nulls["price"][i] = None
+        for said in (ask(body), ask(nulls)):
+            assert said.start.tolist() == whole.start[gone[-1] + 1 :].tolist()
+            assert said.end.tolist() == whole.end[gone[-1] + 1 :].tolist()
+            assert said.values.tolist() == whole.values[gone[-1] + 1 :].tolist()
+            assert "is left out, for it has a gap" in said.note
+        assert whole.note == ""
+
+    @pytest.mark.parametrize("gone", [94, 95, 96, 97])
+    def test_nor_is_one_around_midnight(self, ask: Any, gone: int) -> None:
+        """There the step may change; that must not hide the hole behind it."""
+        body = ec_price()
+        del body["unix_seconds"][gone], body["price"][gone]
+        said = ask(body, now=MIDNIGHT + timedelta(hours=30), days=0.5)
+        assert said.start[0] == np.datetime64(ec_times(192)[gone + 1], "s")
+        assert set(np.diff(said.start)) == {np.timedelta64(15, "m")}
+
+    def test_a_gap_in_what_was_asked_of_the_past_is_refused(
+        self, server: ReplyServer, http: HttpClient
+    ) -> None:
+        body = ec_price(96, MIDNIGHT - timedelta(days=1))
+        body["price"][40] = None
+        server.reply = lambda _: as_json(body)
+        source = EnergyChartsSource(EnergyChartsOptions(base_url=server.url), http=http)
+        with pytest.raises(ForecastRejected, match="value of"):
+            source.fetch(FetchRequest("FR", (PRICE,), MIDNIGHT - timedelta(days=1), MIDNIGHT), now=NOW)
+
+    def test_the_forecast_of_carbon_too(self, ask: Any) -> None:
+        body = ec_carbon(measured=30)
+        body["co2eq_forecast"][41] = None
+        assert ask(body, signal=CARBON).start[0] == np.datetime64(ec_times(43)[42], "s")
+        body["co2eq_forecast"][45] = None
+        with pytest.raises(ForecastRejected, match="value of"):
+            ask(body, signal=CARBON)
 
     def test_the_last_interval_missing(self, ask: Any) -> None:
         with pytest.raises(ForecastRejected, match="market day"):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
-from forecasts.errors import ForecastRejected
+from forecasts.assemble import frame_from_store
+from forecasts.errors import ForecastRejected, InputError
 from forecasts.series import ForecastSeries, Signal
-from forecasts.slots import Times, as_datetime64
+from forecasts.slots import SlotGrid, Times, as_datetime64
 from forecasts.sources.base import FetchRequest, SourceInfo
 from forecasts.sources.registry import make_source
 from shifter.clock import ManualClock
@@ -125,3 +127,80 @@ def test_one_zone_that_fails_does_not_stop_the_others(made: Service) -> None:
     both = replace(polled(prices), source=Mixed(prices), zones=("FR", "DE-LU"))
     outcome = poll(made.core, both)
     assert (outcome.new, len(outcome.errors)) == (1, 1)
+
+
+def test_prices_that_became_a_thousandth_are_refused(made: Service, clock: ManualClock) -> None:
+    """Only the vintage before can tell; the source has none."""
+    poll(made.core, polled(prices))
+    clock.advance(minutes=30)
+
+    def per_kwh(now: datetime) -> list[ForecastSeries]:
+        return [replace(s, values=s.values / 1000) for s in prices(now)]
+
+    outcome = poll(made.core, polled(per_kwh))
+    assert outcome.new == 0
+    assert "a thousandth of" in outcome.errors[0]
+    latest = made.core.forecasts.latest("desk:DE-LU:price", clock.now())
+    assert latest is not None
+    assert latest.values[0] == 50.0
+
+
+def test_what_was_left_out_is_told(made: Service) -> None:
+    def cut(now: datetime) -> list[ForecastSeries]:
+        return [replace(s, note="price: what came before noon is left out.") for s in prices(now)]
+
+    poll(made.core, polled(cut))
+    [event] = [e for e in made.events() if e.kind is EventKind.FORECAST_INGESTED]
+    assert event.data["notes"] == ["price: what came before noon is left out."]
+
+
+def test_signals_that_it_does_not_have_are_not_asked(made: Service) -> None:
+    both = replace(polled(prices), signals=(Signal.CARBON, Signal.PRICE))
+    assert poll(made.core, both).new == 1
+
+
+class TestPush:
+    def series(self, **change: Any) -> ForecastSeries:
+        return replace(prices(T0)[0], **change)
+
+    def test_it_cannot_speak_in_the_name_of_a_source(self, made: Service, clock: ManualClock) -> None:
+        poll(made.core, polled(prices))
+        clock.advance(minutes=1)
+        made.push_forecasts([self.series(values=np.full(24, 9.0))], "mallory")
+        said = made.core.forecasts.as_of("DE-LU", Signal.PRICE, clock.now(), T0, T0 + timedelta(hours=24))
+        assert {s.source: s.values[0] for s in said} == {"desk": 50.0, "push:desk": 9.0}
+        grid = SlotGrid.covering(T0, timedelta(hours=2), 60)
+        ranked = {("*", Signal.PRICE): ["desk"]}
+        frame = frame_from_store(
+            made.core.forecasts,
+            grid,
+            as_of=clock.now(),
+            zones=["DE-LU"],
+            currency="EUR",
+            preference=ranked,
+        )
+        price = frame.get("DE-LU", Signal.PRICE)
+        assert price is not None
+        assert (price.source[0], price.values[0]) == ("desk", 50.0), "after those that are configured"
+
+    def test_one_series_twice_is_refused_and_named(self, made: Service) -> None:
+        twice = [self.series(), self.series(zone="DE-LU", values=np.full(24, 9.0))]
+        with pytest.raises(InputError, match=r"given twice, first by \[0\]") as caught:
+            made.push_forecasts(twice, "desk")
+        assert caught.value.field == "[1].source"
+        assert made.core.forecasts.vintages() == []
+
+    @pytest.mark.parametrize("wrong_at", [0, 1])
+    def test_what_only_the_store_finds_out_undoes_all(
+        self, made: Service, monkeypatch: pytest.MonkeyPatch, wrong_at: int
+    ) -> None:
+        """Another push was stored between the check and the append."""
+        made.push_forecasts([self.series()], "desk")
+        before = made.core.forecasts.vintages()
+        told = kinds(made)
+        monkeypatch.setattr(made.core.forecasts, "latest", lambda *_: None)
+        batch = [self.series(source="another"), self.series(unit="GBP/MWh")]
+        with pytest.raises(ForecastRejected, match="is kept in EUR/MWh"):
+            made.push_forecasts(batch[::-1] if wrong_at == 0 else batch, "desk")
+        assert made.core.forecasts.vintages() == before
+        assert kinds(made) == [*told, EventKind.FORECAST_REJECTED]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -196,3 +199,52 @@ def test_json_with_a_bom(http: HttpClient, server: ReplyServer) -> None:
     said: Any = {"a": 1}
     server.reply = in_turn(Said(b"\xef\xbb\xbf" + json.dumps(said).encode()))
     assert http.get_json(server.url)[1] == said
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_trickles_is_given_up(chunked: bool) -> None:
+    """Each byte comes in time, the whole never: the read timeout alone would wait for it for days."""
+    asked = 0
+
+    def serve(listening: socket.socket) -> None:
+        nonlocal asked
+        how = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 1000000"
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                asked += 1
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + how + b"\r\n\r\n")
+                for _ in range(200):
+                    connection.sendall(b"1\r\nx\r\n" if chunked else b"x")
+                    time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        http = HttpClient(body_timeout_s=0.3)
+        began = time.monotonic()
+        with pytest.raises(SourceUnavailable, match=r"took longer than 0\.3 s"):
+            http.get(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        assert time.monotonic() - began < 5
+        assert asked == 1, "not tried again at once"
+        http.close()
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_large_body_comes_whole(http: HttpClient, server: ReplyServer) -> None:
+    rows = list(range(200_000))
+    plain = json.dumps(rows).encode()
+    for said in (Said(plain), Said(gzip.compress(plain), headers={"Content-Encoding": "gzip"})):
+        server.reply = in_turn(said)
+        assert http.get_json(server.url)[1] == rows
+
+
+def test_a_retry_after_by_another_clock(http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+    """The host's clock is behind ours: its moment is past, and the usual wait holds."""
+    at = "Wed, 31 Dec 2025 23:50:00 GMT"
+    server.reply = in_turn(Said(status=429, headers={"Retry-After": at}), OK)
+    assert http.get(server.url).ok
+    assert sum(fake_time.slept) == pytest.approx(1, abs=1)

@@ -338,3 +338,31 @@ def test_as_of_equals_brute_force(vintages: dict, order, moments: list[int]) -> 
         assert read is not None
         assert read.values.tolist() == said.values.tolist()
         assert np.array_equal(read.end, said.end)
+
+
+class TestAppendAll:
+    DAY = np.arange(24.0)
+
+    def test_all_in_their_order(self, store: ForecastStore) -> None:
+        one, two = series(self.DAY), series(self.DAY, zone="FR")
+        later = series(self.DAY[::-1], known_at=hours(1))
+        done = store.append_all([two, one, later])
+        assert [(d.key, d.status) for d in done] == [(s.key, "new") for s in (two, one, later)]
+        assert store.append_all([]) == []
+        newest = store.latest(one.key, hours(2))
+        assert newest is not None
+        assert newest.values.tolist() == self.DAY[::-1].tolist()
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_or_none(self, store: ForecastStore, first: int) -> None:
+        """The unit can be compared only with what is stored: it is found out when others are written already."""
+        store.append(series(self.DAY))
+        pounds = series(self.DAY[::-1], unit="GBP/MWh", known_at=hours(1))
+        other = series(self.DAY, zone="AT" if first else "FR", known_at=hours(1))
+        with pytest.raises(ForecastRejected, match="is kept in EUR/MWh"):
+            store.append_all([other, pounds] if first else [pounds, other])
+        assert [v.zone for v in store.vintages()] == ["DE-LU"]
+        assert [a.zone for a in store.ages(FAR)] == ["DE-LU"]
+        with pytest.raises(ForecastRejected, match="unit 'EUR/kWh'"):
+            store.append_all([other, series(self.DAY, unit="EUR/kWh", zone="BE")])
+        assert [a.zone for a in store.ages(FAR)] == ["DE-LU"]

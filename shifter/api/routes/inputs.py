@@ -72,6 +72,7 @@ def push_forecasts(
 ) -> Response:
     """One vintage, or several, all or nothing. What has gaps, duplicates, absurd values or a unit that does
     not fit is refused, and nothing is stored. It counts as known from now on: nobody can push into the past.
+    Its source is shown as `push:<source>`, and comes after the sources that are configured.
     """
     many = isinstance(body, list)
     pushed = read_as(list[ForecastPush], body) if many else [read_as(ForecastPush, body)]

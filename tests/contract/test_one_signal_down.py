@@ -1,0 +1,80 @@
+"""A source that fails at one signal is still heard on the other, whoever asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from forecasts.ingest import ingest
+from forecasts.series import Signal
+from forecasts.sources.base import FetchRequest
+from forecasts.sources.energy_charts import EnergyChartsOptions, EnergyChartsSource
+from forecasts.sources.http import HttpClient
+from forecasts.store import ForecastStore
+from forecasts.testing import Asked, FakeTime, ReplyServer, Said
+from shifter.clock import ManualClock
+from shifter.ingest import Polled, poll
+from shifter.views import EventKind
+from tests.contract.payloads import CLOSED, NOW, as_json, ec_carbon, ec_price
+from tests.service.world import kinds, service
+
+PRICE, CARBON = Signal.PRICE, Signal.CARBON
+
+DOWN = [
+    pytest.param(as_json({"detail": "no content available"}, 404), "unavailable", id="404"),
+    pytest.param(as_json({"detail": "bad"}, 400), "unavailable", id="400"),
+    pytest.param(Said(status=500), "unavailable", id="500"),
+    pytest.param(Said(b"<html>Sorry</html>"), "unavailable", id="html"),
+    pytest.param(Said(b'{"unix_seconds": [17'), "unavailable", id="cut off"),
+    pytest.param(as_json({"unix_seconds": "none"}), "rejected", id="shape"),
+    pytest.param(as_json(ec_price(licence=CLOSED) | {"co2eq_forecast": []}), "rejected", id="licence"),
+]
+
+
+@pytest.fixture
+def source_of() -> Iterator[Callable[[Signal, Said], EnergyChartsSource]]:
+    time = FakeTime()
+    http = HttpClient(clock=time.clock, sleep=time.sleep, wall=time.wall)
+    with ReplyServer() as server:
+
+        def made(down: Signal, said: Said) -> EnergyChartsSource:
+            def reply(asked: Asked) -> Said:
+                signal = PRICE if asked.path == "/price" else CARBON
+                return said if signal is down else as_json(ec_price() if signal is PRICE else ec_carbon())
+
+            server.reply = reply
+            return EnergyChartsSource(EnergyChartsOptions(base_url=server.url), http=http)
+
+        yield made
+    http.close()
+
+
+@pytest.mark.parametrize("down", [PRICE, CARBON])
+@pytest.mark.parametrize(("said", "status"), DOWN)
+class TestTheOtherIsKept:
+    def test_by_ingest(self, source_of: Any, down: Signal, said: Said, status: str) -> None:
+        store = ForecastStore(create_engine("sqlite://"))
+        store.create_tables()
+        window = FetchRequest("DE-LU", (PRICE, CARBON), NOW, NOW + timedelta(days=1))
+        done = {d.signal: d.status for d in ingest(store, source_of(down, said), window, now=NOW)}
+        assert done == {down: status, CARBON if down is PRICE else PRICE: "new"}
+
+    def test_by_the_daemon(
+        self, source_of: Any, down: Signal, said: Said, status: str, sqlite_url: str
+    ) -> None:
+        made = service(sqlite_url, ManualClock(NOW))
+        every = timedelta(minutes=30)
+        polled = Polled(source_of(down, said), ("DE-LU",), (PRICE, CARBON), every, timedelta(days=2))
+        outcome = poll(made.core, polled)
+        assert (outcome.new, len(outcome.errors)) == (1, 1)
+        assert (outcome.retry is None) == (status == "rejected")
+        kept = [v.signal for v in made.core.forecasts.vintages() if v.status == "accepted"]
+        assert kept == [CARBON if down is PRICE else PRICE]
+        refused = [v.signal for v in made.core.forecasts.vintages() if v.status == "rejected"]
+        assert refused == ([down] if status == "rejected" else [])
+        assert EventKind.FORECAST_INGESTED in kinds(made)
+        assert (EventKind.FORECAST_REJECTED in kinds(made)) == (status == "rejected")
