@@ -16,7 +16,7 @@ from shifter.classify.policy import Policy, default_policy
 from shifter.classify.rules import classify
 from shifter.domain.chains import split_windows
 from shifter.domain.fleet import Fleet, GridEvent
-from shifter.domain.plan import Plan
+from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
 from shifter.errors import InputError, PlanRejected
 from shifter.realtime.load import RealtimeLoad
@@ -50,6 +50,8 @@ class CycleInputs:
     policy: Policy = field(default_factory=default_policy)
     overrides: tuple[Override, ...] = ()
     grid_events: tuple[GridEvent, ...] = ()
+    running: tuple[Allocation, ...] = ()
+    """Pieces that have begun and may not be interrupted: they stay as they are, to their end."""
     time_limit_s: float = 60.0
     deadline_margin_s: float = 0.0
     """Work that has time to spare is planned to end this much before its deadline."""
@@ -68,7 +70,8 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
     classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
     work = deferrable(classified)
-    windows = split_windows(classified, inputs.fleet, inputs.now)
+    ends = {piece.workload_id: piece.end for piece in inputs.running}
+    windows = split_windows(classified, inputs.fleet, inputs.now, running_until=ends)
     # 3. What real-time load holds back, and so what deferrable work may use.
     envelope = reserve(inputs.realtime, inputs.fleet)
     # 4. The convex problem: arrays and named terms.
@@ -81,6 +84,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
         windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
         grid_events=inputs.grid_events,
         deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
+        running=inputs.running,
     )
     # 5. Solved, and packed into whole accelerators.
     made = schedule(problem, time_limit_s=inputs.time_limit_s)
@@ -113,6 +117,7 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
         frame=inputs.frame,
         envelope=reserve(inputs.realtime, inputs.fleet),
         grid_events=inputs.grid_events,
+        running=inputs.running,
     )
 
 

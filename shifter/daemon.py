@@ -10,8 +10,8 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -161,12 +161,16 @@ class Daemon:
         self.stop()
 
     def _first_plan(self) -> None:
-        with ThreadPoolExecutor(max(1, len(self._polled)), "shifter-first") as pool:
-            wait([pool.submit(self._ingest, p) for p in self._polled], FIRST_INGEST_WAIT_S)
-            # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
-            if not self._stopped.is_set():
-                self._replanner.request("start")
-                self._replanner.start()
+        first = [threading.Thread(target=self._ingest, args=(p,), daemon=True) for p in self._polled]
+        ends = time.monotonic() + FIRST_INGEST_WAIT_S
+        for thread in first:
+            thread.start()
+        for thread in first:
+            thread.join(max(0.0, ends - time.monotonic()))
+        # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
+        if not self._stopped.is_set():
+            self._replanner.request("start")
+            self._replanner.start()
 
     def _warm_up(self) -> None:
         """Importing the solver takes seconds: let it happen beside everything else."""
@@ -177,12 +181,13 @@ class Daemon:
     # What it does, and when ------------------------------------------------------------------------------
 
     def _schedule(self) -> Any:
-        from apscheduler.executors.pool import ThreadPoolExecutor as Pool
         from apscheduler.schedulers.background import BackgroundScheduler
+
+        from shifter.background import DaemonThreadExecutor
 
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults=defaults, executors={"default": Pool(4 + len(self._polled))}
+            timezone=UTC, job_defaults=defaults, executors={"default": DaemonThreadExecutor()}
         )
 
         def every(

@@ -176,7 +176,12 @@ def _backward(
     return {key: windows[key] for key in by_id}
 
 
-def split_windows(items: Sequence[Classified], fleet: Fleet, now: datetime) -> dict[str, Window]:
+def split_windows(
+    items: Sequence[Classified],
+    fleet: Fleet,
+    now: datetime,
+    running_until: Mapping[str, datetime] | None = None,
+) -> dict[str, Window]:
     """Disjoint windows for what is left of each deferrable workload, by id: inside its own, and after `now`.
 
     In topological order, with start_i the later of E_i, now and the ends of the windows it waits for, L_i its
@@ -186,7 +191,8 @@ def split_windows(items: Sequence[Classified], fleet: Fleet, now: datetime) -> d
 
     so a chain's slack goes to its steps as their work does, and every chain that fits still fits. Where L_i
     leaves less than own_i, the window ends at L_i (and never before it starts), and the plan shows the
-    shortfall. A real-time step has no window: it is taken to run at once when what it waits for is done.
+    shortfall. A step that is running and may not be interrupted ends when `running_until` says. A real-time step
+    has no window: it is taken to run at once when what it waits for is done.
     """
     by_id = {item.workload.id: item for item in items if item.remaining > 0 or not item.workload.amount}
     order = order_of({key: item.workload.depends_on for key, item in by_id.items()})
@@ -204,6 +210,9 @@ def split_windows(items: Sequence[Classified], fleet: Fleet, now: datetime) -> d
     ends: dict[str, datetime] = {}
     for key in order:
         item = by_id[key]
+        if running_until and key in running_until:
+            ends[key] = running_until[key]
+            continue
         start = max([item.earliest_start, *(ends[d] for d in item.workload.depends_on if d in ends)])
         if item.decided is WorkloadClass.REAL_TIME or item.deadline is None:
             ends[key] = start + own[key]

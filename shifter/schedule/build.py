@@ -12,6 +12,7 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_force
+from shifter.domain.plan import Allocation
 from shifter.domain.workload import Classified, load_time, replica_size, work_rates
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
@@ -35,12 +36,14 @@ def build(
     windows: dict[str, tuple[datetime, datetime]],
     grid_events: tuple[GridEvent, ...] = (),
     deadline_margin: timedelta = timedelta(0),
+    running: tuple[Allocation, ...] = (),
 ) -> ScheduleProblem:
     """The problem of one cycle.
 
     `work` are the deferrable workloads with work left; `windows` narrows those that are steps of a chain, so that the
     steps of one chain cannot overlap. Nothing is planned before `now`, and work that has time to spare is planned to
     end `deadline_margin` early, so that running a little slow does not make it late.
+    Pieces that are `running` stay where they are.
     """
     grid = frame.grid
     horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
@@ -49,6 +52,11 @@ def build(
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
     order = {key: i for i, key in enumerate(fleet.pools)}
     jobs = [_job(item, fleet, grid, order, now_us, horizon_us, windows) for item in work]
+    pieces = {piece.workload_id: piece for piece in running}
+    jobs = [
+        _running(job, pieces[job.id], grid, order, now_us, horizon_us) if job.id in pieces else job
+        for job in jobs
+    ]
     jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us}
@@ -191,6 +199,27 @@ def _job(
         load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
+    )
+
+
+def _running(
+    job: Job, piece: Allocation, grid: SlotGrid, order: dict[PoolKey, int], now_us: int, horizon_us: int
+) -> Job:
+    """A job whose one piece has begun: what is left of the piece, and nothing else."""
+    start, end = now_us, max(now_us, min(_us(grid, piece.end), horizon_us))
+    return replace(
+        job,
+        hours=piece.accelerators * (end - start) / HOUR_US,
+        speeds=((order[piece.site, piece.pool], 1.0),),
+        replicas=(1,),
+        max_accelerators=piece.accelerators,
+        load_us=0,
+        start_us=start,
+        end_us=end,
+        true_start_us=start,
+        true_end_us=end,
+        fixed_us=(start, end),
+        open_ended=False,
     )
 
 

@@ -27,6 +27,7 @@ class ReasonCode(StrEnum):
     PARTLY_PLACED = "partly_placed"
     UNPLACED = "unplaced"
     REST_LATER = "rest_later"
+    RUNNING = "running"
 
 
 def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: Settled) -> float:
@@ -101,6 +102,8 @@ def _why(
     cost: float,
     now_cost: float,
 ) -> tuple[ReasonCode, str]:
+    if own and job.fixed_us is not None:
+        return ReasonCode.RUNNING, "It is running and may not be interrupted, so it stays where it is."
     if job.open_ended and done < job.hours * (1 - DONE_RATIO):
         return (
             ReasonCode.REST_LATER,

@@ -97,13 +97,20 @@ class Job:
     replicas: tuple[int, ...] = ()
     load_us: int = 0
     depends_on: tuple[str, ...] = ()
+    fixed_us: tuple[int, int] | None = None
+    """From when to when it runs in its one pool, at its full width: it has begun, and may not be interrupted."""
     open_ended: bool = False
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
 
     @property
     def plain(self) -> bool:
         """Whether it may run on any number of accelerators, be stopped and resumed at no loss."""
-        return not self.contiguous and self.load_us == 0 and all(size == 1 for size in self.replicas)
+        return (
+            not self.contiguous
+            and self.fixed_us is None
+            and self.load_us == 0
+            and all(size == 1 for size in self.replicas)
+        )
 
     def replica(self, pool: int) -> int:
         """It runs on multiples of this in that pool."""

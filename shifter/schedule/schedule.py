@@ -141,7 +141,7 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
     for i, trace in batteries.items():
         ledger.headroom_kw[i] = np.maximum(0.0, ledger.headroom_kw[i] - trace.charge_kw)
     pieces: list[Piece] = []
-    for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
+    for job in sorted(problem.jobs, key=lambda j: (j.fixed_us is None, j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)
     kept = _without_stranded(problem, merge_pieces(pieces))
     why = f"planned without the solver, by price order: {failure.detail}"
@@ -175,7 +175,9 @@ def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
 
 
 def _room_us(job: Job) -> float:
-    """How much longer a job's window is than the job at full width."""
+    """How much longer a job's window is than the job at full width; what runs already comes first of all."""
+    if job.fixed_us is not None:
+        return -np.inf
     return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
 
 

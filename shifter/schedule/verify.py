@@ -52,6 +52,7 @@ class _Case:
     frame: ForecastFrame
     envelope: Envelope
     grid_events: tuple[GridEvent, ...]
+    running: Mapping[str, Allocation]
 
     @property
     def grid(self) -> SlotGrid:
@@ -66,9 +67,11 @@ def verify(
     frame: ForecastFrame,
     envelope: Envelope,
     grid_events: tuple[GridEvent, ...] = (),
+    running: tuple[Allocation, ...] = (),
 ) -> list[Violation]:
     """All violations, in a fixed order; empty for a plan that may be published. `work` is what was to be planned."""
-    case = _Case(plan, {item.workload.id: item for item in work}, fleet, frame, envelope, grid_events)
+    begun = {piece.workload_id: piece for piece in running}
+    case = _Case(plan, {item.workload.id: item for item in work}, fleet, frame, envelope, grid_events, begun)
     known = list(_check_known(case))
     if known:
         return known  # the rest would only repeat that names or grids do not match
@@ -131,6 +134,9 @@ def _check_work(case: _Case) -> Iterator[Violation]:
     for id, item in case.work.items():
         own = groups.get(id, [])
         done = sum(_work_done(case, item, a) for a in own)
+        if id in case.running:
+            yield from _check_running(case.running[id], own, id in unplaced, case)
+            continue
         due = item.deadline is None or item.deadline <= case.grid.end
         if due and done < item.remaining * (1 - DONE_TOLERANCE) and id not in unplaced:
             yield Violation(
@@ -149,6 +155,16 @@ def _check_work(case: _Case) -> Iterator[Violation]:
                 yield Violation("interrupted", id, "may not be interrupted, moved or resized")
 
 
+def _check_running(
+    piece: Allocation, own: list[Allocation], unplaced: bool, case: _Case
+) -> Iterator[Violation]:
+    """What has begun and may not be interrupted is in the plan as it was, from now on."""
+    start, end = case.plan.created_at, min(piece.end, case.grid.end)
+    as_it_was = [Allocation(piece.workload_id, piece.site, piece.pool, start, end, piece.accelerators)]
+    if own != as_it_was and not (unplaced and not own) and end > start:
+        yield Violation("running", piece.workload_id, "is running, and the plan moves it")
+
+
 def _work_done(case: _Case, item: Classified, a: Allocation) -> float:
     rates = work_rates(item.workload, case.fleet)
     useful = max(timedelta(0), a.end - a.start - load_time(item.workload, case.fleet))
@@ -158,6 +174,8 @@ def _work_done(case: _Case, item: Classified, a: Allocation) -> float:
 def _check_order(case: _Case) -> Iterator[Violation]:
     groups, unplaced = _by_workload(case), {u.workload_id for u in case.plan.unplaced}
     for id, own in groups.items():
+        if id in case.running:
+            continue  # it has begun: what it waited for was done then, whatever has been reported since
         first = min(a.start for a in own)
         for other in case.work[id].workload.depends_on:
             if other not in case.work:

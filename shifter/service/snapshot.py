@@ -78,6 +78,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         policy=core.policy,
         overrides=(*(o for o in overrides if o.workload_id is None or o.workload_id in ids), *fixed),
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
+        running=tuple(p for r in records if r.id in ids and (p := pinned.running_piece(r, now)) is not None),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
     )
@@ -140,11 +141,10 @@ def _submissions(
         blocks = r.state is WorkloadState.LATE and r.id in awaited
         if r.id == without or not (r.state in LIVE_STATES or blocks):
             continue
-        piece = pinned.running_piece(r, now)
-        if piece is not None:
-            kept.append(pinned.submission(r, piece, core.fleet, now))
-            continue
         done = core.done(r)
+        if pinned.running_piece(r, now) is not None:
+            # To its end it holds its piece, though its last minute may have no work left in it.
+            done = min(done, r.workload.amount * pinned.NEARLY_ALL_RATIO)
         if done < r.workload.amount or r.decided is WorkloadClass.REAL_TIME:
             kept.append(Submission(r.workload, r.submitted_at, done))
     return tuple(kept)

@@ -21,6 +21,7 @@ from forecasts.slots import SlotGrid, isoformat_z
 from shifter.classify.policy import Policy
 from shifter.cycle import CycleInputs, Submission
 from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.plan import Allocation
 from shifter.domain.workload import Override, Workload
 from shifter.realtime.load import RealtimeLoad
 from shifter.store.types import dumps
@@ -44,6 +45,7 @@ def inputs_to_json(inputs: CycleInputs) -> str:
             "policy": plain(inputs.policy),
             "overrides": [plain(o) for o in inputs.overrides],
             "grid_events": [plain(e) for e in inputs.grid_events],
+            "running": [plain(piece) for piece in inputs.running],
             "time_limit_s": inputs.time_limit_s,
             "deadline_margin_s": inputs.deadline_margin_s,
         }
@@ -71,6 +73,7 @@ def inputs_from_json(text: str) -> CycleInputs:
         policy=adapter(Policy).validate_python(raw["policy"]),
         overrides=tuple(adapter(Override).validate_python(o) for o in raw["overrides"]),
         grid_events=tuple(adapter(GridEvent).validate_python(e) for e in raw["grid_events"]),
+        running=tuple(adapter(Allocation).validate_python(piece) for piece in raw["running"]),
         time_limit_s=raw["time_limit_s"],
         deadline_margin_s=raw["deadline_margin_s"],
     )
