@@ -55,9 +55,7 @@ def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPr
             values[members] = duals[name].reshape(len(members), problem.grid.n_slots)
         return values
 
-    limited = [i for i, site in enumerate(problem.sites) if np.isfinite(site.limit_kw).any()]
-    charged = [i for i, site in enumerate(problem.sites) if site.demand_charge_per_kw > 0]
-    power, peak = per_site("power", limited), per_site("peak", charged)
+    power, peak = per_site("power", problem.limited_sites), per_site("peak", problem.charged_sites)
     for i, site in enumerate(problem.sites):
         power[i] = np.where(np.isfinite(site.limit_kw), power[i], 0.0)
         total = float(peak[i].sum())

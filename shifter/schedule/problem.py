@@ -164,6 +164,16 @@ class ScheduleProblem:
         """Each cell's share of its slot, (n_cells,)."""
         return self.cell_us / self.slot_us
 
+    @cached_property
+    def limited_sites(self) -> list[int]:
+        """Sites with a power limit anywhere: the rows `power` and their duals are theirs, in this order."""
+        return [i for i, site in enumerate(self.sites) if np.isfinite(site.limit_kw).any()]
+
+    @cached_property
+    def charged_sites(self) -> list[int]:
+        """Sites with a demand charge: the rows `peak` and their duals are theirs, in this order."""
+        return [i for i, site in enumerate(self.sites) if site.demand_charge_per_kw > 0]
+
     @property
     def has_batteries(self) -> bool:
         """Whether any site has one."""

@@ -18,7 +18,7 @@ class DemandChargeTerm:
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Price the peak."""
         problem = given.problem
-        charged = [i for i, site in enumerate(problem.sites) if site.demand_charge_per_kw > 0]
+        charged = problem.charged_sites
         if not charged:
             return
         n = problem.grid.n_slots

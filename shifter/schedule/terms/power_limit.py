@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.program import LinearProgram, TermInputs, site_slots
+from shifter.schedule.program import LinearProgram, Rows, TermInputs, site_slots
 
 OVERLOAD_PRICE_RATIO = 100.0
 """Against the price of lateness: no work is worth an overload."""
@@ -25,7 +25,7 @@ class PowerLimitTerm:
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Hold every limit."""
         problem = given.problem
-        limited = [i for i, site in enumerate(problem.sites) if np.isfinite(site.limit_kw).any()]
+        limited = problem.limited_sites
         if not limited:
             return
         where = site_slots(problem, limited)
@@ -44,7 +44,7 @@ class PowerLimitTerm:
         self._count_rest_of_slot(rows, given, {site: k for k, site in enumerate(limited)})
 
     @staticmethod
-    def _count_rest_of_slot(rows: object, given: TermInputs, position: dict[int, int]) -> None:
+    def _count_rest_of_slot(rows: Rows, given: TermInputs, position: dict[int, int]) -> None:
         problem, work = given.problem, given.work
         gone = (problem.now_us % problem.slot_us) / problem.slot_us
         if not gone:
@@ -63,4 +63,4 @@ class PowerLimitTerm:
             * problem.grid.n_slots
             + slot
         )
-        rows.add(row, work.column[here], import_kw * share * (1 / (1 - gone) - 1))  # type: ignore[attr-defined]
+        rows.add(row, work.column[here], import_kw * share * (1 / (1 - gone) - 1))
