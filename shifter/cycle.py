@@ -6,7 +6,7 @@ clock, no file and no store, so the same inputs give the same plan, byte for byt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -50,11 +50,19 @@ class CycleInputs:
     policy: Policy = field(default_factory=default_policy)
     overrides: tuple[Override, ...] = ()
     grid_events: tuple[GridEvent, ...] = ()
-    running: tuple[Allocation, ...] = ()
-    """Pieces that have begun and may not be interrupted: they stay as they are, to their end."""
     time_limit_s: float = 60.0
     deadline_margin_s: float = 0.0
     """Work that has time to spare is planned to end this much before its deadline."""
+    pinned: tuple[Allocation, ...] = ()
+    """What running submissions that may not be interrupted hold, one each: it goes on as it stands.
+
+    It began before `now`. A plan's row for it is clipped to what the plan is about: from `now` to the grid's end.
+    """
+
+    @property
+    def running(self) -> dict[str, datetime]:
+        """Workloads that are pinned, and when each ends."""
+        return {a.workload_id: a.end for a in self.pinned}
 
 
 def plan_cycle(inputs: CycleInputs) -> Plan:
@@ -68,10 +76,11 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     # 1. One grid, checked.
     _check(inputs)
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
-    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
-    work = deferrable(classified)
-    ends = {piece.workload_id: piece.end for piece in inputs.running}
-    windows = split_windows(classified, inputs.fleet, inputs.now, running_until=ends)
+    classified = classify(
+        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, inputs.running
+    )
+    work = deferrable(classified, inputs.running)
+    windows = split_windows(classified, inputs.fleet, inputs.now, inputs.running)
     # 3. What real-time load holds back, and so what deferrable work may use.
     envelope = reserve(inputs.realtime, inputs.fleet)
     # 4. The convex problem: arrays and named terms.
@@ -84,7 +93,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
         windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
         grid_events=inputs.grid_events,
         deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
-        running=inputs.running,
+        pinned=_firm(inputs),
     )
     # 5. Solved, and packed into whole accelerators.
     made = schedule(problem, time_limit_s=inputs.time_limit_s)
@@ -109,21 +118,34 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
     """Every condition of the contract that the plan breaks for these inputs; empty when it may be published."""
     from shifter.schedule.verify import verify
 
-    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+    classified = classify(
+        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, inputs.running
+    )
+    pinned = [c for c in classified if c.workload.id in inputs.running]
     return verify(
         plan,
-        deferrable(classified),
+        (*deferrable(classified, inputs.running), *pinned),
         fleet=inputs.fleet,
         frame=inputs.frame,
         envelope=reserve(inputs.realtime, inputs.fleet),
         grid_events=inputs.grid_events,
-        running=inputs.running,
+        pinned=inputs.pinned,
     )
 
 
-def deferrable(classified: Iterable[Classified]) -> tuple[Classified, ...]:
-    """What is to be planned: deferrable work with something left to do."""
-    return tuple(c for c in classified if c.decided is WorkloadClass.DEFERRABLE and c.remaining > 0)
+def deferrable(classified: Iterable[Classified], running: Container[str] = ()) -> tuple[Classified, ...]:
+    """What is to be planned: deferrable work with something left to do, that is not `running` and pinned."""
+    return tuple(
+        c
+        for c in classified
+        if c.decided is WorkloadClass.DEFERRABLE and c.remaining > 0 and c.workload.id not in running
+    )
+
+
+def _firm(inputs: CycleInputs) -> dict[Allocation, bool]:
+    """Pinned allocations, and whether each may not be preempted."""
+    firm = {s.workload.id: not s.workload.preemptible for s in inputs.submissions}
+    return {a: firm[a.workload_id] for a in inputs.pinned}
 
 
 def _check(inputs: CycleInputs) -> None:
@@ -134,6 +156,14 @@ def _check(inputs: CycleInputs) -> None:
         )
     if not grid.start <= inputs.now < grid.start + grid.slot:
         raise InputError(f"the grid starts at {grid.start}, and its first slot does not hold {inputs.now}.")
+    ids = {s.workload.id for s in inputs.submissions}
+    if len(inputs.running) < len(inputs.pinned):
+        raise InputError("a workload is pinned twice.", field="pinned")
+    for a in inputs.pinned:
+        if a.workload_id not in ids or (a.site, a.pool) not in inputs.fleet.pools:
+            raise InputError(f"{a.workload_id} is pinned, and it or its pool is not among the inputs.")
+        if not a.start <= inputs.now < a.end:
+            raise InputError(f"{a.workload_id} is pinned, and is not running at {inputs.now}.")
     if inputs.frame.currency != inputs.fleet.currency:
         raise InputError(
             f"forecasts are in {inputs.frame.currency}, the fleet in {inputs.fleet.currency}.",

@@ -13,7 +13,7 @@ from shifter.classify.facts import Facts, facts_of
 from shifter.classify.guards import tripped
 from shifter.classify.overrides import InForce, check_override, in_force
 from shifter.classify.policy import Policy
-from shifter.domain.chains import NO_TIME, Step, Window, order_of, propagate_steps, release
+from shifter.domain.chains import NO_TIME, NONE_RUNNING, Step, Window, order_of, propagate_steps, release
 from shifter.domain.fleet import Fleet
 from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass, shortest_run
 from shifter.errors import InputError
@@ -53,12 +53,14 @@ def classify(
     fleet: Fleet,
     now: datetime,
     overrides: Iterable[Override] = (),
+    running: Mapping[str, datetime] = NONE_RUNNING,
 ) -> tuple[Classified, ...]:
     """The class of every workload, with its reason and its window, in the order given.
 
     The class depends on what was submitted, the policy, and the overrides that were made up to `now`; never
     on progress or on the passing of time. The windows are those after the chain (`shifter.domain.chains`);
-    only where a chain no longer fits do they depend on `now` and on what is left to do. A `depends_on` that
+    only where a chain no longer fits do they depend on `now` and on what is left to do. What waits for a
+    workload that is `running` and stays where it is (id -> its end) may start at that end. A `depends_on` that
     is not among `submissions` counts as done. A real-time workload keeps the deadline that it came with, if
     any. Raises InputError for two workloads of one id, and for a cycle.
     """
@@ -71,6 +73,7 @@ def classify(
     steps = [_step(item, runs[item.workload.id]) for item in submissions]
     decisions = _decide_all(by_id, propagate_steps(steps), runs, policy, in_force(overrides, now))
     left = [_with_progress(step, by_id[step.id], decisions[step.id].decided, fleet) for step in steps]
+    left = [_with_end(step, running[step.id], now) if step.id in running else step for step in left]
     windows = propagate_steps(left, now)
     return tuple(
         _classified(item, decisions[item.workload.id], windows[item.workload.id]) for item in submissions
@@ -90,6 +93,10 @@ def _with_progress(step: Step, item: Submitted, decided: WorkloadClass, fleet: F
     remaining = item.workload.amount - item.done
     left = shortest_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
     return replace(step, left=left, at_once=at_once)
+
+
+def _with_end(step: Step, end: datetime, now: datetime) -> Step:
+    return replace(step, left=max(NO_TIME, end - now), ends_at=end)
 
 
 def _decide_all(

@@ -11,12 +11,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 from shifter.domain.fleet import Fleet
 from shifter.domain.workload import Classified, Workload, WorkloadClass, shortest_run
 from shifter.errors import InputError
 
 NO_TIME = timedelta(0)
+NONE_RUNNING: Mapping[str, datetime] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Step:
     left: timedelta | None
     depends_on: tuple[str, ...] = ()
     at_once: bool = False
+    ends_at: datetime | None = None
+    """It is running and stays where it is until then, and what waits for it starts then."""
 
 
 def check_chains(workloads: Iterable[Workload], known_ids: Collection[str] = ()) -> None:
@@ -143,9 +147,9 @@ def propagate_steps(steps: Sequence[Step], now: datetime | None = None) -> dict[
     for key in order:
         step = by_id[key]
         before = [by_id[d] for d in step.depends_on if d in by_id and by_id[d].left is not None]
-        earliest[key] = max([step.earliest_start, *(earliest[b.id] + b.run for b in before)])
+        earliest[key] = max([step.earliest_start, *(b.ends_at or earliest[b.id] + b.run for b in before)])
         floor = earliest[key] if now is None or step.at_once else max(earliest[key], now)
-        ready[key] = max([floor, *(ready[b.id] + (b.left or NO_TIME) for b in before)])
+        ready[key] = max([floor, *(b.ends_at or ready[b.id] + (b.left or NO_TIME) for b in before)])
     return _backward(order, by_id, earliest, ready)
 
 
@@ -177,10 +181,7 @@ def _backward(
 
 
 def split_windows(
-    items: Sequence[Classified],
-    fleet: Fleet,
-    now: datetime,
-    running_until: Mapping[str, datetime] | None = None,
+    items: Sequence[Classified], fleet: Fleet, now: datetime, running: Mapping[str, datetime] = NONE_RUNNING
 ) -> dict[str, Window]:
     """Disjoint windows for what is left of each deferrable workload, by id: inside its own, and after `now`.
 
@@ -191,10 +192,14 @@ def split_windows(
 
     so a chain's slack goes to its steps as their work does, and every chain that fits still fits. Where L_i
     leaves less than own_i, the window ends at L_i (and never before it starts), and the plan shows the
-    shortfall. A step that is running and may not be interrupted ends when `running_until` says. A real-time step
-    has no window: it is taken to run at once when what it waits for is done.
+    shortfall. A real-time step has no window: it is taken to run at once when what it waits for is done.
+    Nor has one that is `running` (id -> its end) and stays where it is: what waits for it starts then.
     """
-    by_id = {item.workload.id: item for item in items if item.remaining > 0 or not item.workload.amount}
+    by_id = {
+        item.workload.id: item
+        for item in items
+        if item.remaining > 0 or not item.workload.amount or item.workload.id in running
+    }
     order = order_of({key: item.workload.depends_on for key, item in by_id.items()})
     chained = {x for key, i in by_id.items() if i.workload.depends_on for x in (key, *i.workload.depends_on)}
     own = dict.fromkeys(by_id, NO_TIME)  # only chains need it
@@ -210,8 +215,8 @@ def split_windows(
     ends: dict[str, datetime] = {}
     for key in order:
         item = by_id[key]
-        if running_until and key in running_until:
-            ends[key] = running_until[key]
+        if key in running:
+            ends[key] = running[key]
             continue
         start = max([item.earliest_start, *(ends[d] for d in item.workload.depends_on if d in ends)])
         if item.decided is WorkloadClass.REAL_TIME or item.deadline is None:

@@ -28,9 +28,9 @@ from shifter.schedule.bound import SlotPrices, best_prices
 from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
-from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.problem import Ints, ScheduleProblem
 from shifter.schedule.schedule import Schedule
-from shifter.schedule.settle import BatteryTrace, Settled, settle
+from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces, settle
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
@@ -52,6 +52,7 @@ def assemble(
     for piece in made.pieces:
         by_job[piece.job].append(piece)
     done = done_hours(problem, made.pieces)
+    every = sorted([*made.pieces, *pinned_pieces(problem)])
     prices, bound = _proof(problem, made.prices, envelope, done)
     plan = Plan(
         plan_id="",
@@ -66,13 +67,13 @@ def assemble(
         baseline=_baseline(problem, baseline),
         slots=tuple(_slot_rows(problem, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
-        allocations=tuple(_allocation(problem, piece) for piece in made.pieces),
+        allocations=tuple(_allocation(problem, piece) for piece in every),
         duals=_duals(problem, prices),
         unplaced=unplaced_work(problem, by_job, done),
         workloads=explain_workloads(problem, by_job, done, baseline),
-        deferrable_total=deferrable_cost(problem, made.pieces, settled),
+        deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
-        warnings=(*frame.warnings, *_unknowns(problem, fleet), *made.warnings),
+        warnings=(*frame.warnings, *_unknowns(problem, fleet), *_crowded(problem), *made.warnings),
         synthetic=any(signal.synthetic for signal in frame.signals),
     )
     return replace(plan, plan_id=hashlib.sha256(plan.to_json().encode()).hexdigest()[:16])
@@ -82,15 +83,28 @@ def _proof(
     problem: ScheduleProblem, prices: SlotPrices, envelope: Envelope, done: Mapping[str, float]
 ) -> tuple[SlotPrices, float]:
     capacity = (
-        np.array([envelope[pool.key].any_capacity for pool in problem.pools]),
-        np.array([envelope[pool.key].firm_capacity for pool in problem.pools]),
+        _beside_pinned(
+            problem, [envelope[pool.key].any_capacity for pool in problem.pools], problem.pinned_levels[0]
+        ),
+        _beside_pinned(
+            problem, [envelope[pool.key].firm_capacity for pool in problem.pools], problem.pinned_levels[1]
+        ),
     )
     placed = {job.id: min(job.hours, done[job.id]) for job in problem.jobs}
     return best_prices(problem, prices, capacity, placed)
 
 
+def _beside_pinned(problem: ScheduleProblem, capacity: list[Floats], held: Ints) -> Floats:
+    """What pinned work leaves of a capacity, mean of each slot, (n_pools, n_slots)."""
+    first_cell = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
+    left = np.maximum(0.0, np.array(capacity)[:, problem.cell_slot] - held) * problem.cell_share
+    means: Floats = np.add.reduceat(left, first_cell, axis=1)
+    return means
+
+
 def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
     pieces = [piece for group in baseline.pieces.values() for piece in group]
+    pieces += pinned_pieces(problem)
     return Baseline(
         name=NAME,
         total=baseline.settled.cost.total,
@@ -177,6 +191,18 @@ def _unknowns(problem: ScheduleProblem, fleet: Fleet) -> Sequence[str]:
                     f"{zone}: {what} is unknown in {int(unknown.sum())} slots; their mean is assumed there."
                 )
     return said
+
+
+def _crowded(problem: ScheduleProblem) -> Iterator[str]:
+    """Where real-time load needs what running work holds, and no plan can give it back."""
+    for p, pool in enumerate(problem.pools):
+        over = problem.pinned_levels[0][p] - pool.any_capacity[problem.cell_slot]
+        over[: int(np.searchsorted(problem.edges_us, problem.now_us))] = 0
+        if over.max() > 0:
+            yield (
+                f"{pool.key[0]}/{pool.key[1]}: work that is running and may not be interrupted holds up to "
+                f"{over.max()} accelerators that real-time load may need; nothing else is planned there then."
+            )
 
 
 def _round(value: float) -> float:

@@ -40,7 +40,7 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     pieces: dict[str, tuple[Piece, ...]] = {}
     unfinished: set[str] = set()
     late_hours = unfinished_hours = 0.0
-    for job in sorted(problem.jobs, key=lambda j: (j.fixed_us is None, j.true_start_us, j.id)):
+    for job in sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id)):
         hours = min(job.hours, done_hours[job.id])
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
         eager = replace(job, hours=hours, start_us=_cell_edge(problem, start), end_us=horizon_us)

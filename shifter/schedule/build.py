@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -15,7 +15,7 @@ from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_forc
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Classified, load_time, replica_size, work_rates
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
+from shifter.schedule.problem import HOUR_US, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -36,14 +36,14 @@ def build(
     windows: dict[str, tuple[datetime, datetime]],
     grid_events: tuple[GridEvent, ...] = (),
     deadline_margin: timedelta = timedelta(0),
-    running: tuple[Allocation, ...] = (),
+    pinned: Mapping[Allocation, bool] | None = None,
 ) -> ScheduleProblem:
     """The problem of one cycle.
 
     `work` are the deferrable workloads with work left; `windows` narrows those that are steps of a chain, so that the
     steps of one chain cannot overlap. Nothing is planned before `now`, and work that has time to spare is planned to
-    end `deadline_margin` early, so that running a little slow does not make it late.
-    Pieces that are `running` stay where they are.
+    end `deadline_margin` early, so that running a little slow does not make it late. `pinned` allocations (-> whether
+    they are firm, which is: may not be preempted) go on as they stand: they are load that is there already.
     """
     grid = frame.grid
     horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
@@ -52,14 +52,11 @@ def build(
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
     order = {key: i for i, key in enumerate(fleet.pools)}
     jobs = [_job(item, fleet, grid, order, now_us, horizon_us, windows) for item in work]
-    pieces = {piece.workload_id: piece for piece in running}
-    jobs = [
-        _running(job, pieces[job.id], grid, order, now_us, horizon_us) if job.id in pieces else job
-        for job in jobs
-    ]
     jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
-    slot_edges = {*range(0, horizon_us + 1, slot_us), now_us}
+    held = tuple(_pinned(a, firm, grid, order, now_us, horizon_us) for a, firm in (pinned or {}).items())
+    sites = _with_pinned(sites, pools, held, now_us, slot_us)
+    slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
     if _size(edges, jobs) > EXACT_SIZE:
         jobs = [_trim(job, now_us, slot_us) for job in jobs]
@@ -72,6 +69,46 @@ def build(
         edges,
         now_us,
         _lateness_price(sites, pools, jobs, grid),
+        held,
+    )
+
+
+def _pinned(
+    a: Allocation, firm: bool, grid: SlotGrid, order: Mapping[PoolKey, int], now_us: int, horizon_us: int
+) -> Pinned:
+    start_us, end_us = max(now_us, _us(grid, a.start)), min(horizon_us, _us(grid, a.end))
+    return Pinned(a.workload_id, order[a.site, a.pool], start_us, end_us, a.accelerators, firm)
+
+
+def _with_pinned(
+    sites: Sequence[SiteArrays],
+    pools: Sequence[PoolArrays],
+    held: Sequence[Pinned],
+    now_us: int,
+    slot_us: int,
+) -> tuple[SiteArrays, ...]:
+    """Sites with what pinned work draws: its mean over each slot, which is what it costs.
+
+    Under the power limit the running slot counts by what is left of it, where that is more.
+    """
+    if not held:
+        return tuple(sites)
+    starts = np.arange(len(sites[0].median_kw)) * slot_us
+    rest = np.maximum(starts, now_us)
+    mean_kw, limited_kw = (np.zeros((len(sites), len(starts))) for _ in range(2))
+    for piece in held:
+        pool = pools[piece.pool]
+        share, share_of_rest = (
+            np.clip(np.minimum(piece.end_us, starts + slot_us) - np.maximum(piece.start_us, since), 0, None)
+            / (starts + slot_us - since)
+            for since in (starts, np.minimum(rest, starts + slot_us - 1))
+        )
+        drawn_kw = piece.accelerators * pool.import_kw
+        mean_kw[pool.site] += drawn_kw * share
+        limited_kw[pool.site] += drawn_kw * np.maximum(share, share_of_rest)
+    return tuple(
+        replace(site, median_kw=site.median_kw + mean, quantile_kw=site.quantile_kw + limited)
+        for site, mean, limited in zip(sites, mean_kw, limited_kw, strict=True)
     )
 
 
@@ -199,27 +236,6 @@ def _job(
         load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
-    )
-
-
-def _running(
-    job: Job, piece: Allocation, grid: SlotGrid, order: dict[PoolKey, int], now_us: int, horizon_us: int
-) -> Job:
-    """A job whose one piece has begun: what is left of the piece, and nothing else."""
-    start, end = now_us, max(now_us, min(_us(grid, piece.end), horizon_us))
-    return replace(
-        job,
-        hours=piece.accelerators * (end - start) / HOUR_US,
-        speeds=((order[piece.site, piece.pool], 1.0),),
-        replicas=(1,),
-        max_accelerators=piece.accelerators,
-        load_us=0,
-        start_us=start,
-        end_us=end,
-        true_start_us=start,
-        true_end_us=end,
-        fixed_us=(start, end),
-        open_ended=False,
     )
 
 

@@ -14,7 +14,7 @@ from shifter.schedule.pack import Piece
 from shifter.schedule.place import Ledger
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.schedule import DONE_RATIO
-from shifter.schedule.settle import Settled, slot_shares
+from shifter.schedule.settle import Settled, pinned_pieces, slot_shares
 
 
 class ReasonCode(StrEnum):
@@ -90,7 +90,17 @@ def explain_workloads(
                 reason=text,
             )
         )
+    rows += [_running(problem, piece) for piece in pinned_pieces(problem)]
     return tuple(rows)
+
+
+def _running(problem: ScheduleProblem, piece: Piece) -> WorkloadPlan:
+    """Work that stays where it is: at once, it would be there just the same."""
+    kwh, cost, kg = _bill(problem, piece)
+    start, finish = _moment(problem, piece.start_us), _moment(problem, piece.end_us)
+    text = "It is running and may not be interrupted, so it stays where it is."
+    bill = (kwh, cost, kg, cost, kg)
+    return WorkloadPlan(piece.job, start, finish, *bill, finish, ReasonCode.RUNNING, text)
 
 
 def _why(
@@ -102,8 +112,6 @@ def _why(
     cost: float,
     now_cost: float,
 ) -> tuple[ReasonCode, str]:
-    if own and job.fixed_us is not None:
-        return ReasonCode.RUNNING, "It is running and may not be interrupted, so it stays where it is."
     if job.open_ended and done < job.hours * (1 - DONE_RATIO):
         return (
             ReasonCode.REST_LATER,

@@ -143,28 +143,12 @@ def _highest_level(problem: ScheduleProblem, pieces: list[Piece]) -> Ints:
 
 def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
     """Pieces for as much of the job as fits; all of it where it does. `ledger` is written to."""
-    if job.fixed_us is not None:
-        return _where_it_runs(job, ledger)
     if job.contiguous:
         piece = _run(job, ledger, prices, job.hours) or _longest_run(job, ledger, job.hours)
         return [piece] if piece else []
     if job.load_us:
         return _few_runs(job, ledger, prices)
     return list(_spread(job, ledger, prices))
-
-
-def _where_it_runs(job: Job, ledger: Ledger) -> list[Piece]:
-    """The piece that has begun; none where real-time load has taken its place."""
-    assert job.fixed_us is not None
-    start, end = job.fixed_us
-    first, last = ledger.problem.cells_of(start, end)
-    ((pool, _),) = job.speeds
-    if (
-        end <= start
-        or ledger.most(job, pool)[first:last].min(initial=job.max_accelerators) < job.max_accelerators
-    ):
-        return []
-    return [ledger.take(job, pool, start, end, job.max_accelerators)]
 
 
 def work_hours(job: Job, pieces: list[Piece]) -> float:

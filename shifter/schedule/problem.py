@@ -97,24 +97,32 @@ class Job:
     replicas: tuple[int, ...] = ()
     load_us: int = 0
     depends_on: tuple[str, ...] = ()
-    fixed_us: tuple[int, int] | None = None
-    """From when to when it runs in its one pool, at its full width: it has begun, and may not be interrupted."""
     open_ended: bool = False
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
 
     @property
     def plain(self) -> bool:
         """Whether it may run on any number of accelerators, be stopped and resumed at no loss."""
-        return (
-            not self.contiguous
-            and self.fixed_us is None
-            and self.load_us == 0
-            and all(size == 1 for size in self.replicas)
-        )
+        return not self.contiguous and self.load_us == 0 and all(size == 1 for size in self.replicas)
 
     def replica(self, pool: int) -> int:
         """It runs on multiples of this in that pool."""
         return next(size for (p, _), size in zip(self.speeds, self.replicas, strict=True) if p == pool)
+
+
+@dataclass(frozen=True, eq=False)
+class Pinned:
+    """What a running workload that may not be interrupted holds, whatever is planned beside it.
+
+    From `now` on, clipped to the horizon. Its power is part of the sites' `median_kw` and `quantile_kw`.
+    """
+
+    id: str
+    pool: int
+    start_us: int
+    end_us: int
+    accelerators: int
+    firm: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +137,20 @@ class ScheduleProblem:
     now_us: int
     lateness_price_per_hour: float
     """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
+    pinned: tuple[Pinned, ...] = ()
+
+    @cached_property
+    def pinned_levels(self) -> tuple[Ints, Ints]:
+        """Accelerators that pinned work holds in each cell: all of it, and what is firm; (n_pools, n_cells) each."""
+        every = np.zeros((len(self.pools), self.n_cells), dtype=np.int64)
+        firm = np.zeros_like(every)
+        for piece in self.pinned:
+            first = int(np.searchsorted(self.edges_us, piece.start_us, side="right")) - 1
+            last = int(np.searchsorted(self.edges_us, piece.end_us, side="left"))
+            every[piece.pool, first:last] += piece.accelerators
+            if piece.firm:
+                firm[piece.pool, first:last] += piece.accelerators
+        return every, firm
 
     def price_of_leaving_undone(self, open_ended: bool) -> float:
         """Work whose deadline lies beyond the horizon is still done where it can, and yields to work that is due."""

@@ -114,18 +114,19 @@ class Capacity:
 
     @classmethod
     def of(cls, problem: ScheduleProblem) -> Capacity:
-        """All that the reserve leaves; nothing where real-time load alone is over the power limit."""
+        """All that the reserve and pinned work leave; nothing where they alone are over the power limit."""
         slot = problem.cell_slot
         open_slots = np.array([site.quantile_kw <= site.limit_kw for site in problem.sites])
 
-        def of_cells(capacity: str) -> Ints:
+        def of_cells(capacity: str, held: Ints) -> Ints:
             rows = [getattr(pool, capacity) * open_slots[pool.site] for pool in problem.pools]
             whole: Ints = np.array(rows, dtype=np.int64).reshape(len(rows), -1)[:, slot]
-            return whole
+            left: Ints = np.maximum(0, whole - held)
+            return left
 
         return cls(
-            of_cells("any_capacity"),
-            of_cells("firm_capacity"),
+            of_cells("any_capacity", problem.pinned_levels[0]),
+            of_cells("firm_capacity", problem.pinned_levels[1]),
             np.zeros((len(problem.sites), problem.grid.n_slots)),
         )
 

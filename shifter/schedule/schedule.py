@@ -141,7 +141,7 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
     for i, trace in batteries.items():
         ledger.headroom_kw[i] = np.maximum(0.0, ledger.headroom_kw[i] - trace.charge_kw)
     pieces: list[Piece] = []
-    for job in sorted(problem.jobs, key=lambda j: (j.fixed_us is None, j.end_us, -j.hours, j.id)):
+    for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)
     kept = _without_stranded(problem, merge_pieces(pieces))
     why = f"planned without the solver, by price order: {failure.detail}"
@@ -175,9 +175,7 @@ def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
 
 
 def _room_us(job: Job) -> float:
-    """How much longer a job's window is than the job at full width; what runs already comes first of all."""
-    if job.fixed_us is not None:
-        return -np.inf
+    """How much longer a job's window is than the job at full width."""
     return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
 
 
@@ -221,11 +219,12 @@ def _positive(values: Floats) -> Floats:
 def _faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
     """What no plan can mend, said in words."""
     said = []
+    beside = "with work that is running" if problem.pinned else "alone"
     for i, site in enumerate(problem.sites):
         over = site.quantile_kw - site.limit_kw
         if (over > 1e-6).any():
             said.append(
-                f"{site.name}: real-time load alone exceeds the power limit by up to {over.max():.1f} kW in "
+                f"{site.name}: real-time load {beside} exceeds the power limit by up to {over.max():.1f} kW in "
                 f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
             )
         if i in batteries:

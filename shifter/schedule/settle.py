@@ -60,6 +60,11 @@ def usage(
     return every, preemptible
 
 
+def pinned_pieces(problem: ScheduleProblem) -> list[Piece]:
+    """What is pinned, as pieces."""
+    return [Piece(p.id, p.pool, p.start_us, p.end_us, p.accelerators) for p in problem.pinned]
+
+
 def slot_shares(problem: ScheduleProblem, piece: Piece) -> tuple[slice, Floats]:
     """The slots that a piece touches, and the share of each that it covers."""
     length = problem.slot_us
@@ -74,7 +79,7 @@ def settle(
     pieces: Iterable[Piece],
     batteries: Mapping[int, BatteryTrace],
 ) -> Settled:
-    """The bill of these pieces with these batteries (by site)."""
+    """The bill of these pieces, and of what is pinned, with these batteries (by site)."""
     every, preemptible = usage(problem, pieces, {job.id: job.firm for job in problem.jobs})
     hours = problem.grid.slot_hours
     imports = np.zeros((len(problem.sites), problem.grid.n_slots))
@@ -94,4 +99,9 @@ def settle(
         carbon_kg += kg
         carbon += kg * site.carbon_price_per_kg
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
-    return Settled(every, preemptible, imports, Cost(energy, carbon, demand, wear), carbon_kg)
+    # Sites' power holds that of pinned work already; its accelerators are added here.
+    held = {piece.id: piece.firm for piece in problem.pinned}
+    more, more_preemptible = usage(problem, pinned_pieces(problem), held)
+    return Settled(
+        every + more, preemptible + more_preemptible, imports, Cost(energy, carbon, demand, wear), carbon_kg
+    )

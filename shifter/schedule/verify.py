@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -52,7 +52,8 @@ class _Case:
     frame: ForecastFrame
     envelope: Envelope
     grid_events: tuple[GridEvent, ...]
-    running: Mapping[str, Allocation]
+    pinned: Mapping[str, Allocation]
+    """By workload: where it runs and must stay, from the moment of planning on."""
 
     @property
     def grid(self) -> SlotGrid:
@@ -67,15 +68,24 @@ def verify(
     frame: ForecastFrame,
     envelope: Envelope,
     grid_events: tuple[GridEvent, ...] = (),
-    running: tuple[Allocation, ...] = (),
+    pinned: tuple[Allocation, ...] = (),
 ) -> list[Violation]:
-    """All violations, in a fixed order; empty for a plan that may be published. `work` is what was to be planned."""
-    begun = {piece.workload_id: piece for piece in running}
-    case = _Case(plan, {item.workload.id: item for item in work}, fleet, frame, envelope, grid_events, begun)
+    """All violations, in a fixed order; empty for a plan that may be published.
+
+    `work` is what was to be planned, and what is `pinned`: that must be in the plan as it stands, from the moment of
+    planning to the horizon's end. It is not held to its window; and where it and real-time load alone are over a
+    limit, no plan can mend it, and the plan must only not add to it.
+    """
+    stays = {
+        a.workload_id: replace(a, start=max(a.start, plan.created_at), end=min(a.end, frame.grid.end))
+        for a in pinned
+    }
+    case = _Case(plan, {item.workload.id: item for item in work}, fleet, frame, envelope, grid_events, stays)
     known = list(_check_known(case))
     if known:
         return known  # the rest would only repeat that names or grids do not match
     checks = (
+        _check_pinned,
         _check_allocations,
         _check_work,
         _check_order,
@@ -100,10 +110,21 @@ def _check_known(case: _Case) -> Iterator[Violation]:
             yield Violation("unknown_pool", f"{a.site}/{a.pool}", "is not in the fleet")
 
 
+def _check_pinned(case: _Case) -> Iterator[Violation]:
+    groups = _by_workload(case)
+    for id, stays in case.pinned.items():
+        if groups.get(id, []) != [stays]:
+            yield Violation(
+                "pinned", id, f"runs in {stays.site}/{stays.pool}, and the plan does not leave it there"
+            )
+
+
 def _check_allocations(case: _Case) -> Iterator[Violation]:
     grid = case.grid
     allowed = {id: work_rates(item.workload, case.fleet) for id, item in case.work.items()}
     for a in case.plan.allocations:
+        if a.workload_id in case.pinned:
+            continue
         item, key = case.work[a.workload_id], (a.site, a.pool)
         subject = f"{a.workload_id} in {a.site}/{a.pool} at {a.start.isoformat()}"
         if a.end <= a.start or a.start < grid.start - SLACK or a.end > grid.end + SLACK:
@@ -132,11 +153,10 @@ def _by_workload(case: _Case) -> dict[str, list[Allocation]]:
 def _check_work(case: _Case) -> Iterator[Violation]:
     groups, unplaced = _by_workload(case), {u.workload_id for u in case.plan.unplaced}
     for id, item in case.work.items():
+        if id in case.pinned:
+            continue
         own = groups.get(id, [])
         done = sum(_work_done(case, item, a) for a in own)
-        if id in case.running:
-            yield from _check_running(case.running[id], own, id in unplaced, case)
-            continue
         due = item.deadline is None or item.deadline <= case.grid.end
         if due and done < item.remaining * (1 - DONE_TOLERANCE) and id not in unplaced:
             yield Violation(
@@ -155,16 +175,6 @@ def _check_work(case: _Case) -> Iterator[Violation]:
                 yield Violation("interrupted", id, "may not be interrupted, moved or resized")
 
 
-def _check_running(
-    piece: Allocation, own: list[Allocation], unplaced: bool, case: _Case
-) -> Iterator[Violation]:
-    """What has begun and may not be interrupted is in the plan as it was, from now on."""
-    start, end = case.plan.created_at, min(piece.end, case.grid.end)
-    as_it_was = [Allocation(piece.workload_id, piece.site, piece.pool, start, end, piece.accelerators)]
-    if own != as_it_was and not (unplaced and not own) and end > start:
-        yield Violation("running", piece.workload_id, "is running, and the plan moves it")
-
-
 def _work_done(case: _Case, item: Classified, a: Allocation) -> float:
     rates = work_rates(item.workload, case.fleet)
     useful = max(timedelta(0), a.end - a.start - load_time(item.workload, case.fleet))
@@ -174,8 +184,8 @@ def _work_done(case: _Case, item: Classified, a: Allocation) -> float:
 def _check_order(case: _Case) -> Iterator[Violation]:
     groups, unplaced = _by_workload(case), {u.workload_id for u in case.plan.unplaced}
     for id, own in groups.items():
-        if id in case.running:
-            continue  # it has begun: what it waited for was done then, whatever has been reported since
+        if id in case.pinned:
+            continue  # it has begun
         first = min(a.start for a in own)
         for other in case.work[id].workload.depends_on:
             if other not in case.work:
@@ -210,6 +220,8 @@ def _check_pools(case: _Case) -> Iterator[Violation]:
         limits = (("capacity", own, held.quantile), ("reserve", firm, held.reserved))
         for code, members, kept in limits:
             for start, end, level in _levels(members):
+                if all(a.workload_id in case.pinned for a in members if a.start <= start and a.end > start):
+                    continue
                 for t in _slots_between(case.grid, start, end):
                     if level + kept[t] > held.count + LEVEL_TOLERANCE:
                         free = held.count - kept[t]
@@ -223,11 +235,13 @@ def _slots_between(grid: SlotGrid, start: datetime, end: datetime) -> range:
     return range(max(0, first), min(grid.n_slots, last))
 
 
-def _means(case: _Case) -> tuple[dict[PoolKey, Floats], dict[PoolKey, Floats]]:
+def _means(
+    case: _Case, allocations: Iterable[Allocation]
+) -> tuple[dict[PoolKey, Floats], dict[PoolKey, Floats]]:
     """Mean accelerators by slot of all allocations, and of the preemptible ones."""
     every = {key: np.zeros(case.grid.n_slots) for key in case.fleet.pools}
     preemptible = {key: np.zeros(case.grid.n_slots) for key in case.fleet.pools}
-    for a in case.plan.allocations:
+    for a in allocations:
         for t in _slots_between(case.grid, a.start, a.end):
             slot_start = case.grid.start + t * case.grid.slot
             overlap = (min(a.end, slot_start + case.grid.slot) - max(a.start, slot_start)) / case.grid.slot
@@ -238,7 +252,7 @@ def _means(case: _Case) -> tuple[dict[PoolKey, Floats], dict[PoolKey, Floats]]:
 
 
 def _check_slots(case: _Case) -> Iterator[Violation]:
-    every, preemptible = _means(case)
+    every, preemptible = _means(case, case.plan.allocations)
     rows = {(r.site, r.pool, r.start): r for r in case.plan.slots}
     for key in case.fleet.pools:
         held = case.envelope[key]
@@ -254,7 +268,8 @@ def _check_slots(case: _Case) -> Iterator[Violation]:
 
 
 def _check_power(case: _Case) -> Iterator[Violation]:
-    every, _ = _means(case)
+    every, _ = _means(case, case.plan.allocations)
+    stays, _ = _means(case, case.pinned.values())
     totals = dict.fromkeys(("energy", "carbon", "demand_charge", "battery_wear"), 0.0)
     carbon_kg = 0.0
     for site in case.fleet.sites:
@@ -268,7 +283,8 @@ def _check_power(case: _Case) -> Iterator[Violation]:
         tolerance = KW_TOLERANCE * np.maximum(1.0, np.abs(imports) / 1000)
         if (np.abs(np.array([r.import_kw for r in rows]) - imports) > tolerance).any():
             yield Violation("import", site.name, "import_kw is not what the allocations draw")
-        yield from _check_limit(case, site, quantile, busy, charge - discharge)
+        given = quantile + _site_kw(case, site, stays)[2]
+        yield from _check_limit(case, site, given, quantile + busy - given, charge - discharge)
         if (imports < -KW_TOLERANCE).any():
             yield Violation("export", site.name, f"down to {imports.min():.3f} kW")
         yield from _check_battery(case, site, charge, discharge, np.array([r.stored_kwh for r in rows]))
@@ -319,7 +335,8 @@ def _check_limit(
     for t in range(case.grid.n_slots):
         limit = limits_in_force(site, case.grid_events, edges[t], edges[t + 1])
         drawn = quantile[t] + busy[t] + battery_kw[t]
-        # Real-time load alone may exceed a limit: that is a fault of the site, which the plan must not add to.
+        # Real-time load, with what runs and stays, may exceed a limit: that is a fault of the site, which the plan
+        # must not add to.
         if drawn > limit + KW_TOLERANCE and (
             busy[t] > 1e-6 or battery_kw[t] > KW_TOLERANCE or quantile[t] <= limit
         ):
@@ -368,15 +385,26 @@ def _reachable_kwh(case: _Case, site: Site) -> Floats:
     battery = site.battery
     assert battery is not None
     edges = case.grid.edges
-    _, quantile, _ = _site_kw(case, site, {key: np.zeros(case.grid.n_slots) for key in case.fleet.pools})
+    _, quantile, pinned_kw = _site_kw(case, site, _means(case, case.pinned.values())[0])
     stored, most = battery.initial_kwh, np.zeros(case.grid.n_slots)
     for t in range(case.grid.n_slots):
         most[t] = stored
-        free_kw = limits_in_force(site, case.grid_events, edges[t], edges[t + 1]) - quantile[t]
+        given_kw = quantile[t] + pinned_kw[t]
+        if (
+            edges[t] < case.plan.created_at
+        ):  # pinned work that began or ends in the running slot: at its full draw
+            given_kw = quantile[t] + _at_full_draw_kw(case, site)
+        free_kw = limits_in_force(site, case.grid_events, edges[t], edges[t + 1]) - given_kw
         charge_kw = min(battery.power_kw, max(0.0, free_kw))
         gain = case.grid.slot_hours * battery.charge_efficiency * charge_kw
         stored = min(battery.energy_kwh, stored + gain)
     return most
+
+
+def _at_full_draw_kw(case: _Case, site: Site) -> float:
+    dynamic = {pool.name: pool.busy_kw - pool.idle_kw for pool in site.pools}
+    own = (a for a in case.pinned.values() if a.site == site.name)
+    return site.pue * sum(a.accelerators * dynamic[a.pool] for a in own)
 
 
 def _check_bound(case: _Case) -> Iterator[Violation]:

@@ -37,7 +37,8 @@ class PeakChange:
 def peak_changes(record: WorkloadRecord, fleet: Fleet, published: Published) -> tuple[PeakChange, ...]:
     """Of each site whose charged peak running at once would change; nothing for work that the plan does not hold."""
     own = published.allocations.get(record.id, ())
-    if not own:
+    share = published.shares.get(record.id)
+    if not own or (share is not None and share.reason_code == "running"):  # which is at once
         return ()
     run = _Run(record.workload, fleet, published, own)
     moved = run.moved_kw(max(record.window_start, published.plan.created_at))

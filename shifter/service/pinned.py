@@ -1,43 +1,43 @@
 """Work that may not be interrupted and is running: the next plan must leave it where it is.
 
-Its piece goes into the snapshot as `CycleInputs.running`, and the plan takes it as it stands.
+What it holds goes into a cycle's inputs as it stands (`CycleInputs.pinned`), and its lease stays the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from shifter.cycle import CycleInputs
+from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import Override, WorkloadClass
+from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.store.workloads import WorkloadRecord
 
-NEARLY_ALL_RATIO = 1 - 1e-6
-"""Of its work that running work counts as having done at most, so that it is in every plan until its piece ends."""
+
+def pieces(records: Iterable[WorkloadRecord], fleet: Fleet, now: datetime) -> tuple[Allocation, ...]:
+    """What those of the records hold that have begun and may not be interrupted, one piece each.
+
+    A piece in a pool that the fleet no longer has is none: such work is planned anew.
+    """
+    running = (_running_piece(record, now) for record in records)
+    return tuple(a for a in running if a is not None and (a.site, a.pool) in fleet.pools)
 
 
-def running_piece(record: WorkloadRecord, now: datetime) -> Allocation | None:
-    """What it holds now, where it has begun and may not be interrupted; None otherwise."""
+def _running_piece(record: WorkloadRecord, now: datetime) -> Allocation | None:
     if record.workload.interruptible or record.decided is WorkloadClass.REAL_TIME:
         return None
     held = leases.current(record.lease.allocations, now)
-    begun = held and held[0].start < now
-    return held[0] if begun else None
-
-
-def override(record: WorkloadRecord, now: datetime) -> Override:
-    """It stays deferrable, whatever the policy says by now."""
-    text = "it is running and may not be interrupted"
-    return Override(WorkloadClass.DEFERRABLE, "shifter", now, text, workload_id=record.id)
+    return held[0] if held and held[0].start < now else None
 
 
 def kept(
     record: WorkloadRecord, held: Sequence[Allocation], inputs: CycleInputs, now: datetime
 ) -> Sequence[Allocation]:
-    """Its lease under a plan that holds `held` for it: its own piece, to the end, whatever the plan says."""
-    piece = running_piece(record, inputs.now)
-    if piece is None or piece.end <= now:
-        return held
-    return (piece,)
+    """Its lease under a plan that holds `held` for it: where it is pinned, its own piece from its own start.
+
+    The plan's row for it begins at the moment of planning, which is no change of the lease.
+    """
+    own = [a for a in inputs.pinned if a.workload_id == record.id and a.end > now]
+    return [a for a in own if a in record.lease.allocations] or held

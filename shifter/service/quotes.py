@@ -39,7 +39,7 @@ class Quoting:
         """The class that it would have with this deadline."""
         inputs = self.snapshot.inputs
         given = [*inputs.submissions, self._candidate(deadline)]
-        found = classify(given, inputs.policy, inputs.fleet, self._now, inputs.overrides)
+        found = classify(given, inputs.policy, inputs.fleet, self._now, inputs.overrides, inputs.running)
         return found[-1]
 
     def plan(self, deadline: datetime | None) -> Plan:

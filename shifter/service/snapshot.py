@@ -68,7 +68,6 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         due = floor_to_slot(now + timedelta(hours=core.config.horizon_hours), grid.slot_minutes)
         core.set_fault(REALTIME, ends_early if grid.end < due else None)
     ids = {s.workload.id for s in submissions}
-    fixed = [pinned.override(r, now) for r in records if r.id in ids and pinned.running_piece(r, now)]
     inputs = CycleInputs(
         now=now,
         fleet=core.fleet,
@@ -76,11 +75,11 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         realtime=realtime,
         submissions=submissions,
         policy=core.policy,
-        overrides=(*(o for o in overrides if o.workload_id is None or o.workload_id in ids), *fixed),
+        overrides=tuple(o for o in overrides if o.workload_id is None or o.workload_id in ids),
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
-        running=tuple(p for r in records if r.id in ids and (p := pinned.running_piece(r, now)) is not None),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
+        pinned=pinned.pieces((r for r in records if r.id in ids), core.fleet, now),
     )
     return Snapshot(inputs, version)
 
@@ -142,9 +141,7 @@ def _submissions(
         if r.id == without or not (r.state in LIVE_STATES or blocks):
             continue
         done = core.done(r)
-        if pinned.running_piece(r, now) is not None:
-            # To its end it holds its piece, though its last minute may have no work left in it.
-            done = min(done, r.workload.amount * pinned.NEARLY_ALL_RATIO)
-        if done < r.workload.amount or r.decided is WorkloadClass.REAL_TIME:
+        stays = r.decided is WorkloadClass.REAL_TIME or bool(pinned.pieces((r,), core.fleet, now))
+        if done < r.workload.amount or stays:
             kept.append(Submission(r.workload, r.submitted_at, done))
     return tuple(kept)

@@ -18,7 +18,7 @@ from shifter.cycle import Submission
 from shifter.domain.chains import check_chains
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
 from shifter.errors import Conflict, InputError, NotFound
-from shifter.service import leases
+from shifter.service import leases, pinned
 from shifter.service.core import Change, Core
 from shifter.service.present import workload_view
 from shifter.store import inputs as told
@@ -196,8 +196,10 @@ def reclassified(
     """Those of the records whose class, reason or window is not what the policy says now, as it should be."""
     before = list(records)
     given = [Submission(r.workload, r.submitted_at, core.done(r)) for r in before]
+    running = {a.workload_id: a.end for a in pinned.pieces(before, core.fleet, now)}
+    found = classify(given, core.policy, core.fleet, now, overrides, running)
     changed = []
-    for record, c in zip(before, classify(given, core.policy, core.fleet, now, overrides), strict=True):
+    for record, c in zip(before, found, strict=True):
         after = replace(
             record,
             decided=c.decided,

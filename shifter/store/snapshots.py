@@ -45,9 +45,9 @@ def inputs_to_json(inputs: CycleInputs) -> str:
             "policy": plain(inputs.policy),
             "overrides": [plain(o) for o in inputs.overrides],
             "grid_events": [plain(e) for e in inputs.grid_events],
-            "running": [plain(piece) for piece in inputs.running],
             "time_limit_s": inputs.time_limit_s,
             "deadline_margin_s": inputs.deadline_margin_s,
+            "pinned": [plain(a) for a in inputs.pinned],
         }
     )
 
@@ -73,9 +73,9 @@ def inputs_from_json(text: str) -> CycleInputs:
         policy=adapter(Policy).validate_python(raw["policy"]),
         overrides=tuple(adapter(Override).validate_python(o) for o in raw["overrides"]),
         grid_events=tuple(adapter(GridEvent).validate_python(e) for e in raw["grid_events"]),
-        running=tuple(adapter(Allocation).validate_python(piece) for piece in raw["running"]),
         time_limit_s=raw["time_limit_s"],
         deadline_margin_s=raw["deadline_margin_s"],
+        pinned=tuple(adapter(Allocation).validate_python(a) for a in raw.get("pinned", ())),
     )
 
 

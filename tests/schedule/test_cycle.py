@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from forecasts.frame import ForecastFrame
-from forecasts.slots import SlotGrid
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, Resilience
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
-from shifter.realtime.load import RealtimeLoad
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
 from tests.schedule.build import START, at, cycle_inputs, site, work
@@ -406,42 +403,3 @@ def test_a_deadline_beyond_the_horizon_is_not_late() -> None:
     codes = {w.workload_id: w.reason_code for w in plan.workloads}
     assert codes["long"] == codes["far"] == "rest_later"
     assert sum(r.deferrable for r in plan.slots) == pytest.approx(240)
-
-
-def test_what_runs_and_may_not_be_interrupted_stays_where_it_is_to_its_last_minute() -> None:
-    pools = (Pool("p1", "X", 16, busy_kw=1.0), Pool("p2", "X", 16, busy_kw=0.5))
-    model = Model("m", {"X": 100.0}, load_minutes=30)
-    job = work(
-        "c",
-        1,
-        24,
-        accelerator_hours=None,
-        model="m",
-        tokens=100.0 * 3600 * 60,
-        max_accelerators=12,
-        interruptible=False,
-    )
-    others = [work("n", 300, 24, max_accelerators=32), work("next", 4, 12, depends_on=("c",))]
-    piece = Allocation("c", "a", "p1", START, at(5.5), 12)
-    for now in (at(0.25), at(3), at(5.25), at(5.49)):
-        inputs = replace(
-            cycle_inputs([job, *others], sites=[site(pools=pools)], models=[model], now=now),
-            running=(piece,),
-        )
-        inputs = replace(inputs, **_from(inputs, now))
-        plan = plan_cycle(inputs)
-        own = [a for a in plan.allocations if a.workload_id == "c"]
-        assert own == [replace(piece, start=now)]
-        assert {w.workload_id: w.reason_code for w in plan.workloads}["c"] == "running"
-        assert min(a.start for a in plan.allocations if a.workload_id == "next") >= at(5.5)
-        moved = replace(
-            plan, allocations=tuple(replace(a, pool="p2") if a in own else a for a in plan.allocations)
-        )
-        assert "running" in {v.code for v in verify_plan(moved, inputs)}
-
-
-def _from(inputs: CycleInputs, now: datetime) -> dict[str, Any]:
-    """The same inputs on the grid whose first slot holds `now`."""
-    grid = SlotGrid.covering(now, timedelta(hours=24), 60)
-    frame = ForecastFrame.from_arrays(grid, "EUR", {"Z": [50.0] * 24}, {"Z": [300.0] * 24}, as_of=now)
-    return {"frame": frame, "realtime": RealtimeLoad(grid)}
