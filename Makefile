@@ -20,7 +20,7 @@ printf '%s==>%s %s\n' "$$on" "$$off"
 
 .PHONY: demo
 demo: install ## The daemon on bundled data, nothing to configure (ARGS=--once)
-	@exec $(BIN)/shifter demo $(ARGS)
+	@exec $(BIN)/python -m shifter.demo.foreground $(BIN)/shifter demo $(ARGS)
 
 .PHONY: install
 install: $(VENV)/.project ## shifter and its locked dependencies, into .venv

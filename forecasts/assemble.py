@@ -135,6 +135,8 @@ class _Said:
     source: str = ""
     known_at: datetime | None = None
     attribution: str = ""
+    licence: str = ""
+    restricted: bool = False
 
 
 _NOBODY = _Said()
@@ -145,7 +147,7 @@ def _signal_frame(
 ) -> SignalFrame:
     ranked = _ranked(zone, signal, candidates, rules.preference)
     if signal is Signal.PRICE:
-        ranked = [_in_currency(s, rules.currency, rules.fx) for s in ranked]
+        ranked = [in_currency(s, rules.currency, rules.fx) for s in ranked]
         unit, basis = price_unit(rules.currency), None
     else:
         unit = CARBON_UNIT
@@ -182,6 +184,8 @@ def _signal_frame(
         tuple(s.known_at for s in said),
         _quantiles(timeline, grid),
         tuple(s.attribution for s in said),
+        tuple(s.licence for s in said),
+        tuple(s.restricted for s in said),
     )
     warnings += _warnings(frame, published, rules)
     return frame
@@ -208,7 +212,8 @@ def _basis(s: ForecastSeries) -> Basis:
     return s.basis or Basis.AVERAGE
 
 
-def _in_currency(s: ForecastSeries, currency: str, fx: Mapping[str, float]) -> ForecastSeries:
+def in_currency(s: ForecastSeries, currency: str, fx: Mapping[str, float]) -> ForecastSeries:
+    """A price in `currency`. Raises InputError where `fx` says nothing of what one of its own is worth in it."""
     own = currency_of(s.unit, field=s.key)
     if own == currency:
         return s
@@ -227,15 +232,22 @@ def _in_currency(s: ForecastSeries, currency: str, fx: Mapping[str, float]) -> F
 
 def _who(ranked: Sequence[ForecastSeries], owners: Sequence[int]) -> _Said:
     """A slot may straddle two vintages: it is worth what the lesser is, and as old as most of it is."""
-    first = ranked[owners[0]]
-    if len(owners) == 1:
-        return _Said(first.kind, first.source, first.known_at, first.attribution)
-    parts = [ranked[k] for k in owners]
+    parts = [
+        _Said(s.kind, s.source, s.known_at, s.attribution, s.licence, s.restricted)
+        for s in (ranked[k] for k in owners)
+    ]
+    return parts[0] if len(parts) == 1 else _together(parts, parts[0].known_at)
+
+
+def _together(parts: Sequence[_Said], known_at: datetime | None) -> _Said:
+    """What was made of several: worth what the least is, under the terms of all."""
     return _Said(
         max((s.kind for s in parts), key=_WORTH.__getitem__),
         "+".join(dict.fromkeys(s.source for s in parts)),
-        first.known_at,
+        known_at,
         "; ".join(dict.fromkeys(s.attribution for s in parts if s.attribution)),
+        "; ".join(dict.fromkeys(s.licence for s in parts if s.licence)),
+        any(s.restricted for s in parts),
     )
 
 
@@ -245,12 +257,8 @@ def _extended(values: Floats, said: list[_Said], slot: timedelta, before: int) -
     if not done.filled[before:].any():
         return values, said
     known = [said[i] for i in np.flatnonzero(~done.filled)]
-    blend = _Said(
-        max((s.kind for s in known), key=_WORTH.__getitem__),
-        "+".join(sorted({s.source for s in known})),
-        max((s.known_at for s in known if s.known_at is not None), default=None),
-        "; ".join(dict.fromkeys(s.attribution for s in known if s.attribution)),
-    )
+    newest = max((s.known_at for s in known if s.known_at is not None), default=None)
+    blend = _together(sorted(known, key=lambda s: s.source), newest)
     told = list(said)
     for i in before + np.flatnonzero(done.filled[before:]):
         repeats = done.origin[i] != MEAN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ class SignalFrame:
     """One signal of one zone on the grid. Every sequence has one entry a slot, shape (n_slots,).
 
     `values` in `unit`, NaN where `kind` is `missing`; `source` names who said it ("" where missing);
-    `known_at` is when (None where missing).
+    `known_at` is when (None where missing). `attribution`, `licence` and `restricted` are its terms, and
+    empty where nobody gave any; `restricted` forbids passing the value on.
     """
 
     zone: str
@@ -32,6 +33,8 @@ class SignalFrame:
     known_at: tuple[datetime | None, ...]
     quantiles: Mapping[float, Floats] = field(default_factory=dict)
     attribution: tuple[str, ...] = ()
+    licence: tuple[str, ...] = ()
+    restricted: tuple[bool, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -42,6 +45,14 @@ class SignalFrame:
     def missing_slots(self) -> int:
         """How many slots nobody said anything about."""
         return self.kind.count(Kind.MISSING)
+
+    def shareable(self) -> SignalFrame:
+        """The same without the values that may not be passed on: NaN in their place."""
+        if not any(self.restricted):
+            return self
+        withheld = np.array(self.restricted)
+        values, *bands = (np.where(withheld, np.nan, v) for v in (self.values, *self.quantiles.values()))
+        return replace(self, values=values, quantiles=dict(zip(self.quantiles, bands, strict=True)))
 
     def age_s(self, now: datetime) -> float | None:
         """Age of the newest vintage in use [s]; None when there is none."""
@@ -70,6 +81,14 @@ class ForecastFrame:
     def carbon_g_per_kwh(self, zone: str) -> Floats:
         """Carbon intensity [gCO2e/kWh], shape (n_slots,); NaN where missing."""
         return self._values(zone, Signal.CARBON)
+
+    def shareable(self) -> ForecastFrame:
+        """The same without the values that may not be passed on, and a warning for each signal that had any."""
+        return replace(
+            self,
+            signals=tuple(s.shareable() for s in self.signals),
+            warnings=(*self.warnings, *(_withheld(s) for s in self.signals if any(s.restricted))),
+        )
 
     def _values(self, zone: str, signal: Signal) -> Floats:
         found = self.get(zone, signal)
@@ -142,6 +161,14 @@ class ForecastFrame:
         )
 
 
+def _withheld(s: SignalFrame) -> str:
+    terms = "; ".join(dict.fromkeys(t for t, closed in zip(s.licence, s.restricted, strict=True) if closed))
+    return (
+        f"zone {s.zone} {s.signal}: {sum(s.restricted)} of {len(s.values)} slots are withheld, their licence "
+        f"does not allow passing them on: {terms}"
+    )
+
+
 def _signal_to_dict(s: SignalFrame) -> dict[str, Any]:
     runs: list[dict[str, Any]] = []
     for i, (kind, source, known_at) in enumerate(zip(s.kind, s.source, s.known_at, strict=True)):
@@ -150,6 +177,8 @@ def _signal_to_dict(s: SignalFrame) -> dict[str, Any]:
             "source": source,
             "known_at": None if known_at is None else isoformat_z(known_at),
             "attribution": s.attribution[i] if s.attribution else "",
+            "licence": s.licence[i] if s.licence else "",
+            "restricted": bool(s.restricted) and s.restricted[i],
         }
         if runs and all(runs[-1][k] == v for k, v in said.items()):
             runs[-1]["n_slots"] += 1
@@ -169,11 +198,14 @@ def _signal_to_dict(s: SignalFrame) -> dict[str, Any]:
 def _signal_from_dict(raw: Mapping[str, Any]) -> SignalFrame:
     runs = raw["provenance"]
 
-    def spread(key: str) -> list[Any]:
-        return [run[key] for run in runs for _ in range(run["n_slots"])]
+    def spread(key: str, default: Any = None) -> tuple[Any, ...]:
+        return tuple(run.get(key, default) for run in runs for _ in range(run["n_slots"]))
+
+    def terms(key: str, none: Any) -> tuple[Any, ...]:
+        told = spread(key, none)
+        return told if any(told) else ()
 
     known_at = tuple(None if k is None else datetime.fromisoformat(k) for k in spread("known_at"))
-    attribution = tuple(spread("attribution"))
     return SignalFrame(
         raw["zone"],
         Signal(raw["signal"]),
@@ -181,10 +213,12 @@ def _signal_from_dict(raw: Mapping[str, Any]) -> SignalFrame:
         None if raw["basis"] is None else Basis(raw["basis"]),
         _array(raw["values"]),
         tuple(Kind(k) for k in spread("kind")),
-        tuple(spread("source")),
+        spread("source"),
         known_at,
         {float(p): _array(v) for p, v in raw["quantiles"].items()},
-        attribution if any(attribution) else (),
+        terms("attribution", ""),
+        terms("licence", ""),
+        terms("restricted", False),
     )
 
 

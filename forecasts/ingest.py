@@ -9,6 +9,7 @@ from typing import Literal
 from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, ShifterError
 from forecasts.series import Signal
+from forecasts.sources.asking import one_by_one
 from forecasts.sources.base import FetchRequest, ForecastSource
 from forecasts.store import ForecastStore
 
@@ -38,11 +39,8 @@ def ingest(
 
     Signals are asked for one at a time, so that one which fails does not take the other with it.
     """
-    return [
-        _one(store, source, FetchRequest(request.zone, (signal,), request.start, request.end), now)
-        for signal in request.signals
-        if signal in source.info.signals
-    ]
+    alone = one_by_one(source, (request.zone,), request.signals, request.start, request.end)
+    return [_one(store, source, one, now) for one in alone]
 
 
 def _one(store: ForecastStore, source: ForecastSource, request: FetchRequest, now: datetime) -> Ingested:

@@ -8,25 +8,17 @@ the newest capture that covers it speaks; a capture that was missed is a gap in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from forecasts import questions
 from forecasts import tables as t
 from forecasts.checks import check_structure
 from forecasts.errors import ForecastRejected
-from forecasts.log import (
-    Content,
-    Log,
-    changes,
-    from_us,
-    spoken_at,
-    to_us,
-    uncovered,
-    without,
-)
+from forecasts.log import Content, changes, to_us
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.tables import metadata
 from forecasts.vintage import (
@@ -34,8 +26,6 @@ from forecasts.vintage import (
     SeriesAge,
     VintageInfo,
     digest_of,
-    info_of,
-    series_of,
     value_row,
     vintage_row,
 )
@@ -65,11 +55,16 @@ class ForecastStore:
         (result,) = self.append_all([series])
         return result
 
-    def append_all(self, series: Sequence[ForecastSeries]) -> list[AppendResult]:
-        """Add all of them, in their order, or none. Raises what `append` does, and then nothing was stored."""
+    def append_all(
+        self, series: Sequence[ForecastSeries], *, within: Connection | None = None
+    ) -> list[AppendResult]:
+        """Add all of them, in their order, or none. Raises what `append` does, and then nothing was stored.
+
+        `within`: the caller's transaction on this database, for what must stand or fall with them.
+        """
         for s in series:
             check_structure(s)
-        with self._writing, self.engine.begin() as db:
+        with self._write(within) as db:
             # Locked in one order, whoever appends: two that hold each other's next row would wait for ever.
             parts = {s.key: (s.source, s.zone, s.signal) for s in series}
             locked = {key: self._lock_series(db, *parts[key]) for key in sorted(parts)}
@@ -97,7 +92,7 @@ class ForecastStore:
         if newest is not None and newest.sha256 == digest:
             self._record_fetch(db, series_id, newest.id, known_at)
             return AppendResult(series.key, "unchanged", newest.id, 0)
-        log = self._log(db, series_id, content.first_us, content.last_us)
+        log = questions.change_log(db, series_id, content.first_us, content.last_us)
         changed = changes(content, log)
         vintage_id = self._insert_vintage(
             db, series_id, series, content, n_changed=len(changed), digest=digest
@@ -108,10 +103,20 @@ class ForecastStore:
         return AppendResult(series.key, "new", vintage_id, len(changed))
 
     def record_rejection(
-        self, *, source: str, zone: str, signal: Signal, known_at: datetime, reason: str
+        self,
+        *,
+        source: str,
+        zone: str,
+        signal: Signal,
+        known_at: datetime,
+        reason: str,
+        within: Connection | None = None,
     ) -> int:
-        """Remember that a vintage was refused and why; answers its id. It never answers a question."""
-        with self._writing, self.engine.begin() as db:
+        """Remember that a vintage was refused and why; answers its id. It never answers a question.
+
+        `within` as in `append_all`.
+        """
+        with self._write(within) as db:
             series_id = self._lock_series(db, source, zone, signal)
             row = {
                 "series_id": series_id,
@@ -143,14 +148,8 @@ class ForecastStore:
         Those of one source do not overlap: each instant is told by the newest capture, with `known_at` not
         after `moment`, that covers it. `known_at` of a series is that capture's. `sources` None asks all.
         """
-        query = select(t.series).where(t.series.c.zone == zone, t.series.c.signal == signal.value)
-        if sources is not None:
-            query = query.where(t.series.c.source.in_(list(sources)))
-        found: list[ForecastSeries] = []
         with self.engine.connect() as db:
-            for row in db.execute(query.order_by(t.series.c.key)).all():
-                found += self._series_as_of(db, row, to_us(moment), to_us(start), to_us(end))
-        return tuple(found)
+            return questions.as_of(db, zone, signal, moment, start, end, sources)
 
     def read(self, vintage_id: int) -> ForecastSeries | None:
         """One accepted vintage as it was appended; None when there is none (never was, rejected, or pruned).
@@ -158,29 +157,12 @@ class ForecastStore:
         This is what a plan that names its vintages is reproduced from.
         """
         with self.engine.connect() as db:
-            row = db.execute(
-                select(t.vintage, t.vintage.c.known_at_us.label("seen_us")).where(
-                    t.vintage.c.id == vintage_id, t.vintage.c.status == "accepted"
-                )
-            ).first()
-            if row is None:
-                return None
-            series_row = db.execute(select(t.series).where(t.series.c.id == row.series_id)).one()
-            log = self._log(db, row.series_id, row.first_start_us, row.last_end_us)
-            content = spoken_at(log, row.id, row.first_start_us, row.last_end_us)
-            return series_of(series_row, row, content) if len(content) else None
+            return questions.vintage(db, vintage_id)
 
     def latest(self, key: str, moment: datetime) -> ForecastSeries | None:
         """The newest vintage of `source:zone:signal` known at `moment`, whole; None when there is none."""
         with self.engine.connect() as db:
-            vintage_id = db.execute(
-                select(t.fetch.c.vintage_id)
-                .join(t.series, t.series.c.id == t.fetch.c.series_id)
-                .where(t.series.c.key == key, t.fetch.c.fetched_at_us <= to_us(moment))
-                .order_by(t.fetch.c.fetched_at_us.desc(), t.fetch.c.id.desc())
-                .limit(1)
-            ).scalar()
-        return None if vintage_id is None else self.read(vintage_id)
+            return questions.latest(db, key, moment)
 
     def vintages(
         self,
@@ -192,71 +174,13 @@ class ForecastStore:
         limit: int = 100,
     ) -> list[VintageInfo]:
         """The newest vintages, accepted and rejected, newest first; with `moment`, those known then."""
-        seen = t.fetch.c.fetched_at_us
-        on = t.fetch.c.vintage_id == t.vintage.c.id
-        if moment is not None:
-            on &= seen <= to_us(moment)
-        query = (
-            select(
-                t.vintage,
-                t.series.c.key,
-                t.series.c.source,
-                t.series.c.zone,
-                t.series.c.signal,
-                t.series.c.unit,
-                t.series.c.basis,
-                func.max(seen).label("confirmed_us"),
-            )
-            .join(t.series, t.series.c.id == t.vintage.c.series_id)
-            .outerjoin(t.fetch, on)
-            .group_by(t.vintage.c.id, t.series.c.id)
-            .order_by(t.vintage.c.known_at_us.desc(), t.vintage.c.id.desc())
-            .limit(limit)
-        )
-        for column, wanted in (
-            (t.series.c.zone, zone),
-            (t.series.c.signal, None if signal is None else signal.value),
-            (t.series.c.source, source),
-        ):
-            if wanted is not None:
-                query = query.where(column == wanted)
-        if moment is not None:
-            query = query.where(t.vintage.c.known_at_us <= to_us(moment))
         with self.engine.connect() as db:
-            return [info_of(row) for row in db.execute(query)]
+            return questions.vintages(db, zone, signal, source, moment, limit)
 
     def ages(self, now: datetime) -> list[SeriesAge]:
         """Every series with the age of its newest accepted capture at `now`, and rejections since."""
-        ages = []
         with self.engine.connect() as db:
-            for s in db.execute(select(t.series).order_by(t.series.c.key)).all():
-                last = db.execute(
-                    select(t.fetch.c.fetched_at_us, t.vintage.c.last_end_us)
-                    .join(t.vintage, t.vintage.c.id == t.fetch.c.vintage_id)
-                    .where(t.fetch.c.series_id == s.id, t.fetch.c.fetched_at_us <= to_us(now))
-                    .order_by(t.fetch.c.fetched_at_us.desc(), t.fetch.c.id.desc())
-                    .limit(1)
-                ).first()
-                rejected = select(func.count()).where(
-                    t.vintage.c.series_id == s.id,
-                    t.vintage.c.status == "rejected",
-                    t.vintage.c.known_at_us <= to_us(now),
-                )
-                if last is not None:
-                    rejected = rejected.where(t.vintage.c.known_at_us > last.fetched_at_us)
-                ages.append(
-                    SeriesAge(
-                        s.key,
-                        s.source,
-                        s.zone,
-                        Signal(s.signal),
-                        None if last is None else from_us(last.fetched_at_us),
-                        None if last is None else from_us(last.last_end_us),
-                        None if last is None else (to_us(now) - last.fetched_at_us) / 1e6,
-                        db.execute(rejected).scalar_one(),
-                    )
-                )
-        return ages
+            return questions.ages(db, now)
 
     def prune(self, before: datetime) -> int:
         """Forget delivery before `before`; answers how many values went. The only deletion there is.
@@ -264,7 +188,7 @@ class ForecastStore:
         It goes by delivery, not by age of knowledge: what a vintage says of the days kept stays exact.
         """
         at = to_us(before)
-        with self._writing, self.engine.begin() as db:
+        with self._write() as db:
             gone = db.execute(delete(t.value).where(t.value.c.start_us < at)).rowcount
             old = select(t.vintage.c.id).where(
                 (t.vintage.c.last_end_us <= at)
@@ -276,48 +200,17 @@ class ForecastStore:
             db.execute(delete(t.series).where(t.series.c.id.not_in(kept)))
         return gone
 
-    def _series_as_of(
-        self, db: Connection, series: Row[Any], moment: int, start: int, end: int
-    ) -> list[ForecastSeries]:
-        captures = db.execute(
-            select(t.vintage, t.fetch.c.fetched_at_us.label("seen_us"))
-            .join(t.fetch, t.fetch.c.vintage_id == t.vintage.c.id)
-            .where(t.fetch.c.series_id == series.id, t.fetch.c.fetched_at_us <= moment)
-            .where(t.vintage.c.first_start_us < end, t.vintage.c.last_end_us > start)
-            .order_by(t.fetch.c.fetched_at_us.desc(), t.fetch.c.id.desc())
-        )
-        free = [(start, end)] if start < end else []
-        speaking: list[tuple[Row[Any], list[tuple[int, int]]]] = []
-        for capture in captures:
-            if not free:
-                break
-            covers = capture.first_start_us, capture.last_end_us
-            if pieces := list(uncovered(free, *covers)):
-                speaking.append((capture, pieces))
-                free = without(free, *covers)
-        captures.close()
-        if not speaking:
-            return []
-        # An interval that reaches into the window may have begun as long before it as intervals get.
-        reach = max(c.longest_us for c, _ in speaking)
-        log = self._log(db, series.id, start - reach, end)
-        found = []
-        for capture, pieces in speaking:
-            content = spoken_at(log, capture.id, capture.first_start_us, capture.last_end_us)
-            for piece in pieces:
-                part = content.clipped(*piece)
-                if len(part):
-                    found.append(series_of(series, capture, part))
-        return sorted(found, key=lambda s: s.start[0])
+    @contextmanager
+    def _write(self, within: Connection | None = None) -> Iterator[Connection]:
+        """A transaction of our own, or the caller's.
 
-    def _log(self, db: Connection, series_id: int, first_us: int, last_us: int) -> Log:
-        v = t.value.c
-        rows = db.execute(
-            select(v.start_us, v.end_us, v.q_ppm, v.vintage_id, v.value).where(
-                v.series_id == series_id, v.start_us >= first_us, v.start_us < last_us
-            )
-        )
-        return Log.of(rows.all())
+        Of the caller's we take no lock of ours: it may hold the database's, which one who has ours waits for.
+        """
+        if within is not None:
+            yield within
+            return
+        with self._writing, self.engine.begin() as db:
+            yield db
 
     def _lock_series(self, db: Connection, source: str, zone: str, signal: Signal) -> int:
         """The series' id, its row locked until the transaction ends: one appender at a time."""

@@ -76,11 +76,12 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     # 1. One grid, checked.
     _check(inputs)
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
+    running = inputs.running
     classified = classify(
-        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, inputs.running
+        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, running
     )
-    work = deferrable(classified, inputs.running)
-    windows = split_windows(classified, inputs.fleet, inputs.now, inputs.running)
+    work = deferrable(classified, running)
+    windows = split_windows(classified, inputs.fleet, inputs.now, running)
     # 3. What real-time load holds back, and so what deferrable work may use.
     envelope = reserve(inputs.realtime, inputs.fleet)
     # 4. The convex problem: arrays and named terms.
@@ -118,16 +119,18 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
     """Every condition of the contract that the plan breaks for these inputs; empty when it may be published."""
     from shifter.schedule.verify import verify
 
+    running = inputs.running
     classified = classify(
-        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, inputs.running
+        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, running
     )
-    pinned = [c for c in classified if c.workload.id in inputs.running]
+    pinned = [c for c in classified if c.workload.id in running]
     return verify(
         plan,
-        (*deferrable(classified, inputs.running), *pinned),
+        (*deferrable(classified, running), *pinned),
+        now=inputs.now,
         fleet=inputs.fleet,
         frame=inputs.frame,
-        envelope=reserve(inputs.realtime, inputs.fleet),
+        realtime=inputs.realtime,
         grid_events=inputs.grid_events,
         pinned=inputs.pinned,
     )

@@ -17,28 +17,21 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from forecasts.assemble import frame_from_store
-from forecasts.frame import ForecastFrame
-from forecasts.series import Signal
-from forecasts.slots import SlotGrid
-from forecasts.sources.registry import make_source
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.dispatch.base import make_dispatcher
 from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError, NotReady, SolverFailed
-from shifter.files import read_fleet, read_known_realtime
+from shifter.files import read_fleet
 from shifter.ingest import Polled, poll
 from shifter.planner import Planner, WorkerPlanner
-from shifter.realtime.load import RealtimeLoad
-from shifter.realtime.profiles import typical_load
 from shifter.replanner import Replanner
-from shifter.service import Service, ServiceConfig
-from shifter.service.core import FrameMaker, RealtimeMaker
+from shifter.service import Service
 from shifter.service.health import database_answers
 from shifter.store.db import Database
 from shifter.telemetry import Metrics, get_logger
+from shifter.wiring import frame_maker, polled_sources, realtime_maker, service_config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -91,7 +84,7 @@ class Daemon:
             self.database,
             clock,
             policy=policy,
-            frame=frame_maker(settings, self.fleet, ForecastStore(self.database.engine)),
+            frame=frame_maker(settings, self.fleet, ForecastStore(self.database.engine), self._polled),
             realtime=realtime,
             planner=self._planner,
             quote_planner=self._quote_planner,
@@ -241,8 +234,7 @@ class Daemon:
         """Renew leases, whatever else is wrong; then do what time brings."""
         try:
             self.service.heartbeat()
-            if self.service.tick():
-                self._replanner.request("work ended")
+            self.service.tick()
         except NotReady as error:
             log.warning("the store cannot be reached", error=str(error))
 
@@ -267,85 +259,6 @@ def poll_phase_s(source: str, every_s: float, process: str = "") -> float:
     process = process or f"{socket.gethostname()}/{os.getpid()}"
     digest = sha256(f"{process}/{source}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 * min(LONGEST_PHASE_S, PHASE_RATIO * every_s)
-
-
-def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceConfig:
-    """The service's numbers from the settings.
-
-    A fast clock could outrun the heartbeat: a lease then holds for at least four of them.
-    """
-    planning, keep = settings.planning, settings.retention
-    return ServiceConfig(
-        horizon_hours=planning.horizon_hours,
-        max_horizon_hours=planning.max_horizon_hours,
-        slot_minutes=planning.slot_minutes,
-        cycle_deadline_s=planning.cycle_deadline_s,
-        deadline_margin_s=planning.deadline_margin_minutes * 60,
-        lease_ttl_s=max(settings.leases.ttl_s, 4 * beat_s * clock.speed),
-        admission_wait_s=settings.admission.wait_s,
-        plans_days=keep.plans_days,
-        events_days=keep.events_days,
-        audit_days=keep.audit_days,
-        workloads_days=keep.workloads_days,
-        forecasts_days=keep.forecasts_days,
-    )
-
-
-def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
-    """The sources of the settings, made. Raises InputError for an unknown one, and for a zone it does not
-    know.
-
-    A file that is not there is no reason not to start: it may come, and leases must be renewed until then.
-    """
-    ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
-    found = []
-    for i, wanted in enumerate(settings.forecasts.sources):
-        source = make_source(wanted.name, wanted.options)
-        info = source.info
-        zones = wanted.zones or tuple(z for z in fleet.zones if info.covers(z))
-        unknown = [z for z in zones if not info.covers(z)]
-        if unknown or not zones:
-            what = f"does not know the zone {unknown[0]}" if unknown else "knows no zone of the fleet"
-            raise InputError(
-                f"the source {info.name} {what}.",
-                field=f"forecasts.sources[{i}].zones",
-                hint=f"It knows {', '.join(info.zones[:12])}.",
-            )
-        every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else info.poll
-        found.append(Polled(source, zones, wanted.signals or info.signals, every, ahead))
-    return tuple(found)
-
-
-def frame_maker(settings: Settings, fleet: Fleet, store: ForecastStore) -> FrameMaker:
-    """Frames from the store, the sources of the settings preferred in their order."""
-    preference = {("*", s): tuple(w.name for w in settings.forecasts.sources) for s in Signal}
-    max_age = timedelta(hours=settings.forecasts.max_age_hours)
-
-    def make(grid: SlotGrid, as_of: datetime) -> ForecastFrame:
-        return frame_from_store(
-            store,
-            grid,
-            as_of=as_of,
-            zones=fleet.zones,
-            currency=fleet.currency,
-            fx=settings.forecasts.fx,
-            preference=preference,
-            max_age=max_age,
-        )
-
-    return make
-
-
-def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock) -> RealtimeMaker:
-    """Real-time load from the file, as far as it reaches, read anew each time so that it may be replaced; from a
-    profile; or none.
-    """
-    path, profile = settings.realtime.path, settings.realtime.profile
-    if path is not None:
-        return lambda grid: read_known_realtime(path, grid, fleet, clock.now())
-    if profile == "typical":
-        return lambda grid: typical_load(fleet, grid)
-    return RealtimeLoad
 
 
 def _version() -> str:

@@ -6,13 +6,15 @@ that is refused is recorded with the reason and never used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, ShifterError
 from forecasts.series import ForecastSeries, Signal
+from forecasts.sources.asking import one_by_one
 from forecasts.sources.base import FetchRequest, ForecastSource
 from shifter.errors import NotReady
 from shifter.service.core import Core
@@ -60,9 +62,11 @@ def poll(core: Core, polled: Polled) -> Outcome:
     """
     now = core.now()
     new, errors, unavailable = 0, [], False
-    for zone, signal in _asked(polled):
+    asked = one_by_one(polled.source, polled.zones, polled.signals, now - LOOK_BACK, now + polled.ahead)
+    for request in asked:
+        zone, (signal,) = request.zone, request.signals
         try:
-            new += keep_series(core, _fetch(core, polled, zone, signal, now), polled.name, "shifter")
+            new += keep_series(core, _fetch(core, polled, request, now), polled.name, "shifter")
             core.metrics.ingests.labels(source=polled.name, outcome="ok").inc()
         except ForecastRejected as error:
             errors.append(str(error))
@@ -84,13 +88,7 @@ def poll(core: Core, polled: Polled) -> Outcome:
     return Outcome(new, tuple(errors), retry)
 
 
-def _asked(polled: Polled) -> Iterator[tuple[str, Signal]]:
-    signals = [signal for signal in polled.signals if signal in polled.source.info.signals]
-    return ((zone, signal) for zone in polled.zones for signal in signals)
-
-
-def _fetch(core: Core, polled: Polled, zone: str, signal: Signal, now: datetime) -> Sequence[ForecastSeries]:
-    request = FetchRequest(zone, (signal,), now - LOOK_BACK, now + polled.ahead)
+def _fetch(core: Core, polled: Polled, request: FetchRequest, now: datetime) -> Sequence[ForecastSeries]:
     said = polled.source.fetch(request, now=now)
     for series in said:
         # The source has checked what it says; what only the vintage before can tell is checked here.
@@ -98,7 +96,9 @@ def _fetch(core: Core, polled: Polled, zone: str, signal: Signal, now: datetime)
             before = core.forecasts.latest(series.key, series.known_at)
         check_series(series, before, flat_carbon=None)
         if series.note:
-            log.warning("part of a forecast is left out", source=polled.name, zone=zone, note=series.note)
+            log.warning(
+                "part of a forecast is left out", source=polled.name, zone=request.zone, note=series.note
+            )
     return said
 
 
@@ -107,16 +107,13 @@ def _rejected(
 ) -> None:
     core.metrics.ingests.labels(source=polled.name, outcome="rejected").inc()
     log.warning("a forecast was refused", source=polled.name, zone=zone, error=str(error))
-    try:
-        with core.db.errors():
-            core.forecasts.record_rejection(
-                source=polled.name, zone=zone, signal=signal, known_at=now, reason=str(error)
-            )
-    except NotReady as lost:
-        core.lost_database(lost)
-    core.tell(
-        EventKind.FORECAST_REJECTED, source=polled.name, zone=zone, signal=str(signal), error=str(error)
-    )
+    with suppress(NotReady), core.change() as change:
+        core.forecasts.record_rejection(
+            source=polled.name, zone=zone, signal=signal, known_at=now, reason=str(error), within=change.db
+        )
+        change.event(
+            EventKind.FORECAST_REJECTED, source=polled.name, zone=zone, signal=str(signal), error=str(error)
+        )
 
 
 def _remember(core: Core, polled: Polled, errors: Sequence[str], now: datetime) -> SourceView:

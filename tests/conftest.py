@@ -16,7 +16,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-FORECAST_TESTS_URL = "SHIFTER_TEST_POSTGRES_URL"
 UNPRIVILEGED = ("postgres", "nobody")
 """Who runs the server where we are root, which PostgreSQL refuses."""
 
@@ -99,12 +98,6 @@ def pytest_unconfigure() -> None:
         with contextlib.suppress(RuntimeError):
             _cluster.stop()
         shutil.rmtree(_cluster.folder, ignore_errors=True)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests that take their server from the environment get one, too."""
-    if item.get_closest_marker("postgres") is not None and FORECAST_TESTS_URL not in os.environ:
-        os.environ[FORECAST_TESTS_URL] = _the_cluster().new_database()
 
 
 @pytest.fixture

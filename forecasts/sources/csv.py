@@ -19,14 +19,17 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
 from forecasts.sources.http import HttpClient, redact, shared_client
-from forecasts.sources.table import Layout, check_header, read_series
+from forecasts.sources.rows import Layout, check_header
+from forecasts.sources.table import read_series
 from forecasts.units import parse_unit
 
 LONGEST_HEADER_BYTES = 2**16
 
 
 class Columns(BaseModel):
-    """The names of the columns; None for one that the file does not have."""
+    """The names of the columns; None for one that the file does not have. That of `kind` is read where it is
+    there: cleared, forecast or synthetic.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,6 +39,7 @@ class Columns(BaseModel):
     end: str | None = "end"
     price: str | None = "price_per_mwh"
     carbon: str | None = "carbon_g_per_kwh"
+    kind: str | None = "kind"
 
 
 class CsvOptions(SourceOptions):
@@ -51,7 +55,9 @@ class CsvOptions(SourceOptions):
     price_unit: str | None = Field(None, description="of the price column; default <currency>/MWh")
     carbon_unit: str = Field(CARBON_UNIT, description="of the carbon column")
     basis: Basis = Field(Basis.AVERAGE, description="of the carbon column")
-    kind: Literal["cleared", "forecast", "synthetic"] = "forecast"
+    kind: Literal["cleared", "forecast", "synthetic"] = Field(
+        "forecast", description="of rows that do not say"
+    )
     zone: str | None = Field(None, description="of every row, where there is no zone column")
     timezone: str | None = Field(
         None, description="of times without a zone; such times are refused without it"
@@ -66,6 +72,7 @@ class CsvOptions(SourceOptions):
     )
     licence: str = ""
     attribution: str = ""
+    restricted: bool = Field(False, description="the licence forbids passing the values on")
 
     @field_validator("timezone")
     @classmethod
@@ -116,6 +123,8 @@ class CsvSource:
                 ),
                 Signal.CARBON: parse_unit(options.carbon_unit, Signal.CARBON, field="carbon_unit"),
             },
+            kind=Kind(options.kind),
+            kind_column=columns.kind,
             constant_zone=options.zone,
             timezone=None if options.timezone is None else ZoneInfo(options.timezone),
             step_minutes=options.step_minutes,
@@ -160,10 +169,10 @@ class CsvSource:
                 self._layout,
                 now=now,
                 source=o.name,
-                kind=Kind(o.kind),
                 basis=o.basis,
                 licence=o.licence,
                 attribution=self.info.attribution,
+                restricted=o.restricted,
                 refuse_flat_carbon=o.refuse_flat_carbon,
             )
             self._read = (state, series)

@@ -66,6 +66,9 @@ RESTRICTED_ZONES = {
 }
 """Zones whose prices are for private and internal use only. All keep the market's time, CET."""
 
+PRIVATE = "private and internal use"
+"""What a licence says that restricts, in lower case."""
+
 COUNTRIES = OPEN_ZONES | RESTRICTED_ZONES
 
 
@@ -140,14 +143,10 @@ class EnergyChartsSource:
     def _price(
         self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
     ) -> ForecastSeries:
-        licence, restricted = _price_licence(body)
-        if restricted and not self.options.allow_restricted:
-            raise ForecastRejected(
-                f"the licence of the price of {zone} does not allow this use: {licence}",
-                field="license_info",
-                hint="Use another source for it, or set allow_restricted: true where your use is private.",
-                zone=zone,
-            )
+        licence = _licence(body) or "the reply states no licence"
+        # What does not say that it is open is not.
+        restricted = "cc by" not in licence.casefold() or PRIVATE in licence.casefold()
+        self._allow(restricted, f"price of {zone}", licence)
         table = _table(body, "price", end, still)
         series = ForecastSeries(
             zone=zone,
@@ -170,8 +169,11 @@ class EnergyChartsSource:
     def _carbon(
         self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
     ) -> ForecastSeries:
+        # Their own figure, and the reply has no license_info; one that came would count.
+        licence = _licence(body) or "not stated by the reply"
+        restricted = PRIVATE in licence.casefold()
+        self._allow(restricted, f"carbon of {zone}", licence)
         table = _table(body, "co2eq_forecast", end, still)
-        said = body.get("license_info")
         series = ForecastSeries(
             zone=zone,
             signal=Signal.CARBON,
@@ -183,20 +185,25 @@ class EnergyChartsSource:
             values=convert(table.values, table.unit),
             kind=Kind.FORECAST,
             basis=Basis.AVERAGE,
-            licence=said if isinstance(said, str) else "not stated by the reply",
+            licence=licence,
             attribution="Energy-Charts.info, Fraunhofer ISE",
+            restricted=restricted,
             note=table.note,
         )
         return check_series(series, now=still)
 
+    def _allow(self, restricted: bool, what: str, licence: str) -> None:
+        if restricted and not self.options.allow_restricted:
+            raise ForecastRejected(
+                f"the licence of the {what} does not allow this use: {licence}",
+                field="license_info",
+                hint="Use another source for it, or set allow_restricted: true where your use is private.",
+            )
 
-def _price_licence(body: Mapping[str, Any]) -> tuple[str, bool]:
-    """The licence and whether it restricts: what does not say that it is open is not."""
+
+def _licence(body: Mapping[str, Any]) -> str:
     said = body.get("license_info")
-    if not isinstance(said, str) or not said.strip():
-        return "the reply states no licence", True
-    restricted = "cc by" not in said.casefold() or "private and internal use" in said.casefold()
-    return said.strip(), restricted
+    return said.strip() if isinstance(said, str) else ""
 
 
 @dataclass(frozen=True, eq=False)

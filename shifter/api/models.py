@@ -124,6 +124,8 @@ class ForecastPush(Strict):
     """How much it is worth."""
     licence: Annotated[str, Field(max_length=200)] = ""
     attribution: Annotated[str, Field(max_length=500)] = ""
+    restricted: bool = False
+    """The licence forbids passing the values on: they are used and not handed out."""
 
 
 class Accepted(BaseModel):
@@ -148,17 +150,22 @@ class ForecastGrid(BaseModel):
 
 
 class ForecastRun(BaseModel):
-    """Who said `n_slots` consecutive values, and when that was known."""
+    """Who said `n_slots` consecutive values, when that was known, and under which terms."""
 
     kind: str
     source: str
     known_at: datetime | None
     attribution: str
+    licence: str
+    restricted: bool
+    """The licence forbids passing the values on: they are null here, unless the operator shares them."""
     n_slots: int
 
 
 class ForecastSignal(BaseModel):
-    """One signal of one zone; each sequence has one value a slot, null where nobody said anything."""
+    """One signal of one zone; each sequence has one value a slot, null where nobody said anything or
+    where it is withheld.
+    """
 
     zone: str
     signal: str

@@ -20,7 +20,10 @@ from fastapi.routing import APIRoute
 import shifter.domain.fleet
 import shifter.domain.plan
 import shifter.domain.workload
-import shifter.views
+import shifter.views.daemon
+import shifter.views.pools
+import shifter.views.reasons
+import shifter.views.workloads
 from shifter.api.problems import Problem
 
 TAGS = [
@@ -46,7 +49,10 @@ currency. Errors are `application/problem+json` and name the field that is wrong
 [the closed list](/docs/errors). A name with a `/` in it is written with `%2F` in a path.
 """
 _MODULES: tuple[ModuleType, ...] = (
-    shifter.views,
+    shifter.views.workloads,
+    shifter.views.reasons,
+    shifter.views.pools,
+    shifter.views.daemon,
     shifter.domain.plan,
     shifter.domain.fleet,
     shifter.domain.workload,

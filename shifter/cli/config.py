@@ -12,6 +12,7 @@ import typer
 from shifter.cli.console import Column, print_json, print_table, say, styled
 from shifter.cli.failures import WRONG
 from shifter.cli.options import Json
+from shifter.cli.program import as_typed
 from shifter.cli.text import plural
 from shifter.errors import InputError
 
@@ -28,7 +29,9 @@ Kind = Literal["shifter", "fleet", "workload"]
 def check(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="shifter.yaml, fleet.yaml, workloads.jsonl, realtime.csv."),
+        typer.Argument(
+            metavar="FILE", help="shifter.yaml, fleet.yaml, workloads.jsonl, realtime.csv or plan.json."
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def check(
             line += styled(f"{place}: ", "bold") + styled(f"{p.path}: {p.detail}" if p.path else p.detail)
             say(line)
             if p.hint:
-                say(styled("  hint: ", "cyan") + styled(p.hint))
+                say(styled("  hint: ", "cyan") + styled(as_typed(p.hint)))
         warned = len(problems) - wrong
         if wrong:
             say(f"{plural(wrong, 'mistake')}, {plural(warned, 'warning')}.", "bold red")
@@ -66,7 +69,7 @@ def check(
 
 @app.command()
 def schema(
-    kind: Annotated[Kind, typer.Argument(help="Of which file.")] = "shifter",
+    kind: Annotated[Kind, typer.Argument(help="The file that it describes.")] = "shifter",
 ) -> None:
     """Print the JSON Schema of a file, for editors."""
     from shifter.settings.schema import schema_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import typer
 from rich.text import Text
 
 from shifter.cli.console import out, print_json, say, silent_libraries, styled, working
-from shifter.cli.options import DEFAULT_URL
+from shifter.cli.program import command, program
 from shifter.cli.signals import stopping
 from shifter.cli.text import by, local, money, number, plural, saving
 
@@ -57,7 +58,8 @@ def demo(
         typer.Option("--port", min=0, max=65535, help="Default: 8321, or the next one that is free."),
     ] = None,
     database: Annotated[
-        str | None, typer.Option("--database", help="Keep the store here; default: a temporary one.")
+        str | None,
+        typer.Option("--database", help="Keep the store in this sqlite:///FILE; default: a temporary one."),
     ] = None,
     speed: Annotated[
         float, typer.Option("--speed", min=1, max=3600, help="Simulated seconds in one real second.")
@@ -119,7 +121,7 @@ def _once(zones: Sequence[str], sources: Any, as_json: bool) -> None:
     ]
     print_summary(plan, real_time)
     out().print(_saved(done.plan), soft_wrap=True)
-    say("To see it live: shifter demo", "dim")
+    say(f"To see it live: {command('demo')}", "dim")
 
 
 def _play(options: Options) -> None:
@@ -160,11 +162,9 @@ def _welcome(stage: Stage, plan: Plan, took_s: float) -> None:
     console.print(Text.assemble("  Dashboard  ", (stage.url, "bold cyan underline")), soft_wrap=True)
     console.print(Text.assemble("  Plan       ", _saved(plan)), soft_wrap=True)
     console.print()
-    console.print("  Try, in another terminal:")
-    for command, why in _commands(stage, plan):
-        console.print(
-            Text.assemble("    ", (command, "bold"), (f"   {why}" if why else "", "dim")), soft_wrap=True
-        )
+    console.print(f"  Try, in another terminal{' and this folder' if os.sep in program() else ''}:")
+    for typed, why in _commands(stage, plan):
+        console.print(Text.assemble("    ", (typed, "bold"), (f"   {why}", "dim")), soft_wrap=True)
     console.print()
     say("What happens, as it happens (Ctrl-C stops it):", "dim")
 
@@ -181,12 +181,13 @@ def _tell_live(stage: Stage, plan: Plan) -> None:
 
 
 def _commands(stage: Stage, plan: Plan) -> list[tuple[str, str]]:
-    at = "" if stage.url == DEFAULT_URL else f" --url {stage.url}"
+    """What to try, each with what it shows; they work as typed."""
+    at = stage.url
     best = max(plan.workloads, key=lambda w: w.run_now_cost - w.cost, default=None)
-    commands = [(f"shifter submit {stage.sample}{at}", "hand in work of your own")]
+    commands = [(command("submit", str(stage.sample), url=at), "hand in work of your own")]
     if best is not None:
-        commands.append((f"shifter explain {best.workload_id}{at}", "why then and there"))
-    commands.append((f"shifter slots{at}", "what each pool holds, hour by hour"))
+        commands.append((command("explain", best.workload_id, url=at), "why then and there"))
+    commands.append((command("slots", url=at), "what each pool holds, hour by hour"))
     return commands
 
 

@@ -28,17 +28,17 @@ def events(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay, and tell what happens next.")] = False,
     after: Annotated[
-        int | None, typer.Option("--after", help="Everything with a larger id, then what follows.")
+        int | None, typer.Option("--after", help="All events with a larger id than this.")
     ] = None,
     last: Annotated[
-        int, typer.Option("--last", min=0, help="How many of the past, where --after is not given.")
+        int, typer.Option("--last", min=0, help="How many past events, where --after is not given.")
     ] = 30,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """What happened: plans, admissions, grid events, faults.
 
-    With --json, one JSON object a line. --follow stays until it is interrupted, a daemon's restart too.
+    With --json, one JSON object a line. --follow stays until it is interrupted, also while the daemon restarts.
     """
     client = connect(url)
     tell = print_json_line if as_json else _print

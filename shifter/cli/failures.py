@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from shifter.cli.console import err
+from shifter.cli.program import as_typed
 from shifter.errors import InputError, ShifterError
 
 DONE, CANNOT, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -41,8 +42,8 @@ def _report_usage(error: typer.TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help is already on the screen
         return WRONG
     context = getattr(error, "ctx", None)
-    hint = f"See {context.command_path} --help." if context is not None else ""
-    _print("", error.format_message(), hint)
+    hint = f"See `{context.command_path} --help`." if context is not None else ""
+    _print("", error.format_message().replace("Value error, ", ""), hint)
     return error.exit_code
 
 
@@ -53,4 +54,4 @@ def _print(place: str, detail: str, hint: str) -> None:
     line.append(detail)
     err().print(line, soft_wrap=True)
     if hint:
-        err().print(Text.assemble(("  hint: ", "cyan"), hint), soft_wrap=True)
+        err().print(Text.assemble(("  hint: ", "cyan"), as_typed(hint)), soft_wrap=True)

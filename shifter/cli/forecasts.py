@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,12 +17,14 @@ from shifter.errors import InputError
 
 if TYPE_CHECKING:
     from forecasts.series import ForecastSeries
+    from forecasts.sources.base import ForecastSource
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="What the grid will do: sources, fetch, show."
 )
 
 Zone = Annotated[str, typer.Option("--zone", help="Grid zone, such as GB or DE-LU.")]
+Zones = Annotated[list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")]
 Start = Annotated[str | None, typer.Option("--start", help="From here on; default: now.")]
 Span = Annotated[str, typer.Option("--for", help="How far ahead.")]
 
@@ -48,6 +49,7 @@ def sources(as_json: Json = False) -> None:
         Column("every", "right", expendable=100),
         Column("key", expendable=90),
         Column("licence", wrap=True, expendable=140),
+        Column("attribution", wrap=True, expendable=150),
     )
     print_table(columns, [_source_row(i) for i in infos])
 
@@ -86,6 +88,7 @@ def _source_row(info: dict[str, Any]) -> tuple[str | Text, ...]:
         duration(info["poll_s"]) if "poll_s" in info else "–",
         "needed" if info.get("key_needed") else "none",
         info.get("licence", ""),
+        info.get("attribution", ""),
     )
 
 
@@ -93,41 +96,103 @@ def _source_row(info: dict[str, Any]) -> tuple[str | Text, ...]:
 def fetch(
     source: Annotated[str, typer.Argument(help="A source, as `shifter forecasts sources` lists them.")],
     *,
-    zone: Zone,
+    zone: Zones,
     start: Start = None,
     span: Span = "48h",
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="As if asked then: of what is made up or in a file; default: now."),
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="KEY=VALUE for the source (repeat for more).")
     ] = None,
     to_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write a forecasts.csv.")] = None,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="Of the prices in it; default: the source's own.")
+    ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a source now, and show or keep what it says.
 
-    Needs no daemon and changes nothing but the file that --out names, which `shifter plan --forecasts` reads.
+    Needs no daemon and changes nothing but the file that --out names, which `shifter plan --forecasts` and
+    `shifter run --forecasts` read. Each signal of each zone is asked for by itself: where one fails, the
+    others are kept.
     """
     from forecasts.series import Signal
-    from forecasts.sources.base import FetchRequest
+    from forecasts.sources.asking import ask, one_by_one
     from forecasts.sources.registry import make_source
 
-    now = datetime.now(UTC)
-    begin = parse_time(start, "--start") if start else now
-    made = make_source(source, dict(_pair(text) for text in option or ()))
-    request = FetchRequest(zone, tuple(Signal), begin, begin + parse_duration(span, "--for"))
-    with working(f"asking {source} about {zone} …"):
-        series = made.fetch(request, now=now)
-    if not series:
+    made = make_source(source, dict(_pair(text, "--option") for text in option or ()))
+    then = _asked_at(made, as_of)
+    begin = parse_time(start, "--start") if start else then
+    requests = one_by_one(made, zone, tuple(Signal), begin, begin + parse_duration(span, "--for"))
+    with working(f"asking {source} about {', '.join(zone)} …"):
+        answers = ask(made, requests, now=then).or_raise()
+    for failure in answers.failures:
+        say(str(failure), "bold yellow")
+    if not answers.series:
         raise InputError(
-            f"{source} has nothing about {zone} in that window.",
+            f"{source} has nothing about {', '.join(zone)} in that window.",
             field="--zone",
             hint="Try another --start or --for.",
         )
     if to_file is not None:
-        write_forecasts(to_file, series)
-        say(f"Wrote {to_file}.", "green")
+        _write(to_file, answers.series, currency, rate or ())
     if as_json:
-        print_json([_series_to_dict(s) for s in series])
-        return
+        print_json([_series_to_dict(s) for s in answers.series])
+    else:
+        _print_series(answers.series)
+    _say_terms((s.attribution, s.licence, s.restricted) for s in answers.series)
+
+
+def _asked_at(source: ForecastSource, as_of: str | None) -> datetime:
+    if as_of is None:
+        return datetime.now(UTC)
+    if source.info.url.startswith("http"):
+        raise InputError(
+            f"{source.info.name} cannot be asked what it said then.",
+            field="--as-of",
+            hint="Leave it out; `shifter forecasts show --as-of` tells what a daemon believed.",
+        )
+    return parse_time(as_of, "--as-of")
+
+
+def _write(path: Path, series: Sequence[ForecastSeries], currency: str | None, rates: Sequence[str]) -> None:
+    """The forecasts.csv; raises InputError where its prices would be in more than one currency."""
+    from forecasts.export import in_one_currency, to_csv
+    from forecasts.series import Signal
+    from forecasts.units import currency_of
+    from shifter.files.plans import write_atomically
+
+    fx = {name: _rate(name, text) for name, text in (_pair(pair, "--fx") for pair in rates)}
+    own = sorted({currency_of(s.unit) for s in series if s.signal is Signal.PRICE})
+    target = currency or (own[0] if len(own) == 1 else None)
+    missing = [name for name in own if name not in {target, *fx}]
+    if own and (target is None or missing):
+        raise InputError(
+            f"prices are in {' and '.join(own)}, and those of a forecasts.csv are in one currency.",
+            field="--fx" if target else "--currency",
+            hint=f"As in --currency {target or own[0]} --fx {(missing or own)[-1]}=0.86.",
+        )
+    write_atomically(to_csv(in_one_currency(series, target, fx) if target else series), path)
+    say(f"Wrote {path}{f', prices in {target}' if own else ''}.", "green")
+
+
+def _rate(name: str, text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InputError(f"{text!r} is no rate.", field="--fx", hint=f"Write {name}=0.86.")
+    return rate
+
+
+def _print_series(series: Sequence[ForecastSeries]) -> None:
     rows = [
         (
             s.zone,
@@ -152,14 +217,20 @@ def fetch(
         Column("values", "right", expendable=140),
     )
     print_table(columns, rows)
-    for text in dict.fromkeys(f"{s.attribution} ({s.licence})" for s in series if s.attribution):
-        say(text, "dim")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _say_terms(terms: Iterable[tuple[str, str, bool]]) -> None:
+    """What has to be said with values: each attribution, its licence, and whether that is restricted."""
+    for attribution, licence, restricted in dict.fromkeys(terms):
+        told = [attribution, licence and f"({licence})", "Not to be passed on." if restricted else ""]
+        if any(told):
+            say(" ".join(filter(None, told)), "bold yellow" if restricted else "dim")
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"{text!r} is no option.", field="--option", hint="Write it as KEY=VALUE.")
+        raise InputError(f"{text!r} is no pair.", field=option, hint="Write it as KEY=VALUE.")
     return key, value
 
 
@@ -182,33 +253,12 @@ def _series_to_dict(s: ForecastSeries) -> dict[str, Any]:
         "issued_at": s.issued_at,
         "licence": s.licence,
         "attribution": s.attribution,
+        "restricted": s.restricted,
         "values": [
             {"start": _moment(a), "end": _moment(b), "value": float(v)}
             for a, b, v in zip(s.start, s.end, s.values, strict=True)
         ],
     }
-
-
-def write_forecasts(path: Path, series: list[ForecastSeries]) -> None:
-    """The contract's forecasts.csv, whole or not at all; what one signal does not say is left empty."""
-    from forecasts.slots import isoformat_z
-
-    columns = {"price": "price_per_mwh", "carbon": "carbon_g_per_kwh"}
-    rows: dict[tuple[str, datetime, datetime, datetime], dict[str, float]] = {}
-    for s in series:
-        issued = s.issued_at or s.known_at
-        for a, b, value in zip(s.start, s.end, s.values, strict=True):
-            row = rows.setdefault((s.zone, issued, _moment(a), _moment(b)), {})
-            row[columns[str(s.signal)]] = float(value)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["zone", "issued_at", "start", "end", *columns.values()])
-    for (zone, *moments), found in sorted(rows.items()):
-        values = [f"{found[c]:.10g}" if c in found else "" for c in columns.values()]
-        writer.writerow([zone, *map(isoformat_z, moments), *values])
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text.getvalue(), "utf-8")
-    partial.replace(path)
 
 
 @app.command()
@@ -242,7 +292,9 @@ def show(
 def _print_frame(frame: dict[str, Any]) -> None:
     for signal in frame["signals"]:
         known = [v for v in signal["values"] if v is not None]
-        span = f"{number(min(known), 0)} to {number(max(known), 0)}" if known else "nothing known"
+        withheld = any(run["restricted"] for run in signal["provenance"])
+        nothing = "withheld" if withheld else "nothing known"
+        span = f"{number(min(known), 0)} to {number(max(known), 0)}" if known else nothing
         line = Text.assemble(
             (f"{signal['zone']} {signal['signal']:<7}", "bold"),
             f"{sparkline(signal['values'], 60)}  {span} {signal['unit']}",
@@ -255,8 +307,8 @@ def _print_frame(frame: dict[str, Any]) -> None:
     for head in heads:
         columns += [Column(head, "right"), Column("from", expendable=100)]
     print_table(columns, [(times(r[0]), *r[1:]) for r in rows], empty="Nobody says anything about it.")
-    for text in _attributions(frame):
-        say(text, "dim")
+    runs = [run for s in frame["signals"] for run in s["provenance"] if run["source"]]
+    _say_terms((run["attribution"], run["licence"], run["restricted"]) for run in runs)
     for warning in frame["warnings"]:
         err().print(styled(f"warning: {warning}", "yellow"), soft_wrap=True)
 
@@ -273,11 +325,8 @@ def _frame_rows(frame: dict[str, Any]) -> list[tuple[Any, ...]]:
         for signal, runs in zip(frame["signals"], said, strict=True):
             style = "bold yellow" if runs[i]["kind"] in {"synthetic", "missing"} else ""
             who = f"{runs[i]['source']} {runs[i]['kind']}".strip()
+            if runs[i]["restricted"] and signal["values"][i] is None:
+                who, style = f"{who}, withheld", "bold yellow"
             cells += [number(signal["values"][i], 1), styled(who, style)]
         rows.append(tuple(cells))
     return rows
-
-
-def _attributions(frame: dict[str, Any]) -> list[str]:
-    runs = [run for s in frame["signals"] for run in s["provenance"]]
-    return list(dict.fromkeys(run["attribution"] for run in runs if run["attribution"]))

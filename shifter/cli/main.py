@@ -43,7 +43,21 @@ def load_command(entry: Entry) -> Any:
         target = single
     command = typer.main.get_command(target)
     command.name = entry.name
+    _set_help_free(command)
     return command
+
+
+def _set_help_free(command: Any) -> None:
+    """Paragraphs of the help wrap where the terminal does, and brackets in it are text: `[h]` is no markup."""
+    from rich.markup import escape
+
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = escape("\n\n".join(" ".join(p.split()) for p in paragraphs))
+    for param in command.params:
+        if getattr(param, "help", None):
+            param.help = escape(param.help)
+    for sub in getattr(command, "commands", {}).values():
+        _set_help_free(sub)
 
 
 app = typer.Typer(

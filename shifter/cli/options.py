@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shifter.client import Client
+    from shifter.cli.edge import CommandClient
 
 DEFAULT_URL = "http://127.0.0.1:8321"
 
@@ -18,8 +18,8 @@ Url = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def connect(url: str) -> Client:
+def connect(url: str) -> CommandClient:
     """A client of the daemon at `url`. Nothing is sent yet."""
-    from shifter.client import Client
+    from shifter.cli.edge import CommandClient
 
-    return Client(url)
+    return CommandClient(url)

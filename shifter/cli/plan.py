@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shifter.domain.workload import Classified
 
 Existing = Annotated[
-    Path | None, typer.Argument(metavar="[PLAN]", help="With --verify: check this plan.json, make none.")
+    Path | None, typer.Argument(metavar="PLAN", help="With --verify: check this plan.json, make none.")
 ]
 FleetFile = Annotated[Path, typer.Option("--fleet", help="fleet.yaml: sites, pools, models.")]
 WorkloadsFile = Annotated[Path, typer.Option("--workloads", help="workloads.jsonl.")]
@@ -71,7 +71,9 @@ def plan(
     ] = "30min",
     out: Out = None,
     verify: Verify = False,
-    time_limit_s: Annotated[float, typer.Option("--time-limit", min=1, help="For the solver [s].")] = 300.0,
+    time_limit_s: Annotated[
+        float, typer.Option("--time-limit", min=1, help="For the solver, in seconds.")
+    ] = 300.0,
     as_json: Json = False,
 ) -> None:
     """Make one plan from files, or verify one; no daemon.
@@ -128,18 +130,17 @@ def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], cu
     from forecasts.assemble import frame_from_series
     from forecasts.extend import LOOKBACK
     from forecasts.series import Signal
-    from forecasts.sources.base import FetchRequest
+    from forecasts.sources.asking import ask, one_by_one
     from forecasts.sources.registry import make_source
 
     if not path.is_file():  # a source that does not answer is another matter than a wrong path
         raise InputError("there is no such file.", field=str(path), hint="Check the path.")
     source = make_source("csv", {"path": str(path), "currency": currency})
-    series = [
-        s
-        for zone in zones
-        for s in source.fetch(FetchRequest(zone, tuple(Signal), grid.start - LOOKBACK, grid.end), now=now)
-    ]
-    return frame_from_series(series, grid, as_of=now, zones=zones, currency=currency)
+    asked = one_by_one(source, zones, tuple(Signal), grid.start - LOOKBACK, grid.end)
+    answers = ask(source, asked, now=now).or_raise()
+    for failure in answers.failures:
+        say(str(failure), "bold yellow")
+    return frame_from_series(answers.series, grid, as_of=now, zones=zones, currency=currency)
 
 
 def _this_slot(minutes: int) -> datetime:

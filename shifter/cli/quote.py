@@ -13,7 +13,7 @@ from shifter.cli.text import LocalTimes, by, local, money, number, parse_time, s
 
 
 def quote(
-    file: Annotated[str, typer.Argument(help="One workload as JSON; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="One workload as JSON; - reads stdin.")],
     deadlines: Annotated[
         list[str] | None,
         typer.Option(
@@ -27,13 +27,16 @@ def quote(
 
     Each line is the answer of the planner that would plan it, beside all the work that is already accepted.
     """
-    workloads = read_payload(file)
-    if len(workloads) != 1:
-        raise typer.BadParameter(f"{file} holds {len(workloads)} workloads; a quote is for one.")
+    payload = read_payload(file)
+    if len(payload.workloads) != 1:
+        raise typer.BadParameter(f"{file} holds {len(payload.workloads)} workloads; a quote is for one.")
+    [workload] = payload.workloads
     moments = [parse_time(text, "--deadline") for text in deadlines or ()]
+    client = connect(url)
+    client.places = payload.places
     with working("pricing deadlines …"):
-        answer = connect(url).quote(workloads[0], moments or None)
-    print_json(answer) if as_json else _print(answer, workloads[0])
+        answer = client.quote(workload, moments or None)
+    print_json(answer) if as_json else _print(answer, workload)
 
 
 def _print(answer: dict[str, Any], workload: dict[str, Any]) -> None:

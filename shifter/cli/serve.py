@@ -22,7 +22,13 @@ CONFIG_VARIABLE = "SHIFTER_CONFIG"
 def run(
     *,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="shifter.yaml; see config/.")
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            envvar=CONFIG_VARIABLE,
+            help="shifter.yaml: the settings; `shifter config example` prints one.",
+        ),
     ] = None,
     fleet: Annotated[Path | None, typer.Option("--fleet", help="fleet.yaml: sites, pools, models.")] = None,
     forecasts: Annotated[
@@ -32,18 +38,28 @@ def run(
         str | None, typer.Option("--realtime", help="realtime.csv, or `typical` for a made-up load.")
     ] = None,
     database: Annotated[
-        str | None, typer.Option("--database", help="sqlite:///FILE or postgresql+psycopg://…")
+        str | None, typer.Option("--database", help="The store: sqlite:///FILE or postgresql+psycopg://…")
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Interface to listen on.")] = None,
-    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one."),
+    ] = None,
     clock: Annotated[
-        str | None, typer.Option("--clock", help="A marked simulated clock: T, or TxN for N times as fast.")
+        str | None,
+        typer.Option(
+            "--clock",
+            metavar="T[xN]",
+            help="Simulate the time, marked wherever it is shown: it starts at T, such as 2026-01-10T00:00:00Z, "
+            "and runs N times as fast.",
+        ),
     ] = None,
 ) -> None:
     """Start the daemon: ingest, classify, reserve, plan, serve.
 
-    An option stands over the environment (SHIFTER_…), that over the file, that over the default; `shifter
-    config show` tells where each setting comes from. SIGINT and SIGTERM stop it; nothing accepted is lost.
+    An option overrides the environment (SHIFTER_…), which overrides the file, which overrides the default;
+    `shifter config show` tells where each setting comes from. Ctrl-C (SIGINT) or SIGTERM stops it; nothing that
+    was accepted is lost.
     """
     from shifter.settings.load import load_settings
 
@@ -127,15 +143,13 @@ def _check_files(settings: Settings) -> None:
 
 def announce(url: str, settings: Settings, *, simulated: str) -> None:
     """What it is doing and where, in a few lines on stderr."""
-    from shifter.settings.model import without_secrets
-
     console = err()
     console.print(Text.assemble(("shifter ", "bold"), "at ", (url, "bold cyan underline")), soft_wrap=True)
     sources = ", ".join(s.name for s in settings.forecasts.sources) or "none: prices and carbon are unknown"
     planning = settings.planning
     lines = [
         f"fleet {settings.fleet}, forecasts from {sources}",
-        f"store {without_secrets(settings.database)}",
+        f"store {store(settings.database)}",
         f"a plan of {planning.horizon_hours:g} h at least every {planning.replan_minutes:g} min",
         f"documentation of the interface: {url}/docs",
     ]
@@ -144,3 +158,13 @@ def announce(url: str, settings: Settings, *, simulated: str) -> None:
     if simulated:
         say(f"  SIMULATED TIME: {simulated}", "bold yellow")
     say("  Ctrl-C stops it.", "dim")
+
+
+def store(url: str) -> str:
+    """Where the store is: of SQLite the file itself, since its URL may be relative to here or to the settings."""
+    from shifter.settings.model import without_secrets
+
+    file = url.removeprefix("sqlite:///")
+    if file == url or file.startswith("file:"):
+        return str(without_secrets(url))
+    return f"in the file {Path(file.partition('?')[0]).resolve()}"

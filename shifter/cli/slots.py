@@ -61,7 +61,7 @@ def slots(
 
 def capacity(
     place: Annotated[
-        str | None, typer.Argument(metavar="[SITE/POOL]", help="Only this pool; default: all of them.")
+        str | None, typer.Argument(metavar="SITE/POOL", help="Only this pool; default: all of them.")
     ] = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,

@@ -10,8 +10,9 @@ from rich.text import Text
 from shifter.cli.console import Column, out, print_json, print_table, say
 from shifter.cli.fields import print_fields
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
+from shifter.cli.program import command
 from shifter.cli.slots import bar
-from shifter.cli.summary import best
+from shifter.cli.summary import best, saved
 from shifter.cli.text import duration, local, moment, money, number, percent, plural, saving, sparkline
 
 HEALTH_STYLES = {"ok": "bold green", "degraded": "bold yellow", "failing": "bold red"}
@@ -40,8 +41,8 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
         return
     _print_plan(plan)
     _print_places(plan, health["now"])
-    _print_running(running, plan, health["now"])
-    _print_next(planned)
+    _print_running(running, plan, health["now"], url)
+    _print_next(planned, url)
     _print_trouble(health, planned + running, late)
 
 
@@ -66,8 +67,6 @@ def _print_health(health: dict[str, Any], url: str) -> None:
 
 def _print_plan(plan: dict[str, Any]) -> None:
     currency, baseline = plan["currency"], plan["baseline"]
-    saved = money(baseline["total"] - plan["cost"]["total"], currency)
-    share = saving(plan.get("deferrable_total"), baseline.get("deferrable_total"))
     synthetic = "  prices and carbon are synthetic" if plan.get("synthetic") else ""
     fields: list[tuple[str, str | Text]] = [
         ("plan", f"{plan['plan_id'][:12]} of {local(plan['created_at'])}{synthetic}"),
@@ -75,8 +74,7 @@ def _print_plan(plan: dict[str, Any]) -> None:
             "cost",
             (
                 f"{money(plan['cost']['total'], currency)}, at once {money(baseline['total'], currency)}: "
-                f"saves {saved}, {share} of what deferrable work costs; "
-                f"{best(plan)}"
+                f"{saved(plan)}; {best(plan)}"
             ),
         ),
         ("carbon", f"{number(plan['carbon_kg'], 0)} kg, at once {number(baseline['carbon_kg'], 0)} kg"),
@@ -132,7 +130,7 @@ def _now_row(rows: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
     return past[-1] if past else rows[0]
 
 
-def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text: str) -> None:
+def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text: str, url: str) -> None:
     now = moment(now_text)
     why = {w["workload_id"]: w["reason"] for w in plan["workloads"]}
     rows = []
@@ -154,10 +152,10 @@ def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text
     )
     print_table(columns, rows, empty="No deferrable work runs now.")
     if len(running) > MOST_SHOWN:
-        say(f"… and {len(running) - MOST_SHOWN} more: shifter workloads --state running", "dim")
+        _say_more(len(running), "running", url)
 
 
-def _print_next(planned: list[dict[str, Any]]) -> None:
+def _print_next(planned: list[dict[str, Any]], url: str) -> None:
     waiting = sorted((v for v in planned if v["planned_start"]), key=lambda v: str(v["planned_start"]))
     rows = [
         (
@@ -178,7 +176,12 @@ def _print_next(planned: list[dict[str, Any]]) -> None:
     )
     print_table(columns, rows)
     if len(waiting) > MOST_SHOWN:
-        say(f"… and {len(waiting) - MOST_SHOWN} more: shifter workloads --state planned", "dim")
+        _say_more(len(waiting), "planned", url)
+
+
+def _say_more(count: int, state: str, url: str) -> None:
+    every = command("workloads", "--state", state, url=url)
+    say(f"… and {count - MOST_SHOWN} more: {every}", "dim")
 
 
 def _print_trouble(health: dict[str, Any], live: list[dict[str, Any]], late: list[dict[str, Any]]) -> None:

@@ -8,7 +8,18 @@ from typing import Any
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_table, say, spark_width, styled
-from shifter.cli.text import LocalTimes, by, gap, local, number, plural, saving, sparkline
+from shifter.cli.text import (
+    LEAST_SHOWN,
+    LocalTimes,
+    by,
+    gap,
+    local,
+    money,
+    number,
+    plural,
+    saving,
+    sparkline,
+)
 
 MOST_WORKLOADS = 40
 LOOSE_RATIO = 0.02
@@ -75,6 +86,29 @@ def _print_money(plan: dict[str, Any]) -> None:
         told = "What has no place in time (below) counts on neither side."
         out().print(told, style="dim", soft_wrap=True)
     out().print()
+
+
+def saved(plan: dict[str, Any]) -> str:
+    """What it costs less or more than running at once, and by what: deferrable work, or a battery alone."""
+    baseline, currency = plan["baseline"], plan["currency"]
+    less = baseline["total"] - plan["cost"]["total"]
+    by_work = baseline["deferrable_total"] - plan["deferrable_total"]
+    share = saving(plan["deferrable_total"], baseline["deferrable_total"]).lstrip("-")
+    if not plan["workloads"]:
+        if abs(less) < LEAST_SHOWN:
+            return "the same, because no deferrable work is planned"
+        return f"{_less(less, currency)}, all of it by the battery; no deferrable work is planned"
+    if abs(less - by_work) >= LEAST_SHOWN:
+        of = "" if share == "–" else f", {share} of what that costs"
+        battery = f"by the battery it {_less(less - by_work, currency)}"
+        return f"{_less(less, currency)}: by deferrable work it {_less(by_work, currency)}{of}; {battery}"
+    return _less(less, currency) + ("" if share == "–" else f", {share} of what deferrable work costs")
+
+
+def _less(amount: float, currency: str) -> str:
+    if amount <= -LEAST_SHOWN:
+        return f"costs {money(-amount, currency)} more"
+    return f"saves {money(max(0.0, amount), currency)}"
 
 
 def best(plan: dict[str, Any]) -> str:

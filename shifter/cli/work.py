@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.text import Text
 
-from shifter.cli.console import Column, out, print_json, print_table, say, styled
-from shifter.cli.fields import print_fields
+from shifter.cli.console import print_json, say
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.payload import read_payload
-from shifter.cli.text import (
-    LocalTimes,
-    amount,
-    by,
-    less_or_more,
-    local,
-    number,
-    percent,
-    plural,
-    saving,
-)
-from shifter.errors import ShifterError
+from shifter.cli.program import command
+from shifter.cli.shown import ENDED, is_hopeless, print_one, print_workloads, why_hopeless
+from shifter.cli.text import parse_time, percent, plural
+from shifter.errors import Conflict, ShifterError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shifter.client import Client
 
-STATE_STYLES = {
-    "running": "green",
-    "planned": "cyan",
-    "accepted": "yellow",
-    "done": "dim",
-    "cancelled": "dim",
-    "late": "bold red",
-    "real_time": "magenta",
-}
-
 State = Annotated[
-    str | None,
-    typer.Option("--state", help="Only these: accepted, planned, running, done, cancelled, late, real_time."),
+    Literal["accepted", "planned", "running", "done", "cancelled", "late", "real_time"] | None,
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help="Only these: accepted, planned, running, done, cancelled, late, real_time.",
+    ),
 ]
 
 
 def submit(
-    file: Annotated[str, typer.Argument(help="JSON (one object, or an array) or JSON lines; - reads stdin.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="JSON (one object, or an array) or JSON lines; - reads stdin."),
+    ],
     as_json: Json = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -54,34 +43,65 @@ def submit(
     would have cost at once. The same id with the same content is the same workload: a file sent twice changes
     nothing.
     """
-    workloads = read_payload(file)
+    payload = read_payload(file)
     client = connect(url)
-    views = client.submit(workloads)
+    client.places = payload.places
+    try:
+        views = client.submit(payload.workloads)
+    except Conflict as error:
+        raise _refused_again(error, client) from None
     if as_json:
         print_json(views)
         return
-    known = sum(not v["created"] for v in views)
-    say(_accepted(len(views), known), "green")
+    currency, now = _currency(client, views), _now(client)
+    _tell(views, payload.workloads, now)
     if len(views) == 1:
-        _print_one(views[0], _currency(client, views))
+        print_one(views[0], currency, now)
     else:
-        print_workloads(views, _currency(client, views))
+        print_workloads(views, currency)
+    say(f"Why: {command('explain', views[0]['id'], url=url)}", "dim")
+
+
+def _tell(views: list[dict[str, Any]], given: list[dict[str, Any]], now: datetime) -> None:
+    """What became of them, and what nobody should overlook."""
+    say(accepted(len(views), sum(not v["created"] for v in views)), "green")
+    over = [v for v in views if not v["created"] and v["state"] in ENDED]
+    for view in over:
+        what, remedy = ENDED[view["state"]]
+        say(f"{view['id']} {what}: the same again changes nothing. {remedy}", "bold yellow")
+    hopeless = [(v, g) for v, g in zip(views, given, strict=True) if v not in over and is_hopeless(v, now)]
+    if hopeless:
+        which = "It" if len(views) == 1 else f"{len(hopeless)} of them"
+        say(f"{which} CANNOT BE DONE IN TIME; what fits before the deadline is planned.", "bold yellow")
+    for view, raw in hopeless:
+        say(f"  {why_hopeless(view, raw)}", "yellow")
+    if len(views) > 1:
         for view in views:
-            _warn_of(view)
-    if views:
-        say(f"Why: shifter explain {views[0]['id']}", "dim")
+            if view["class"] == "real_time":
+                say(f"{view['id']} is real-time work and never moves: {view['reason']['text']}", "magenta")
 
 
-def _accepted(count: int, known: int) -> str:
-    """What became of them: how many are new, and how many were there already with this very content."""
+def accepted(count: int, known: int) -> str:
+    """How many are new, and how many were there already with this very content."""
     if known == count:
         return f"Already there, unchanged: {plural(known, 'workload')}."
     there = f" {known} were there already, unchanged." if known > 1 else " 1 was there already, unchanged."
     return f"Accepted {plural(count - known, 'workload')}.{there if known else ''}"
 
 
+def _refused_again(error: Conflict, client: Client) -> Conflict:
+    """The same refusal; where that id has come to its end, how to go on."""
+    known = error.facts.get("workload_id")
+    try:
+        state = client.workload(known)["state"] if known else ""
+    except ShifterError:
+        state = ""
+    hint = f"{known} {ENDED[state][0]}. Give this work an id of its own." if state in ENDED else error.hint
+    return Conflict(error.detail, field=error.field, hint=hint, **dict(error.facts))
+
+
 def workloads(
-    workload_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one in full.")] = None,
+    workload_id: Annotated[str | None, typer.Argument(metavar="ID", help="Show this one in full.")] = None,
     *,
     state: State = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")] = None,
@@ -96,7 +116,7 @@ def workloads(
     client = connect(url)
     if workload_id is not None:
         view = client.workload(workload_id)
-        print_json(view) if as_json else _print_one(view, _currency(client, [view]))
+        print_json(view) if as_json else print_one(view, _currency(client, [view]), _now(client))
         return
     views = client.workloads(state=state, tenant=tenant, limit=limit)
     if as_json:
@@ -114,7 +134,8 @@ def cancel(
 ) -> None:
     """Cancel a workload.
 
-    Its slots are free with the next plan. Cancelling twice is the same as once.
+    Its slots are free with the next plan. Cancelling twice is the same as once. Its id stays taken: to run the
+    work after all, hand it in under another.
     """
     view = connect(url).cancel(workload_id)
     if as_json:
@@ -159,98 +180,6 @@ def _currency(client: Client, views: list[dict[str, Any]]) -> str:
         return ""
 
 
-def print_workloads(views: list[dict[str, Any]], currency: str) -> None:
-    """The table of workloads, newest first, as the API gives them."""
-    unit = f" ({currency})" if currency else ""
-    times = LocalTimes(m for v in views for m in (v["planned_start"], v["planned_finish"], v["deadline"]))
-    columns = (
-        Column("id"),
-        Column("state"),
-        Column("class", expendable=100),
-        Column("tenant", expendable=140, style="dim"),
-        Column("work", "right", expendable=110),
-        Column("done", "right", expendable=120),
-        Column(times.header("start"), expendable=40),
-        Column(times.header("finish"), expendable=60),
-        Column(times.header("deadline"), expendable=80),
-        Column(f"cost{unit}", "right", expendable=90),
-        Column(f"at once{unit}", "right", expendable=130),
-        Column("saved", "right", expendable=50),
-    )
-    print_table(columns, [_row(v, times) for v in views], empty="No workloads.")
-
-
-def _row(view: dict[str, Any], times: LocalTimes) -> tuple[str | Text, ...]:
-    state = styled(view["state"], STATE_STYLES.get(view["state"], ""))
-    if not view["feasible"] and view["state"] in {"accepted", "planned", "running"}:
-        state.append(" !", "bold red")
-    return (
-        view["id"],
-        state,
-        view["class"],
-        view["tenant"],
-        amount(view["amount"], view["unit"]),
-        percent(view["progress_ratio"]),
-        times(view["planned_start"]),
-        times(view["planned_finish"]),
-        times(view["deadline"]),
-        number(view["cost"]),
-        number(view["run_now_cost"]),
-        saving(view["cost"], view["run_now_cost"]),
-    )
-
-
-def _warn_of(view: dict[str, Any]) -> None:
-    if view["feasible"]:
-        if view["class"] == "real_time":
-            say(f"{view['id']} is real-time work and never moves: {view['reason']['text']}", "magenta")
-        return
-    later = view["earliest_feasible_deadline"]
-    advice = (
-        f"the earliest deadline that works is {by(later)}" if later else "nor does any within the horizon"
-    )
-    left = number(view["unplaced_accelerator_hours"], 1)
-    say(
-        f"{view['id']} cannot finish in time: {left} accelerator-h find no place before then; {advice}.",
-        "bold yellow",
-    )
-
-
-def _print_one(view: dict[str, Any], currency: str) -> None:
-    """All of one workload, but for what does not apply to it: no plan for what was cancelled."""
-    state = styled(view["state"], STATE_STYLES.get(view["state"], "")) + styled(f"  {view['note']}")
-    done = f"{percent(view['progress_ratio'])}, {amount(view['done'], view['unit'])}"
-    fields: list[tuple[str, str | Text]] = [
-        ("state", state),
-        ("class", _class(view)),
-        ("tenant", view["tenant"]),
-        ("work", amount(view["amount"], view["unit"])),
-        ("done", f"{done}, as {view['progress_source']}"),
-        ("submitted", local(view["submitted_at"])),
-    ]
-    if view["deadline"]:
-        fields.append(("window", f"{local(view['earliest_start'])} to {local(view['deadline'])}"))
-    if view["planned_start"]:
-        fields.append(("planned", f"{local(view['planned_start'])} to {local(view['planned_finish'])}"))
-    if view["latest_start"] and view["state"] in {"accepted", "planned", "running"}:
-        fields.append(("latest start", local(view["latest_start"])))
-    if view["cost"] is not None:
-        unit = f" ({currency})" if currency else ""
-        fields.append((f"cost{unit}", _beside(view, "cost", "run_now_cost")))
-        fields.append(("carbon (kg)", _beside(view, "carbon_kg", "run_now_carbon_kg")))
-    print_fields(out(), view["id"], fields)
-    _warn_of(view)
-
-
-def _class(view: dict[str, Any]) -> str:
-    """The class and its reason, which mostly begins with the class."""
-    name, why = str(view["class"]).replace("_", "-"), str(view["reason"]["text"])
-    return why if why.lower().startswith(name) else f"{name}: {why}"
-
-
-def _beside(view: dict[str, Any], planned: str, at_once: str) -> str:
-    if view[at_once] is None:
-        return number(view[planned])
-    shown = f"{number(view[planned])}, at once {number(view[at_once])}"
-    compared = less_or_more(view[planned], view[at_once]) if view["feasible"] else ""
-    return f"{shown}: {compared}" if compared else shown
+def _now(client: Client) -> datetime:
+    """The daemon's time, which may be a simulated one."""
+    return parse_time(client.health()["now"], "health.now")

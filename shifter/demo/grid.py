@@ -10,9 +10,9 @@ from forecasts.extend import LOOKBACK
 from forecasts.frame import ForecastFrame
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import SlotGrid
-from forecasts.sources.base import FetchRequest
+from forecasts.sources.asking import ask, one_by_one
 from forecasts.sources.registry import make_source, source_class
-from shifter.errors import ForecastRejected, InputError, SourceUnavailable
+from shifter.errors import InputError
 from shifter.settings import SourceSettings
 
 SEED = 7
@@ -50,29 +50,24 @@ def live_sources(zones: Sequence[str], base_urls: Mapping[str, str]) -> tuple[So
     return (*found, synthetic_source(zones))
 
 
-def fetch_all(
-    sources: Sequence[SourceSettings], zones: Sequence[str], grid: SlotGrid, now: datetime
-) -> tuple[list[ForecastSeries], list[str]]:
-    """What every source says now, and one sentence for each that failed: a failure stops nothing."""
-    series: list[ForecastSeries] = []
-    failures: list[str] = []
-    for settings in sources:
-        source = make_source(settings.name, settings.options)
-        signals = settings.signals or tuple(Signal)
-        for zone in settings.zones or zones:
-            try:
-                series += source.fetch(FetchRequest(zone, signals, grid.start - LOOKBACK, grid.end), now=now)
-            except (SourceUnavailable, ForecastRejected) as error:
-                failures.append(f"{settings.name} for {zone}: {error}")
-    return series, failures
-
-
 def frame_now(
     sources: Sequence[SourceSettings], zones: Sequence[str], currency: str, now: datetime, slot_minutes: int
 ) -> tuple[ForecastFrame, list[str]]:
-    """The next 48 h as the sources tell them, in their order of preference; and what failed."""
+    """The next 48 h as the sources tell them, in their order of preference, and one sentence for each signal
+    that failed: a failure stops nothing.
+    """
     grid = SlotGrid.covering(now, timedelta(hours=48), slot_minutes)
-    series, failures = fetch_all(sources, zones, grid, now)
-    preference = {("*", signal): [s.name for s in sources] for signal in Signal}
+    series: list[ForecastSeries] = []
+    failures: list[str] = []
+    names = []
+    for wanted in sources:
+        source = make_source(wanted.name, wanted.options)
+        names.append(source.info.name)
+        signals = wanted.signals or tuple(Signal)
+        requests = one_by_one(source, wanted.zones or zones, signals, grid.start - LOOKBACK, grid.end)
+        answers = ask(source, requests, now=now)
+        series += answers.series
+        failures += map(str, answers.failures)
+    preference = {("*", signal): names for signal in Signal}
     frame = frame_from_series(series, grid, as_of=now, zones=zones, currency=currency, preference=preference)
     return frame, failures

@@ -109,7 +109,13 @@ class Site:
     demand_charge_per_kw: Annotated[
         NonNegative, Field(description="currency per kW of the period's highest slot-mean import")
     ] = 0.0
-    peak_so_far_kw: NonNegative = 0.0
+    peak_so_far_kw: Annotated[
+        NonNegative,
+        Field(
+            description="the highest slot-mean import of this calendar month (UTC) up to now; the daemon counts on "
+            "from it, and drops it when the month ends"
+        ),
+    ] = 0.0
     battery: Battery | None = None
     resilience: Resilience = field(default_factory=Resilience)
 

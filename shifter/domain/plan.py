@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
+from math import isclose
 from typing import Any
 
 from forecasts.slots import isoformat_z
@@ -182,7 +183,11 @@ class Plan:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Plan:
-        """The inverse of `to_dict`. Raises pydantic's ValidationError where a field is missing or of another type."""
+        """The inverse of `to_dict`.
+
+        Raises pydantic's ValidationError where a field is missing or of another type, and ValueError where the cost's
+        total is not the sum of its items: here it follows from them, and nothing later would see it.
+        """
         from pydantic import TypeAdapter
 
         body = dict(raw)
@@ -194,7 +199,13 @@ class Plan:
             {r["site"]: tuple(r["values"]) for r in duals["power"]},
             {r["site"]: tuple(r["values"]) for r in duals["peak"]},
         )
-        return TypeAdapter(cls).validate_python(body)
+        plan = TypeAdapter(cls).validate_python(body)
+        total = raw["cost"].get("total", plan.cost.total)
+        if not isinstance(total, float | int) or not isclose(
+            total, plan.cost.total, rel_tol=1e-9, abs_tol=1e-6
+        ):
+            raise ValueError(f"the cost's total says {total}, and its items add up to {plan.cost.total}")
+        return plan
 
 
 def _pool_row(key: tuple[str, str], values: tuple[float, ...]) -> dict[str, Any]:

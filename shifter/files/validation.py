@@ -157,7 +157,7 @@ def _explain(d: ErrorDetails, tree: Tree, *, hidden: bool) -> tuple[str, str]:
         if kind == "int_type" and isinstance(d.get("input"), float):
             hint = "Write it without a point or exponent."
         elif kind in ("int_type", "float_type") and isinstance(d.get("input"), str):
-            hint = "Write it without quotes." if _NUMERIC.fullmatch(str(d["input"])) else about
+            hint = _as_number(d["input"]) or about
         return f"{name} must be {wanted}, not {it_is}.", hint or about
     if kind in ("datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"):
         return f"{name} is not a time: {it_is}.", _TIME_HINT
@@ -193,6 +193,27 @@ def _explain_value(d: ErrorDetails, name: str, it_is: str, about: str, *, hidden
 
 
 _NUMERIC = re.compile(r"\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*")
+_AMOUNT = re.compile(
+    r"([0-9][0-9_, ]*(?:\.[0-9]+)?) ?([kKMGBT]|million|bn|billion)?(?: ?(?:tokens?|h|hours?|accelerators?|GPUs?))?"
+)
+_EXPONENT = {"": "", "k": "e3", "K": "e3", "M": "e6", "million": "e6", "T": "e12"}
+_EXPONENT |= dict.fromkeys(("G", "B", "bn", "billion"), "e9")
+
+
+def _as_number(text: str) -> str:
+    """What to do about text in place of a number; "" where it does not even look like one.
+
+    >>> _as_number("120M"), _as_number("4e9"), _as_number("many")
+    ('Write it out, without quotes: 120e6.', 'Write it without quotes.', '')
+    """
+    if _NUMERIC.fullmatch(text):
+        return "Write it without quotes."
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        return ""
+    return f"Write it out, without quotes: {re.sub('[_, ]', '', found[1])}{_EXPONENT[found[2] or '']}."
+
+
 _NAME_HINT = "A name begins with a letter or digit and holds letters, digits and . _ : / - only."
 
 _WANTED: Mapping[str, tuple[str, str]] = {

@@ -5,8 +5,10 @@ the fleet.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from shifter.files.document import Document, read_document
 from shifter.files.places import (
     MOST_MISTAKES,
     Finding,
+    Loc,
     Locate,
     Place,
     all_of,
     in_body,
+    nearest,
     on_line,
     raise_all,
     suggestion,
@@ -36,13 +40,13 @@ WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
 MAX_LINE_BYTES = 2**20
 
 
-def parse_workload(raw: Any, where: str = "body") -> Workload:
+def parse_workload(raw: Any, where: str = "body", fleet: Fleet | None = None) -> Workload:
     """One workload from plain JSON values. Raises InputError with the JSON path of every mistake, under
     `where`.
 
-    Whether the fleet can run it is for `check_workload`.
+    With a `fleet`, it is checked against that too, as by `check_workload`.
     """
-    return _parse(raw, in_body(where), None)
+    return _parse(raw, in_body(where), fleet)
 
 
 def check_workload(workload: Workload, fleet: Fleet, where: str = "") -> None:
@@ -50,7 +54,7 @@ def check_workload(workload: Workload, fleet: Fleet, where: str = "") -> None:
 
     That its deadline cannot be met is no mistake: it is admitted, and the answer says so.
     """
-    _raise_for(workload, fleet, in_body(where))
+    raise_all(_contradictions(workload, in_body(where), fleet))
 
 
 def read_workloads(path: PathLike, fleet: Fleet | None = None) -> tuple[Workload, ...]:
@@ -105,16 +109,57 @@ def workloads_of(document: Document, fleet: Fleet | None = None) -> tuple[Worklo
 
 
 def _parse(raw: Any, locate: Locate, fleet: Fleet | None, locate_key: Locate | None = None) -> Workload:
-    workload = validate(WORKLOAD, raw, locate, locate_key=locate_key)
-    _raise_for(workload, fleet, locate)
+    try:
+        workload = validate(WORKLOAD, raw, locate, locate_key=locate_key)
+    except InputError as error:
+        raise_all([*all_of(error), *_beside(error, raw, locate, fleet)])
+        raise
+    raise_all(_contradictions(workload, locate, fleet, given=raw))
     return workload
 
 
-def _raise_for(workload: Workload, fleet: Fleet | None, locate: Locate) -> None:
-    findings = list(own_mistakes(workload))
-    if fleet is not None and not findings:
-        findings = list(fleet_conflicts(workload, fleet))
-    raise_all(locate(loc).error(detail, hint, workload_id=workload.id) for loc, detail, hint in findings)
+def _beside(error: InputError, raw: Any, locate: Locate, fleet: Fleet | None) -> list[InputError]:
+    """What else is wrong where some values are wrong in themselves: nobody should have to correct a file twice."""
+    if not isinstance(raw, dict):
+        return []
+    root = locate(()).path
+    paths = [str(e.facts.get("path", "")).removeprefix(root) for e in all_of(error)]
+    wrong = {re.split(r"[.\[]", path.lstrip("."))[0] for path in paths}
+    rest = {key: value for key, value in raw.items() if key not in wrong}
+    rest |= {key: value for key, value in _STAND_INS.items() if key in wrong}
+    names = [f.name for f in fields(Workload)]
+    untold = wrong | {nearest(key, names) or key for key in wrong.difference(names)}
+    if untold & {"latency_slo_ms", "mode"}:
+        untold.add("tokens")  # real-time work needs none
+    try:
+        workload = validate(WORKLOAD, rest, locate)
+    except InputError:
+        return []
+    return _contradictions(workload, locate, fleet, given=raw, untold=untold)
+
+
+_STAND_INS = {"id": "unnamed", "tokens": 1.0, "accelerator_hours": 1.0}
+"""For values that are wrong: that they are given at all matters to the others."""
+
+
+def _contradictions(
+    workload: Workload,
+    locate: Locate,
+    fleet: Fleet | None,
+    *,
+    given: Container[str] | None = None,
+    untold: Container[str | int] = (),
+) -> list[InputError]:
+    """What contradicts itself or the fleet, one mistake a place.
+
+    `given` are the keys that were written, where that is known; of the fields in `untold` nothing is said.
+    """
+    findings = [*own_mistakes(workload), *(() if fleet is None else fleet_conflicts(workload, fleet, given))]
+    told: dict[Loc, InputError] = {}
+    for loc, detail, hint in findings:
+        if loc[0] not in untold:
+            told.setdefault(loc, locate(loc).error(detail, hint, workload_id=workload.id))
+    return list(told.values())
 
 
 def _refuse_again(name: str, first: int, line: int, locate: Locate) -> None:
@@ -200,30 +245,37 @@ def own_mistakes(workload: Workload) -> Iterator[Finding]:
             yield (("depends_on", i), f"`{other}` is named twice.", "Name each once.")
 
 
-def fleet_conflicts(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
-    """Names that the fleet does not have, and why no pool may run it."""
+def fleet_conflicts(
+    workload: Workload, fleet: Fleet, given: Container[str] | None = None
+) -> Iterator[Finding]:
+    """Names that the fleet does not have, and why no pool may run it. `given`: the keys that were written."""
     unknown = list(_unknown_names(workload, fleet))
     yield from unknown
-    if unknown:
-        return
     allowed = work_rates(workload, fleet)
     if not allowed:
-        yield _excluded_everywhere(workload, fleet)
+        if not unknown:
+            yield _excluded_everywhere(workload, fleet)
         return
     sizes = {key: replica_size(workload, fleet, key) for key in allowed}
     least = min(sizes.values())
     if workload.max_accelerators < least:
-        yield (
-            ("max_accelerators",),
-            f"one replica of `{workload.model}` takes {least} accelerators, more than max_accelerators.",
-            f"Allow at least {least}.",
-        )
-    elif all(size > fleet.pools[key][1].count for key, size in sizes.items()):
+        takes = f"one replica of `{workload.model}` takes {least} accelerators"
+        detail = f"{takes}, more than max_accelerators, which {_width(workload, given)}."
+        yield ("max_accelerators",), detail, f"Allow at least {least}."
+    if all(size > fleet.pools[key][1].count for key, size in sizes.items()):
         yield (
             ("model",),
             f"no pool that may run `{workload.model}` holds one replica of {least} accelerators.",
             "Allow other sites, or correct accelerators_per_replica in the fleet.",
         )
+
+
+def _width(workload: Workload, given: Container[str] | None) -> str:
+    """What max_accelerators is, and who said so."""
+    if given is not None and "max_accelerators" not in given:
+        return f"was not given: the default is {Workload.max_accelerators}"
+    default = given is None and workload.max_accelerators == Workload.max_accelerators
+    return f"is {workload.max_accelerators}{', as it is where none is given' if default else ''}"
 
 
 def _unknown_names(workload: Workload, fleet: Fleet) -> Iterator[Finding]:

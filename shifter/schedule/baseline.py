@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
-from shifter.schedule.place import Ledger, place, work_hours
+from shifter.schedule.place import place, work_hours
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.settle import Settled, idle_batteries, settle
 
@@ -43,7 +42,7 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     for job in sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id)):
         hours = min(job.hours, done_hours[job.id])
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
-        eager = replace(job, hours=hours, start_us=_cell_edge(problem, start), end_us=horizon_us)
+        eager = replace(job, hours=hours, start_us=min(start, horizon_us), end_us=horizon_us)
         waits = not unfinished.isdisjoint(job.depends_on)
         placed = [] if waits or hours <= 0 else merge_pieces(place(eager, ledger, None))
         pieces[job.id] = tuple(placed)
@@ -63,21 +62,18 @@ def _end(pieces: Sequence[Piece] | None) -> int:
     return max((p.end_us for p in pieces or ()), default=0)
 
 
-def _cell_edge(problem: ScheduleProblem, moment_us: int) -> int:
-    """The first cell boundary at or after a moment."""
-    i = int(np.searchsorted(problem.edges_us, moment_us, side="left"))
-    return int(problem.edges_us[min(i, problem.n_cells)])
-
-
-def earliest_finish_us(job: Job, own: Sequence[Piece], left_hours: float, ledger: Ledger) -> int | None:
+def earliest_finish_us(
+    job: Job, own: Sequence[Piece], left_hours: float, ledger: Ledger, after_us: int = 0
+) -> int | None:
     """By when the rest of a job could be done in what the plan leaves free, however late; None if not in the horizon.
 
-    `ledger` holds the plan, and is not written to. Work that has a shape of its own is taken to be done anew, as a
-    whole; other work goes on after its own pieces, which already take all that there is in its window.
+    It starts at `after_us` or later. `ledger` holds the plan, and is not written to. Work that has a shape of its own
+    is taken to be done anew, as a whole; other work goes on after its own pieces, which already take all that there is
+    in its window.
     """
     hours, start = (left_hours, max(job.start_us, _end(own))) if job.plain else (job.hours, job.start_us)
-    problem = ledger.problem
-    eager = replace(job, hours=hours, start_us=_cell_edge(problem, start), end_us=int(problem.edges_us[-1]))
+    end = int(ledger.problem.edges_us[-1])
+    eager = replace(job, hours=hours, start_us=min(max(start, after_us), end), end_us=end)
     placed = place(eager, ledger.copy(), None)
     done = work_hours(job, placed) >= hours * (1 - 1e-9)
     return max(p.end_us for p in placed) if done and placed else None

@@ -204,10 +204,9 @@ def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:
     battery = site.battery
     assert battery is not None
     n = len(per_kw)
-    lower, upper = (
-        np.append(site.battery_floor_kwh(n), battery.initial_kwh),
-        np.full(n + 1, battery.energy_kwh),
-    )
+    # A floor that cannot be reached in time binds no plan: what is held then is short of it.
+    floor = np.minimum(site.battery_floor_kwh(n), site.reachable_kwh(hours))
+    lower, upper = np.append(floor, battery.initial_kwh), np.full(n + 1, float(battery.energy_kwh))
     lower[0] = upper[0] = battery.initial_kwh
     charge, discharge = (cp.Variable(n, bounds=[0, battery.power_kw]) for _ in range(2))
     stored = cp.Variable(n + 1, bounds=[np.minimum(lower, upper), upper])

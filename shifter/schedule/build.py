@@ -13,7 +13,7 @@ from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import Classified, load_time, replica_size, work_rates
+from shifter.domain.workload import Classified, Workload, load_time, replica_size, work_rates
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.problem import HOUR_US, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
 
@@ -211,7 +211,7 @@ def _job(
     workload = item.workload
     assert item.deadline is not None, "a deferrable workload has a deadline"
     rates = work_rates(workload, fleet)
-    fastest = max(rates.values(), default=1.0)
+    fastest = max(rates.values(), default=_rate_anywhere(workload, fleet))
     sizes = {key: replica_size(workload, fleet, key) for key in rates}
     usable = [key for key in rates if sizes[key] <= workload.max_accelerators]
 
@@ -236,7 +236,16 @@ def _job(
         load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
+        due_us=clip(item.deadline),
     )
+
+
+def _rate_anywhere(workload: Workload, fleet: Fleet) -> float:
+    """What hours are counted at where no pool may run it: the fastest accelerator that its model knows."""
+    model = fleet.by_model.get(workload.model or "")
+    if model is None or workload.tokens is None:
+        return 1.0
+    return 3600.0 * max(model.throughput_tokens_per_s.values())
 
 
 def _with_margin(job: Job, margin_us: int) -> Job:

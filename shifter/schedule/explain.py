@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
 
+from shifter.domain.chains import order_of
 from shifter.domain.plan import Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
+from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
-from shifter.schedule.place import Ledger
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.schedule import DONE_RATIO
-from shifter.schedule.settle import Settled, pinned_pieces, slot_shares
+from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces, slot_shares
 
 
 class ReasonCode(StrEnum):
@@ -28,6 +30,19 @@ class ReasonCode(StrEnum):
     UNPLACED = "unplaced"
     REST_LATER = "rest_later"
     RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Amounts in the fleet's currency."""
+
+    currency: str
+
+    def money(self, amount: float) -> str:
+        return f"{amount:.2f} {self.currency}"
+
+    def unit_cost(self, per_mwh: float) -> str:
+        return f"{per_mwh:.2f} {self.currency}/MWh"
 
 
 def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: Settled) -> float:
@@ -67,14 +82,16 @@ def explain_workloads(
     pieces: Mapping[str, list[Piece]],
     done: Mapping[str, float],
     baseline: RunNow,
+    currency: str,
 ) -> tuple[WorkloadPlan, ...]:
     """One row a job: when it runs, what that costs, what running at once would have cost, and why."""
+    words = _Words(currency)
     rows = []
     for job in problem.jobs:
         own, at_once = pieces.get(job.id, []), baseline.pieces.get(job.id, ())
         kwh, cost, kg = _bills(problem, own)
         _, now_cost, now_kg = _bills(problem, at_once)
-        code, text = _why(problem, job, own, list(at_once), done[job.id], cost, now_cost)
+        code, text = _why(problem, job, own, list(at_once), done[job.id], cost, now_cost, words)
         rows.append(
             WorkloadPlan(
                 workload_id=job.id,
@@ -111,6 +128,7 @@ def _why(
     done: float,
     cost: float,
     now_cost: float,
+    words: _Words,
 ) -> tuple[ReasonCode, str]:
     if job.open_ended and done < job.hours * (1 - DONE_RATIO):
         return (
@@ -130,19 +148,20 @@ def _why(
     window = job.end_us - job.start_us
     if job.hours / job.max_accelerators * HOUR_US > 0.95 * window:
         return ReasonCode.NO_SLACK, "It needs nearly all of its window, so there is no choice of slots."
-    mean_own, mean_window = _mean_unit_cost(problem, own), _window_unit_cost(problem, job)
+    mean_own = words.unit_cost(_mean_unit_cost(problem, own))
+    mean_window = words.unit_cost(_window_unit_cost(problem, job))
     saved = now_cost - cost
-    figures = f"its slots cost {mean_own:.2f} per MWh with carbon, its window {mean_window:.2f} on average"
+    figures = f"its slots cost {mean_own} with carbon, its window {mean_window} on average"
     if at_once and saved > 0.005 * abs(now_cost):
         share = f" ({saved / abs(now_cost):.0%})" if now_cost else ""
         return (
             ReasonCode.CHEAPER_LATER,
-            f"Moved to cheaper or cleaner slots: {figures}; saves {saved:.2f}{share}.",
+            f"Moved to cheaper or cleaner slots: {figures}; saves {words.money(saved)}{share}.",
         )
     if saved < -0.005 * abs(now_cost):
         return (
             ReasonCode.MADE_ROOM,
-            f"Costs {-saved:.2f} more than at once, to make room or to keep the peak down: {figures}.",
+            f"Costs {words.money(-saved)} more than at once, to make room or to keep the peak down: {figures}.",
         )
     return ReasonCode.NO_GAIN, f"No slot of its window is worth waiting for: {figures}."
 
@@ -162,28 +181,53 @@ def _window_unit_cost(problem: ScheduleProblem, job: Job) -> float:
 
 
 def unplaced_work(
-    problem: ScheduleProblem, pieces: Mapping[str, list[Piece]], done: Mapping[str, float]
+    problem: ScheduleProblem,
+    pieces: Mapping[str, list[Piece]],
+    done: Mapping[str, float],
+    batteries: Mapping[int, BatteryTrace],
 ) -> tuple[Unplaced, ...]:
     """What cannot be done in time, why, and by when it could be, everything else staying where it is."""
-    rows: list[Unplaced] = []
-    ledger: Ledger | None = None
-    for job in problem.jobs:
-        left = job.hours - done[job.id]
-        if job.open_ended or left <= job.hours * DONE_RATIO:
-            continue
-        if ledger is None:
-            ledger = Ledger(problem)
-            ledger.hold(p for group in pieces.values() for p in group)
-        finish = earliest_finish_us(job, pieces.get(job.id, ()), left, ledger) if job.speeds else None
-        rows.append(
-            Unplaced(
-                job.id,
-                left,
-                _why_not(problem, job, done),
-                None if finish is None else _moment(problem, finish),
-            )
+    short = [job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO]
+    finishes = _finishes(problem, short, pieces, done, batteries) if short else {}
+    return tuple(
+        Unplaced(
+            job.id,
+            job.hours - done[job.id],
+            _why_not(problem, job, done),
+            None if finish is None else _moment(problem, finish),
         )
-    return tuple(rows)
+        for job in short
+        if not job.open_ended
+        for finish in [finishes[job.id]]
+    )
+
+
+def _finishes(
+    problem: ScheduleProblem,
+    short: Sequence[Job],
+    pieces: Mapping[str, list[Piece]],
+    done: Mapping[str, float],
+    batteries: Mapping[int, BatteryTrace],
+) -> dict[str, int | None]:
+    """By when each job could be done, after what it waits for; None where that is not in the horizon."""
+    ledger = Ledger(problem)
+    ledger.hold(p for group in pieces.values() for p in group)
+    ledger.hold_batteries(batteries)
+    jobs = {job.id: job for job in short}
+    finishes: dict[str, int | None] = {}
+    for id in order_of({job.id: job.depends_on for job in short}):
+        job, own = jobs[id], pieces.get(id, ())
+        before = [finishes[other] for other in job.depends_on if other in finishes]
+        after = [moment for moment in before if moment is not None]
+        finish = None
+        if job.speeds and len(after) == len(before):
+            left = job.hours - done[id]
+            finish = earliest_finish_us(job, own, left, ledger, max(after, default=0))
+            if finish is not None and finish <= job.due_us:
+                # A heuristic left room that was there in time. What is said is a later deadline, which holds too.
+                finish = earliest_finish_us(job, own, left, ledger, max([job.due_us, *after]))
+        finishes[id] = finish
+    return finishes
 
 
 def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> str:
@@ -198,9 +242,9 @@ def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> s
     if hours <= 0:
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
-        width = job.max_accelerators
+        width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
         until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
-        return f"At {width} accelerators it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
+        return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
     return _tightest_limit(problem, job)
 
 

@@ -57,9 +57,17 @@ class SiteArrays:
     def battery_floor_kwh(self, slot_count: int) -> Floats:
         """Lowest energy that the battery must hold at each slot's start, (n_slots,) [kWh]."""
         assert self.battery is not None
-        floor = np.full(slot_count, self.battery.min_kwh)
+        floor = np.full(slot_count, float(self.battery.min_kwh))
         held: Floats = np.maximum(floor, self.ride_through_hours * self.ride_through_kw)
         return held
+
+    def reachable_kwh(self, slot_hours: float) -> Floats:
+        """Most energy that it can hold at each slot's start, charged as fast as limits allow, (n_slots,) [kWh]."""
+        assert self.battery is not None
+        free_kw = np.clip(self.limit_kw - self.quantile_kw, 0.0, self.battery.power_kw)
+        gained = np.append(0.0, np.cumsum(slot_hours * self.battery.charge_efficiency * free_kw)[:-1])
+        most: Floats = np.minimum(self.battery.energy_kwh, self.battery.initial_kwh + gained)
+        return most
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +107,8 @@ class Job:
     depends_on: tuple[str, ...] = ()
     open_ended: bool = False
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
+    due_us: int = 0
+    """By when it must be done, so that what waits for it can be done too."""
 
     @property
     def plain(self) -> bool:

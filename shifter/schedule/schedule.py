@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.domain.chains import order_of
 from shifter.errors import SolverFailed
 from shifter.schedule.bound import SlotPrices, slot_prices
 from shifter.schedule.classes import merge
+from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
-from shifter.schedule.place import Ledger, Prices, place, work_hours
+from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.settle import BatteryTrace, idle_batteries
@@ -66,7 +68,7 @@ def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, tim
     placed: list[Piece] = []
     if shaped:
         at = _cell_prices(problem, relaxed)
-        ledger = Ledger(problem)
+        ledger = _beside_batteries(problem)
         # The least room to move first, then the largest: small ones find a gap where a large one does not.
         for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
             placed += place(job, ledger, at)
@@ -84,12 +86,13 @@ def _settle_shape(
 ) -> tuple[list[Piece], dict[int, BatteryTrace]]:
     """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both."""
     kept = _without_stranded(problem, packed)
-    mended = _without_stranded(problem, _repair(problem, packed))
+    batteries = _battery_traces(problem, solution)
+    mended = _repair(problem, kept, batteries)
     if not problem.has_batteries:
         return mended, {}
     for pieces in (mended, kept):
         if sorted(pieces) == sorted(packed):
-            return pieces, _battery_traces(problem, solution)
+            return pieces, batteries
         # The batteries were to carry other work: decide anew what they do beside these pieces.
         held = Ledger(problem)
         held.hold(pieces)
@@ -101,21 +104,59 @@ def _settle_shape(
     raise SolverFailed("no use of the batteries fits beside what was planned.")
 
 
-def _repair(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
-    """Try once more what has a shape of its own and fell short: alone, as early as there is room beside the others."""
+def _repair(
+    problem: ScheduleProblem, pieces: list[Piece], batteries: Mapping[int, BatteryTrace]
+) -> list[Piece]:
+    """Try once more what fell short, as early as there is room beside the others and the batteries.
+
+    Work with a shape of its own is placed anew, other work is topped up, in the window that was asked for. Steps of a
+    chain keep to their own part of its time, and those that wait for one that still falls short stay out.
+    """
     by_job: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
     for piece in pieces:
         by_job[piece.job].append(piece)
-    for job in problem.jobs:
-        done = work_hours(job, by_job[job.id])
-        if job.plain or done >= job.hours * (1 - DONE_RATIO):
+    jobs = {job.id: job for job in problem.jobs}
+    chained = {id for job in problem.jobs if job.depends_on for id in (job.id, *job.depends_on)}
+    short: set[str] = set()
+    full: Ledger | None = None
+    for id in order_of({job.id: job.depends_on for job in problem.jobs}):
+        job, own = jobs[id], by_job[id]
+        left = job.hours - work_hours(job, own)
+        if left <= job.hours * DONE_RATIO:
             continue
-        ledger = Ledger(problem)
-        ledger.hold(p for other, group in by_job.items() if other != job.id for p in group)
-        again = merge_pieces(place(job, ledger, None))
-        if work_hours(job, again) > done:
-            by_job[job.id] = again
+        if id not in chained:
+            job = replace(job, start_us=job.true_start_us, end_us=job.true_end_us)
+        if short.isdisjoint(job.depends_on):
+            if job.plain:
+                full = full or _holding(problem, by_job, batteries)
+                by_job[id] = merge_pieces([*own, *top_up(job, full, own, left)])
+            else:
+                again = merge_pieces(place(job, _holding(problem, by_job, batteries, without=id), None))
+                if work_hours(job, again) > job.hours - left:
+                    by_job[id], full = again, None
+        if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
+            short.add(id)
     return [piece for group in by_job.values() for piece in group]
+
+
+def _holding(
+    problem: ScheduleProblem,
+    by_job: Mapping[str, list[Piece]],
+    batteries: Mapping[int, BatteryTrace],
+    without: str = "",
+) -> Ledger:
+    """A ledger that holds what batteries do, and all pieces but those of one job."""
+    ledger = Ledger(problem)
+    ledger.hold_batteries(batteries)
+    ledger.hold(piece for id, group in by_job.items() if id != without for piece in group)
+    return ledger
+
+
+def _beside_batteries(problem: ScheduleProblem) -> Ledger:
+    """All that is free, less the power that batteries may need to charge up to what they must hold."""
+    ledger = Ledger(problem)
+    ledger.hold_batteries(_charged_to_floor(problem))
+    return ledger
 
 
 def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
@@ -136,10 +177,7 @@ def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Pie
 
 def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: SolverFailed) -> Schedule:
     """Cheapest slots first at the prices that are known, jobs by deadline. Batteries only charge up to their floor."""
-    ledger = Ledger(problem)
-    batteries = _charged_to_floor(problem)
-    for i, trace in batteries.items():
-        ledger.headroom_kw[i] = np.maximum(0.0, ledger.headroom_kw[i] - trace.charge_kw)
+    ledger, batteries = _beside_batteries(problem), _charged_to_floor(problem)
     pieces: list[Piece] = []
     for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)

@@ -29,7 +29,7 @@ def idle_batteries(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
     """Every battery standing still at what it holds."""
     n = problem.grid.n_slots
     return {
-        i: BatteryTrace(np.zeros(n), np.zeros(n), np.full(n, site.battery.initial_kwh))
+        i: BatteryTrace(np.zeros(n), np.zeros(n), np.full(n, float(site.battery.initial_kwh)))
         for i, site in enumerate(problem.sites)
         if site.battery is not None
     }

@@ -2,21 +2,22 @@
 
 Three promises, in this order:
 
-1. Nothing deferrable stands where real-time load is: when measured load outgrows the pool, preemptible work
-   yields.
+1. Nothing deferrable is let in where real-time load is: when measured load outgrows the pool, preemptible work
+   yields, and what has not begun waits. What runs and may not be preempted stays.
 2. With a live lease a workload runs inside its allocations and nowhere else.
 3. When nobody vouches for the plan (a stale lease, or work that no plan has placed yet), a workload waits
    until its latest start and then runs, on accelerators that are outside the reserve: an outage costs
-   savings, not the deadline.
+   savings first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shifter.domain.fleet import PoolKey
 from shifter.domain.moments import in_words
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
@@ -38,14 +39,15 @@ def admission(record: WorkloadRecord, gate: Gate) -> Admission:
     if record.decided is WorkloadClass.REAL_TIME:
         text = "It is real-time work: it runs as it arrives, on capacity that is held back for it."
         return _answer(record, gate, AdmissionState.RUN, text)
-    held = leases.current(record.lease.allocations, gate.now)
-    if gate.stale:
-        if not gate.goes_on(record):
-            return _without_plan(record, gate, "The daemon has not renewed its leases")
-    elif held and gate.waits_for(record):
-        return _blocked(record, gate, "Its time has come")
+    held = gate.stands_in(record)
     if held:
         return _inside(record, held, gate)
+    if gate.running(record):
+        return _without_plan(record, gate, "It runs, and may not be interrupted")
+    if gate.stale:
+        return _without_plan(record, gate, "The daemon has not renewed its leases")
+    if leases.current(record.lease.allocations, gate.now):
+        return _blocked(record, gate, "Its time has come")
     return _outside(record, gate)
 
 
@@ -66,12 +68,16 @@ def _ended(record: WorkloadRecord, gate: Gate) -> Admission | None:
 
 
 def _inside(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> Admission:
-    """It holds accelerators now; what real-time load needs of them is taken off."""
-    granted = _after_squeeze(record, held, gate)
+    """It holds accelerators now; what it leaves to real-time load is taken off."""
+    granted = _less(held, gate.yielded.get(record.id, {}))
     ends = leases.holds_until(record.lease.allocations, gate.now)
     if not granted:
-        text = "Real-time load needs the accelerators it holds, and it may be preempted."
-        return _answer(record, gate, AdmissionState.STOP, text, retry_after_s=RETRY_S)
+        ran = record.done > 0 or bool(record.serving or gate.let_in(record))
+        text = "Real-time load has outgrown the plan, and leaves it no room to begin in."
+        if record.workload.preemptible:
+            text = "Real-time load needs the accelerators it holds, and it may be preempted."
+        state = AdmissionState.STOP if ran else AdmissionState.WAIT
+        return _answer(record, gate, state, text, retry_after_s=RETRY_S)
     count = sum(a.accelerators for a in granted)
     lost = sum(a.accelerators for a in held) - count
     places = ", ".join(sorted({f"{a.site}/{a.pool}" for a in granted}))
@@ -112,7 +118,7 @@ def _outside(record: WorkloadRecord, gate: Gate) -> Admission:
 
 def _without_plan(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
     """No live slots: wait until the latest start, then run on what is free outside the reserve."""
-    start = leases.latest_start(record, gate.fleet, gate.vouched)
+    start = gate.latest_start(record)
     state = AdmissionState.STOP if _begun(record, gate) else AdmissionState.WAIT
     if start is None:
         return _answer(
@@ -122,19 +128,19 @@ def _without_plan(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
             "Nothing in the fleet can run it before its deadline." if record.window_deadline else why + ".",
         )
     start = max(start, record.window_start)
-    if gate.now < start:
+    runs = gate.running(record) is not None
+    if gate.now < start and not runs:
         text = f"{why}; without a plan it starts at {_hm(start)}, the latest that meets its deadline."
         waits = (start - gate.now).total_seconds()
         return _answer(record, gate, state, text, not_before=start, retry_after_s=min(waits, RETRY_S))
-    if gate.waits_for(record):
+    if gate.waits_for(record) and not runs:
         return _blocked(record, gate, why)
     granted = fallback_grants(gate).get(record.id, ())
+    late = "" if runs else ", it is past its latest start"
     if not granted:
-        text = f"{why}, it is past its latest start, and nothing is free outside the real-time reserve."
+        text = f"{why}{late}, and nothing is free outside the real-time reserve."
         return _answer(record, gate, state, text, retry_after_s=RETRY_S)
-    text = (
-        f"{why}, and it is past its latest start: it runs outside the real-time reserve to meet its deadline."
-    )
+    text = f"{why}{late}: it runs outside the real-time reserve to meet its deadline."
     return _answer(
         record,
         gate,
@@ -153,11 +159,9 @@ def _blocked(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
     return _answer(record, gate, state, text, retry_after_s=RETRY_S)
 
 
-def _after_squeeze(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> tuple[Allocation, ...]:
-    if not record.workload.preemptible:
-        return tuple(held)
+def _less(held: Sequence[Allocation], yielded: Mapping[PoolKey, int]) -> tuple[Allocation, ...]:
     kept: list[Allocation] = []
-    left = dict(gate.squeezed.get(record.id, {}))
+    left = dict(yielded)
     for a in held:
         gives = min(left.get((a.site, a.pool), 0), a.accelerators)
         if gives:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
-from shifter.domain.fleet import PoolKey
-from shifter.domain.plan import SlotRow
-from shifter.errors import NotFound
+from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.plan import Plan, SlotRow
+from shifter.errors import InputError, NotFound
 from shifter.service.gate import Gate
 from shifter.views import Capacity, SlotView
 
@@ -27,7 +28,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
     measured = gate.measured(key)
     deferrable = 0
     if row is not None and not stale:
-        yields = sum(taken.get(key, 0) for taken in gate.squeezed.values())
+        yields = sum(taken.get(key, 0) for taken in gate.yielded.values())
         free = math.floor(count - (measured or 0.0) + 1e-9)
         deferrable = max(0, min(gate.held.get(key, 0) - yields, free))
     return Capacity(
@@ -48,6 +49,36 @@ def _realtime(row: SlotRow | None, measured: float | None, count: int) -> float:
     if measured is not None:
         return measured
     return float(count) if row is None else row.realtime_q
+
+
+def check_asked(
+    fleet: Fleet, site: str | None, pool: str | None, start: datetime | None, end: datetime | None
+) -> None:
+    """Raises NotFound for a site or pool that is not there, InputError for a window that is empty."""
+    if site is not None and site not in fleet.by_site:
+        known = ", ".join(fleet.by_site)
+        raise NotFound(f"there is no site {site}.", field="site", hint=f"Sites are {known}.")
+    pools = {p for s, p in fleet.pools if site in (None, s)}
+    if pool is not None and pool not in pools:
+        where = f" at {site}" if site else ""
+        hint = f"Pools are {', '.join(sorted(pools))}."
+        raise NotFound(f"there is no pool {pool}{where}.", field="pool", hint=hint)
+    if start is not None and end is not None and end <= start:
+        raise InputError("the window is empty.", field="end", hint="Windows are [start, end).")
+
+
+def slots(
+    plan: Plan, site: str | None, pool: str | None, start: datetime | None, end: datetime | None
+) -> list[SlotView]:
+    """Those of a site, a pool and a window."""
+    return [
+        slot_view(row)
+        for row in plan.slots
+        if site in (None, row.site)
+        and pool in (None, row.pool)
+        and (start is None or row.end > start)
+        and (end is None or row.start < end)
+    ]
 
 
 def slot_view(row: SlotRow) -> SlotView:

@@ -19,6 +19,8 @@ class ServiceConfig:
     lease_ttl_s: float = 900.0
     admission_wait_s: float = 10.0
     """Real seconds that submitting waits for the plan that holds the new work."""
+    share_restricted: bool = False
+    """Whether forecasts whose licence forbids passing them on are handed out."""
     telemetry_max_age_s: float = 300.0
     """A pool that reported and then fell silent for longer is stale."""
     max_workloads: int = 1_000_000

@@ -21,7 +21,7 @@ from forecasts.store import ForecastStore
 from shifter.classify.policy import Policy
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
-from shifter.errors import NotReady
+from shifter.errors import NotFound, NotReady
 from shifter.planner import Planner
 from shifter.realtime.load import RealtimeLoad
 from shifter.service import leases
@@ -64,7 +64,8 @@ class Change:
     happened: list[log.Happened] = field(default_factory=list)
     deeds: list[log.Deed] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
-    replan: bool = False
+    replan: str = ""
+    """Why a new plan is asked for after the commit; empty where nothing that a plan depends on has changed."""
 
     def put(self, records: Iterable[WorkloadRecord]) -> None:
         """These are seen after the commit; writing them is the caller's."""
@@ -124,6 +125,14 @@ class Core:
         """The moment, by the injected clock."""
         return self.clock.now()
 
+    def record(self, workload_id: str) -> WorkloadRecord:
+        """The record of that id. Raises NotFound."""
+        found = self.state.records.get(workload_id)
+        if found is None:
+            hint = "Look at GET /v1/workloads."
+            raise NotFound(f"there is no workload {workload_id}.", field="id", hint=hint)
+        return found
+
     def done(self, record: WorkloadRecord) -> float:
         """Work done by now, in the workload's unit; what was planned counts only while leases held."""
         return leases.done_at(
@@ -150,11 +159,12 @@ class Core:
                 for name, value in change.values.items():
                     setattr(self.state, name, value)
                 self.state.events.extend(events)
-                self.state.submissions_version += change.replan
                 self.state.changed.notify_all()
             for event in events:
                 self.metrics.events.labels(kind=str(event.kind)).inc()
             self.found_database()
+        if change.replan:
+            self.replan(change.replan)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

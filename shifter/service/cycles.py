@@ -13,9 +13,8 @@ from shifter.cycle import CycleInputs
 from shifter.domain.plan import Plan
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady, PlanRejected, ShifterError
-from shifter.service import leases, pinned, snapshot
+from shifter.service import leases, peaks, pinned, snapshot
 from shifter.service.core import Core
-from shifter.service.snapshot import Snapshot
 from shifter.service.state import Published
 from shifter.service.submissions import reclassified
 from shifter.store import plans
@@ -45,10 +44,10 @@ class Cycles:
             began, at = time.monotonic(), core.now()
             view = CycleView(at, 0.0, "failed", trigger)
             try:
-                taken = snapshot.take(core)
-                text = inputs_to_json(taken.inputs)
+                inputs = snapshot.take(core)
+                text = inputs_to_json(inputs)
                 plan = core.planner.plan(text, core.config.cycle_deadline_s)
-                published = publish(core, plan, text, taken, trigger)
+                published = publish(core, plan, text, inputs, trigger)
                 view = replace(view, outcome="published", plan_id=published.plan.plan_id)
                 core.set_fault(PLANNING, None)
             except PlanRejected as error:
@@ -80,17 +79,18 @@ class Cycles:
             core.tell(kind, trigger=trigger, code=error.code, error=str(error), violations=violations)
 
 
-def publish(core: Core, plan: Plan, text: str, taken: Snapshot, trigger: str) -> Published:
+def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str) -> Published:
     """Make a plan the current one: stored with its inputs, leases renewed, told. Raises NotReady."""
     with core.change() as change:
+        peaks.settle(core, change)
         inputs_id = plans.add_inputs(change.db, text, change.at)
         plan = replace(plan, inputs_id=inputs_id)
         version = plans.add(change.db, plan, inputs_id, change.at)
         published = Published(plan, version, change.at)
-        known = taken.ids
+        known = frozenset(s.workload.id for s in inputs.submissions)
         before = {r.id: r for r in core.state.records.values() if r.state in LIVE_STATES}
         after = {
-            r.id: _planned(core, r, published, taken, change.at) for r in before.values() if r.id in known
+            r.id: _planned(core, r, published, inputs, change.at) for r in before.values() if r.id in known
         }
         windows = reclassified(
             core, [after.get(i, r) for i, r in before.items()], core.state.overrides, change.at
@@ -102,8 +102,9 @@ def publish(core: Core, plan: Plan, text: str, taken: Snapshot, trigger: str) ->
         rows.save_leases(change.db, moved)
         change.put(changed)
         deferrable = {r.id for r in after.values() if r.decided is WorkloadClass.DEFERRABLE}
-        ages = _known_at(taken)
+        ages = _known_at(inputs)
         change.set(published=published, planned_ids=frozenset(known & deferrable), forecast_known_at=ages)
+        change.set(courses=peaks.courses(plan, core.fleet))
         change.event(
             EventKind.PLAN_PUBLISHED,
             plan_id=plan.plan_id,
@@ -124,10 +125,10 @@ def publish(core: Core, plan: Plan, text: str, taken: Snapshot, trigger: str) ->
     return published
 
 
-def _known_at(taken: Snapshot) -> dict[tuple[str, str], datetime]:
+def _known_at(inputs: CycleInputs) -> dict[tuple[str, str], datetime]:
     """When the newest vintage in use was learnt, by zone and signal."""
     found = {}
-    for s in taken.inputs.frame.signals:
+    for s in inputs.frame.signals:
         known = [k for k in s.known_at if k is not None]
         if known:
             found[s.zone, str(s.signal)] = max(known)
@@ -135,13 +136,13 @@ def _known_at(taken: Snapshot) -> dict[tuple[str, str], datetime]:
 
 
 def _planned(
-    core: Core, record: WorkloadRecord, published: Published, taken: Snapshot, now: datetime
+    core: Core, record: WorkloadRecord, published: Published, inputs: CycleInputs, now: datetime
 ) -> WorkloadRecord:
     """The record under the new plan."""
     if record.decided is WorkloadClass.REAL_TIME:
         return record
     held = published.allocations.get(record.id, ())
-    kept = pinned.kept(record, held, taken.inputs, now)
+    kept = pinned.kept(record, held, inputs, now)
     moved = leases.renewed(record, kept, published.plan.plan_id, core.done(record), now)
     return replace(moved, state=WorkloadState.PLANNED)
 

@@ -11,6 +11,7 @@ from typing import Literal
 from shifter.domain.moments import by_in_words, in_words
 from shifter.domain.plan import Plan, WorkloadPlan
 from shifter.domain.workload import WorkloadClass
+from shifter.service import peaks
 from shifter.service.at_once import PeakChange, peak_changes
 from shifter.service.core import Core
 from shifter.service.limits import Facts, limits
@@ -31,11 +32,11 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
     in_slots = facts.means_held() if facts else None
     in_window = facts.means_of_window() if facts else None
     binding = limits(facts, share.cost) if facts and share else ()
-    peaks = peak_changes(record, core.fleet, published) if published and share else ()
+    raised = peak_changes(record, peaks.fleet_now(core), published) if published and share else ()
     chain = tuple(_chain(record, core, now))
     why = (
         *_why_slots(view, share, in_slots, in_window, core.fleet.currency),
-        *_peak_text(peaks, share, published.plan if published else None),
+        *_peak_text(raised, share, published.plan if published else None),
     )
     overrides = [
         o for o in core.state.overrides if o.workload_id == record.id or o.rule == record.reason.rule
@@ -72,7 +73,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
         chain=chain,
         plan_id=published.plan.plan_id if published else None,
         synthetic=synthetic,
-        run_now_demand_charge=max(0.0, sum(p.cost for p in peaks)) if share else None,
+        run_now_demand_charge=max(0.0, sum(p.cost for p in raised)) if share else None,
     )
 
 

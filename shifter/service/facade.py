@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,19 +16,19 @@ from shifter.clock import Clock, SystemClock
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Workload, WorkloadClass
-from shifter.errors import InputError, NotFound, NotReady
+from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import health, life, quotes, submissions, told
+from shifter.service import happened, health, life, quotes, submissions, told
 from shifter.service.admission import admission
-from shifter.service.capacity import capacity, slot_view
+from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
 from shifter.service.core import Core, FrameMaker, RealtimeMaker
 from shifter.service.cycles import Cycles, replay
 from shifter.service.explain import explain
-from shifter.service.leases import lease_view
+from shifter.service.gate import gate_of
 from shifter.service.load import load
-from shifter.service.present import state_at, workload_view
+from shifter.service.present import lease_view, listing, workload_view
 from shifter.store import log, plans
 from shifter.store.db import Database
 from shifter.telemetry import GaugeReader, Metrics
@@ -54,6 +53,11 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 10_000
 """Rows of one answer."""
+
+
+def at_most(limit: int) -> int:
+    """How many rows are answered where `limit` are asked for."""
+    return max(0, min(limit, MOST_AT_ONCE))
 
 
 class Service:
@@ -117,9 +121,13 @@ class Service:
         """
         return submissions.submit(self.core, workloads, actor)
 
+    def has(self, workload_id: str) -> bool:
+        """Whether it is kept here."""
+        return workload_id in self.core.state.records
+
     def workload(self, workload_id: str) -> WorkloadView:
         """One workload. Raises NotFound."""
-        return workload_view(submissions.record_of(self.core, workload_id), self.core)
+        return workload_view(self.core.record(workload_id), self.core)
 
     def workloads(
         self,
@@ -130,20 +138,7 @@ class Service:
         after: str | None = None,
     ) -> list[WorkloadView]:
         """By submission, newest first; `after` is the id of the last one of the page before."""
-        now = self.core.now()
-        found = sorted(self.core.state.records.values(), key=lambda r: (r.submitted_at, r.id), reverse=True)
-        if after is not None:
-            last = submissions.record_of(self.core, after)
-            found = [r for r in found if (r.submitted_at, r.id) < (last.submitted_at, last.id)]
-        wanted = (
-            r
-            for r in found
-            if (tenant is None or r.workload.tenant == tenant)
-            and (decided is None or r.decided is decided)
-            and (state is None or state_at(r, now) is state)
-        )
-        size = max(0, min(limit, MOST_AT_ONCE))
-        return [workload_view(r, self.core) for _, r in zip(range(size), wanted, strict=False)]
+        return listing(self.core, state, tenant, decided, at_most(limit), after)
 
     def cancel(self, workload_id: str, actor: str) -> WorkloadView:
         """Withdraw it. Cancelling twice is once. Raises NotFound, Conflict (done, or others still
@@ -189,29 +184,17 @@ class Service:
 
     def lease(self, workload_id: str) -> Lease:
         """Its slots, as a lease. Raises NotFound."""
-        record = submissions.record_of(self.core, workload_id)
-        return lease_view(record, self.core.state, self.fleet, self.core.config.lease_ttl, self.core.now())
-
-    def wait_lease(self, workload_id: str, after_version: int, wait_s: float) -> Lease:
-        """As `lease`, once its version exceeds `after_version`, or after `wait_s` real seconds. Raises
-        NotFound.
-        """
-        ends = time.monotonic() + wait_s
-        changed = self.core.state.changed
-        with changed:
-            while submissions.record_of(self.core, workload_id).lease.version <= after_version:
-                left = ends - time.monotonic()
-                if left <= 0 or not changed.wait(left):
-                    break
-        return self.lease(workload_id)
+        return lease_view(self.core.record(workload_id), gate_of(self.core))
 
     def admission(self, workload_id: str) -> Admission:
         """May it run now. Raises NotFound."""
-        return admission(submissions.record_of(self.core, workload_id), life.gate_of(self.core))
+        answer = admission(self.core.record(workload_id), gate_of(self.core))
+        self.core.state.let_in[workload_id] = answer.allocations
+        return answer
 
     def explain(self, workload_id: str) -> Explanation:
         """Why this class, why these slots. Raises NotFound."""
-        return explain(submissions.record_of(self.core, workload_id), self.core)
+        return explain(self.core.record(workload_id), self.core)
 
     def quote(self, workload: Workload, deadlines: Sequence[datetime] | None = None) -> Quote:
         """Cost, carbon and finish against the deadline. Raises InputError, NotReady, SolverFailed."""
@@ -227,31 +210,12 @@ class Service:
         end: datetime | None = None,
     ) -> list[SlotView]:
         """What each slot holds, of the current plan. Raises NotFound (site, pool), NotReady (no plan yet)."""
-        if site is not None and site not in self.fleet.by_site:
-            known = ", ".join(self.fleet.by_site)
-            raise NotFound(f"there is no site {site}.", field="site", hint=f"Sites are {known}.")
-        pools = {p for s, p in self.fleet.pools if site in (None, s)}
-        if pool is not None and pool not in pools:
-            where = f" at {site}" if site else ""
-            raise NotFound(
-                f"there is no pool {pool}{where}.",
-                field="pool",
-                hint=f"Pools are {', '.join(sorted(pools))}.",
-            )
-        if start is not None and end is not None and end <= start:
-            raise InputError("the window is empty.", field="end", hint="Windows are [start, end).")
-        return [
-            slot_view(row)
-            for row in self.plan().slots
-            if site in (None, row.site)
-            and pool in (None, row.pool)
-            and (start is None or row.end > start)
-            and (end is None or row.start < end)
-        ]
+        check_asked(self.fleet, site, pool, start, end)
+        return slots(self.plan(), site, pool, start, end)
 
     def capacity(self, site: str, pool: str) -> Capacity:
         """Flat numbers for a gate, now. Raises NotFound. Without a plan: stale, and nothing free."""
-        return capacity((site, pool), life.gate_of(self.core))
+        return capacity((site, pool), gate_of(self.core))
 
     def plan(self) -> Plan:
         """The current plan. Raises NotReady before the first."""
@@ -311,50 +275,26 @@ class Service:
 
     def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
         """Those that end after `since` (default: now)."""
-        from shifter.store import inputs
-
-        moment = since or self.core.now()
-        if since is None:
-            return [e for e in self.core.state.grid_events if e.end > moment]
-        with self.core.reading() as db:
-            return inputs.grid_events(db, moment)
+        return told.grid_events(self.core, since)
 
     # What happened ---------------------------------------------------------------------------------------
 
     def events(self, after_id: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a larger id, oldest first."""
-        kept = list(self.core.state.events)
-        size = max(0, min(limit, MOST_AT_ONCE))
-        if kept and kept[0].id <= after_id + 1:
-            return [e for e in kept if e.id > after_id][:size]
-        with self.core.reading() as db:
-            return log.events(db, after_id, size)
+        return happened.events(self.core, after_id, at_most(limit))
 
     def newest_events(self, count: int, kinds: Collection[str] = ()) -> list[Event]:
         """The last `count` events, of all kinds or of some, oldest first."""
-        size = max(0, min(count, MOST_AT_ONCE))
-        kept = list(self.core.state.events)
-        wanted = [e for e in kept if not kinds or e.kind in kinds]
-        if size == 0 or len(wanted) >= size or (kept and kept[0].id == 1):
-            return wanted[max(0, len(wanted) - size) :] if size else []
-        with self.core.reading() as db:
-            return log.newest_events(db, size, kinds)
+        return happened.newest_events(self.core, at_most(count), kinds)
 
     def wait_events(self, after_id: int, timeout_s: float) -> list[Event]:
         """As `events`, once there is one, or empty after `timeout_s` real seconds."""
-        ends = time.monotonic() + timeout_s
-        state = self.core.state
-        with state.changed:
-            while not (state.events and state.events[-1].id > after_id):
-                left = ends - time.monotonic()
-                if left <= 0 or not state.changed.wait(left):
-                    return []
-        return self.events(after_id)
+        return self.events(after_id) if happened.wait(self.core, after_id, timeout_s) else []
 
     def audit(self, subject: str | None = None, after_id: int = 0, limit: int = 100) -> list[AuditEntry]:
         """Who did or decided what, oldest first."""
         with self.core.reading() as db:
-            return log.audit(db, subject, after_id, max(0, min(limit, MOST_AT_ONCE)))
+            return log.audit(db, subject, after_id, at_most(limit))
 
     def health(self) -> Health:
         """Whether it does its work. Never raises."""
@@ -374,9 +314,9 @@ class Service:
         """The daemon lives: leases are renewed."""
         life.heartbeat(self.core)
 
-    def tick(self) -> bool:
-        """What happens as time passes; whether the plan should be made anew. Raises NotReady."""
-        return life.tick(self.core)
+    def tick(self) -> None:
+        """What happens as time passes. Raises NotReady."""
+        life.tick(self.core)
 
     def prune(self) -> dict[str, int]:
         """Forget what is older than its retention. Raises NotReady."""

@@ -1,6 +1,6 @@
 """Work without a live slot that must start now to meet its deadline: what it may use, and no more.
 
-An outage (of the daemon, or of planning) costs savings, never a deadline or real-time capacity.
+An outage (of the daemon, or of planning) costs savings first, and never real-time capacity.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.fleet import Fleet, PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass, replica_size, work_rates
 from shifter.service import leases
@@ -24,7 +24,7 @@ STEP = timedelta(minutes=5)
 
 def fallback_grants(gate: Gate) -> dict[str, tuple[Allocation, ...]]:
     """Accelerators for every workload that is past its latest start and in no live slot, the most urgent
-    first.
+    first; and before them for what runs so already and may not be interrupted, in its place.
 
     Together they stay within what the last plan leaves outside the reserve while a grant holds, less what
     leases in force hold, and within the power limits; where no plan tells the reserve there is nothing to
@@ -34,14 +34,16 @@ def fallback_grants(gate: Gate) -> dict[str, tuple[Allocation, ...]]:
     if published is None:
         return {}
     room = _room(published, gate)
-    urgent: list[tuple[datetime, str, WorkloadRecord]] = []
+    asking: list[tuple[bool, datetime, str, WorkloadRecord]] = []
     for record in gate.live:
         if not _may_fall_back(record, gate):
             continue
-        start = leases.latest_start(record, gate.fleet, gate.vouched)
-        if start is not None and max(start, record.window_start) <= gate.now:
-            urgent.append((start, record.id, record))
-    in_order = [r for *_, r in sorted(urgent, key=lambda u: u[:2])]
+        begins, piece = gate.latest_start(record), gate.running(record)
+        if piece is not None:
+            asking.append((False, piece.start, record.id, record))
+        elif begins is not None and max(begins, record.window_start) <= gate.now:
+            asking.append((True, begins, record.id, record))
+    in_order = [r for *_, r in sorted(asking, key=lambda a: a[:3])]
     return {r.id: given for r in in_order if (given := _give(r, room, gate))}
 
 
@@ -50,10 +52,12 @@ def _may_fall_back(record: WorkloadRecord, gate: Gate) -> bool:
         return False
     if record.window_deadline is None or gate.now >= record.window_deadline:
         return False
+    if gate.running(record) is not None:
+        return not gate.goes_on(record)
     if gate.waits_for(record):
         return False
     if gate.stale:
-        return not gate.goes_on(record)
+        return True
     published = gate.state.published
     placed = published is not None and record.id in gate.state.planned_ids
     return not leases.clipped(record.lease.allocations, gate.now) and not (
@@ -67,6 +71,20 @@ class _Room:
 
     free: dict[PoolKey, int]
     kw: dict[str, float]
+
+    def most(self, key: PoolKey, fleet: Fleet) -> int:
+        """How many accelerators of a pool can still be given."""
+        site, pool = fleet.pools[key]
+        free, each_kw, kw = self.free.get(key, 0), site.pue * pool.dynamic_kw, self.kw[site.name]
+        if each_kw > 0 and math.isfinite(kw):
+            free = min(free, math.floor(max(0.0, kw) / each_kw + 1e-9))
+        return free
+
+    def take(self, key: PoolKey, fleet: Fleet, count: int) -> None:
+        """Give so many of them."""
+        site, pool = fleet.pools[key]
+        self.free[key] -= count
+        self.kw[site.name] -= count * site.pue * pool.dynamic_kw
 
 
 def _room(published: Published, gate: Gate) -> _Room:
@@ -100,22 +118,19 @@ def _headroom_kw(site: Site, busy: dict[PoolKey, float], published: Published, g
 
 def _give(record: WorkloadRecord, room: _Room, gate: Gate) -> tuple[Allocation, ...]:
     """As many as it may use, in its fastest pools first; only one pool where it may not be split."""
-    rates = work_rates(record.workload, gate.fleet)
+    rates, piece = work_rates(record.workload, gate.fleet), gate.running(record)
+    since = {(a.site, a.pool): a.start for a in gate.let_in(record) or ()}
     left, given = record.workload.max_accelerators, []
     end = min(gate.now + STEP, record.window_deadline or gate.now)
     for key in sorted(rates, key=lambda k: (-rates[k], k)):
-        site, pool = gate.fleet.pools[key]
-        each_kw = site.pue * pool.dynamic_kw
-        most = min(left, room.free.get(key, 0))
-        if each_kw > 0 and math.isfinite(room.kw[site.name]):
-            most = min(most, math.floor(max(0.0, room.kw[site.name]) / each_kw + 1e-9))
-        size = replica_size(record.workload, gate.fleet, key)
-        count = most // size * size
+        if piece is not None and key != (piece.site, piece.pool):
+            continue
+        size = replica_size(record.workload, gate.fleet, key) if piece is None else piece.accelerators
+        count = min(left if piece is None else size, room.most(key, gate.fleet)) // size * size
         if count > 0:
-            room.free[key] -= count
-            room.kw[site.name] -= count * each_kw
+            room.take(key, gate.fleet, count)
             left -= count
-            given.append(Allocation(record.id, *key, gate.now, end, count))
+            given.append(Allocation(record.id, *key, min(since.get(key, gate.now), gate.now), end, count))
             if not record.workload.interruptible:
                 break
     return tuple(given)

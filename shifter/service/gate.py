@@ -9,12 +9,16 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass, replica_size
 from shifter.service import leases
+from shifter.service.core import Core
 from shifter.service.state import State
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
 
+STILL = timedelta(minutes=5)
+"""What ended so lately may be running still: whoever runs it asks whether it may go on."""
 ENOUGH = 1 - 1e-9
 """Share of a workload's work that counts as all of it."""
 
@@ -27,6 +31,7 @@ class Gate:
     fleet: Fleet
     ttl: timedelta
     telemetry_max_age: timedelta
+    margin: timedelta
     now: datetime
 
     @property
@@ -44,6 +49,10 @@ class Gate:
         """Until when what was planned counts as done."""
         return min(self.now, self.until)
 
+    def latest_start(self, record: WorkloadRecord) -> datetime | None:
+        """By when it has to run where nobody vouches for a plan; see `leases.latest_start`."""
+        return leases.latest_start(record, self.fleet, self.vouched, self.margin)
+
     @cached_property
     def live(self) -> tuple[WorkloadRecord, ...]:
         """Workloads that have not ended."""
@@ -58,14 +67,37 @@ class Gate:
                 held[a.site, a.pool] = held.get((a.site, a.pool), 0) + a.accelerators
         return held
 
-    def goes_on(self, record: WorkloadRecord) -> bool:
-        """Whether it stays in its old slots though nobody vouches for the plan: it may not be interrupted,
-        and began while its lease was live.
+    def let_in(self, record: WorkloadRecord) -> tuple[Allocation, ...] | None:
+        """What it was last told to run in, and may be running in still; None where nobody asked yet."""
+        told = self.state.let_in.get(record.id)
+        return None if told is None else tuple(a for a in told if a.end + STILL > self.now)
+
+    def running(self, record: WorkloadRecord) -> Allocation | None:
+        """The piece in which work runs that may not be interrupted. It stays there to its end, whatever is planned.
+
+        It was let in there. Where nobody asked yet, it began where its lease holds, as far as that was vouched for.
         """
         if record.workload.interruptible or record.decided is WorkloadClass.REAL_TIME:
-            return False
+            return None
         held = leases.current(record.lease.allocations, self.now)
-        return any(a.start < self.vouched for a in held)
+        told = self.let_in(record)
+        if told is None:
+            return next((a for a in held if a.start < self.vouched), None)
+        if not told:
+            return None
+        return next((a for a in held if leases.place(a) == leases.place(told[0])), told[0])
+
+    def goes_on(self, record: WorkloadRecord) -> bool:
+        """Whether it runs in its slots and stays there, also where nobody vouches for the plan."""
+        return self.running(record) in leases.current(record.lease.allocations, self.now)
+
+    def stands_in(self, record: WorkloadRecord) -> tuple[Allocation, ...]:
+        """What its lease lets it run in now, were there room for all."""
+        held = leases.current(record.lease.allocations, self.now)
+        piece = self.running(record) if held else None
+        if piece is not None:
+            return held if piece in held else ()
+        return () if self.stale or self.waits_for(record) else held
 
     def most_held(self, key: PoolKey, end: datetime) -> int:
         """The most accelerators of a pool that leases in force hold at one moment of `[now, end)`.
@@ -106,21 +138,19 @@ class Gate:
         return key in self.state.measured and self.measured(key) is None
 
     @cached_property
-    def squeezed(self) -> Mapping[str, Mapping[PoolKey, int]]:
-        """Accelerators that preemptible work yields now, by workload: measured real-time load needs them.
+    def yielded(self) -> Mapping[str, Mapping[PoolKey, int]]:
+        """Accelerators of their slots that workloads leave to measured real-time load now, by workload.
 
-        The workload with the latest deadline yields first, in whole replicas.
+        First what may be preempted gives way, then what is not yet let in waits. What runs and may not be preempted
+        stays. Among equals the latest deadline yields first; in whole replicas, and all of it where it may not be cut.
         """
         taken: dict[str, dict[PoolKey, int]] = {}
         for key in self.held.keys() & self.state.measured.keys() & self.fleet.pools.keys():
-            over = math.ceil(
-                (self.measured(key) or 0.0) + self.held[key] - self.fleet.pools[key][1].count - 1e-9
-            )
+            if self._over(key, self.held[key]) <= 0:
+                continue
+            over = self._over(key, sum(self._stands(r, key) for r in self.live))
             for record in self._most_patient() if over > 0 else ():
-                size = replica_size(record.workload, self.fleet, key)
-                mine = leases.current(record.lease.allocations, self.now)
-                has = sum(a.accelerators for a in mine if (a.site, a.pool) == key)
-                gives = min(has, math.ceil(over / size) * size)
+                gives = self._gives(record, key, over)
                 if gives > 0:
                     taken.setdefault(record.id, {})[key] = gives
                     over -= gives
@@ -128,6 +158,31 @@ class Gate:
                     break
         return taken
 
+    def _over(self, key: PoolKey, held: int) -> int:
+        count = self.fleet.pools[key][1].count
+        return math.ceil((self.measured(key) or 0.0) + held - count - 1e-9)
+
+    def _stands(self, record: WorkloadRecord, key: PoolKey) -> int:
+        return sum(a.accelerators for a in self.stands_in(record) if (a.site, a.pool) == key)
+
+    def _gives(self, record: WorkloadRecord, key: PoolKey, over: int) -> int:
+        most = self._stands(record, key)
+        if not record.workload.preemptible:
+            most -= sum(a.accelerators for a in self.let_in(record) or () if (a.site, a.pool) == key)
+        if most <= 0 or not record.workload.interruptible:
+            return max(0, most)
+        size = replica_size(record.workload, self.fleet, key)
+        return min(most, math.ceil(over / size) * size)
+
     def _most_patient(self) -> Iterable[WorkloadRecord]:
-        yielding = [r for r in self.live if r.workload.preemptible]
-        return sorted(yielding, key=lambda r: (r.window_deadline or r.submitted_at, r.id), reverse=True)
+        def key(record: WorkloadRecord) -> tuple[bool, datetime, str]:
+            return record.workload.preemptible, record.window_deadline or record.submitted_at, record.id
+
+        return sorted(self.live, key=key, reverse=True)
+
+
+def gate_of(core: Core, now: datetime | None = None) -> Gate:
+    """Everything that admissions of a moment look at."""
+    config = core.config
+    max_age, margin = (timedelta(seconds=s) for s in (config.telemetry_max_age_s, config.deadline_margin_s))
+    return Gate(core.state, core.fleet, config.lease_ttl, max_age, margin, now or core.now())

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from shifter.errors import NotReady
+from shifter.service import peaks
 from shifter.service.capacity import capacity
 from shifter.service.core import DATABASE, Core
-from shifter.service.life import gate_of
+from shifter.service.gate import gate_of
 from shifter.service.present import state_at
 from shifter.views import LIVE_STATES, Health, WorkloadState
 
@@ -51,6 +52,7 @@ def health(core: Core) -> Health:
         started_at=core.started_at,
         workloads=dict(sorted(counts.items())),
         next_replan_at=core.next_replan_at(),
+        peak_so_far_kw=peaks.so_far_kw(core),
     )
 
 
@@ -96,6 +98,9 @@ def gauges(core: Core) -> Iterator[Gauged]:
         if sample.import_kw is not None:
             labels = {"site": name}
             yield "shifter_site_measured_import_kilowatts", "Import last measured.", labels, sample.import_kw
+    for name, kw in peaks.so_far_kw(core).items():
+        text = "Highest slot-mean import of this month so far."
+        yield "shifter_site_peak_so_far_kilowatts", text, {"site": name}, kw
     for key in core.fleet.pools:
         yield from _pool_gauges(capacity(key, gate))
     yield from _others(core)

@@ -11,7 +11,7 @@ from shifter.domain.plan import Allocation
 from shifter.domain.workload import load_time, shortest_run, work_rates
 from shifter.service.state import State
 from shifter.store.workloads import LeaseRecord, WorkloadRecord
-from shifter.views import LIVE_STATES, Lease
+from shifter.views import LIVE_STATES
 
 
 def valid_until(state: State, ttl: timedelta, now: datetime) -> datetime:
@@ -30,9 +30,11 @@ def vouched(state: State, ttl: timedelta, now: datetime) -> datetime:
     return min(now, valid_until(state, ttl, now))
 
 
-def latest_start(record: WorkloadRecord, fleet: Fleet, vouched_at: datetime) -> datetime | None:
-    """The last moment at which its remaining work, at full width on its fastest pool, still meets the
-    deadline.
+def latest_start(
+    record: WorkloadRecord, fleet: Fleet, vouched_at: datetime, margin: timedelta
+) -> datetime | None:
+    """The last moment at which its remaining work, at full width on its fastest pool, still ends `margin` before
+    the deadline.
 
     None without a deadline, for work that nothing can run, and for work that has ended.
     """
@@ -40,21 +42,7 @@ def latest_start(record: WorkloadRecord, fleet: Fleet, vouched_at: datetime) -> 
         return None
     left = record.workload.amount - done_at(record, fleet, vouched_at)
     run = shortest_run(record.workload, fleet, max(0.0, left))
-    return None if run is None else record.window_deadline - run
-
-
-def lease_view(record: WorkloadRecord, state: State, fleet: Fleet, ttl: timedelta, now: datetime) -> Lease:
-    """The lease as it is shown."""
-    until = valid_until(state, ttl, now)
-    return Lease(
-        workload_id=record.id,
-        version=record.lease.version,
-        valid_until=until,
-        latest_start=latest_start(record, fleet, vouched(state, ttl, now)),
-        plan_id=record.lease.plan_id,
-        stale=now >= until,
-        allocations=record.lease.allocations,
-    )
+    return None if run is None else record.window_deadline - run - margin
 
 
 def renewed(
@@ -102,9 +90,13 @@ def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
 
 
 def _serving_since(record: WorkloadRecord, a: Allocation) -> datetime:
-    """A piece that a new plan cut at its beginning goes on serving: it is not loaded again."""
-    since = record.serving.get((a.site, a.pool))
-    return since if since is not None and a.start <= record.done_at else a.start
+    """A piece that a new plan cut at its beginning goes on serving: it is not loaded again.
+
+    One that has begun and was not serving when its work was last counted begins there: it was kept out until then.
+    """
+    if a.start > record.done_at:
+        return a.start
+    return record.serving.get((a.site, a.pool), record.done_at)
 
 
 def serving_at(record: WorkloadRecord, now: datetime) -> dict[PoolKey, datetime]:
@@ -121,6 +113,11 @@ def serving_at(record: WorkloadRecord, now: datetime) -> dict[PoolKey, datetime]
 def current(allocations: Sequence[Allocation], now: datetime) -> tuple[Allocation, ...]:
     """Those that hold at this moment."""
     return tuple(a for a in allocations if a.start <= now < a.end)
+
+
+def place(a: Allocation) -> tuple[str, str, int]:
+    """Where it is and how wide, whatever its times."""
+    return a.site, a.pool, a.accelerators
 
 
 def holds_until(allocations: Sequence[Allocation], now: datetime) -> datetime | None:

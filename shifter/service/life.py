@@ -4,33 +4,24 @@ silent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
-from shifter.service import leases
+from shifter.service import leases, peaks
 from shifter.service.admission import admission
 from shifter.service.core import Core
-from shifter.service.gate import Gate
+from shifter.service.gate import Gate, gate_of
 from shifter.service.submissions import REPORT_SLACK, end
 from shifter.store import inputs, log, plans
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import LIVE_STATES, AdmissionState, EventKind, WorkloadState
+from shifter.views import LIVE_STATES, Admission, AdmissionState, EventKind, WorkloadState
 
 FAR = timedelta(days=1)
-
-
-def gate_of(core: Core) -> Gate:
-    """Everything that admissions of this moment look at."""
-    return Gate(
-        core.state,
-        core.fleet,
-        core.config.lease_ttl,
-        timedelta(seconds=core.config.telemetry_max_age_s),
-        core.now(),
-    )
 
 
 def heartbeat(core: Core) -> None:
@@ -58,6 +49,7 @@ def keep_alive_at(core: Core) -> None:
 
 def _skip_outage(core: Core, start: datetime, end_at: datetime) -> None:
     with core.change() as change:
+        peaks.settle(core, change)
         skipped = [
             replace(r, done=leases.done_at(r, core.fleet, start), done_at=end_at, serving={})
             for r in core.state.records.values()
@@ -68,11 +60,14 @@ def _skip_outage(core: Core, start: datetime, end_at: datetime) -> None:
         inputs.save_alive(change.db, end_at)
         change.set(alive_kept_at=end_at, alive_at=end_at)
         change.event(EventKind.FAULT, subject="outage", since=start, until=end_at, over=True)
-        change.replan = True
+        change.replan = "an outage ended"
+    # What may be interrupted stopped when its lease ran out: where it begins again, it has to find room.
+    whole = {r.id for r in core.state.records.values() if not r.workload.interruptible}
+    core.state.let_in = {i: a for i, a in core.state.let_in.items() if i in whole}
 
 
-def tick(core: Core) -> bool:
-    """End what is done or late, and tell what changed; answers whether the plan should be made anew.
+def tick(core: Core) -> None:
+    """End what is done or late, and tell what changed.
 
     Raises NotReady when the store cannot be reached; the next tick does it then.
     """
@@ -80,10 +75,10 @@ def tick(core: Core) -> bool:
     ended = [r for r in list(core.state.records.values()) if _has_ended(core, r, now)]
     if ended:
         _end(core, ended)
-    _tell_admissions(core)
+    peaks.settle_ended(core)
+    _ask_all(core)
     _tell_silence(core)
     keep_alive_at(core)
-    return bool(ended)
 
 
 def _has_ended(core: Core, record: WorkloadRecord, now: datetime) -> bool:
@@ -131,19 +126,52 @@ def _end(core: Core, candidates: list[WorkloadRecord]) -> None:
         rows.save(change.db, done_now)
         rows.save_leases(change.db, done_now)
         change.put(done_now)
-        change.replan = True
+        change.replan = "work ended"
 
 
-def _tell_admissions(core: Core) -> None:
+def _ask_all(core: Core) -> None:
+    """Work out every admission, as a gate would that asks now: tell what changed, and credit what was let in."""
     gate = gate_of(core)
+    asked = [r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE]
+    answers = {r.id: admission(r, gate) for r in asked}
+    _credit(core, asked, answers, gate)
+    core.state.let_in = {i: a.allocations for i, a in answers.items()}
+    _tell_admissions(core, answers)
+
+
+def _credit(
+    core: Core, asked: Iterable[WorkloadRecord], answers: Mapping[str, Admission], gate: Gate
+) -> None:
+    """Credit work that nobody reports on with what it was let into, where that is not what its lease holds."""
+    before, apart, credited = core.state.apart, set[str](), []
+    for record in asked:
+        held = leases.current(record.lease.allocations, gate.now)
+        if _places(answers[record.id].allocations) != _places(held):
+            apart.add(record.id)
+        if record.progress_source == "planned" and record.id in before | apart:
+            let_in = core.state.let_in.get(record.id, ())
+            ran = replace(record, lease=replace(record.lease, allocations=let_in))
+            done, serving = leases.done_at(ran, core.fleet, gate.vouched), leases.serving_at(ran, gate.now)
+            credited.append(replace(record, done=done, done_at=gate.now, serving=serving))
+    if credited:
+        with core.change() as change:
+            rows.save(change.db, credited)
+            change.put(credited)
+    core.state.apart = frozenset(apart)
+
+
+def _places(allocations: Iterable[Allocation]) -> list[tuple[str, str, int]]:
+    return sorted(leases.place(a) for a in allocations)
+
+
+def _tell_admissions(core: Core, answers: Mapping[str, Admission]) -> None:
     told = core.state.admitted
-    now = {r.id: admission(r, gate).state for r in gate.live if r.decided is WorkloadClass.DEFERRABLE}
+    now = {i: a.state for i, a in answers.items()}
     for gone in told.keys() - now.keys():
         if told[gone] is AdmissionState.RUN:
             now[gone] = AdmissionState.REJECTED  # it ended while it was let in: whoever runs it must hear
     changed = {i: s for i, s in now.items() if s is not told.get(i, AdmissionState.WAIT)}
-    ids = {r.id for r in gate.live}
-    live = {i: s for i, s in now.items() if i in ids}
+    live = {i: s for i, s in now.items() if i in answers}
     if not changed:
         core.state.admitted = live
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from shifter.domain.plan import Allocation
+from shifter.domain.workload import WorkloadClass
+from shifter.service import leases, peaks
 from shifter.service.core import Core
 from shifter.service.state import EVENTS_KEPT, Published
-from shifter.store import inputs, log, plans
+from shifter.store import inputs, log, meters, plans
 from shifter.store import workloads as rows
-from shifter.views import WorkloadState
+from shifter.views import LIVE_STATES, WorkloadState
 
 TELEMETRY_LOOKBACK = timedelta(days=1)
 """A pool that has been silent for longer is as one that never reported."""
@@ -24,17 +27,33 @@ def load(core: Core) -> None:
         grid_events = tuple(inputs.grid_events(db, now))
         samples = inputs.telemetry_since(db, now - TELEMETRY_LOOKBACK)
         alive_at = inputs.alive_at(db)
+        counted = peaks.kept(core, meters.load(db))
         last = log.last_event_id(db)
         events = log.events(db, max(0, last - EVENTS_KEPT), EVENTS_KEPT)
     with state.changed:
         state.records = {r.id: r for r in records}
         state.published = Published(*newest) if newest else None
         state.planned_ids = frozenset(r.id for r in records if r.state is WorkloadState.PLANNED)
-        state.alive_at = alive_at
+        # Publishing was a sign of life, too.
+        state.alive_at = max((at for at in (alive_at, newest and newest[2]) if at), default=None)
+        state.let_in = _let_in(core, now)
         state.overrides, state.grid_events = overrides, grid_events
+        state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
             if s.pool is not None:
                 state.measured[s.site, s.pool] = s
-            if s.import_kw is not None:
-                state.measured_import[s.site] = s
+            peaks.hear(core, counted, state.measured_import, s)
+        state.meters = counted
         state.events.extend(events)
+
+
+def _let_in(core: Core, now: datetime) -> dict[str, tuple[Allocation, ...]]:
+    """What runs in its slots: it began while somebody vouched for them. What ran outside of a lease is not known."""
+    vouched = leases.vouched(core.state, core.config.lease_ttl, now)
+    found = {}
+    for record in core.state.records.values():
+        held = leases.current(record.lease.allocations, now)
+        begun = tuple(a for a in held if a.start < vouched)
+        if begun and record.state in LIVE_STATES and record.decided is WorkloadClass.DEFERRABLE:
+            found[record.id] = begun
+    return found

@@ -1,35 +1,51 @@
 """Work that may not be interrupted and is running: the next plan must leave it where it is.
 
-What it holds goes into a cycle's inputs as it stands (`CycleInputs.pinned`), and its lease stays the same.
+What it runs in goes into a cycle's inputs (`CycleInputs.pinned`), and its lease stays the same, or lasts longer where
+the work does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from shifter.cycle import CycleInputs
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import WorkloadClass
-from shifter.service import leases
+from shifter.domain.workload import load_time, work_rates
+from shifter.service.core import Core
+from shifter.service.gate import gate_of
 from shifter.store.workloads import WorkloadRecord
 
 
-def pieces(records: Iterable[WorkloadRecord], fleet: Fleet, now: datetime) -> tuple[Allocation, ...]:
-    """What those of the records hold that have begun and may not be interrupted, one piece each.
+def pieces(core: Core, records: Iterable[WorkloadRecord], now: datetime) -> tuple[Allocation, ...]:
+    """What those of the records run in that may not be interrupted, one piece each, to its end.
 
     A piece in a pool that the fleet no longer has is none: such work is planned anew.
     """
-    running = (_running_piece(record, now) for record in records)
-    return tuple(a for a in running if a is not None and (a.site, a.pool) in fleet.pools)
+    gate = gate_of(core, now)
+    running = ((record, gate.running(record)) for record in records)
+    found = (
+        to_its_end(record, a, core.fleet)
+        for record, a in running
+        if a is not None and (a.site, a.pool) in core.fleet.pools
+    )
+    return tuple(a for a in found if a.start <= now < a.end)
 
 
-def _running_piece(record: WorkloadRecord, now: datetime) -> Allocation | None:
-    if record.workload.interruptible or record.decided is WorkloadClass.REAL_TIME:
-        return None
-    held = leases.current(record.lease.allocations, now)
-    return held[0] if held and held[0].start < now else None
+def to_its_end(record: WorkloadRecord, a: Allocation, fleet: Fleet) -> Allocation:
+    """The piece, as long as the work that was left at the last count takes in it, and its deadline allows.
+
+    Work that is behind its plan stays for as long as it is; what is ahead of it says so when it is done.
+    """
+    rate = work_rates(record.workload, fleet).get((a.site, a.pool), 0.0) * a.accelerators
+    counted = record.progress_source == "reported" or a not in record.lease.allocations
+    if rate <= 0 or not counted:
+        return a
+    since = max(record.done_at, a.start + load_time(record.workload, fleet))
+    end = since + timedelta(hours=record.remaining / rate)
+    return replace(a, end=max(a.end, min(end, record.window_deadline or end)))
 
 
 def kept(
@@ -39,5 +55,4 @@ def kept(
 
     The plan's row for it begins at the moment of planning, which is no change of the lease.
     """
-    own = [a for a in inputs.pinned if a.workload_id == record.id and a.end > now]
-    return [a for a in own if a in record.lease.allocations] or held
+    return [a for a in inputs.pinned if a.workload_id == record.id and a.end > now] or held

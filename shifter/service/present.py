@@ -9,8 +9,9 @@ from shifter.domain.plan import Unplaced
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.core import Core
+from shifter.service.gate import Gate, gate_of
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import LIVE_STATES, WorkloadState, WorkloadView
+from shifter.views import LIVE_STATES, Lease, WorkloadState, WorkloadView
 
 
 def state_at(record: WorkloadRecord, now: datetime) -> WorkloadState:
@@ -18,6 +19,30 @@ def state_at(record: WorkloadRecord, now: datetime) -> WorkloadState:
     if record.state is WorkloadState.PLANNED and leases.current(record.lease.allocations, now):
         return WorkloadState.RUNNING
     return record.state
+
+
+def listing(
+    core: Core,
+    state: WorkloadState | None,
+    tenant: str | None,
+    decided: WorkloadClass | None,
+    limit: int,
+    after: str | None,
+) -> list[WorkloadView]:
+    """See `Service.workloads`. Raises NotFound for an `after` that is not here."""
+    now = core.now()
+    found = sorted(core.state.records.values(), key=lambda r: (r.submitted_at, r.id), reverse=True)
+    if after is not None:
+        last = core.record(after)
+        found = [r for r in found if (r.submitted_at, r.id) < (last.submitted_at, last.id)]
+    wanted = (
+        r
+        for r in found
+        if (tenant is None or r.workload.tenant == tenant)
+        and (decided is None or r.decided is decided)
+        and (state is None or state_at(r, now) is state)
+    )
+    return [workload_view(r, core) for _, r in zip(range(limit), wanted, strict=False)]
 
 
 def workload_view(record: WorkloadRecord, core: Core) -> WorkloadView:
@@ -45,9 +70,7 @@ def workload_view(record: WorkloadRecord, core: Core) -> WorkloadView:
         submitted_at=record.submitted_at,
         earliest_start=record.window_start,
         deadline=record.window_deadline,
-        latest_start=leases.latest_start(
-            record, core.fleet, leases.vouched(core.state, core.config.lease_ttl, now)
-        ),
+        latest_start=gate_of(core).latest_start(record),
         planned_start=min(starts, default=None),
         planned_finish=max((a.end for a in held), default=None),
         cost=share.cost if share else None,
@@ -59,6 +82,19 @@ def workload_view(record: WorkloadRecord, core: Core) -> WorkloadView:
         earliest_feasible_deadline=missing.earliest_feasible_deadline if missing else None,
         note=_note(record, state, missing),
         workload=record.workload,
+    )
+
+
+def lease_view(record: WorkloadRecord, gate: Gate) -> Lease:
+    """Its lease."""
+    return Lease(
+        workload_id=record.id,
+        version=record.lease.version,
+        valid_until=gate.until,
+        latest_start=gate.latest_start(record),
+        plan_id=record.lease.plan_id,
+        stale=gate.stale,
+        allocations=record.lease.allocations,
     )
 
 

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import floor_to_slot, isoformat_z, to_utc
 from shifter.classify.rules import classify
-from shifter.cycle import Submission
+from shifter.cycle import CycleInputs, Submission
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Classified, Workload, WorkloadClass, shortest_run
 from shifter.errors import InputError
 from shifter.service import snapshot
 from shifter.service.core import Core
-from shifter.service.snapshot import Snapshot
 from shifter.store.snapshots import inputs_to_json
 from shifter.views import Quote, QuoteOption
 
@@ -29,7 +28,7 @@ class Quoting:
         self._workload = workload
         self._now = core.now()
         # The grid reaches the furthest deadline, for every option and for the plan without it alike.
-        self.snapshot: Snapshot = snapshot.take(core, without=workload.id, reach=furthest)
+        self.inputs: CycleInputs = snapshot.take(core, without=workload.id, reach=furthest)
         self._without: Plan | None = None
 
     def _candidate(self, deadline: datetime) -> Submission:
@@ -37,17 +36,17 @@ class Quoting:
 
     def classified(self, deadline: datetime) -> Classified:
         """The class that it would have with this deadline."""
-        inputs = self.snapshot.inputs
+        inputs = self.inputs
         given = [*inputs.submissions, self._candidate(deadline)]
         found = classify(given, inputs.policy, inputs.fleet, self._now, inputs.overrides, inputs.running)
         return found[-1]
 
     def plan(self, deadline: datetime | None) -> Plan:
         """The plan with it, or (None) without it."""
-        taken = self.snapshot
+        inputs = self.inputs
         if deadline is not None:
-            taken = snapshot.with_candidate(taken, self._candidate(deadline))
-        return self._core.quote_planner.plan(inputs_to_json(taken.inputs), self._core.config.cycle_deadline_s)
+            inputs = replace(inputs, submissions=(*inputs.submissions, self._candidate(deadline)))
+        return self._core.quote_planner.plan(inputs_to_json(inputs), self._core.config.cycle_deadline_s)
 
     def option(self, deadline: datetime, plan: Plan | None = None) -> tuple[QuoteOption, datetime | None]:
         """What it costs with this deadline, and the earliest one that would work where this does not."""
@@ -83,7 +82,7 @@ def quote(core: Core, workload: Workload, deadlines: Sequence[datetime] | None) 
     check_workload(replace(workload, deadline=furthest), core.fleet)
     quoting = Quoting(core, workload, furthest)
     found = quoting.classified(furthest)
-    synthetic = any(s.synthetic for s in quoting.snapshot.inputs.frame.signals)
+    synthetic = any(s.synthetic for s in quoting.inputs.frame.signals)
     empty = Quote((), None, found.decided, found.reason, core.fleet.currency, now, synthetic)
     if found.decided is WorkloadClass.REAL_TIME:
         return empty
@@ -99,7 +98,7 @@ def _over_its_window(
     core: Core, quoting: Quoting, workload: Workload, furthest: datetime, empty: Quote
 ) -> Quote:
     """From the earliest deadline that works to the furthest, in even steps."""
-    now = quoting.snapshot.inputs.now
+    now = quoting.inputs.now
     start = max(now, workload.earliest_start or now)
     shortest = shortest_run(workload, core.fleet) or timedelta(0)
     soonest = min(furthest, _slot_after(core, start + shortest))

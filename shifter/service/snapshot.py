@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
@@ -10,7 +10,7 @@ from shifter.cycle import CycleInputs, Submission
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
-from shifter.service import pinned
+from shifter.service import peaks, pinned
 from shifter.service.core import Core
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
@@ -21,20 +21,7 @@ SOLVER_SHARE = 0.8
 """Of a cycle's deadline that the solver may use, so that it stops by itself before it is stopped."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A cycle's inputs, and the version of the submissions that they hold."""
-
-    inputs: CycleInputs
-    submissions_version: int
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """Workloads that it holds."""
-        return frozenset(s.workload.id for s in self.inputs.submissions)
-
-
-def take(core: Core, without: str | None = None, reach: datetime | None = None) -> Snapshot:
+def take(core: Core, without: str | None = None, reach: datetime | None = None) -> CycleInputs:
     """What is known now. Raises InputError, ForecastRejected, NotReady.
 
     For quotes: `without` leaves a workload out, and the grid reaches at least to `reach`.
@@ -42,8 +29,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     state, now = core.state, core.now()
     with state.changed:
         records = list(state.records.values())
-        overrides, grid_events = state.overrides, state.grid_events
-        measured, version = dict(state.measured), state.submissions_version
+        overrides, grid_events, measured = state.overrides, state.grid_events, dict(state.measured)
     submissions = _submissions(core, records, now, without)
     load = core.realtime(grid_for(core, submissions, now, reach))
     grid = load.grid
@@ -68,9 +54,9 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         due = floor_to_slot(now + timedelta(hours=core.config.horizon_hours), grid.slot_minutes)
         core.set_fault(REALTIME, ends_early if grid.end < due else None)
     ids = {s.workload.id for s in submissions}
-    inputs = CycleInputs(
+    return CycleInputs(
         now=now,
-        fleet=core.fleet,
+        fleet=peaks.fleet_now(core),
         frame=frame,
         realtime=realtime,
         submissions=submissions,
@@ -79,15 +65,8 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
-        pinned=pinned.pieces((r for r in records if r.id in ids), core.fleet, now),
+        pinned=pinned.pieces(core, (r for r in records if r.id in ids), now),
     )
-    return Snapshot(inputs, version)
-
-
-def with_candidate(snapshot: Snapshot, candidate: Submission) -> Snapshot:
-    """The same snapshot with one workload more; its grid already reaches far enough."""
-    inputs = replace(snapshot.inputs, submissions=(*snapshot.inputs.submissions, candidate))
-    return replace(snapshot, inputs=inputs)
 
 
 def grid_for(
@@ -141,7 +120,7 @@ def _submissions(
         if r.id == without or not (r.state in LIVE_STATES or blocks):
             continue
         done = core.done(r)
-        stays = r.decided is WorkloadClass.REAL_TIME or bool(pinned.pieces((r,), core.fleet, now))
+        stays = r.decided is WorkloadClass.REAL_TIME or bool(pinned.pieces(core, (r,), now))
         if done < r.workload.amount or stays:
             kept.append(Submission(r.workload, r.submitted_at, done))
     return tuple(kept)

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from shifter.domain.fleet import GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
+from shifter.store.meters import Meter
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import AdmissionState, CycleView, Event, SourceView, TelemetrySample
+
+if TYPE_CHECKING:
+    from shifter.service.peaks import Course
 
 EVENTS_KEPT = 10_000
 
@@ -68,8 +73,9 @@ class Published:
 
 @dataclass
 class State:
-    """Written only by `Core.change`, under `changed`; each value in it is immutable, so readers copy
-    references.
+    """Written by `Core.change`, under `changed`; each value in it is immutable, so readers copy references.
+
+    What is only remembered of the answers that were given (`let_in`, `admitted`, `apart`) is in no store.
     """
 
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -80,6 +86,11 @@ class State:
     measured: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of real-time load of each pool that ever reported."""
     measured_import: dict[str, TelemetrySample] = field(default_factory=dict)
+    """The last sample of the import of each site that ever reported."""
+    meters: Mapping[str, Meter] = field(default_factory=dict)
+    """What each site has drawn, as far as it is counted."""
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    """What each site imports by the current plan."""
     telemetry_stale: frozenset[PoolKey] = frozenset()
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     alive_at: datetime | None = None
@@ -87,7 +98,11 @@ class State:
     alive_kept_at: datetime | None = None
     """The last of these that is in the store."""
     admitted: dict[str, AdmissionState] = field(default_factory=dict)
-    """What each live workload was last told, for `admission.changed`."""
+    """What each live workload was told at the last tick, for `admission.changed`."""
+    let_in: dict[str, tuple[Allocation, ...]] = field(default_factory=dict)
+    """What each live workload was last told to run in, by whoever asked; no entry where nobody asked yet."""
+    apart: frozenset[str] = frozenset()
+    """Workloads that at the last tick were not let into what their leases hold, or into something else."""
     planned_ids: frozenset[str] = frozenset()
     """Workloads that the current plan knew of when it was made."""
     last_cycle: CycleView | None = None
@@ -96,5 +111,3 @@ class State:
     """What is wrong now, by subject; empty when all is well."""
     forecast_known_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When the newest vintage in use was learnt, by zone and signal."""
-    submissions_version: int = 0
-    """Grows with everything that a plan depends on."""

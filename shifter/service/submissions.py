@@ -17,7 +17,7 @@ from shifter.classify.rules import classify
 from shifter.cycle import Submission
 from shifter.domain.chains import check_chains
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
-from shifter.errors import Conflict, InputError, NotFound
+from shifter.errors import Conflict, InputError
 from shifter.service import leases, pinned
 from shifter.service.core import Change, Core
 from shifter.service.present import workload_view
@@ -41,7 +41,7 @@ def submit(core: Core, workloads: Sequence[Workload], actor: str) -> list[Worklo
             rows.add(change.db, mine)
             rows.save(change.db, [r for r in records.values() if r.id not in new_ids])
             change.put(records.values())
-            change.replan = True
+            change.replan = "submission"
             for record in mine:
                 change.event(
                     EventKind.WORKLOAD_ACCEPTED,
@@ -58,15 +58,14 @@ def submit(core: Core, workloads: Sequence[Workload], actor: str) -> list[Worklo
                     **{"class": str(record.decided)},
                 )
     if new:
-        core.replan("submission")
         _wait_for_plan(core, [w.id for w in new])
-    return [workload_view(record_of(core, w.id), core) for w in workloads]
+    return [workload_view(core.record(w.id), core) for w in workloads]
 
 
 def cancel(core: Core, workload_id: str, actor: str) -> WorkloadView:
     """See `Service.cancel`."""
     with core.change() as change:
-        record = record_of(core, workload_id)
+        record = core.record(workload_id)
         if record.state is WorkloadState.CANCELLED:
             return workload_view(record, core)
         if record.state is WorkloadState.DONE:
@@ -87,8 +86,7 @@ def cancel(core: Core, workload_id: str, actor: str) -> WorkloadView:
         change.put([ended])
         change.event(EventKind.WORKLOAD_CANCELLED, workload_id=workload_id, by=actor)
         change.audit(actor, "workload.cancel", workload_id, done=ended.done)
-        change.replan = True
-    core.replan("cancellation")
+        change.replan = "cancellation"
     return workload_view(ended, core)
 
 
@@ -103,7 +101,7 @@ def progress(
 ) -> WorkloadView:
     """See `Service.progress`."""
     with core.change() as change:
-        record = record_of(core, workload_id)
+        record = core.record(workload_id)
         amount = record.workload.amount
         reported = _reported(amount, done, remaining)
         moment = change.at if at is None else to_utc(at)
@@ -132,8 +130,7 @@ def progress(
         rows.save(change.db, [updated])
         change.put([updated])
         change.audit(actor, "workload.progress", workload_id, done=reported, at=moment)
-        change.replan = True
-    core.replan("progress")
+        change.replan = "progress"
     return workload_view(updated, core)
 
 
@@ -153,7 +150,7 @@ def override(
         made = Override(decided, actor, change.at, reason, workload_id, rule)
         check_override(made, core.policy)
         if workload_id is not None:
-            record_of(core, workload_id)
+            core.record(workload_id)
         told.add_override(change.db, made)
         in_force = tuple(told.overrides(change.db))
         change.set(overrides=in_force)
@@ -163,17 +160,8 @@ def override(
         change.put(changed)
         detail: dict[str, Any] = {"class": None if decided is None else str(decided), "reason": reason}
         change.audit(actor, "override.set", workload_id or f"rule:{rule}", changed=len(changed), **detail)
-        change.replan = True
-    core.replan("override")
+        change.replan = "override"
     return made
-
-
-def record_of(core: Core, workload_id: str) -> WorkloadRecord:
-    """The record of that id. Raises NotFound."""
-    record = core.state.records.get(workload_id)
-    if record is None:
-        raise NotFound(f"there is no workload {workload_id}.", field="id", hint="Look at GET /v1/workloads.")
-    return record
 
 
 def end(core: Core, record: WorkloadRecord, state: WorkloadState, now: datetime) -> WorkloadRecord:
@@ -196,7 +184,7 @@ def reclassified(
     """Those of the records whose class, reason or window is not what the policy says now, as it should be."""
     before = list(records)
     given = [Submission(r.workload, r.submitted_at, core.done(r)) for r in before]
-    running = {a.workload_id: a.end for a in pinned.pieces(before, core.fleet, now)}
+    running = {a.workload_id: a.end for a in pinned.pieces(core, before, now)}
     found = classify(given, core.policy, core.fleet, now, overrides, running)
     changed = []
     for record, c in zip(before, found, strict=True):
@@ -334,4 +322,4 @@ def _wait_for_plan(core: Core, ids: Sequence[str]) -> None:
                 return
 
 
-__all__ = ["Change", "cancel", "end", "override", "progress", "reclassified", "record_of", "submit"]
+__all__ = ["Change", "cancel", "end", "override", "progress", "reclassified", "submit"]

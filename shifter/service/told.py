@@ -12,6 +12,7 @@ from forecasts.series import ForecastSeries
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.domain.fleet import GridEvent
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
+from shifter.service import peaks
 from shifter.service.core import Core
 from shifter.store import inputs
 from shifter.views import EventKind, TelemetrySample
@@ -32,19 +33,16 @@ def telemetry(core: Core, samples: Sequence[TelemetrySample], actor: str) -> int
     with core.change() as change:
         inputs.add_telemetry(change.db, samples)
         measured, imports = dict(core.state.measured), dict(core.state.measured_import)
-        matters = False
-        for s in samples:
+        counted, matters = dict(core.state.meters), False
+        for s in sorted(samples, key=lambda s: s.at):
             if s.pool is not None:
                 before = measured.get((s.site, s.pool))
                 if before is None or s.at >= before.at:
                     measured[s.site, s.pool] = s
                     matters |= before is None or s.realtime_accelerators != before.realtime_accelerators
-            if s.import_kw is not None and (s.site not in imports or s.at >= imports[s.site].at):
-                imports[s.site] = s
-        change.set(measured=measured, measured_import=imports)
-        change.replan = matters
-    if matters:
-        core.replan("telemetry")
+            peaks.hear(core, counted, imports, s)
+        change.set(measured=measured, measured_import=imports, meters=counted)
+        change.replan = "telemetry" if matters else ""
     return len(samples)
 
 
@@ -116,9 +114,17 @@ def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:
             source=event.source,
         )
         change.audit(actor, "grid_event.create", event.id, site=event.site, limit_kw=event.limit_kw)
-        change.replan = True
-    core.replan("grid event")
+        change.replan = "grid event"
     return event
+
+
+def grid_events(core: Core, since: datetime | None) -> list[GridEvent]:
+    """See `Service.grid_events`."""
+    if since is None:
+        now = core.now()
+        return [e for e in core.state.grid_events if e.end > now]
+    with core.reading() as db:
+        return inputs.grid_events(db, since)
 
 
 def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> int:
@@ -153,21 +159,18 @@ def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> 
 
 
 def keep_series(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
-    """Append checked vintages, all or none; how many said something new. Raises ForecastRejected, NotReady."""
-    new = []
-    try:
-        with core.db.errors():
-            new = [done.key for done in core.forecasts.append_all(series) if done.status == "new"]
-    except NotReady as error:
-        core.lost_database(error)
-        raise
-    if new:
-        with core.change() as change:
+    """Append checked vintages, all or none; how many said something new. Raises ForecastRejected, NotReady.
+
+    In one transaction with what tells of them: a vintage that nobody was told of would never cause a plan.
+    """
+    with core.change() as change:
+        done = core.forecasts.append_all(series, within=change.db)
+        new = [one.key for one in done if one.status == "new"]
+        if new:
             notes = {"notes": cut} if (cut := [s.note for s in series if s.note]) else {}
             change.event(EventKind.FORECAST_INGESTED, source=source, series=new, **notes)
             change.audit(actor, "forecast.append", source, series=new)
-            change.replan = True
-        core.replan("forecast")
+            change.replan = "forecast"
     return len(new)
 
 
@@ -197,4 +200,5 @@ def forecasts(
     except NotReady as error:
         core.lost_database(error)
         raise
-    return replace(frame, signals=tuple(s for s in frame.signals if s.zone == zone)).to_dict()
+    of_zone = replace(frame, signals=tuple(s for s in frame.signals if s.zone == zone))
+    return (of_zone if core.config.share_restricted else of_zone.shareable()).to_dict()

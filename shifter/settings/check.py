@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from shifter.clock import parse_clock
 from shifter.domain.fleet import Fleet
+from shifter.domain.moments import in_words
 from shifter.errors import InputError
 from shifter.files.document import Document, read_document
 from shifter.files.fleet import fleet_of, fleet_warnings
 from shifter.files.places import Finding, Locate, Place, all_of, nearest
 from shifter.files.plans import read_plan
-from shifter.files.realtime import read_realtime_rows
+from shifter.files.realtime import RealtimeRows, read_realtime_rows
 from shifter.files.text import PathLike, read_lines
 from shifter.files.workloads import read_workloads, workloads_of
 from shifter.settings.load import settings_of, settings_warnings
@@ -50,12 +53,13 @@ class Problem:
         return f"{place}: {self.severity}: {self.detail} {self.hint}".rstrip()
 
 
-def check_config(path: PathLike) -> list[Problem]:
+def check_config(path: PathLike, now: datetime | None = None) -> list[Problem]:
     """Every problem of a settings, fleet, workloads, realtime or plan file, in the order of its lines.
 
     What it is follows from its name and content. Files that settings name are checked with them, against each
-    other.
+    other. `now` (default: the real time, or where the clock of the settings starts) is when they are to be used.
     """
+    now = now or datetime.now(UTC)
     suffix = Path(path).suffix.lower()
     try:
         if suffix in {".jsonl", ".ndjson"}:
@@ -63,13 +67,12 @@ def check_config(path: PathLike) -> list[Problem]:
             return []
         if suffix == ".csv":
             _refuse_forecasts(path)
-            read_realtime_rows(path)
-            return []
+            return list(_odd_realtime(read_realtime_rows(path), now))
         if suffix == ".json" and Path(path).name.startswith("plan"):
             read_plan(path)
             return []
         document = read_document(path, may_be_empty=True)
-        return list(_check(document, kind_of(document)))
+        return list(_check(document, kind_of(document), now))
     except InputError as error:
         return list(_problems(error, str(path)))
 
@@ -96,7 +99,7 @@ def kind_of(document: Document) -> FileKind:
     return best if scores[best] > scores["settings"] else "settings"
 
 
-def _check(document: Document, kind: FileKind) -> Iterator[Problem]:
+def _check(document: Document, kind: FileKind, now: datetime) -> Iterator[Problem]:
     if kind == "fleet":
         yield from _warnings(fleet_warnings(fleet_of(document)), document.locate)
     elif kind == "workloads":
@@ -106,12 +109,12 @@ def _check(document: Document, kind: FileKind) -> Iterator[Problem]:
     else:
         settings = settings_of(document)
         yield from _warnings(settings_warnings(settings), document.locate)
-        yield from _named_files(settings)
+        yield from _named_files(settings, parse_clock(settings.clock).now() if settings.clock else now)
         for error in source_file_mistakes(settings, document.locate):
             yield from _problems(error, document.source)
 
 
-def _named_files(settings: Settings) -> Iterator[Problem]:
+def _named_files(settings: Settings, now: datetime) -> Iterator[Problem]:
     fleet: Fleet | None = None
     if settings.fleet is not None:
         try:
@@ -122,9 +125,31 @@ def _named_files(settings: Settings) -> Iterator[Problem]:
             yield from _problems(error, settings.fleet)
     if settings.realtime.path is not None:
         try:
-            read_realtime_rows(settings.realtime.path, fleet)
+            yield from _odd_realtime(read_realtime_rows(settings.realtime.path, fleet), now)
         except InputError as error:
             yield from _problems(error, settings.realtime.path)
+
+
+def _odd_realtime(rows: RealtimeRows, now: datetime) -> Iterator[Problem]:
+    """What is allowed in a realtime.csv, and leaves no reserve worth its name, or no known load at all."""
+    if rows.quantiles == (0.5,):
+        detail = (
+            "only the median (p50) is given, and a site reserves for its resilience.quantile (0.99 where none is "
+            "given): this file is refused where that is above 0.5; where it is 0.5, real-time load exceeds the "
+            "reserve half of the time."
+        )
+        hint = "Add the column of the site's quantile, such as accelerators_p99."
+        yield Problem("warning", rows.source, 1, None, "", detail, hint)
+    ends = [p.ends.max().astype("datetime64[us]").item().replace(tzinfo=UTC) for p in rows.pools.values()]
+    if ends and max(ends) <= now:
+        detail = (
+            f"all rows end by {in_words(max(ends))}, and it is {in_words(now)}: no load is known any more, and "
+            "nothing can be planned."
+        )
+        hint = (
+            "Give rows that reach over the horizon. For a replay, `shifter run --clock` starts in their time."
+        )
+        yield Problem("warning", rows.source, 1, None, "", detail, hint)
 
 
 def _warnings(findings: Iterable[Finding], locate: Locate) -> Iterator[Problem]:

@@ -117,6 +117,11 @@ class ForecastSettings(_Section):
     ] = Field(default_factory=dict)
     """What one unit of another currency is worth in the fleet's, e.g. {GBP: 1.17}. None is guessed."""
 
+    share_restricted: bool = False
+    """Whether `/v1/forecasts` hands out values whose licence forbids passing them on. Only where all who can
+    reach it are within what that licence allows.
+    """
+
 
 class RealtimeSettings(_Section):
     """Real-time load: a file of quantiles, or a profile. Neither means that there is none."""
@@ -253,7 +258,10 @@ class Settings(_Section):
     database: Annotated[str, Field(pattern=r"^(sqlite:///|sqlite://$|postgresql\+psycopg://)")] = (
         "sqlite:///shifter.db"
     )
-    """URL of the store: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME."""
+    """URL of the store: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME. A relative FILE is relative
+    to the settings file that names it; from the command line, the environment or by default, to where the daemon is
+    started. `shifter run` says where it is.
+    """
 
     fleet: Annotated[str, Field(min_length=1)] | None = None
     """The fleet.yaml with sites, pools, batteries and models."""

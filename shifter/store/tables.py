@@ -133,6 +133,18 @@ telemetry = Table(
     sqlite_autoincrement=True,
 )
 
+meters = Table(
+    "meters",
+    metadata,
+    Column("site", NAME, primary_key=True),
+    Column("slot_start", UtcTime, nullable=False),
+    Column("counted_to", UtcTime, nullable=False, comment="in the slot of slot_start"),
+    Column("drawn_kwh", Float, nullable=False, comment="from slot_start to counted_to, as far as known"),
+    Column("peak_kw", Float, nullable=False, comment="highest mean of an ended slot of that month"),
+    Column("configured_kw", Float, nullable=False, comment="peak_so_far_kw of the fleet"),
+    Column("configured_at", UtcTime, nullable=False, comment="when that was first seen"),
+)
+
 grid_events = Table(
     "grid_events",
     metadata,

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+from shifter.api.app import create_app
+from shifter.clock import ManualClock
+from shifter.domain.fleet import Fleet
+from shifter.service import Service, ServiceConfig
+from shifter.store.db import Database
+from tests.api.conftest import START, requests_to
 
 HOUR = [f"2026-01-10T{h:02}:00:00Z" for h in range(24)] + ["2026-01-11T00:00:00Z"]
 
@@ -44,6 +54,42 @@ def test_a_forecast_says_who_said_it_and_when(planned_api: TestClient) -> None:
     assert planned_api.get("/v1/forecasts").json()["field"] == "query.zone"
     window = "zone=FR&start=2026-01-10T06:00:00Z&end=2026-01-10T08:00:00Z"
     assert planned_api.get(f"/v1/forecasts?{window}").json()["grid"]["n_slots"] == 4
+
+
+@pytest.fixture(params=[False, True], ids=["by default", "shared"])
+def from_store(
+    request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path, fleet: Fleet
+) -> Iterator[tuple[bool, TestClient]]:
+    """An interface to what is stored, and whether what is restricted may be handed out."""
+    path = tmp_path / "stored.db"
+    shutil.copy(empty_database, path)
+    config = ServiceConfig(horizon_hours=24, slot_minutes=60, share_restricted=request.param)
+    made = Service(config, fleet, Database(f"sqlite:///{path}"), ManualClock(START))
+    yield request.param, requests_to(create_app(made))
+    made.core.db.close()
+
+
+def test_what_may_not_be_passed_on_is_shown_and_withheld(from_store: tuple[bool, TestClient]) -> None:
+    shared, api = from_store
+    terms = {"licence": "private and internal use only", "attribution": "EPEX", "restricted": True}
+    carbon = series(source="desk", signal="carbon", unit="gCO2e/kWh", basis="average", licence="CC BY 4.0")
+    pushed = api.post("/v1/forecasts", json=[series(source="desk", **terms), carbon])
+    assert pushed.status_code == 201, pushed.text
+    told = api.get("/v1/forecasts?zone=DE-LU").json()
+    by_signal = {s["signal"]: s for s in told["signals"]}
+    price, intensity = by_signal["price"], by_signal["carbon"]
+    assert {k: price["provenance"][0][k] for k in terms} == terms
+    assert price["provenance"][0]["source"] == "push:desk"
+    assert price["provenance"][0]["n_slots"] == 24
+    assert (price["values"] == [60.0 + i for i in range(24)]) is shared
+    assert (price["values"] == [None] * 24) is not shared
+    withheld = "zone DE-LU price: 24 of 24 slots are withheld, their licence does not allow passing them on"
+    assert any(w.startswith(withheld) for w in told["warnings"]) is not shared
+    assert intensity["values"][0] == 60.0
+    assert (intensity["provenance"][0]["licence"], intensity["provenance"][0]["restricted"]) == (
+        "CC BY 4.0",
+        False,
+    )
 
 
 @pytest.mark.parametrize(

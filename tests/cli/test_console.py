@@ -83,7 +83,7 @@ def test_a_sentence_wraps_between_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    why = "Its slots cost 58.36 per MWh with carbon, its window 79.54 on average; saves 0.31 (16%)."
+    why = "Its slots cost 58.36 EUR/MWh with carbon, its window 79.54 EUR/MWh on average."
     print_table((Column("id"), Column("why", wrap=True, expendable=9)), [("w-1", why)])
     told = capsys.readouterr().out
     assert all(word in told.split() for word in why.split())

@@ -51,13 +51,16 @@ class Running:
         return self.wait_for("Dashboard").split()[-1]
 
     @property
-    def commands(self) -> list[list[str]]:
-        """The commands that it prints for a person to try, without the word `shifter`."""
+    def typed(self) -> list[str]:
+        """The commands that it prints for a person to try, as they are to be typed."""
         self.wait_for("shifter slots")
-        shown = [
-            re.split(r"\s{3,}", line.strip())[0] for line in self.lines if line.startswith("    shifter ")
-        ]
-        return [shlex.split(line)[1:] for line in shown]
+        found = [re.match(r" {4}(\S*shifter .+?) {3}", line) for line in self.lines]
+        return [match[1] for match in found if match is not None]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The same, without the program."""
+        return [shlex.split(line)[1:] for line in self.typed]
 
 
 def start(*args: str) -> Running:
@@ -113,13 +116,14 @@ def test_what_it_says_at_the_start(demo: Running) -> None:
     assert "text/html" in page.headers["Content-Type"]
 
 
-def test_the_three_commands_work_as_printed(
-    demo: Running, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_three_commands_work_as_printed(demo: Running) -> None:
     assert [c[0] for c in demo.commands] == ["submit", "explain", "slots"]
-    for args in demo.commands:
-        assert call(*args) == 0, args
-        assert capsys.readouterr().out
+    for line in demo.typed:  # in a shell whose PATH has no shifter
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], capture_output=True, env=environment(PATH="/usr/bin:/bin"), check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
 
 
 def test_a_person_hands_in_work_and_follows_it(
@@ -149,6 +153,7 @@ def test_a_person_hands_in_work_and_follows_it(
     assert call("submit", str(file), *at) == 0
     again = capsys.readouterr()
     assert "Already there, unchanged: 1 workload." in again.err
+    assert f"shifter explain mine-1 --url {demo.url}" in again.err, "a hint works as typed"
     assert "\nwindow " in again.out, "one workload is a block, not a table"
     assert ask("cancel", "mine-1", *at)["state"] == "cancelled"
     assert call("workloads", "mine-1", *at) == 0
@@ -156,15 +161,51 @@ def test_a_person_hands_in_work_and_follows_it(
     assert "\nplanned" not in gone, "what was cancelled is not planned"
     assert "–" not in gone
 
+    assert call("submit", str(file), *at) == 0
+    told = capsys.readouterr().err
+    assert "mine-1 was cancelled, and stays so: the same again changes nothing." in told
+    assert "give it a new id" in told
     work["tokens"] = 1e6
     file.write_text(json.dumps(work))
     assert call("submit", str(file), *at) == 1, "the same id with other content is a conflict"
-    assert "mine-1" in capsys.readouterr().err
-    file.write_text(json.dumps(work | {"id": "mine-2", "tokns": 1}))
-    assert call("submit", str(file), *at) == 2
-    assert "tokns" in capsys.readouterr().err
-    assert call("explain", "nobody", *at) == 1
-    assert "nobody" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{file}:1: id: mine-1 is already a workload" in told
+    assert "hint: mine-1 was cancelled, and stays so. Give this work an id of its own." in told
+
+
+def test_errors_are_in_the_words_of_the_command_line(
+    demo: Running, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--url", demo.url)
+    good = json.loads(Path(demo.commands[0][1]).read_text()) | {"id": "not-there"}
+    file = tmp_path / "w.jsonl"
+    bad = [good, good | {"id": "b", "tokens": "120M"}, good | {"id": "c", "sites": ["franfurt"], "tokns": 1}]
+    file.write_text("\n".join(json.dumps(w) for w in bad))
+    cases: list[tuple[int, list[str], tuple[str, ...]]] = [
+        (
+            2,
+            ["submit", str(file)],
+            (f"{file}:2: tokens: ", "120e6", f"{file}:3: tokns: ", "Did you mean `tokens`?"),
+        ),
+        (
+            1,
+            ["explain", "moderation-backfill"],
+            ("Did you mean moderation-backfill-0413?", "shifter workloads"),
+        ),
+        (1, ["cancel", "nobody"], ("there is no workload nobody.", f"shifter workloads --url {demo.url}`")),
+        (2, ["admission", "a b"], ("'a b' is no name",)),
+        (1, ["slots", "--site", "paris"], ("--site: there is no site paris.", "Sites are frankfurt")),
+        (2, ["override", "not-there", "--class", "real_time", "--reason", ""], ("--reason: ",)),
+        (2, ["workloads", "--state", "nope"], ("'nope' is not one of 'accepted'",)),
+    ]
+    file_one = tmp_path / "one.json"
+    file_one.write_text(json.dumps([good | {"deadline": 3}], indent=1))
+    cases.append((2, ["quote", str(file_one)], (f"{file_one}:2: deadline: ",)))
+    for code, args, told in cases:
+        assert call(*args, *at) == code, args
+        said = capsys.readouterr().err
+        assert all(t in said for t in told), said
+        assert not re.search(r"GET|/v1/|\bbody\b|\bpath\.|\bquery\.|Value error", said), said
 
 
 def test_work_that_cannot_be_done_in_time_is_told_so(
@@ -181,10 +222,21 @@ def test_work_that_cannot_be_done_in_time_is_told_so(
     file = tmp_path / "late.json"
     file.write_text(json.dumps(work))
     assert call("submit", str(file), "--url", demo.url) == 0
+    shown = capsys.readouterr()
+    assert "It CANNOT BE DONE IN TIME" in shown.err
+    assert "too-much: 30" in shown.err
+    assert "At 2 accelerators it needs 20.0 h" in shown.err
+    assert re.search(r"A deadline of .* would work", shown.err)
+    assert re.search(r"latest start +too late", shown.out), "not a time that is past"
+    assert "max_accelerators was not given" not in shown.err
+    del work["max_accelerators"]
+    file.write_text(json.dumps([work | {"id": "too-much-2"}, work | {"id": "fine", "accelerator_hours": 1}]))
+    assert call("submit", str(file), "--url", demo.url) == 0
     told = capsys.readouterr().err
-    assert "cannot finish in time" in told
-    assert "the earliest deadline that works is" in told
-    assert call("cancel", "too-much", "--url", demo.url) == 0
+    assert "1 of them CANNOT BE DONE IN TIME" in told
+    assert "max_accelerators was not given, and the default is 1" in told
+    for name in ("too-much", "too-much-2", "fine"):
+        assert call("cancel", name, "--url", demo.url) == 0
 
 
 def test_what_the_pools_hold(demo: Running, ask: Ask) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from inspect import getdoc
+from itertools import pairwise
+from typing import Annotated
 
 import pytest
 import typer
@@ -58,6 +60,45 @@ def test_every_command_of_a_group_has_help(args: tuple[str, str]) -> None:
     done = CliRunner().invoke(app, [*args, "--help"])
     assert done.exit_code == 0, done.output
     assert f"{args[0]} {args[1]}" in done.output
+
+
+def bracketed(limit: Annotated[float, typer.Option("--limit", help="For the solver [s].")] = 3.0) -> None:
+    """Say what it is.
+
+    Brackets, as in [h], are text.
+    """
+
+
+def test_brackets_in_a_help_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    command = load_command(Entry("bracketed", "tests.cli.test_main:bracketed", "", ""))
+    command.main(["--help"], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert "For the solver [s]." in told
+    assert "as in [h], are text" in told
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(
+    "args",
+    [
+        *((entry.name,) for entry in COMMANDS),
+        *(("config", name) for name in ("check", "schema", "example", "show")),
+    ],
+    ids=" ".join,
+)
+def test_paragraphs_of_a_help_wrap_where_the_terminal_does(args: tuple[str, ...], width: int) -> None:
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(app, [*args, "--help"])
+    lines = [line.strip() for line in done.output.partition("Usage:")[2].partition("╭")[0].splitlines()[1:]]
+    for line, following in pairwise(lines):
+        word = following.partition(" ")[0]
+        assert not (line and word) or len(f" {line} {word}") >= width, done.output
+
+
+def test_the_package_is_the_command_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "shifter", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("shifter ")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def running(folder: Path, *args: str) -> Iterator[str]:
     assert process.returncode == 0, said.read_text()
     assert told == "", "words are on stderr"
     assert "SIMULATED TIME" in said.read_text()
+    assert f"store in the file {folder / 'store.db'}" in said.read_text()
     assert "Stopped." in said.read_text()
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shifter.cli import quote, status
 from shifter.cli.demo import carbon_saved, why_more_carbon
-from shifter.cli.summary import best
-from shifter.cli.work import _accepted
+from shifter.cli.serve import store
+from shifter.cli.shown import is_hopeless, print_one, why_hopeless
+from shifter.cli.summary import best, saved
+from shifter.cli.text import local
+from shifter.cli.work import accepted
 
 HEALTH: dict[str, Any] = {
     "status": "failing",
@@ -62,8 +68,9 @@ def _option(**given: Any) -> dict[str, Any]:
 
 
 def test_a_quote_compares_with_at_once_only_where_that_would_be_in_time(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     answer = {
         "options": [_option(run_now_cost=None), _option(deadline="2026-01-10T20:00:00Z", cost=1.52)],
         "currency": "EUR",
@@ -80,9 +87,9 @@ def test_a_quote_compares_with_at_once_only_where_that_would_be_in_time(
 
 
 def test_what_is_sent_again_is_not_accepted_again() -> None:
-    assert _accepted(2, 0) == "Accepted 2 workloads."
-    assert _accepted(3, 1) == "Accepted 2 workloads. 1 was there already, unchanged."
-    assert _accepted(2, 2) == "Already there, unchanged: 2 workloads."
+    assert accepted(2, 0) == "Accepted 2 workloads."
+    assert accepted(3, 1) == "Accepted 2 workloads. 1 was there already, unchanged."
+    assert accepted(2, 2) == "Already there, unchanged: 2 workloads."
 
 
 def test_more_carbon_is_called_more() -> None:
@@ -95,3 +102,114 @@ def test_more_carbon_is_called_more() -> None:
 def test_a_proof_is_never_told_as_nothing() -> None:
     assert best({"relative_gap": 0.0, "unplaced": []}) == "less than 0.01 % above the best possible"
     assert best({"relative_gap": 0.0023, "unplaced": []}) == "at most 0.23 % above the best possible"
+
+
+def _plan(cost: float, work: float, *workloads: str) -> dict[str, Any]:
+    """Of 100 EUR at once, of which deferrable work is 40."""
+    return {
+        "currency": "EUR",
+        "cost": {"total": cost},
+        "deferrable_total": work,
+        "baseline": {"total": 100.0, "deferrable_total": 40.0},
+        "workloads": workloads,
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (_plan(90, 30, "w"), "saves 10.00 EUR, 25.0 % of what deferrable work costs"),
+        (
+            _plan(85, 30, "w"),
+            (
+                "saves 15.00 EUR: by deferrable work it saves 10.00 EUR, 25.0 % of what that costs; "
+                "by the battery it saves 5.00 EUR"
+            ),
+        ),
+        (_plan(95, 40), "saves 5.00 EUR, all of it by the battery; no deferrable work is planned"),
+        (_plan(95, 35), "saves 5.00 EUR, all of it by the battery; no deferrable work is planned"),
+        (_plan(100, 40), "the same, because no deferrable work is planned"),
+        (_plan(103, 43, "w"), "costs 3.00 EUR more, 7.5 % of what deferrable work costs"),
+    ],
+)
+def test_what_is_saved_and_by_what(plan: dict[str, Any], told: str) -> None:
+    assert saved(plan) == told
+
+
+def test_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert store("sqlite:///shifter.db") == f"in the file {tmp_path}/shifter.db"
+    assert store("sqlite:////var/lib/shifter.db") == "in the file /var/lib/shifter.db"
+    assert store("sqlite:///conf/../shifter.db?timeout=3") == f"in the file {tmp_path}/shifter.db"
+    shown = store("postgresql+psycopg://me:hunter2@db/shifter")
+    assert shown == "postgresql+psycopg://me:***@db/shifter"
+
+
+NOW = datetime(2026, 1, 10, 8, tzinfo=UTC)
+
+
+def _view(**given: Any) -> dict[str, Any]:
+    """A workload as it is answered before a plan holds it."""
+    usual = {
+        "id": "w",
+        "tenant": "default",
+        "state": "accepted",
+        "class": "deferrable",
+        "reason": {"text": "It can wait."},
+        "amount": 8.0,
+        "unit": "accelerator_hours",
+        "done": 0.0,
+        "progress_ratio": 0.0,
+        "progress_source": "planned",
+        "submitted_at": "2026-01-10T08:00:00Z",
+        "earliest_start": "2026-01-10T08:00:00Z",
+        "deadline": "2026-01-10T12:00:00Z",
+        "latest_start": "2026-01-10T09:00:00Z",
+        "planned_start": None,
+        "planned_finish": None,
+        "cost": None,
+        "feasible": True,
+        "note": "It is accepted; the next plan places it.",
+    }
+    return usual | given
+
+
+LEFT = "8.0 accelerator-hours cannot be done by its deadline: At 1 accelerator it needs 8.0 h."
+LATE, SERVED = {"latest_start": "2026-01-10T07:00:00Z"}, {"planned_start": "2026-01-10T07:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("given", "hopeless", "latest"),
+    [
+        ({}, False, local("2026-01-10T09:00:00Z")),
+        (LATE, True, "too late for its deadline"),
+        ({"feasible": False, "note": LEFT, "state": "planned"}, True, "too late for its deadline"),
+        ({**LATE, **SERVED, "state": "running", "planned_finish": "2026-01-10T11:00:00Z"}, False, None),
+        ({**LATE, "state": "cancelled"}, False, None),
+        ({"latest_start": None, "deadline": None, "state": "real_time"}, False, None),
+    ],
+    ids=["in time", "no plan yet", "no place", "runs as planned", "cancelled", "real-time"],
+)
+def test_a_latest_start_is_never_a_time_that_is_past(
+    given: dict[str, Any],
+    hopeless: bool,
+    latest: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    view = _view(**given)
+    assert is_hopeless(view, NOW) is hopeless
+    print_one(view, "EUR", NOW)
+    told = re.findall(r"latest start +(.*?) *$", capsys.readouterr().out, re.MULTILINE)
+    assert told == ([] if latest is None else [latest])
+
+
+def test_why_work_is_hopeless() -> None:
+    width = {"max_accelerators": 1}
+    assert why_hopeless(_view(feasible=False, note=LEFT), width) == f"w: {LEFT}"
+    told = why_hopeless(_view(feasible=False, note=LEFT), {})
+    assert "max_accelerators was not given, and the default is 1" in told
+    told = why_hopeless(_view(**LATE), width)
+    due = local("2026-01-10T12:00:00Z")
+    assert f"by its deadline, {due}, not even at full width from now on" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,44 @@ def check(tmp_path: Path, name: str, text: str) -> list[str]:
     return [str(p).replace(f"{tmp_path}/", "") for p in check_config(file)]
 
 
-@pytest.mark.parametrize("file", sorted(EXAMPLES.iterdir()), ids=lambda f: f.name)
+CHECKED = sorted(f for f in EXAMPLES.iterdir() if f.name != "forecasts.csv")
+"""What sources say is no configuration: it is checked whenever it is read."""
+
+
+@pytest.mark.parametrize("file", CHECKED, ids=lambda f: f.name)
 def test_every_example_is_right(file: Path) -> None:
-    assert check_config(file) == []
+    assert check_config(file, now=datetime(2026, 1, 10, tzinfo=UTC)) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "now", "clock", "expected"),
+    [
+        ("p50,accelerators_p99", "2026-01-11T23:59:59", "", []),
+        ("p50,accelerators_p90", "2026-01-10T00:00:00", "", []),
+        (
+            "p50",
+            "2026-01-10T00:00:00",
+            "",
+            ["only the median (p50) is given, and a site reserves for its resilience.quantile"],
+        ),
+        ("p50,accelerators_p99", "2026-01-13T00:00:00", "", ["all rows end by Mon 12 Jan 2026 00:00 UTC"]),
+        ("p50,accelerators_p99", "2026-01-13T00:00:00", "2026-01-10T00:00:00Zx60", []),
+        ("p50,accelerators_p99", "2026-01-10T00:00:00", "2026-02-10T00:00:00Z", ["all rows end by Mon"]),
+    ],
+)
+def test_what_is_odd_about_real_time_load(
+    tmp_path: Path, header: str, now: str, clock: str, expected: list[str]
+) -> None:
+    file = tmp_path / "realtime.csv"
+    row = "frankfurt,h100,2026-01-10T00:00:00Z,2026-01-12T00:00:00Z" + ",8" * (header.count(",") + 1)
+    file.write_text(f"site,pool,start,end,accelerators_{header}\n{row}\n", encoding="utf-8")
+    settings = tmp_path / "shifter.yaml"
+    settings.write_text("realtime: realtime.csv\n" + (f"clock: {clock}\n" if clock else ""), "utf-8")
+    found = check_config(settings if clock else file, now=datetime.fromisoformat(now + "+00:00"))
+    assert {p.severity for p in found} <= {"warning"}
+    assert len(found) == len(expected)
+    assert all(e in p.detail for e, p in zip(expected, found, strict=True)), found
+    assert all(p.hint and p.file.endswith("realtime.csv") and p.line == 1 for p in found)
 
 
 @pytest.mark.parametrize(

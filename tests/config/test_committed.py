@@ -18,6 +18,7 @@ from shifter.files.document import read_document
 from shifter.settings import Settings, json_schema, load_settings
 from shifter.settings.reference import reference
 from shifter.settings.schema import KINDS, schema_text
+from tests.cli.helpers import answer
 from tests.files.good import EXAMPLES
 
 CONFIG = EXAMPLES.parent
@@ -105,6 +106,37 @@ def test_the_example_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(fleet.sites) == 3
     assert read_workloads(EXAMPLES / "workloads.jsonl", fleet)
     assert settings.realtime.path == str(EXAMPLES / "realtime.csv")
+
+
+def test_the_example_is_planned_from_its_files() -> None:
+    files = [
+        part
+        for name, file in (
+            ("--fleet", "fleet.yaml"),
+            ("--workloads", "workloads.jsonl"),
+            ("--forecasts", "forecasts.csv"),
+            ("--realtime", "realtime.csv"),
+        )
+        for part in (name, str(EXAMPLES / file))
+    ]
+    plan = answer("plan", *files, "--start", "2026-01-10T00:00:00Z", "--verify")
+    work = read_workloads(EXAMPLES / "workloads.jsonl", read_fleet(EXAMPLES / "fleet.yaml"))
+    assert plan["unplaced"] == []
+    assert {a["workload_id"] for a in plan["allocations"]} == {w.id for w in work if w.mode != "interactive"}
+    assert plan["synthetic"], "what is made up says so, in a file too"
+    zones = {w.split()[1] for w in plan["warnings"]}
+    assert zones == {"CAISO-NP15", "DE-LU", "GB"}
+    assert all("are synthetic" in w for w in plan["warnings"]), "and nothing is missing"
+
+
+def test_the_example_s_forecasts_are_what_the_command_writes(tmp_path: Path) -> None:
+    fleet = read_fleet(EXAMPLES / "fleet.yaml")
+    zones = [part for zone in fleet.zones for part in ("--zone", zone)]
+    when = ("--as-of", "2026-01-10T00:00:00Z", "--for", "72h")
+    euros = ("--currency", fleet.currency, "--fx", "USD=0.86")
+    out = tmp_path / "forecasts.csv"
+    answer("forecasts", "fetch", "typical", *zones, *when, *euros, "--out", str(out))
+    assert (EXAMPLES / "forecasts.csv").read_text(encoding="utf-8") == out.read_text(encoding="utf-8")
 
 
 def test_the_unit_runs_what_the_command_line_has() -> None:

@@ -20,6 +20,7 @@ from tests.contract.payloads import (
     CLOSED,
     MIDNIGHT,
     NOW,
+    OPEN,
     SLOT,
     as_json,
     ec_carbon,
@@ -156,7 +157,17 @@ class TestNeso:
         with pytest.raises(ForecastRejected):
             ask({"data": rows})
 
-    @pytest.mark.parametrize("change", [{"from": 5}, {"to": "noon"}, {"intensity": None}, {"intensity": {}}])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"from": 5},
+            {"to": "noon"},
+            {"from": "2026-11-23T11:30"},  # whose time?
+            {"from": "2026-11-23T12:30+01:00"},
+            {"intensity": None},
+            {"intensity": {}},
+        ],
+    )
     def test_missing_fields(self, ask: Any, change: dict[str, Any]) -> None:
         rows = neso_rows()
         rows[3] |= change
@@ -350,6 +361,17 @@ class TestEnergyCharts:
         said = ask(ec_price(licence=licence), allow_restricted=True)
         assert said.restricted
         assert said.licence == (licence or "the reply states no licence")
+
+    def test_carbon_is_open_unless_the_reply_says_otherwise(self, ask: Any) -> None:
+        """Theirs is the institute's own figure, whose reply has had no license_info so far."""
+        said = ask(ec_carbon(), signal=CARBON)
+        assert (said.licence, said.restricted) == ("not stated by the reply", False)
+        assert not ask(ec_carbon() | {"license_info": OPEN}, signal=CARBON).restricted
+        closed = ec_carbon() | {"license_info": CLOSED}
+        with pytest.raises(ForecastRejected, match="carbon of DE-LU does not allow this use"):
+            ask(closed, signal=CARBON)
+        said = ask(closed, signal=CARBON, allow_restricted=True)
+        assert (said.licence, said.restricted) == (CLOSED, True)
 
     def test_restricted_zones_are_known_only_when_allowed(self, ask: Any, server: ReplyServer) -> None:
         with pytest.raises(InputError):

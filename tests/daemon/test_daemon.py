@@ -113,6 +113,7 @@ def test_time_passes_on_a_fast_clock_and_work_gets_done(tmp_path: Path) -> None:
         told = [e.data["state"] for e in made.service.events() if e.kind is EventKind.ADMISSION_CHANGED]
         assert "run" in told
         assert not made.service.capacity("fra", "h100").stale, "the heartbeat keeps up with the clock"
+        assert made.service.health().peak_so_far_kw["fra"] > 16 * 0.1, "and slots that ended are counted"
 
 
 @pytest.mark.parametrize("trouble", ["hang", "die", "reject"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from forecasts.assemble import frame_from_store
 from forecasts.errors import ForecastRejected, InputError
@@ -19,8 +22,11 @@ from forecasts.sources.registry import make_source
 from shifter.clock import ManualClock
 from shifter.errors import SourceUnavailable
 from shifter.ingest import FIRST_RETRY, Polled, poll
+from shifter.planner import InProcessPlanner
 from shifter.service import Service
+from shifter.service.told import keep_series
 from shifter.views import EventKind
+from tests.daemon.world import daemon
 from tests.service.world import T0, kinds, service
 
 INFO = replace(make_source("typical").info, name="desk", zones=("DE-LU",), signals=(Signal.PRICE,))
@@ -154,9 +160,64 @@ def test_what_was_left_out_is_told(made: Service) -> None:
     assert event.data["notes"] == ["price: what came before noon is left out."]
 
 
+class TestOneTransaction:
+    """A vintage without its event would be one that nobody was told of, and no plan was asked for."""
+
+    LOST: ClassVar[str] = "CREATE TRIGGER lost BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'lost'); END"
+
+    @pytest.mark.parametrize("table", ["events", "audit"])
+    def test_what_cannot_be_told_is_not_kept(self, made: Service, table: str) -> None:
+        with made.core.db.write() as db:
+            db.exec_driver_sql(self.LOST.format(table))
+        with pytest.raises(IntegrityError):
+            keep_series(made.core, prices(T0), "desk", "shifter")
+        assert made.core.forecasts.vintages() == []
+        with made.core.db.write() as db:
+            db.exec_driver_sql("DROP TRIGGER lost")
+        assert keep_series(made.core, prices(T0), "desk", "shifter") == 1, "it is news still"
+        assert kinds(made) == [EventKind.FORECAST_INGESTED]
+
+    def test_nor_is_a_refusal(self, made: Service) -> None:
+        with made.core.db.write() as db:
+            db.exec_driver_sql(self.LOST.format("events"))
+        with pytest.raises(IntegrityError):
+            poll(made.core, polled(refused))
+        assert made.core.forecasts.vintages() == []
+
+    def test_on_either_database(self, database_url: str, clock: ManualClock) -> None:
+        either = service(database_url, clock)
+        assert poll(either.core, polled(prices)).new == 1
+        clock.advance(minutes=1)
+        assert poll(either.core, polled(refused)).new == 0
+        assert [v.status for v in either.core.forecasts.vintages()] == ["rejected", "accepted"]
+        assert kinds(either) == [
+            EventKind.FORECAST_INGESTED,
+            EventKind.FORECAST_REJECTED,
+            EventKind.SOURCE_FAILED,
+        ]
+        either.core.db.close()
+
+
 def test_signals_that_it_does_not_have_are_not_asked(made: Service) -> None:
     both = replace(polled(prices), signals=(Signal.CARBON, Signal.PRICE))
     assert poll(made.core, both).new == 1
+
+
+def test_a_source_keeps_its_place_under_the_name_that_it_was_given(tmp_path: Path) -> None:
+    """A csv of the desk's comes before a made-up grid: preference goes by what a source calls itself."""
+    day = [f"2026-01-{d:02}T00:00:00Z" for d in range(9, 14)]
+    rows = [f"DE-LU,{day[0]},{a},{b},10,300" for a, b in pairwise(day)]
+    header = "zone,issued_at,start,end,price_per_mwh,carbon_g_per_kwh"
+    (tmp_path / "desk.csv").write_text("\n".join([header, *rows]))
+    desk = {"name": "csv", "options": {"name": "desk", "path": str(tmp_path / "desk.csv")}}
+    made = daemon(tmp_path, planner=InProcessPlanner(), forecasts={"sources": [desk, {"name": "typical"}]})
+    try:
+        for one in made._polled:
+            assert not poll(made.service.core, one).errors
+        told = made.service.forecasts("DE-LU", T0, T0 + timedelta(hours=2))
+        assert {run["source"] for s in told["signals"] for run in s["provenance"]} == {"desk"}
+    finally:
+        made.stop()
 
 
 class TestPush:

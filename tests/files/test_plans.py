@@ -41,6 +41,16 @@ def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_total_that_its_items_do_not_add_up_to_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    for total in (14.0, float("nan"), "15.75"):
+        raw = PLAN.to_dict()
+        raw["cost"]["total"] = total
+        file.write_text(json.dumps(raw))
+        with pytest.raises(InputError, match="total"):
+            read_plan(file)
+
+
 def test_permissions_of_the_file_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     write_plan(PLAN, file)

@@ -72,6 +72,13 @@ def test_the_example_file_fits_the_example_fleet() -> None:
         ({"id": "../etc"}, "A name begins with"),
         ({"tokens": True}, "body.tokens: `tokens` must be a number, not true."),
         ({"tokens": "4.1e9"}, 'must be a number, not "4.1e9". Write it without quotes.'),
+        ({"tokens": "120M"}, 'must be a number, not "120M". Write it out, without quotes: 120e6.'),
+        ({"tokens": "1.5 bn"}, "Write it out, without quotes: 1.5e9."),
+        ({"tokens": "4_100k"}, "Write it out, without quotes: 4100e3."),
+        ({"tokens": "120,000,000"}, "Write it out, without quotes: 120000000."),
+        ({"tokens": "4.1G tokens"}, "Write it out, without quotes: 4.1e9."),
+        ({"accelerator_hours": "12h"}, "Write it out, without quotes: 12."),
+        ({"max_accelerators": "16 GPUs"}, "Write it out, without quotes: 16."),
         ({"tokens": float("nan")}, "must be a finite number"),
         ({"tokens": float("inf")}, "must be a finite number"),
         ({"tokens": 0}, "must be greater than 0, not 0."),
@@ -116,7 +123,11 @@ def test_what_a_workload_may_not_say(change: dict[str, Any], expected: str) -> N
     [
         ({"model": "lama"}, "body.model: the fleet has no model `lama`. Did you mean `llama`?"),
         ({"sites": ["frankfurt", "olso"]}, "sites[1]: the fleet has no site `olso`. Did you mean `oslo`?"),
-        ({"max_accelerators": 3}, "one replica of `llama` takes 4 accelerators, more than max_accelerators"),
+        (
+            {"max_accelerators": 3},
+            "one replica of `llama` takes 4 accelerators, more than max_accelerators, which is 3.",
+        ),
+        ({"max_accelerators": 1}, "which is 1, as it is where none is given. Allow at least 4."),
         (
             {"model": "embed", "data_boundary": ["GB"]},
             "data_boundary: no pool may run it: frankfurt/h100 (jurisdiction DE, and data_boundary is GB)",
@@ -151,6 +162,39 @@ def test_which_condition_excluded_each_pool(fleet: Fleet) -> None:
         parse_document(FLEET.replace("{H100-SXM: 4, L40S: 8}", "{H100-SXM: 400, L40S: 800}"), "f").data
     )
     assert "holds one replica of 400" in refused(GOOD | {"max_accelerators": 999}, huge)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "fields"),
+    [
+        ({"tokens": "120M", "sites": ["olso"]}, "", ["tokens", "sites[0]"]),
+        ({"tokens": "120M"}, "max_accelerators", ["tokens", "max_accelerators"]),
+        ({"deadline": "2026-01-09T00:00:00Z"}, "max_accelerators", ["deadline", "max_accelerators"]),
+        ({"model": "lama", "accelerators": ["L40S"], "x": 1}, "", ["x", "accelerators", "model"]),
+        ({"id": None, "max_accelerators": 2}, "", ["id", "max_accelerators"]),
+        ({"latency_slo_ms": "1s"}, "tokens", ["latency_slo_ms"]),
+        ({"max_acelerators": 16}, "max_accelerators", ["max_acelerators"]),
+        ({"tokns": 1e9}, "tokens", ["tokns"]),
+        ({"sites": [], "deadline": 3}, "", ["deadline", "sites"]),
+        ({"data_boundary": "DE", "model": None}, "", ["data_boundary", "model"]),
+    ],
+)
+def test_all_mistakes_of_a_workload_are_told_at_once(
+    fleet: Fleet, change: dict[str, Any], gone: str, fields: list[str]
+) -> None:
+    raw = {k: v for k, v in (GOOD | change).items() if k != gone}
+    with pytest.raises(InputError) as caught:
+        parse_workload(raw, fleet=fleet)
+    assert [m.split(": ")[0] for m in mistakes(caught)] == [f"body.{field}" for field in fields]
+
+
+def test_what_was_not_given_is_called_so(fleet: Fleet, tmp_path: Path) -> None:
+    raw = {k: v for k, v in GOOD.items() if k != "max_accelerators"}
+    told = "takes 4 accelerators, more than max_accelerators, which was not given: the default is 1."
+    with pytest.raises(InputError, match=told):
+        parse_workload(raw, fleet=fleet)
+    (found,) = refused_file(tmp_path, json.dumps(raw), fleet)
+    assert told in found
 
 
 def test_a_deadline_that_cannot_be_met_is_no_mistake(fleet: Fleet) -> None:

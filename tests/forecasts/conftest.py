@@ -1,32 +1,20 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
 from forecasts.sources.http import HttpClient
-from forecasts.store import ForecastStore, metadata
+from forecasts.store import ForecastStore
 from forecasts.testing import FakeTime, ReplyServer
 
-POSTGRES = "SHIFTER_TEST_POSTGRES_URL"
-"""An empty PostgreSQL database that the tests may fill and clear, as a SQLAlchemy URL."""
 
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path / 'forecasts.db'}"
-    if request.param == "postgresql":
-        if POSTGRES not in os.environ:
-            pytest.skip(f"{POSTGRES} names no database")
-        url = os.environ[POSTGRES]
-    engine = create_engine(url)
-    metadata.drop_all(engine)
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
     yield engine
-    metadata.drop_all(engine)
     engine.dispose()
 
 

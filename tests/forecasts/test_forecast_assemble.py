@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -266,6 +266,59 @@ class TestAge:
         assert not any("old" in w for w in frame(said, max_age=HOUR).warnings)
 
 
+class TestLicence:
+    """Whose terms a value stands under goes with it, into the slots that are filled in from it too."""
+
+    CLOSED: ClassVar[dict[str, Any]] = {
+        "licence": "internal use only",
+        "restricted": True,
+        "attribution": "EPEX",
+    }
+
+    def test_each_slot_has_its_terms(self) -> None:
+        said = [
+            series([10.0, 20], source="a", licence="CC BY 4.0"),
+            series([1.0, 2, 30], source="b", **self.CLOSED),
+        ]
+        got = price(frame(said, preference={("*", PRICE): ["a", "b"]}))
+        assert got.licence == ("CC BY 4.0", "CC BY 4.0", "internal use only", "")
+        assert got.restricted == (False, False, True, False)
+
+    def test_a_slot_of_two_stands_under_both(self) -> None:
+        said = [
+            series([10.0] * 2, step_minutes=15, source="a", licence="CC BY 4.0"),
+            series([50.0], source="b", **self.CLOSED),
+        ]
+        got = price(frame(said, preference={("*", PRICE): ["a", "b"]}))
+        assert (got.licence[0], got.restricted[0]) == ("CC BY 4.0; internal use only", True)
+
+    def test_what_is_filled_in_from_it_is_no_less_restricted(self) -> None:
+        got = price(frame([series([10.0, 20], **self.CLOSED)], extend=True))
+        assert got.kind[2] is Kind.MODEL
+        assert got.restricted == (True,) * 4
+        assert set(got.licence) == {"internal use only"}
+
+    def test_what_may_not_be_passed_on_is_withheld_and_said_so(self) -> None:
+        band = {0.9: np.array([30.0, 40])}
+        said = [
+            series([10.0, 20], quantiles=band, **self.CLOSED),
+            series([200.0, 210, 190], signal=CARBON, licence="CC BY 4.0"),
+        ]
+        whole = frame(said)
+        shown = whole.shareable()
+        assert whole.price_per_mwh("DE-LU")[:2].tolist() == [10, 20], "the plan is made from the whole"
+        assert np.isnan(shown.price_per_mwh("DE-LU")).all()
+        assert np.isnan(price(shown).quantiles[0.9]).all()
+        assert price(shown).source == price(whole).source
+        assert shown.carbon_g_per_kwh("DE-LU")[:3].tolist() == [200, 210, 190]
+        assert shown.warnings[:-1] == whole.warnings
+        assert shown.warnings[-1] == (
+            "zone DE-LU price: 2 of 4 slots are withheld, their licence does not allow passing them on: "
+            "internal use only"
+        )
+        assert frame([series([10.0])]).shareable().warnings == frame([series([10.0])]).warnings
+
+
 def test_from_the_store_as_from_series(store: ForecastStore) -> None:
     said = [
         series(np.arange(24.0), start=hours(-24), known_at=hours(-30)),
@@ -290,12 +343,26 @@ def test_from_the_store_as_from_series(store: ForecastStore) -> None:
 
 
 def test_to_dict_and_back() -> None:
-    said = [series([10.0, 20], quantiles={0.9: np.array([15.0, 30])}, attribution="somebody")]
+    said = [
+        series([10.0, 20], quantiles={0.9: np.array([15.0, 30])}, attribution="somebody", licence="its own")
+    ]
     f = frame(said, extend=True)
     again = ForecastFrame.from_dict(f.to_dict())
     assert again.to_dict() == f.to_dict()
+    assert again.signals[0].licence == ("its own",) * 4
     assert again.grid == f.grid
     assert again.signals[0].kind == f.signals[0].kind
+
+
+def test_a_frame_that_was_kept_before_licences_were_can_be_read() -> None:
+    """Plans are replayed from their inputs, which are kept for months."""
+    kept = frame([series([10.0, 20])]).to_dict()
+    for signal in kept["signals"]:
+        for run in signal["provenance"]:
+            del run["licence"], run["restricted"]
+    again = ForecastFrame.from_dict(kept)
+    assert price(again).values[:2].tolist() == [10, 20]
+    assert price(again).licence == ()
 
 
 def test_a_frame_knows_what_it_does_not_know() -> None:

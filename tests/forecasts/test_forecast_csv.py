@@ -93,6 +93,28 @@ class TestReading:
         assert {p: b.tolist() for p, b in price.quantiles.items()} == {0.1: [40, 41, 42], 0.975: [70, 71, 72]}
         assert carbon.quantiles == {}
 
+    def test_its_terms_are_those_of_every_series(self, tmp_path: Path) -> None:
+        terms = {"licence": "internal use only", "attribution": "EPEX", "restricted": True}
+        for s in read(tmp_path, [HEADER, *rows()], **terms):
+            assert (s.licence, s.attribution, s.restricted) == tuple(terms.values())
+        assert not any(s.restricted for s in read(tmp_path, [HEADER, *rows()]))
+
+    def test_a_column_says_what_the_values_are(self, tmp_path: Path) -> None:
+        """What was made up stays so on its way through a file."""
+
+        def kinds(*told: str, **options: Any) -> set[Kind]:
+            lines = [f"{row},{kind}" for row, kind in zip(rows(len(told)), told, strict=True)]
+            return {s.kind for s in read(tmp_path, [f"{HEADER},kind", *lines], **options)}
+
+        assert kinds("synthetic", "synthetic") == {Kind.SYNTHETIC}
+        assert kinds("cleared", "forecast", "cleared") == {Kind.FORECAST}, "no more than the least of them"
+        assert kinds("", "") == {Kind.FORECAST}
+        assert kinds("", "cleared", kind="cleared") == {Kind.CLEARED}
+        assert kinds("peak", "base", columns={"kind": None}) == {Kind.FORECAST}, "another column of that name"
+        lines = [f"{row},{kind}" for row, kind in zip(rows(2), ("forecast", "fake"), strict=True)]
+        said = refused(tmp_path, [f"{HEADER},kind", *lines], 3)
+        assert said == "kind: 'fake' is not cleared, forecast or synthetic."
+
     def test_columns_and_units_can_be_mapped(self, tmp_path: Path) -> None:
         lines = ["from;ct;lbs", "2026-01-10 01:00;5,0;1000", "2026-01-10 02:00;6;500"]
         lines[1] = lines[1].replace(",", ".")
@@ -157,6 +179,20 @@ class TestReading:
         server.reply = lambda _: Said(b"<html>", 404)
         with pytest.raises(SourceUnavailable, match="404"):
             source.read(now=T0)
+
+    @pytest.mark.parametrize("body", [b"<html>\n<body>Sorry, we are down</body>\n</html>\n", b"", b"{}"])
+    def test_a_url_that_answers_something_else_with_a_200(
+        self, server: ReplyServer, http: HttpClient, body: bytes
+    ) -> None:
+        said = Said("\n".join([HEADER, *rows()]).encode())
+        server.reply = lambda _: said
+        source = CsvSource(CsvOptions(url=f"{server.url}/f.csv"), http=http)
+        assert len(source.read(now=T0)) == 2
+        server.reply = lambda _: Said(body)
+        with pytest.raises(InputError, match="there is no column"):
+            source.read(now=T0)
+        server.reply = lambda _: said
+        assert len(source.read(now=T0)) == 2, "it is as good as before"
 
 
 class TestLocalTimes:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Battery, Model, Pool, PowerWindow
 from shifter.domain.plan import Allocation, Plan
 from shifter.errors import InputError, SolverFailed
 from shifter.schedule import schedule as scheduling
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.spoil import codes, made_of, priced
 
 TWO_POOLS = site(pools=(Pool("p1", "X", 10, 1, 0.0, 1.0), Pool("p2", "X", 10, 1, 0.0, 0.9)))
 
@@ -65,21 +66,23 @@ def test_what_waits_for_it_starts_at_its_end() -> None:
         plan = plan_cycle(inputs)
         assert not plan.unplaced
         assert {(a.start, a.end) for a in rows(plan, "d")} == {(at(2), at(3))}
-        early = replace(rows(plan, "d")[0], start=at(1.5))
-        assert "order" in {
-            v.code for v in verify_plan(replace(plan, allocations=(*rows(plan, "c"), early)), inputs)
-        }
+        early = made_of(inputs, [Allocation("d", "a", "p2", at(1.5), at(2.5), 10)])
+        assert codes(early, inputs) == {"order", "window"}
 
 
 def test_a_plan_that_moves_it_is_refused() -> None:
     inputs = pinned_case()
-    plan = plan_cycle(inputs)
-    (own,) = plan.allocations
-    changes: list[dict[str, Any]] = [{"pool": "p2"}, {"accelerators": 4}, {"end": at(1)}, {"start": at(0.7)}]
+    plan = priced(plan_cycle(inputs), lower_bound=0.0)  # what is proven depends on what is pinned
+    (held,) = inputs.pinned
+    changes: list[dict[str, Any]] = [{"pool": "p2"}, {"accelerators": 4}, {"end": at(1)}]
     for change in changes:
-        moved = replace(plan, allocations=(replace(own, **change),))
-        assert "pinned" in {v.code for v in verify_plan(moved, inputs)}
-    assert "pinned" in {v.code for v in verify_plan(replace(plan, allocations=()), inputs)}
+        assert codes(plan, replace(inputs, pinned=(replace(held, **change),))) == {"pinned"}
+    (own,) = plan.allocations
+    later = replace(plan, allocations=(replace(own, start=at(0.7)),))
+    assert "pinned" in codes(later, inputs)
+    twice = replace(plan, allocations=(own, replace(own, accelerators=0)))
+    assert codes(twice, inputs) == {"pinned"}
+    assert "pinned" in codes(replace(plan, allocations=()), inputs)
 
 
 def test_where_real_time_load_wants_its_room_nothing_is_added_and_the_plan_says_so() -> None:

@@ -4,8 +4,6 @@ first.
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -54,21 +52,6 @@ def test_a_lease_holds_while_the_daemon_lives_and_is_stale_after(made: Service, 
     made.heartbeat()
     assert not made.lease("w1").stale
     assert made.lease("w1").latest_start == T0 + 25 * HOUR
-
-
-def test_a_long_poll_answers_when_the_plan_changes_it(made: Service) -> None:
-    made.submit([job()], "ann")
-    answers: list[int] = []
-    waiting = threading.Thread(target=lambda: answers.append(made.wait_lease("w1", 0, 30).version))
-    waiting.start()
-    made.cycle()
-    waiting.join(10)
-    assert answers == [1]
-    began = time.monotonic()
-    assert made.wait_lease("w1", 1, 0.05).version == 1
-    assert time.monotonic() - began < 5
-    with pytest.raises(NotFound):
-        made.wait_lease("nobody", 0, 0)
 
 
 def test_admission_through_the_life_of_a_workload(made: Service, clock: ManualClock) -> None:
@@ -255,3 +238,26 @@ def test_what_was_planned_in_an_outage_is_not_taken_for_done(database_url: str, 
     left = sum(a.accelerators * ((a.end - a.start) / HOUR) for a in second.lease("w1").allocations)
     assert left == pytest.approx(24 - after, rel=1e-3), "the rest is planned again"
     second.core.db.close()
+
+
+def test_killed_before_its_first_sign_of_life_was_kept_it_has_vouched_for_its_last_plan_only(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    first = service(sqlite_url, clock)
+    planned(first, job(hours=4 * 6, width=4, due_h=6))  # it has to run from now on
+    first.core.db.close()
+    clock.advance(hours=3)
+    second = service(sqlite_url, clock)
+    assert second.workload("w1").done == pytest.approx(4 * 0.25), "the plan's lease held for 15 minutes"
+    second.core.db.close()
+
+
+def test_the_latest_start_keeps_the_margin_of_planning(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, deadline_margin_s=900.0)
+    planned(made, job(hours=20, width=4, due_h=30))
+    starts = T0 + 25 * HOUR - timedelta(minutes=15)
+    assert made.lease("w1").latest_start == made.workload("w1").latest_start == starts
+    clock.moment = starts - timedelta(minutes=1)  # no sign of life since T0
+    assert made.admission("w1").not_before == starts
+    clock.moment = starts
+    assert made.admission("w1").admit

@@ -36,11 +36,32 @@ def test_work_that_goes_on_in_an_outage_leaves_the_rest_less(made: Service, cloc
     assert (u.state, u.accelerators) == (AdmissionState.RUN, 4)
 
 
+def test_a_plan_is_asked_for_when_an_outage_is_over(made: Service, clock: ManualClock) -> None:
+    made.submit([job("u", hours=48, width=12, due_h=20)], "ann")
+    made.cycle()
+    asked: list[str] = []
+    made.core.replan = asked.append
+    clock.advance(hours=5)  # no sign of life: suspended, say
+    made.heartbeat()
+    assert asked == ["an outage ended"]
+
+
 def test_what_would_have_begun_in_the_outage_does_not_go_on(made: Service, clock: ManualClock) -> None:
     made.submit([job("c", hours=16, width=8, due_h=30, interruptible=False)], "ann")
     made.cycle()
     clock.moment = made.plan().allocations[0].start + 0.5 * HOUR
     assert made.admission("c").state is not AdmissionState.RUN
+
+
+def test_two_that_need_the_same_accelerators_at_their_latest_start_cannot_both_be_in_time(
+    made: Service, clock: ManualClock
+) -> None:
+    made.submit([job("a", hours=24, width=12, due_h=10), job("b", hours=24, width=12, due_h=10.1)], "ann")
+    made.cycle()
+    assert not made.plan().unplaced, "planned, they are one after the other"
+    clock.moment = T0 + 8.1 * HOUR  # and nobody was let in since T0: both need all of the twelve now
+    assert made.admission("a").accelerators == 12
+    assert made.admission("b").accelerators == 0
 
 
 def test_a_grant_in_an_outage_holds_the_power_limits(made: Service, clock: ManualClock) -> None:

@@ -162,9 +162,12 @@ def test_planned_work_is_done_when_its_slots_are_over(made: Service, clock: Manu
     finish = made.workload("w1").planned_finish
     assert finish is not None
     live_until(made, clock, finish + timedelta(seconds=1))
-    assert made.tick()
+    asked: list[str] = []
+    made.core.replan = asked.append
+    made.tick()
     assert made.workload("w1").state is WorkloadState.DONE
-    assert not made.tick(), "nothing new"
+    made.tick()
+    assert asked == ["work ended"], "once: the second time nothing is new"
 
 
 def test_a_deadline_that_passes_with_work_left_is_late(made: Service, clock: ManualClock) -> None:

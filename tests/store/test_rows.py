@@ -15,7 +15,7 @@ from shifter.domain.fleet import GridEvent
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Override, Reason, WorkloadClass
 from shifter.store import inputs as told
-from shifter.store import log, plans
+from shifter.store import log, meters, plans
 from shifter.store import workloads as rows
 from shifter.store.db import Database
 from shifter.store.snapshots import inputs_from_json, inputs_to_json, text_id
@@ -143,6 +143,18 @@ def test_overrides_in_force_are_the_last_of_each_subject(database: Database) -> 
         said(WorkloadClass.REAL_TIME, workload_id="w1"),
         said(None, rule="deadline"),
     ], "None takes back what was said of a workload, and switches a rule off"
+
+
+def test_a_meter_replaces_the_one_of_its_site(database: Database) -> None:
+    first = meters.Meter("fra", T0, T0 + timedelta(minutes=7), 1.25, 5.5, 3.0, T0 - HOUR)
+    other = replace(first, site="par", peak_kw=9.0)
+    later = replace(first, counted_to=T0 + HOUR / 2, drawn_kwh=4.5)
+    with database.write() as db:
+        meters.save(db, [first, other])
+        meters.save(db, [later])
+        meters.save(db, [])
+    with database.read() as db:
+        assert meters.load(db) == {"fra": later, "par": other}
 
 
 def test_what_was_measured_comes_back(database: Database) -> None:

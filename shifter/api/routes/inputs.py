@@ -16,7 +16,6 @@ from shifter.api.body import StrictRoute
 from shifter.api.models import Accepted, ForecastPush, Forecasts, Moment
 from shifter.api.params import Actor, ServiceParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
-from shifter.api.routes.plans import require_order
 from shifter.domain.fleet import GridEvent, Name
 from shifter.errors import InputError
 from shifter.views import TelemetrySample
@@ -48,10 +47,10 @@ def forecasts(
     ] = None,
     as_of: Annotated[Moment | None, Query(description="As it was known then; default now.")] = None,
 ) -> Response:
-    """Price and carbon of a zone on the planning grid. Every value says who said it and when it was known;
-    with `as_of` nothing is answered that was not known then.
+    """Price and carbon of a zone on the planning grid. Every value says who said it, when it was known and
+    under which licence; with `as_of` nothing is answered that was not known then. Values whose licence forbids
+    passing them on are withheld (null, `restricted`, and a warning) unless `forecasts.share_restricted` is set.
     """
-    require_order(start, end)
     return answer(service.forecasts(zone, start, end, as_of))
 
 
@@ -117,6 +116,7 @@ def _series(push: ForecastPush, now: Moment, where: str) -> ForecastSeries:
         },
         licence=push.licence,
         attribution=push.attribution,
+        restricted=push.restricted,
     )
 
 
@@ -174,10 +174,7 @@ def add_grid_event(
     """From the grid, or from its operator. It takes part in the next plan, which is made at once; the lowest
     limit that holds in a slot rules.
     """
-    event = read_as(GridEvent, body)
-    if event.end <= event.start:
-        raise InputError("the end is not after the start.", field="body.end", hint="Give a later end.")
-    return answer(service.add_grid_event(event, actor), 201)
+    return answer(service.add_grid_event(read_as(GridEvent, body), actor), 201)
 
 
 @router.get(

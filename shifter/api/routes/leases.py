@@ -57,8 +57,8 @@ async def allocations(
     ] = None,
 ) -> Response:
     """The slots hold until `valid_until`, and are renewed while the daemon lives. A reader that loses the
-    daemon follows them until then, and after it starts the work at `latest_start`: an outage costs savings,
-    never a deadline.
+    daemon follows them until then, and after it starts the work at `latest_start`: an outage costs savings
+    first.
 
     With `wait` it is a long poll: it answers as soon as `version` exceeds `after_version`, and when the time
     is up with what there is. Without `after_version` the version of the moment of asking counts. `ETag` is of

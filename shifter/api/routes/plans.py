@@ -13,7 +13,6 @@ from shifter.api.models import Moment, PlanDocument
 from shifter.api.params import PlanId, ServiceParam, answer, answer_tagged, path_name
 from shifter.api.problems import responses
 from shifter.domain.fleet import Name
-from shifter.errors import InputError
 from shifter.store.snapshots import inputs_to_json
 from shifter.views import Capacity, SlotView
 
@@ -42,14 +41,7 @@ def slots(
     """Of the current plan, by site, pool and slot: real-time load at its median and at the site's quantile,
     what is reserved for it, what deferrable work holds, and what is free.
     """
-    require_order(start, end)
     return answer(service.slots(site, pool, start, end))
-
-
-def require_order(start: Any, end: Any) -> None:
-    """Raise InputError unless `[start, end)` holds something."""
-    if start is not None and end is not None and end <= start:
-        raise InputError("the end is not after the start.", field="query.end", hint="Give a later end.")
 
 
 @router.get(

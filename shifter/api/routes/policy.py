@@ -14,7 +14,6 @@ from shifter.api.models import RuleOverrideRequest
 from shifter.api.params import Actor, ServiceParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
 from shifter.domain.workload import Override
-from shifter.errors import InputError
 
 router = APIRouter(tags=["workloads"], route_class=StrictRoute)
 
@@ -38,11 +37,7 @@ def override_rule(
     and why is kept in the audit, under `rule:NAME`, and in the reason of each workload that the rule decides.
     """
     wanted = read_as(RuleOverrideRequest, body)
-    try:
-        made = service.override(actor, wanted.decided, wanted.reason, rule=wanted.rule)
-    except InputError as error:
-        raise InputError(error.detail, field=f"body.{error.field}", hint=error.hint) from None
-    return answer(made, 201)
+    return answer(service.override(actor, wanted.decided, wanted.reason, rule=wanted.rule), 201)
 
 
 @router.get(

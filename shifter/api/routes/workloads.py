@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
@@ -20,9 +19,9 @@ from shifter.api.params import Actor, ServiceParam, SharedParam, WorkloadId, ans
 from shifter.api.problems import BODY_CODES, responses
 from shifter.domain.fleet import Fleet, Name
 from shifter.domain.workload import Override, Workload, WorkloadClass, shortest_run
-from shifter.errors import InputError, NotFound
-from shifter.files import check_workload, parse_workload
-from shifter.service import Service
+from shifter.errors import InputError
+from shifter.files import parse_workload
+from shifter.files.places import all_of, raise_all
 from shifter.views import Submitted, WorkloadState, WorkloadView
 
 router = APIRouter(tags=["workloads"], route_class=StrictRoute)
@@ -68,7 +67,7 @@ async def submit(
     plan that holds the new work; where that takes longer, `state` is `accepted`, and `planned_finish` comes later.
     """
     workloads = await shared.quickly(lambda: parse_workloads(body, shared.service.fleet))
-    known = await shared.quickly(lambda: {w.id for w in workloads if _exists(shared.service, w.id)})
+    known = {w.id for w in workloads if shared.service.has(w.id)}
     try:
         views = await shared.slowly(lambda: shared.service.submit(workloads, actor))
     except InputError as error:
@@ -101,30 +100,21 @@ def parse_workloads(raw: Any, fleet: Fleet) -> list[Workload]:
         raise InputError(
             "a workload is a JSON object.", field="body", hint="Send one object, or an array of them."
         )
-    places = [f"body[{i}]" for i in range(len(raw))] if isinstance(raw, list) else ["body"]
+    many = isinstance(raw, list)
     found: list[Workload] = []
     wrong: list[InputError] = []
-    for place, one in zip(places, raw if isinstance(raw, list) else [raw], strict=True):
+    for i, one in enumerate(raw if many else [raw]):
         try:
-            found.append(parse_one(one, place, fleet))
+            found.append(parse_one(one, f"body[{i}]" if many else "body", fleet))
         except InputError as error:
-            wrong.append(error)
-    if wrong:
-        first, *others = wrong
-        also = tuple(e for w in others for e in (w, *w.also))
-        raise InputError(
-            first.detail, field=first.field, hint=first.hint, also=(*first.also, *also), **dict(first.facts)
-        )
+            wrong += all_of(error)
+    raise_all(wrong)
     return found
 
 
 def parse_one(raw: Any, place: str, fleet: Fleet) -> Workload:
     """The workload at `place` of a body. Raises InputError that names the place of every mistake."""
-    workload = parse_workload(raw, where=place)
-    try:
-        check_workload(workload, fleet)
-    except InputError as error:
-        raise _at(error, place) from None
+    workload = parse_workload(raw, where=place, fleet=fleet)
     try:
         absurd = (shortest_run(workload, fleet) or timedelta()) > LONGEST_RUN
     except OverflowError:
@@ -138,33 +128,14 @@ def parse_one(raw: Any, place: str, fleet: Fleet) -> Workload:
     return workload
 
 
-def _at(error: InputError, place: str) -> InputError:
-    """The error with `place` in front of its field, where it does not say it already."""
-    field = re.sub(r"\.(\d+)(?=\.|\[|$)", r"[\1]", error.field)
-    if not field.startswith(place):
-        field = f"{place}{'' if field.startswith('[') else '.'}{field}" if field else place
-    return _moved(error, field, tuple(_at(e, place) for e in error.also))
-
-
 def _in_body(error: InputError, ids: Sequence[str]) -> InputError:
     """Of a chain the service tells the workload by its id, `w-17.depends_on`; in the body it has a place."""
     field = error.field
     place = next((i for i, w in enumerate(ids) if field == w or field.startswith(f"{w}.")), None)
     if place is not None:
         field = f"[{place}]{field[len(ids[place]) :]}"
-    return _moved(error, field, tuple(_in_body(e, ids) for e in error.also))
-
-
-def _moved(error: InputError, field: str, also: tuple[InputError, ...]) -> InputError:
+    also = tuple(_in_body(e, ids) for e in error.also)
     return InputError(error.detail, field=field, hint=error.hint, also=also, **dict(error.facts))
-
-
-def _exists(service: Service, workload_id: str) -> bool:
-    try:
-        service.workload(workload_id)
-    except NotFound:
-        return False
-    return True
 
 
 @router.get(
@@ -241,12 +212,6 @@ def progress(
     after it, reports rule. A report that is older than the last one changes nothing.
     """
     report = read_as(ProgressReport, body)
-    if (report.done is None) == (report.remaining is None):
-        raise InputError(
-            "a report says either how much is done, or how much remains.",
-            field="body.done",
-            hint="Give one of done and remaining.",
-        )
     return answer(service.progress(workload_id, report.done, report.remaining, report.at, actor))
 
 

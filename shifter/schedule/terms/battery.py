@@ -16,8 +16,9 @@ import numpy as np
 from shifter.schedule.problem import SiteArrays
 from shifter.schedule.program import LinearProgram, TermInputs
 
-SHORT_PRICE_RATIO = 100.0
-"""Against the price of lateness: ride-through comes before work."""
+SHORT_PRICE_RATIO = 200.0
+"""Against the price of lateness, for a kW over a slot: what must be held comes before work. It also comes before the
+relief of an overload, which is a fault of the site and no reason to empty its battery."""
 
 
 class BatteryTerm:
@@ -38,7 +39,7 @@ class BatteryTerm:
         charge = program.variables(f"charge.{i}", n, upper=battery.power_kw)
         wear = battery.wear_cost_per_kwh * hours
         discharge = program.variables(f"discharge.{i}", n, upper=battery.power_kw, cost=wear)
-        lower, upper = np.zeros(n + 1), np.full(n + 1, battery.energy_kwh)
+        lower, upper = np.zeros(n + 1), np.full(n + 1, float(battery.energy_kwh))
         lower[0] = upper[0] = lower[n] = battery.initial_kwh  # standing still keeps both ends
         stored = program.variables(f"stored.{i}", n + 1, lower=lower, upper=upper)
 
@@ -58,7 +59,7 @@ class BatteryTerm:
         one_at_a_time.add(slots, discharge, 1.0)
 
         floor = site.battery_floor_kwh(n)
-        price = SHORT_PRICE_RATIO * given.problem.lateness_price_per_hour
+        price = SHORT_PRICE_RATIO * given.problem.lateness_price_per_hour / hours
         short = program.variables(f"short_kwh.{i}", n, cost=price)
         held = program.at_most(f"battery_floor.{i}", -floor)
         held.add(slots, stored[:-1], -1.0)

@@ -51,6 +51,9 @@ class PowerLimitTerm:
             return
         slot = problem.now_us // problem.slot_us
         pools = problem.pools
+        for site, k in position.items():  # what is placed already runs in the rest of the slot, too
+            placed_kw = given.capacity.placed_kw[site, slot]
+            rows.limit[k * problem.grid.n_slots + slot] -= placed_kw * (1 / (1 - gone) - 1)
         here = [
             j
             for j in np.flatnonzero(problem.cell_slot[work.cell] == slot)

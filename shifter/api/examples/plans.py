@@ -1,0 +1,100 @@
+"""Of the plan and its slots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shifter.api.examples.leases import ALLOCATION
+
+_SLOT = {
+    "site": "frankfurt",
+    "pool": "h100",
+    "start": "2026-01-10T02:00:00Z",
+    "end": "2026-01-10T02:30:00Z",
+    "realtime_p50": 18.0,
+    "realtime_q": 32.0,
+    "reserved": 36.6,
+    "deferrable": 16.0,
+    "preemptible": 16.0,
+    "count": 64,
+}
+
+SLOT: dict[str, Any] = {**_SLOT, "free": 27.4}
+
+CAPACITY: dict[str, Any] = {
+    "site": "frankfurt",
+    "pool": "h100",
+    "deferrable_accelerators": 24,
+    "reserved_accelerators": 36.6,
+    "realtime_accelerators": 32.0,
+    "dispatch_budget": 0.375,
+    "count": 64,
+    "version": 41,
+    "valid_until": "2026-01-10T00:45:00Z",
+    "stale": False,
+}
+
+PLAN: dict[str, Any] = {
+    "plan_id": "p-5f0c2d9a1b7e",
+    "inputs_id": "0c9d…",
+    "created_at": "2026-01-10T00:00:02Z",
+    "horizon": {"start": "2026-01-10T00:00:00Z", "end": "2026-01-12T00:00:00Z", "slot_minutes": 30},
+    "currency": "EUR",
+    "cost": {"energy": 912.4, "carbon": 88.1, "demand_charge": 0.0, "battery_wear": 0.0, "total": 1000.5},
+    "carbon_kg": 1101.2,
+    "lower_bound": 999.9,
+    "relative_gap": 0.0006,
+    "baseline": {
+        "name": "run_now",
+        "total": 1093.0,
+        "carbon_kg": 1240.8,
+        "peak_kw": 611.0,
+        "late_accelerator_hours": 0.0,
+        "unfinished_accelerator_hours": 0.0,
+        "deferrable_total": 210.3,
+    },
+    "slots": [_SLOT],
+    "power": [
+        {
+            "site": "frankfurt",
+            "start": "2026-01-10T02:00:00Z",
+            "end": "2026-01-10T02:30:00Z",
+            "import_kw": 43.1,
+            "limit_kw": 900.0,
+            "charge_kw": 0.0,
+            "discharge_kw": 0.0,
+            "stored_kwh": 0.0,
+            "price_per_mwh": 61.0,
+            "carbon_g_per_kwh": 262.0,
+        }
+    ],
+    "allocations": [ALLOCATION],
+    "duals": {
+        "capacity": [{"site": "frankfurt", "pool": "h100", "values": [0.0]}],
+        "reserve": [{"site": "frankfurt", "pool": "h100", "values": [0.0]}],
+        "power": [{"site": "frankfurt", "values": [0.0]}],
+        "peak": [{"site": "frankfurt", "values": [0.0]}],
+    },
+    "unplaced": [],
+    "workloads": [
+        {
+            "workload_id": "w-17",
+            "start": "2026-01-10T02:00:00Z",
+            "finish": "2026-01-10T09:30:00Z",
+            "energy_kwh": 94.5,
+            "cost": 7.42,
+            "carbon_kg": 31.8,
+            "run_now_cost": 10.15,
+            "run_now_carbon_kg": 40.2,
+            "run_now_finish": "2026-01-10T07:30:00Z",
+            "reason_code": "cheaper",
+            "reason": "It waits for cheaper hours.",
+        }
+    ],
+    "deferrable_total": 117.8,
+    "status": "optimal",
+    "warnings": [],
+    "synthetic": False,
+}
+
+PLAN_INPUTS: dict[str, Any] = {"version": 1, "now": "2026-01-10T00:00:02Z", "fleet": {"currency": "EUR"}}

@@ -1,0 +1,117 @@
+"""What is free, and what has been placed in it: whole accelerators in every cell, and power in every slot."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.program import Capacity
+from shifter.schedule.settle import BatteryTrace, slot_shares
+
+
+class Ledger:
+    """Free accelerators and power, and what has been placed in them."""
+
+    def __init__(self, problem: ScheduleProblem) -> None:
+        self.problem = problem
+        whole = Capacity.of(problem)
+        self.any, self.firm = whole.any.copy(), whole.firm.copy()
+        self.placed_kw = whole.placed_kw.copy()
+        self.headroom_kw = np.array(
+            [np.maximum(0.0, site.limit_kw - site.quantile_kw) for site in problem.sites]
+        )
+        gone_us = problem.now_us % problem.slot_us
+        self._rest_us = np.full(problem.grid.n_slots, float(problem.slot_us))
+        if gone_us:  # in the running slot, power is counted over what is left of it
+            self._rest_us[problem.now_us // problem.slot_us] -= gone_us
+
+    def copy(self) -> Ledger:
+        """A ledger with the same free room, to try things in."""
+        twin = copy.copy(self)
+        twin.any, twin.firm = self.any.copy(), self.firm.copy()
+        twin.placed_kw, twin.headroom_kw = self.placed_kw.copy(), self.headroom_kw.copy()
+        return twin
+
+    def hold(self, pieces: Iterable[Piece]) -> None:
+        """Take what pieces placed elsewhere hold: in each cell, their highest level at any instant."""
+        problem = self.problem
+        firm = {job.id: job.firm for job in problem.jobs}
+        held = list(pieces)
+        for chosen, free in ((held, self.any), ([p for p in held if firm[p.job]], self.firm)):
+            for pool in range(len(problem.pools)):
+                free[pool] -= highest_level(problem, [p for p in chosen if p.pool == pool])
+        for piece in held:
+            self._draw(piece)
+
+    def hold_batteries(self, batteries: Mapping[int, BatteryTrace]) -> None:
+        """Take the power that batteries (by site) charge with, and give what they discharge."""
+        for site, trace in batteries.items():
+            self.headroom_kw[site] -= trace.charge_kw - trace.discharge_kw
+
+    def left(self) -> Capacity:
+        """What is still free, with what has been placed as import."""
+        return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw)
+
+    def most(self, job: Job, pool: int) -> Ints:
+        """The most accelerators the job may add in each cell, (n_cells,)."""
+        arrays = self.problem.pools[pool]
+        free = np.minimum(self.any[pool], self.firm[pool]) if job.firm else self.any[pool]
+        if arrays.import_kw > 0:
+            slot = self.problem.cell_slot
+            by_power = np.minimum(self.headroom_kw[arrays.site][slot] / arrays.import_kw + 1e-9, 1e9)
+            free = np.minimum(free, by_power.astype(np.int64))
+        size = job.replica(pool)
+        usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // size * size
+        return usable
+
+    def most_in(self, job: Job, pool: int, cell: int) -> int:
+        """`most` for one cell."""
+        arrays = self.problem.pools[pool]
+        free = int(min(self.any[pool, cell], self.firm[pool, cell]) if job.firm else self.any[pool, cell])
+        if arrays.import_kw > 0:
+            headroom = self.headroom_kw[arrays.site, self.problem.cell_slot[cell]]
+            free = min(free, int(min(headroom / arrays.import_kw + 1e-9, 1e9)))
+        return max(0, free)
+
+    def take(self, job: Job, pool: int, start_us: int, end_us: int, accelerators: int) -> Piece:
+        """Place a piece. Cells that it touches are taken whole; power by the time it really runs."""
+        problem = self.problem
+        first = int(np.searchsorted(problem.edges_us, start_us, side="right")) - 1
+        last = int(np.searchsorted(problem.edges_us, end_us, side="left"))
+        self.any[pool, first:last] -= accelerators
+        if job.firm:
+            self.firm[pool, first:last] -= accelerators
+        piece = Piece(job.id, pool, start_us, end_us, accelerators)
+        self._draw(piece)
+        return piece
+
+    def _draw(self, piece: Piece) -> None:
+        """Count a piece's power, in the running slot over what is left of it."""
+        site, import_kw = self.problem.pools[piece.pool].site, self.problem.pools[piece.pool].import_kw
+        slots, share = slot_shares(self.problem, piece)
+        drawn_kw = piece.accelerators * import_kw
+        self.placed_kw[site, slots] += drawn_kw * share
+        self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
+            1.0, share * self.problem.slot_us / self._rest_us[slots]
+        )
+
+
+def highest_level(problem: ScheduleProblem, pieces: Sequence[Piece]) -> Ints:
+    """The most accelerators in use at any instant of each cell, (n_cells,)."""
+    highest = np.zeros(problem.n_cells, dtype=np.int64)
+    changes = sorted(
+        (t, n) for p in pieces for t, n in ((p.start_us, p.accelerators), (p.end_us, -p.accelerators))
+    )
+    level = 0
+    for (moment, change), (following, _) in pairwise(changes):
+        level += change
+        if level and following > moment:
+            first = int(np.searchsorted(problem.edges_us, moment, side="right")) - 1
+            last = int(np.searchsorted(problem.edges_us, following, side="left"))
+            highest[first:last] = np.maximum(highest[first:last], level)
+    return highest

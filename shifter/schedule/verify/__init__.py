@@ -1,0 +1,79 @@
+"""The verifier: every condition of the contract, recomputed from the plan and its inputs alone.
+
+It shares no code with what makes plans, and an import contract keeps it so: it reads allocations in UTC and does its
+own sums. `plan_cycle` runs it on every plan before anyone sees it, and `shifter plan --verify` on any plan at all.
+
+`case` holds the plan beside its inputs, `loads` what each site draws; each other module is one family of conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from forecasts.frame import ForecastFrame
+from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.plan import Allocation, Plan
+from shifter.domain.workload import Classified
+from shifter.realtime.load import RealtimeLoad
+from shifter.schedule.verify.battery import check_batteries
+from shifter.schedule.verify.case import Case
+from shifter.schedule.verify.loads import site_loads
+from shifter.schedule.verify.money import check_money, check_shares
+from shifter.schedule.verify.pools import check_pools, check_slots
+from shifter.schedule.verify.power import check_power
+from shifter.schedule.verify.proof import check_proof
+from shifter.schedule.verify.unplaced import check_unplaced
+from shifter.schedule.verify.violation import Violation, ViolationCode
+from shifter.schedule.verify.workloads import (
+    check_allocations,
+    check_known,
+    check_order,
+    check_pinned,
+    check_work,
+)
+
+__all__ = ["Violation", "ViolationCode", "verify"]
+
+
+def verify(
+    plan: Plan,
+    work: Sequence[Classified],
+    *,
+    now: datetime,
+    fleet: Fleet,
+    frame: ForecastFrame,
+    realtime: RealtimeLoad,
+    grid_events: tuple[GridEvent, ...] = (),
+    pinned: tuple[Allocation, ...] = (),
+) -> list[Violation]:
+    """All violations, in a fixed order; empty for a plan that may be published.
+
+    `work` is what was to be planned, and what is `pinned`: that must be in the plan as it stands, from `now`, the
+    moment of planning, to the horizon's end. It is not held to its window; and where it and real-time load alone are
+    over a limit, no plan can mend it, and the plan must only not add to it.
+    """
+    stays = {
+        a.workload_id: replace(a, start=max(a.start, now), end=min(a.end, frame.grid.end)) for a in pinned
+    }
+    by_id = {item.workload.id: item for item in work}
+    case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays)
+    known = list(check_known(case))
+    if known:
+        return known  # the rest would only repeat that names, grids or rows do not match
+    loads = site_loads(case)
+    return [
+        *check_pinned(case),
+        *check_allocations(case),
+        *check_work(case),
+        *check_order(case),
+        *check_unplaced(case),
+        *check_pools(case),
+        *check_slots(case),
+        *check_power(case, loads),
+        *check_batteries(case, loads),
+        *check_money(case, loads),
+        *check_shares(case, loads),
+        *check_proof(case, loads),
+    ]

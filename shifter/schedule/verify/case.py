@@ -1,0 +1,187 @@
+"""What every check looks at: the plan beside its inputs, and the sums that several checks need."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from forecasts.frame import ForecastFrame
+from forecasts.slots import Floats, SlotGrid
+from shifter.domain.fleet import Fleet, GridEvent, PoolKey
+from shifter.domain.plan import Allocation, Plan
+from shifter.domain.workload import Classified, load_time, replica_size, work_rates
+from shifter.realtime.load import RealtimeLoad
+
+HOUR = timedelta(hours=1)
+SLACK = timedelta(milliseconds=1)
+"""Moments this near to each other are one: plans are in whole microseconds, files of others in seconds."""
+LEVEL_TOLERANCE = 1e-4
+"""Accelerators."""
+DONE_TOLERANCE = 1e-4
+"""Share of a workload's work: what rounding to whole microseconds may cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A plan beside its inputs. Arrays are (n_slots,), by pool."""
+
+    plan: Plan
+    work: Mapping[str, Classified]
+    """By id: what was to be planned, and what is pinned."""
+    now: datetime
+    fleet: Fleet
+    frame: ForecastFrame
+    realtime: RealtimeLoad
+    grid_events: tuple[GridEvent, ...]
+    pinned: Mapping[str, Allocation]
+    """By workload: where it runs and must stay, from `now` on and inside the horizon."""
+
+    @property
+    def grid(self) -> SlotGrid:
+        """The slots of the inputs."""
+        return self.frame.grid
+
+    @cached_property
+    def by_workload(self) -> Mapping[str, list[Allocation]]:
+        """What the plan allocates to each workload; nothing to those that it does not know."""
+        groups: defaultdict[str, list[Allocation]] = defaultdict(list)
+        for a in self.plan.allocations:
+            groups[a.workload_id].append(a)
+        return groups
+
+    @cached_property
+    def rates(self) -> Mapping[str, Mapping[PoolKey, float]]:
+        """Work per accelerator-hour of each workload, in the pools that it may use [its unit/h]."""
+        return {id: work_rates(item.workload, self.fleet) for id, item in self.work.items()}
+
+    def usable(self, id: str) -> dict[PoolKey, float]:
+        """The part of `rates` in pools of which it may use a whole replica."""
+        work = self.work[id].workload
+        return {
+            key: rate
+            for key, rate in self.rates[id].items()
+            if replica_size(work, self.fleet, key) <= work.max_accelerators
+        }
+
+    def done(self, id: str) -> float:
+        """Work that the plan does of a workload, load time taken off [its unit]."""
+        load, rates = load_time(self.work[id].workload, self.fleet), self.rates[id]
+        useful = ((a, max(timedelta(0), a.end - a.start - load)) for a in self.by_workload.get(id, ()))
+        return sum(
+            a.accelerators * rates.get((a.site, a.pool), 0.0) * (serving / HOUR) for a, serving in useful
+        )
+
+    def short(self, id: str) -> bool:
+        """Whether less than all of a workload's work is planned. What is pinned is as done as it will be."""
+        return id not in self.pinned and self.done(id) < self.work[id].remaining * (1 - DONE_TOLERANCE)
+
+    def due(self, id: str) -> bool:
+        """Whether a workload must be done inside the horizon; what is due later can still be planned later."""
+        deadline = self.work[id].deadline
+        return deadline is None or deadline <= self.grid.end
+
+    def quantile(self, key: PoolKey) -> Floats:
+        """Real-time load at the quantile of its site [accelerators]."""
+        return self.realtime.at(key, self.fleet.pools[key][0].resilience.quantile)
+
+    def reserved(self, key: PoolKey) -> Floats:
+        """What must be kept so that the load at the quantile survives the loss of domains [accelerators]."""
+        site, pool = self.fleet.pools[key]
+        kept = 1 - site.resilience.lose_domains / pool.failure_domains
+        needed = self.quantile(key) / kept if kept > 0 else np.full(self.grid.n_slots, np.inf)
+        return np.minimum(needed, pool.count)
+
+    @cached_property
+    def used(self) -> Mapping[PoolKey, Floats]:
+        """Mean accelerators of all allocations."""
+        return mean_use(self, self.plan.allocations)
+
+    @cached_property
+    def held(self) -> Mapping[PoolKey, Floats]:
+        """Mean accelerators of what is pinned."""
+        return mean_use(self, self.pinned.values())
+
+    @cached_property
+    def any_room(self) -> Mapping[PoolKey, Floats]:
+        """Mean accelerators that real-time load and pinned work leave."""
+        return {key: self._room(key, firm=False) for key in self.fleet.pools}
+
+    @cached_property
+    def firm_room(self) -> Mapping[PoolKey, Floats]:
+        """The same for work that may not be preempted, and so may not stand in the reserve."""
+        return {key: self._room(key, firm=True) for key in self.fleet.pools}
+
+    def _room(self, key: PoolKey, *, firm: bool) -> Floats:
+        kept = self.reserved(key) if firm else self.quantile(key)
+        room = np.maximum(0.0, self.fleet.pools[key][1].count - kept)
+        left = room.copy()
+        beside = [a for a in self.pinned.values() if (a.site, a.pool) == key]
+        if firm:
+            beside = [a for a in beside if not self.work[a.workload_id].workload.preemptible]
+        for start, end, level, _ in levels(beside):
+            slots = slots_between(self.grid, start, end)
+            at = np.arange(slots.start, slots.stop)
+            share = np.minimum(at + 1, self.grid.position(end)) - np.maximum(at, self.grid.position(start))
+            left[at] -= share * np.minimum(room[at], level)
+        return left
+
+    @cached_property
+    def rest_ratio(self) -> Floats:
+        """A slot's length against what is left of it: 1, and more in the slot that holds `now`.
+
+        Nothing of the plan runs in the part that is gone, so under the power limit a mean over that slot counts this
+        many times: what has run there drew power too.
+        """
+        ratio = np.ones(self.grid.n_slots)
+        gone = self.now - self.grid.start
+        if timedelta(0) < gone < self.grid.slot:
+            ratio[0] = self.grid.slot / (self.grid.slot - gone)
+        return ratio
+
+
+def mean_use(case: Case, allocations: Iterable[Allocation]) -> dict[PoolKey, Floats]:
+    """Mean accelerators by slot, of every pool."""
+    grid = case.grid
+    use = {key: np.zeros(grid.n_slots) for key in case.fleet.pools}
+    for a in allocations:
+        start, end = grid.position(a.start), grid.position(a.end)
+        slots = slots_between(grid, a.start, a.end)
+        at = np.arange(slots.start, slots.stop)
+        overlap = np.minimum(end, at + 1) - np.maximum(start, at)
+        use[(a.site, a.pool)][slots.start : slots.stop] += a.accelerators * overlap
+    return use
+
+
+def slots_between(grid: SlotGrid, start: datetime, end: datetime) -> range:
+    """Slots of the grid that `[start, end)` touches."""
+    first, last = (start - grid.start) // grid.slot, -((grid.start - end) // grid.slot)
+    return range(max(0, first), max(0, min(grid.n_slots, last)))
+
+
+def levels(
+    allocations: Iterable[Allocation], pinned: Container[str] = ()
+) -> Iterator[tuple[datetime, datetime, int, int]]:
+    """Accelerators in use between one change and the next, and how many of them are not `pinned`."""
+    changes: defaultdict[datetime, list[int]] = defaultdict(lambda: [0, 0])
+    for a in allocations:
+        free = 0 if a.workload_id in pinned else a.accelerators
+        for moment, sign in ((a.start, 1), (a.end, -1)):
+            changes[moment][0] += sign * a.accelerators
+            changes[moment][1] += sign * free
+    level = of_plan = 0
+    for moment, following in pairwise(sorted(changes)):
+        level, of_plan = level + changes[moment][0], of_plan + changes[moment][1]
+        if level:
+            yield moment, following, level, of_plan
+
+
+def differs(said: ArrayLike, real: ArrayLike, tolerance: ArrayLike) -> bool:
+    """Whether any of the figures is off by more than its tolerance, or is no number."""
+    return not bool((np.abs(np.subtract(said, real)) <= tolerance).all())

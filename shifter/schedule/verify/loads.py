@@ -1,0 +1,114 @@
+"""What each site draws, may draw and pays, slot by slot: the figures that power, money and proof are checked with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from forecasts.slots import Floats
+from shifter.domain.fleet import Site, limits_in_force
+from shifter.domain.plan import PowerRow
+from shifter.schedule.verify.case import Case
+
+KW_TOLERANCE = 1e-3
+"""kW (and kWh), and a millionth of what exceeds a thousand of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class SiteLoad:
+    """One site; arrays are (n_slots,), power is a mean over the slot [kW]."""
+
+    site: Site
+    rows: Sequence[PowerRow]
+    median_kw: Floats
+    """Import of what is idle and of real-time load at its median."""
+    quantile_kw: Floats
+    """The same with real-time load at the site's quantile."""
+    busy_kw: Floats
+    """What the allocations add."""
+    pinned_kw: Floats
+    """The part of it that no plan could change."""
+    limit_kw: Floats
+    """Power limit in force; infinite where there is none."""
+    price_per_mwh: Floats
+    """NaN where nobody knows it."""
+    carbon_g_per_kwh: Floats
+    """NaN where nobody knows it."""
+    carbon_price_per_kg: float
+
+    @property
+    def charge_kw(self) -> Floats:
+        """As the plan's rows have it."""
+        return np.array([r.charge_kw for r in self.rows])
+
+    @property
+    def discharge_kw(self) -> Floats:
+        """As the plan's rows have it."""
+        return np.array([r.discharge_kw for r in self.rows])
+
+    @property
+    def import_kw(self) -> Floats:
+        """From the grid, with real-time load at its median: what is paid for."""
+        return self.median_kw + self.busy_kw + self.charge_kw - self.discharge_kw
+
+    @property
+    def carbon_kg_per_kwh(self) -> Floats:
+        """Carbon of the import, what is unknown at the mean of what is known."""
+        return _known(self.carbon_g_per_kwh) / 1000
+
+    @property
+    def unit_cost_per_kwh(self) -> Floats:
+        """Cost of the import with carbon at its price [currency/kWh]."""
+        return _known(self.price_per_mwh) / 1000 + self.carbon_price_per_kg * self.carbon_kg_per_kwh
+
+    def given_kw(self, case: Case) -> Floats:
+        """What counts under the power limit whatever is planned: real-time load at the quantile, and pinned work."""
+        return self.quantile_kw + self.pinned_kw * case.rest_ratio
+
+
+def site_loads(case: Case) -> list[SiteLoad]:
+    """Every site, in the fleet's order."""
+    rows: dict[str, list[PowerRow]] = {site.name: [] for site in case.fleet.sites}
+    for row in case.plan.power:
+        rows[row.site].append(row)
+    return [_site_load(case, site, rows[site.name]) for site in case.fleet.sites]
+
+
+def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
+    median, quantile, busy, held = (np.zeros(case.grid.n_slots) for _ in range(4))
+    for pool in site.pools:
+        key, idle_kw = (site.name, pool.name), site.pue * pool.idle_kw * pool.count
+        step_kw = site.pue * (pool.busy_kw - pool.idle_kw)
+        median += idle_kw + step_kw * case.realtime.median(key)
+        quantile += idle_kw + step_kw * case.quantile(key)
+        busy += step_kw * case.used[key]
+        held += step_kw * case.held[key]
+    limit = [limits_in_force(site, case.grid_events, a, b) for a, b in pairwise(case.grid.edges)]
+    return SiteLoad(
+        site,
+        rows,
+        median,
+        quantile,
+        busy,
+        held,
+        np.array(limit),
+        case.frame.price_per_mwh(site.zone),
+        case.frame.carbon_g_per_kwh(site.zone),
+        case.fleet.objective.carbon_price_per_tonne / 1000,
+    )
+
+
+def _known(values: Floats) -> Floats:
+    """Unknown values at the mean of the known ones, 0 where none is."""
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].mean() if known.any() else 0.0)
+
+
+def tolerance(size: ArrayLike) -> Floats:
+    """For figures in kW or kWh of that size."""
+    allowed: Floats = KW_TOLERANCE * np.maximum(1.0, np.abs(size) / 1000)
+    return allowed

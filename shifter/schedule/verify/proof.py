@@ -1,0 +1,206 @@
+r"""The proof: the lower bound, computed again from the prices that the plan carries.
+
+For any prices >= 0 of the shared limits the Lagrangian
+
+    cost of real-time load - sum of price * what the limit leaves
+        + sum over workloads of the least cost of their work at those prices
+        + sum over batteries of the least cost of running them at those prices
+
+is at most the cost of every plan that does the same work (weak duality). Each workload answers alone: in fractions, in
+its own window, with no shape.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.workload import load_time
+from shifter.schedule.verify.battery import required_kwh
+from shifter.schedule.verify.case import Case, differs
+from shifter.schedule.verify.loads import SiteLoad
+from shifter.schedule.verify.money import money_tolerance
+from shifter.schedule.verify.violation import Violation, ViolationCode
+
+Window = tuple[float, float]
+"""From and to, in slots of the grid."""
+
+
+def check_proof(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+    """Prices that are prices, a bound that they prove and the cost keeps, and the gap between the two."""
+    plan = case.plan
+    faults = list(_check_duals(case))
+    yield from faults
+    allowed = money_tolerance(plan.cost)
+    if not plan.lower_bound <= plan.cost.total + allowed:
+        detail = f"the lower bound {plan.lower_bound} exceeds the cost {plan.cost.total}"
+        yield Violation(ViolationCode.BOUND, "plan", detail)
+    elif not faults:
+        proven = certified(case, loads)
+        # What proves less than it could is no lie; rounding the prices alone may cost the tolerance.
+        if not plan.lower_bound <= proven + 10 * allowed:
+            detail = f"the lower bound {plan.lower_bound} exceeds what the prices prove, {proven}"
+            yield Violation(ViolationCode.BOUND, "plan", detail)
+    gap = (plan.cost.total - plan.lower_bound) / max(abs(plan.lower_bound), 1e-9)
+    if differs(plan.relative_gap, gap, 1e-6 * max(1.0, abs(gap))):
+        yield Violation(ViolationCode.GAP, "plan", f"says {plan.relative_gap}, and it is {gap}")
+
+
+def _check_duals(case: Case) -> Iterator[Violation]:
+    duals, n = case.plan.duals, case.grid.n_slots
+    by_pool, by_site = (duals.capacity, duals.reserve), (duals.power, duals.peak)
+    known = all(key in case.fleet.pools for rows in by_pool for key in rows)
+    known &= all(key in case.fleet.by_site for rows in by_site for key in rows)
+    values = [row for rows in (*by_pool, *by_site) for row in rows.values()]
+    if not known or any(len(row) != n for row in values):
+        yield Violation(
+            ViolationCode.DUALS, "plan", "prices are not one a slot of the fleet's pools and sites"
+        )
+    elif not all(0 <= v < np.inf for row in values for v in row):
+        yield Violation(ViolationCode.DUALS, "plan", "a price of a limit is negative")
+    for name, row in duals.peak.items():
+        site = case.fleet.by_site.get(name)
+        if site is not None and sum(row) > site.demand_charge_per_kw * (1 + 1e-6) + 1e-6:
+            yield Violation(ViolationCode.DUALS, name, "the peak's prices exceed the demand charge")
+
+
+def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
+    """The bound [currency] on every plan that does of each workload what this one does."""
+    hours, none = case.grid.slot_hours, np.zeros(case.grid.n_slots)
+    duals, total = case.plan.duals, 0.0
+    any_price: dict[PoolKey, Floats] = {}
+    firm_price: dict[PoolKey, Floats] = {}
+    for load in loads:
+        site = load.site
+        power, peak = (np.array(d.get(site.name, none)) for d in (duals.power, duals.peak))
+        limited = np.isfinite(load.limit_kw)
+        power = np.where(limited, power, 0.0)
+        peak *= min(1.0, site.demand_charge_per_kw / peak.sum()) if peak.sum() > 0 else 0.0
+        base_kw = load.median_kw + load.pinned_kw
+        per_kw = hours * load.unit_cost_per_kwh + power + peak
+        # Where real-time load alone is over the limit, nothing is left of it.
+        left_kw = np.maximum(0.0, np.where(limited, load.limit_kw - load.given_kw(case), 0.0))
+        total += float(hours * load.unit_cost_per_kwh @ base_kw - power @ left_kw)
+        total += float(peak @ (base_kw - site.peak_so_far_kw))
+        if site.battery is not None:
+            total += _battery_cost(case, load, site.battery, per_kw)
+        for pool in site.pools:
+            key = (site.name, pool.name)
+            room, reserve = (np.array(d.get(key, none)) for d in (duals.capacity, duals.reserve))
+            total -= float(room @ case.any_room[key])
+            total -= float(reserve @ case.firm_room[key])
+            any_price[key] = site.pue * (pool.busy_kw - pool.idle_kw) * per_kw + room
+            firm_price[key] = any_price[key] + reserve
+    return total + _work_cost(case, any_price, firm_price)
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """What one accelerator can do in each slot, cheapest work first: (n_steps, n_slots) hours of work, and their cost.
+
+    Steps of a slot are the convex envelope of its pools' (work, cost) and of idling.
+    """
+
+    work: Floats
+    cost: Floats
+
+    @classmethod
+    def of(cls, rates: Floats, prices: Floats) -> _Steps:
+        """`rates` (n_pools,) per hour, `prices` (n_pools, n_slots) for a whole slot."""
+        at_rate, at_price = (np.zeros(prices.shape[1]) for _ in range(2))
+        work, cost = [], []
+        for _ in rates:
+            more = rates[:, None] - at_rate
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = np.where(more > 0, (prices - at_price) / more, np.inf)
+            best = slope.argmin(axis=0)
+            live = np.isfinite(slope.min(axis=0))
+            to_rate = np.where(live, rates[best], at_rate)
+            to_price = np.where(live, prices[best, np.arange(len(best))], at_price)
+            work.append(to_rate - at_rate)
+            cost.append(to_price - at_price)
+            at_rate, at_price = to_rate, to_price
+        return cls(np.array(work), np.array(cost))
+
+    def curve(self, window: Window, slot_hours: float) -> tuple[Floats, Floats]:
+        """Least cost of a given work in a window with one accelerator: points of a convex curve from (0, 0)."""
+        first, last = int(window[0]), int(np.ceil(window[1]))
+        slots = np.arange(first, last)
+        share = np.minimum(slots + 1, window[1]) - np.maximum(slots, window[0])
+        work = (self.work[:, first:last] * share * slot_hours).ravel()
+        cost = (self.cost[:, first:last] * share).ravel()
+        work, cost = work[work > 0], cost[work > 0]
+        order = np.argsort(cost / work)
+        return np.append(0.0, np.cumsum(work[order])), np.append(0.0, np.cumsum(cost[order]))
+
+
+def _work_cost(
+    case: Case, any_price: Mapping[PoolKey, Floats], firm_price: Mapping[PoolKey, Floats]
+) -> float:
+    """Each workload's cheapest way to do what is planned of it, summed."""
+    kinds: dict[tuple[object, ...], _Steps] = {}
+    groups: defaultdict[tuple[tuple[object, ...], Window, bool], list[tuple[float, int]]] = defaultdict(list)
+    for id, item in case.work.items():
+        work = 0.0 if id in case.pinned else min(item.remaining, case.done(id))
+        rates = case.usable(id)
+        if work <= 0 or not rates:
+            continue
+        fastest, soft = max(rates.values()), item.workload.preemptible
+        kind = (soft, *((key, rate / fastest) for key, rate in rates.items()))
+        if kind not in kinds:
+            price = any_price if soft else firm_price
+            ratios = np.array([rate / fastest for rate in rates.values()])
+            kinds[kind] = _Steps.of(ratios, np.array([price[key] for key in rates]))
+        loads = load_time(item.workload, case.fleet) > timedelta(0)
+        groups[(kind, _window(case, id), loads)].append((work / fastest, item.workload.max_accelerators))
+    total = 0.0
+    for (kind, window, loads), jobs in groups.items():
+        hours, cost = kinds[kind].curve(window, case.grid.slot_hours)
+        need, most = np.array(jobs, dtype=float).T
+        each = need / most
+        if loads:  # loading draws power and does no work: at negative prices, that is a gain
+            each = np.maximum(each, hours[int(np.argmin(cost))])
+        total += float(most @ np.interp(each, hours, cost))
+    return total
+
+
+def _window(case: Case, id: str) -> Window:
+    """From when it may run to its own deadline: a plan may drop what waits for it, so its chain's does not bind."""
+    item, grid = case.work[id], case.grid
+    start = max(item.earliest_start, case.now)
+    end = min(item.workload.deadline or item.deadline or grid.end, grid.end)
+    return grid.position(start), max(grid.position(start), grid.position(end))
+
+
+def _battery_cost(case: Case, load: SiteLoad, battery: Battery, per_kw: Floats) -> float:
+    """The least that the battery could cost at these prices of import, alone: a small linear program."""
+    from scipy.optimize import linprog
+    from scipy.sparse import eye_array, hstack
+
+    n, hours = case.grid.n_slots, case.grid.slot_hours
+    least = np.append(required_kwh(case, load, battery), battery.initial_kwh)
+    most = np.full(n + 1, float(battery.energy_kwh))
+    least[0] = most[0] = battery.initial_kwh
+    # Charge, discharge and stored energy:  stored[t+1] - stored[t] = hours * (what charge gains - what discharge takes)
+    one, change = eye_array(n), eye_array(n, n + 1, k=1) - eye_array(n, n + 1)
+    gain = hours * battery.charge_efficiency
+    balance: Any = hstack([-gain * one, hours / battery.discharge_efficiency * one, change]).tocsr()
+    found: Any = linprog(
+        np.concatenate([per_kw, battery.wear_cost_per_kwh * hours - per_kw, np.zeros(n + 1)]),
+        A_eq=balance,
+        b_eq=np.zeros(n),
+        bounds=[(0.0, battery.power_kw)] * (2 * n)
+        + [(a, b) for a, b in np.column_stack([least, most]).tolist()],
+        method="highs",
+    )
+    if found.status == 0:
+        return float(found.fun)
+    # More than it could ever earn: a bound all the same.
+    return -2 * battery.power_kw * float(np.abs(per_kw).sum())

@@ -1,0 +1,48 @@
+"""What the service answers: frozen values whose field names are the contract's, and how they become JSON.
+
+The API, the CLI and the dashboard serialise these and nothing else. `to_plain(view)` makes plain JSON values:
+datetimes end in Z, mappings and tuples become objects and arrays, and `decided` is written as `class` (which
+Python keeps for itself).
+"""
+
+from shifter.views.daemon import AuditEntry, CycleView, Event, EventKind, Health, SourceView
+from shifter.views.plain import to_plain
+from shifter.views.pools import Capacity, SlotView, TelemetrySample
+from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
+from shifter.views.workloads import (
+    LIVE_STATES,
+    Admission,
+    AdmissionState,
+    Lease,
+    ProgressSource,
+    Submitted,
+    WorkloadState,
+    WorkloadView,
+)
+
+__all__ = [
+    "LIVE_STATES",
+    "Admission",
+    "AdmissionState",
+    "AuditEntry",
+    "BindingLimit",
+    "Capacity",
+    "ChainLink",
+    "CycleView",
+    "Event",
+    "EventKind",
+    "Explanation",
+    "Health",
+    "Lease",
+    "MeanSignals",
+    "ProgressSource",
+    "Quote",
+    "QuoteOption",
+    "SlotView",
+    "SourceView",
+    "Submitted",
+    "TelemetrySample",
+    "WorkloadState",
+    "WorkloadView",
+    "to_plain",
+]

@@ -1,0 +1,66 @@
+"""What pools hold, by the plan and as measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shifter.domain.fleet import STRICT, Name, NonNegative, Utc
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Flat numbers for autoscalers and gates, at this moment. Stale reads as no free capacity."""
+
+    site: str
+    pool: str
+    deferrable_accelerators: int
+    """What deferrable work may hold now, by the plan and by what real-time load was last measured to need."""
+    reserved_accelerators: float
+    """What is held back for real-time load now, redundancy included; the whole pool where nobody knows."""
+    realtime_accelerators: float
+    """Measured where telemetry is fresh, else the load at the site's quantile; the whole pool where nobody
+    knows.
+    """
+    dispatch_budget: float
+    """`deferrable_accelerators / count`, 0..1."""
+    count: int
+    version: int
+    """Of the plan: grows with every plan that is published."""
+    valid_until: datetime
+    stale: bool
+
+
+@dataclass(frozen=True)
+class SlotView:
+    """What one pool holds in one slot [accelerators, means over the slot]."""
+
+    site: str
+    pool: str
+    start: datetime
+    end: datetime
+    realtime_p50: float
+    realtime_q: float
+    reserved: float
+    deferrable: float
+    preemptible: float
+    count: int
+    free: float
+    """What is neither held back for real-time load nor held by deferrable work, for work that may not be
+    preempted.
+    """
+
+
+@dataclass(frozen=True)
+class TelemetrySample:
+    """What was measured at a site: real-time accelerators in use in a pool, or the site's import."""
+
+    __pydantic_config__ = STRICT
+
+    site: Name
+    at: Utc
+    pool: Name | None = None
+    realtime_accelerators: NonNegative | None = None
+    """In use by real-time load, in `pool`, which must then be given."""
+    import_kw: NonNegative | None = None
+    """Measured grid import of the site [kW]."""
