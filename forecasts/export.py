@@ -11,8 +11,9 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from forecasts.assemble import in_currency
+from forecasts.errors import InputError
 from forecasts.log import from_us
-from forecasts.series import ForecastSeries, Kind, Signal
+from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import isoformat_z
 
 COLUMNS = {Signal.PRICE: "price_per_mwh", Signal.CARBON: "carbon_g_per_kwh"}
@@ -28,7 +29,18 @@ def in_one_currency(
 
 
 def to_csv(series: Iterable[ForecastSeries]) -> str:
-    """The file's text: what one signal does not say is left empty, and quantiles are left out."""
+    """The file's text: what one signal does not say is left empty, and quantiles are left out.
+
+    Raises InputError for marginal carbon: the file's carbon is average, and the two are never mixed.
+    """
+    series = list(series)
+    for s in series:
+        if s.basis is Basis.MARGINAL:
+            raise InputError(
+                f"the carbon of {s.zone} by {s.source} is marginal, and a forecasts.csv holds average carbon.",
+                field="signal",
+                hint="Leave carbon out, or print the series with --json.",
+            )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["zone", "issued_at", "start", "end", *COLUMNS.values(), "kind"])

@@ -51,6 +51,8 @@ PHASE_RATIO = 0.1
 DATABASE_CHECK_S = 5.0
 PRUNE_EVERY = timedelta(hours=6)
 STOP_WAIT_S = 10.0
+HEARTBEAT = "heartbeat"
+"""The fault's name while the regular look at what time brings breaks."""
 
 log = get_logger("shifter.daemon")
 
@@ -237,6 +239,11 @@ class Daemon:
             self.service.tick()
         except NotReady as error:
             log.warning("the store cannot be reached", error=str(error))
+        except Exception as error:  # the next beat must come, and somebody must hear of it
+            log.exception("a heartbeat broke")
+            self.service.core.set_fault(HEARTBEAT, f"{type(error).__name__}: {error}")
+        else:
+            self.service.core.set_fault(HEARTBEAT, None)
 
     def _quietly(self, job: Callable[[], Any]) -> None:
         """What may fail and will be tried again."""

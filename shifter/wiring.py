@@ -72,18 +72,14 @@ def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
             )
         every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else info.poll
         polled = Polled(source, zones, wanted.signals or info.signals, every, ahead)
-        if any(_same_series(polled, other) for other in found):
+        if any(other.name == polled.name for other in found):
             raise InputError(
-                f"a second source named {info.name} tells the same zone and signal: one would overwrite the other.",
+                f"there is a source named {info.name} already, and its health and its order go by its name.",
                 field=f"forecasts.sources[{i}]",
-                hint="Give a csv source a `name` of its own among its options, or divide zones or signals.",
+                hint="Give a csv source a `name` of its own among its options; ask others for all zones at once.",
             )
         found.append(polled)
     return tuple(found)
-
-
-def _same_series(a: Polled, b: Polled) -> bool:
-    return a.name == b.name and not {*a.zones}.isdisjoint(b.zones) and not {*a.signals}.isdisjoint(b.signals)
 
 
 def frame_maker(

@@ -77,7 +77,7 @@ def _objects(text: str, start: int, where: str) -> Iterator[tuple[int, Any]]:
     first = text.count("\n", 0, start) + 1
     try:
         _DECODER.raw_decode(text[start:].partition("\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         yield first, _whole(text, start, where, first)
         return
     for line, content in enumerate(text[start:].split("\n"), start=first):

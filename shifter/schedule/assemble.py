@@ -167,7 +167,7 @@ def _allocation(problem: ScheduleProblem, piece: Piece) -> Allocation:
 
 def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:
     def values(row: Floats) -> tuple[float, ...]:
-        return tuple(_round(v) for v in row)
+        return tuple(float(v) + 0.0 for v in row)  # never -0.0
 
     return Duals(
         {pool.key: values(prices.capacity[p]) for p, pool in enumerate(problem.pools)},

@@ -23,6 +23,9 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
 
+PRICE_DIGITS = 9
+"""Prices have this many decimals in a plan."""
+
 
 @dataclass(frozen=True, eq=False)
 class SlotPrices:
@@ -97,9 +100,17 @@ def best_prices(
                     prices.peak,
                 )
             )
+    tried = [_as_printed(one) for one in tried]
     bounds = [lower_bound(problem, one, capacity, done_hours) for one in tried]
     best = int(np.argmax(bounds))
     return tried[best], bounds[best]
+
+
+def _as_printed(prices: SlotPrices) -> SlotPrices:
+    """What a plan carries must prove its bound, so the bound is that of the rounded prices."""
+    return SlotPrices(
+        *(np.round(p, PRICE_DIGITS) for p in (prices.capacity, prices.reserve, prices.power, prices.peak))
+    )
 
 
 def lower_bound(

@@ -146,7 +146,7 @@ def _why(
             f"{done / job.hours:.0%} of it fits in its window, as early as there is room.",
         )
     window = job.end_us - job.start_us
-    if job.hours / job.max_accelerators * HOUR_US > 0.95 * window:
+    if job.hours / job.max_accelerators * HOUR_US + job.load_us > 0.95 * window:
         return ReasonCode.NO_SLACK, "It needs nearly all of its window, so there is no choice of slots."
     mean_own = words.unit_cost(_mean_unit_cost(problem, own))
     mean_window = words.unit_cost(_window_unit_cost(problem, job))

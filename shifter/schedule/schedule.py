@@ -125,7 +125,7 @@ def _repair(
         if left <= job.hours * DONE_RATIO:
             continue
         if id not in chained:
-            job = replace(job, start_us=job.true_start_us, end_us=job.true_end_us)
+            job = replace(job, start_us=job.true_start_us, end_us=job.due_us)
         if short.isdisjoint(job.depends_on):
             if job.plain:
                 full = full or _holding(problem, by_job, batteries)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from shifter.cycle import CycleInputs
-from shifter.domain.plan import Plan
+from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import WorkloadClass
-from shifter.errors import NotReady, PlanRejected, ShifterError
+from shifter.errors import NotReady, PlanRejected, ShifterError, SolverFailed
 from shifter.service import leases, peaks, pinned, snapshot
 from shifter.service.core import Core
 from shifter.service.state import Published
@@ -30,6 +30,14 @@ PLANNING = "planning"
 log = get_logger("shifter.cycles")
 
 
+ATTEMPTS = 3
+"""At publishing a plan that what begins meanwhile may not overtake."""
+
+
+class Overtaken(Exception):
+    """Work that may not be interrupted began after the snapshot, and the plan does not leave it where it is."""
+
+
 class Cycles:
     """Runs one cycle at a time."""
 
@@ -44,10 +52,7 @@ class Cycles:
             began, at = time.monotonic(), core.now()
             view = CycleView(at, 0.0, "failed", trigger)
             try:
-                inputs = snapshot.take(core)
-                text = inputs_to_json(inputs)
-                plan = core.planner.plan(text, core.config.cycle_deadline_s)
-                published = publish(core, plan, text, inputs, trigger)
+                published = self._published(trigger)
                 view = replace(view, outcome="published", plan_id=published.plan.plan_id)
                 core.set_fault(PLANNING, None)
             except PlanRejected as error:
@@ -67,6 +72,19 @@ class Cycles:
             core.state.changed.notify_all()
         return view
 
+    def _published(self, trigger: str) -> Published:
+        """A plan of what is known now, in force. Made anew where work began meanwhile that it would move."""
+        core = self._core
+        for _ in range(ATTEMPTS):
+            inputs = snapshot.take(core)
+            text = inputs_to_json(inputs)
+            plan = core.planner.plan(text, core.config.cycle_deadline_s)
+            try:
+                return publish(core, plan, text, inputs, trigger)
+            except Overtaken as error:
+                log.info("work began during the cycle: it is made anew", trigger=trigger, why=str(error))
+        raise SolverFailed("work that may not be interrupted kept beginning while it was planned.")
+
     def _failed(self, kind: EventKind, error: ShifterError, trigger: str) -> None:
         core = self._core
         if core.stopping:
@@ -80,8 +98,9 @@ class Cycles:
 
 
 def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str) -> Published:
-    """Make a plan the current one: stored with its inputs, leases renewed, told. Raises NotReady."""
+    """Make a plan the current one: stored with its inputs, leases renewed, told. Raises NotReady, Overtaken."""
     with core.change() as change:
+        _check_what_began(core, plan, inputs, change.at)
         peaks.settle(core, change)
         inputs_id = plans.add_inputs(change.db, text, change.at)
         plan = replace(plan, inputs_id=inputs_id)
@@ -123,6 +142,18 @@ def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str
         )
     log.info("plan published", plan_id=plan.plan_id, version=version, trigger=trigger, moved=len(moved))
     return published
+
+
+def _check_what_began(core: Core, plan: Plan, inputs: CycleInputs, now: datetime) -> None:
+    live = [r for r in core.state.records.values() if r.state in LIVE_STATES]
+    for piece in pinned.pieces(core, live, now):
+        if piece.workload_id not in inputs.running and not any(_holds(a, piece) for a in plan.allocations):
+            raise Overtaken(f"{piece.workload_id} runs in {piece.site}/{piece.pool}")
+
+
+def _holds(a: Allocation, piece: Allocation) -> bool:
+    same = (a.workload_id, *leases.place(a)) == (piece.workload_id, *leases.place(piece))
+    return same and a.start <= piece.start and a.end >= piece.end
 
 
 def _known_at(inputs: CycleInputs) -> dict[tuple[str, str], datetime]:

@@ -63,7 +63,7 @@ def _skip_outage(core: Core, start: datetime, end_at: datetime) -> None:
         change.replan = "an outage ended"
     # What may be interrupted stopped when its lease ran out: where it begins again, it has to find room.
     whole = {r.id for r in core.state.records.values() if not r.workload.interruptible}
-    core.state.let_in = {i: a for i, a in core.state.let_in.items() if i in whole}
+    core.state.let_in = {i: a for i, a in core.state.let_in.copy().items() if i in whole}
 
 
 def tick(core: Core) -> None:

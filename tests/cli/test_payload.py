@@ -54,6 +54,7 @@ def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"", "", "nothing in it"),
         (b"[]", "", "the array is empty"),
+        (b'{"a":' * 200_000, ":1", "nested too deeply"),
         (b'{"id": 1}\n{"id": \n', ":2", "not JSON"),
         (b'\n\n{"id": 1}\n{"id": \n', ":4", "not JSON"),
         (b'{"id": 1}\n[1]\n', ":2", "not list"),

@@ -46,16 +46,10 @@ def test_a_file_is_in_the_fleets_currency_unless_it_says_otherwise(
     assert series.unit == unit
 
 
-def test_two_sources_of_one_name_may_not_tell_the_same(tmp_path: Path) -> None:
+def test_each_source_has_a_name_of_its_own(tmp_path: Path) -> None:
     one = {"name": "csv", "options": {"path": _file(tmp_path)}}
-    with pytest.raises(InputError, match="a second source named csv") as refused:
+    with pytest.raises(InputError, match="a source named csv already") as refused:
         _polled(tmp_path, one, one)
     assert refused.value.field == "forecasts.sources[1]"
-
-
-def test_but_each_its_own_signal_or_under_its_own_name(tmp_path: Path) -> None:
-    path = _file(tmp_path)
-    price = {"name": "csv", "signals": ["price"], "options": {"path": path}}
-    carbon = {"name": "csv", "signals": ["carbon"], "options": {"path": path}}
-    named = {"name": "csv", "options": {"path": path, "name": "ours"}}
-    assert [p.name for p in _polled(tmp_path, price, carbon, named)] == ["csv", "csv", "ours"]
+    named = {"name": "csv", "options": {**one["options"], "name": "ours"}}
+    assert [p.name for p in _polled(tmp_path, one, named)] == ["csv", "ours"]

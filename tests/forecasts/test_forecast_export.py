@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forecasts.errors import InputError
 from forecasts.export import in_one_currency, to_csv
-from forecasts.series import CARBON_UNIT, ForecastSeries, Kind, Signal
+from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.sources.csv import CsvOptions, CsvSource
 from tests.forecasts.build import T0, hours, series
 
@@ -74,3 +74,8 @@ class TestOneCurrency:
     def test_never_at_a_guessed_one(self) -> None:
         with pytest.raises(InputError, match="priced in USD"):
             in_one_currency(self.SAID, "EUR", {})
+
+
+def test_marginal_carbon_is_refused_since_the_file_would_call_it_average() -> None:
+    with pytest.raises(InputError, match="marginal"):
+        to_csv([series([500.0], zone="GB", signal=CARBON, basis=Basis.MARGINAL)])

@@ -71,7 +71,7 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     ),
     "it lists work that is due beyond the horizon": ({"unplaced"}, due_later_and_listed),
     "it gives no reason": ({"unplaced"}, said(reason="")),
-    "it lists too few hours": ({"unplaced"}, said(accelerator_hours=19.9)),
+    "it lists too few hours": ({"unplaced"}, said(accelerator_hours=19.999)),
     "it lists no hours": ({"unplaced"}, said(accelerator_hours=float("nan"))),
     "it could be done in time, it says": ({"unplaced"}, said(earliest_feasible_deadline=at(2))),
     "it could be done earlier than it could": ({"unplaced"}, said(earliest_feasible_deadline=at(3.9))),

@@ -403,3 +403,30 @@ def test_a_deadline_beyond_the_horizon_is_not_late() -> None:
     codes = {w.workload_id: w.reason_code for w in plan.workloads}
     assert codes["long"] == codes["far"] == "rest_later"
     assert sum(r.deferrable for r in plan.slots) == pytest.approx(240)
+
+
+def test_a_step_before_real_time_work_is_topped_up_within_the_chain_s_time_only() -> None:
+    """Its own deadline is far away, that of the chain is not; a second try may not use what lies between."""
+    first = work("first", 15, 20, max_accelerators=10)
+    then = work("then", 10, 3, depends_on=("first",), max_accelerators=10, mode="interactive")
+    beside = work("beside", 15, 2, max_accelerators=10)
+    plan = plan_cycle(cycle_inputs([first, then, beside]))
+    assert max(a.end for a in plan.allocations) <= at(2)
+    assert {u.workload_id for u in plan.unplaced} == {"first"}
+
+
+def test_a_bound_of_a_large_fleet_and_a_small_bill_is_proven_by_the_prices_as_printed() -> None:
+    count = 100_000
+    pools = (Pool("p", "X", count, 1, 0.0, 1 / 3), Pool("q", "Y", count // 3, 1, 0.0, 0.41))
+    model = Model("m", {"X": 1000.0, "Y": 337.0})
+    size = {"accelerator_hours": None, "model": "m", "max_accelerators": count}
+    given = [
+        work(f"w{i}", 0, due, tokens=3.6e6 * count * hours, **size)
+        for i, (due, hours) in enumerate([(19.7, 5.1), (7.3, 2.9), (12.1, 0.7), (4.9, 1.3)])
+    ]
+    prices = [0.0001 * (1 + 0.3 * ((7 * hour) % 11) / 11) for hour in range(24)]
+    load = {("a", "p"): {0.5: count * 0.1, 0.99: count * 0.317}}
+    plan = plan_cycle(
+        cycle_inputs(given, sites=[site("a", pools=pools)], prices=prices, models=[model], load=load)
+    )
+    assert plan.lower_bound <= plan.cost.total + 1e-9

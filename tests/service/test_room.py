@@ -9,6 +9,7 @@ import pytest
 
 from shifter.clock import ManualClock
 from shifter.domain.fleet import Pool
+from shifter.domain.plan import Plan
 from shifter.domain.workload import Workload
 from shifter.service import Service
 from shifter.views import AdmissionState, TelemetrySample, WorkloadState
@@ -211,3 +212,30 @@ def test_what_runs_without_a_plan_and_may_not_be_interrupted_stays_where_it_is(
     assert held.start <= T0 + 10 * MINUTE
     assert made.admission("whole").admit
     live_until(made, clock, T0 + 40 * MINUTE)
+
+
+def test_what_begins_while_a_plan_is_made_is_left_where_it_is(
+    made: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan is of the moment before: where it would move what began since, it is made anew."""
+    plan(made, job("whole", 9 * 3, 9, due_h=30, interruptible=False))
+    [held] = made.lease("whole").allocations
+    pass_time(made, clock, held.start - timedelta(seconds=2))
+    made.submit([job("urgent", 15 * 2, 16, due_h=(clock.now() - T0) / HOUR + 2.5)], "ann")
+    inner, planned = made.core.planner.plan, []
+
+    def slow(text: str, deadline_s: float) -> Plan:
+        found = inner(text, deadline_s)
+        planned.append(found)
+        if len(planned) == 1:
+            pass_time(made, clock, held.start + timedelta(seconds=1))
+            assert made.admission("whole").accelerators == 9
+        return found
+
+    monkeypatch.setattr(made.core.planner, "plan", slow)
+    assert made.cycle().outcome == "published"
+    first, second = ([a for a in p.allocations if a.workload_id == "whole"] for p in planned)
+    assert [(a.start, a.end) for a in first] != [(held.start, held.end)], "or there was nothing to overtake"
+    assert [(a.start, a.end) for a in second] == [(clock.now(), held.end)]
+    assert made.lease("whole").allocations == (held,)
+    assert made.admission("whole").accelerators == 9

@@ -18,7 +18,7 @@ def check_batteries(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation
     for load in loads:
         if load.site.battery is not None:
             yield from _check(case, load, load.site.battery)
-        elif load.charge_kw.any() or load.discharge_kw.any():
+        elif any(r.charge_kw or r.discharge_kw or r.stored_kwh for r in load.rows):
             yield Violation(ViolationCode.BATTERY, load.site.name, "has none")
 
 

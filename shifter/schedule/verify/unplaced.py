@@ -12,6 +12,9 @@ from shifter.domain.workload import Classified
 from shifter.schedule.verify.case import DONE_TOLERANCE, SLACK, Case, differs, mean_use
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
+HOURS_TOLERANCE = 1e-6
+"""Share of a workload's work."""
+
 
 def check_unplaced(case: Case) -> Iterator[Violation]:
     """Each entry is work that is due and not planned in full, listed once, with true figures."""
@@ -45,7 +48,7 @@ def _check_figures(case: Case, item: Classified, late: Unplaced) -> Iterator[Vio
             yield _untrue(late, f"says {late.accelerator_hours} accelerator-hours")
         return
     hours = (item.remaining - case.done(late.workload_id)) / fastest
-    if differs(late.accelerator_hours, hours, DONE_TOLERANCE * item.remaining / fastest):
+    if differs(late.accelerator_hours, hours, HOURS_TOLERANCE * item.remaining / fastest):
         yield _untrue(late, f"says {late.accelerator_hours} accelerator-hours, and it is {hours}")
 
 
