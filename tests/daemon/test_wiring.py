@@ -47,9 +47,10 @@ def test_a_file_is_in_the_fleets_currency_unless_it_says_otherwise(
 
 
 def test_each_source_has_a_name_of_its_own(tmp_path: Path) -> None:
-    one = {"name": "csv", "options": {"path": _file(tmp_path)}}
+    path = _file(tmp_path)
+    one = {"name": "csv", "options": {"path": path}}
     with pytest.raises(InputError, match="a source named csv already") as refused:
         _polled(tmp_path, one, one)
     assert refused.value.field == "forecasts.sources[1]"
-    named = {"name": "csv", "options": {**one["options"], "name": "ours"}}
+    named = {"name": "csv", "options": {"path": path, "name": "ours"}}
     assert [p.name for p in _polled(tmp_path, one, named)] == ["csv", "ours"]
