@@ -82,6 +82,19 @@ class ForecastFrame:
         """Carbon intensity [gCO2e/kWh], shape (n_slots,); NaN where missing."""
         return self._values(zone, Signal.CARBON)
 
+    def assumed(self, zone: str, signal: Signal) -> Floats:
+        """What is planned by, shape (n_slots,): the values, and in a missing slot the mean of the zone's own.
+
+        Of a zone that has none, the highest mean of any zone that has some, so that ignorance attracts no work; 0 where
+        none has. It is an assumption: whoever uses it says so.
+        """
+        values = self._values(zone, signal)
+        known = np.isfinite(values)
+        if known.any():
+            return np.where(known, values, values[known].mean())
+        means = [s.values[np.isfinite(s.values)] for s in self.signals if s.signal is signal]
+        return np.full(len(values), max((float(m.mean()) for m in means if len(m)), default=0.0))
+
     def shareable(self) -> ForecastFrame:
         """The same without the values that may not be passed on, and a warning for each signal that had any."""
         return replace(

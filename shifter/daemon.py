@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +22,7 @@ from shifter.clock import Clock
 from shifter.dispatch.base import make_dispatcher
 from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
-from shifter.errors import InputError, NotReady, SolverFailed
+from shifter.errors import Conflict, InputError, NotReady, SolverFailed
 from shifter.files import read_fleet
 from shifter.ingest import Polled, poll
 from shifter.planner import Planner, WorkerPlanner
@@ -30,12 +30,16 @@ from shifter.replanner import Replanner
 from shifter.service import Service
 from shifter.service.health import database_answers
 from shifter.store.db import Database
+from shifter.store.lock import StoreLock
 from shifter.telemetry import Metrics, get_logger
 from shifter.wiring import frame_maker, polled_sources, realtime_maker, service_config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from shifter.classify.policy import Policy
+    from shifter.dispatch.base import Dispatcher
+    from shifter.service.core import RealtimeMaker
     from shifter.settings import Settings
 
 FIRST_INGEST_WAIT_S = 5.0
@@ -49,10 +53,14 @@ LONGEST_PHASE_S = 60.0
 PHASE_RATIO = 0.1
 """Polls of somebody else's server are put off by up to this share of the time between two: see `poll_phase_s`."""
 DATABASE_CHECK_S = 5.0
+PREDECESSOR_WAIT_S = 5.0
+"""Real seconds that a daemon waits for another on its store to end, as when it is restarted."""
 PRUNE_EVERY = timedelta(hours=6)
 STOP_WAIT_S = 10.0
 HEARTBEAT = "heartbeat"
 """The fault's name while the regular look at what time brings breaks."""
+STORE_LOCK = "store lock"
+"""The fault's name while another daemon has the store, taken while it was away."""
 
 log = get_logger("shifter.daemon")
 
@@ -60,7 +68,8 @@ log = get_logger("shifter.daemon")
 class Daemon:
     """One process that plans. Made, it has read its files and opened its store; started, it acts.
 
-    Raises InputError for files and settings that are wrong, NotReady where the store cannot be opened.
+    Raises InputError for files and settings that are wrong, NotReady where the store cannot be opened, Conflict where
+    another daemon has it.
     """
 
     def __init__(self, settings: Settings, clock: Clock, *, planner: Planner | None = None) -> None:
@@ -74,7 +83,25 @@ class Daemon:
         self._polled = polled_sources(settings, self.fleet)
         realtime = realtime_maker(settings, self.fleet, clock)
         policy = settings.classification_policy()
+        dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
         self.database = Database(settings.database)
+        self._lock = StoreLock(self.database)
+        self._lock.take(PREDECESSOR_WAIT_S)  # before anything is written
+        try:
+            self._open(planner, policy, realtime, dispatchers)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(
+        self,
+        planner: Planner | None,
+        policy: Policy,
+        realtime: RealtimeMaker,
+        dispatchers: Sequence[Dispatcher],
+    ) -> None:
+        """Everything that stands on the store."""
+        settings, clock = self.settings, self.clock
         self.database.upgrade()
         self._planner = planner or WorkerPlanner()
         self._quote_planner = planner or WorkerPlanner()
@@ -93,7 +120,6 @@ class Daemon:
             metrics=self.metrics,
             version=_version(),
         )
-        dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
         refresh_s = max(1.0, clock.real_s(self.service.core.config.lease_ttl_s) / 3)
         self._dispatch = DispatchRunner(self.service, dispatchers, refresh_s)
         debounce_s = max(0.05, clock.real_s(settings.planning.debounce_s))
@@ -145,6 +171,7 @@ class Daemon:
         ended = self._replanner.stop(STOP_WAIT_S)
         with core.writing:
             self.database.close()
+        self._lock.release()
         log.info("stopped", cleanly=ended)
 
     def run(self) -> None:
@@ -194,7 +221,7 @@ class Daemon:
         planning = self.settings.planning
         real = self.clock.real_s
         every(self._beat_s, "beat", self._beat)
-        every(DATABASE_CHECK_S, "database", database_answers, self.service.core)
+        every(DATABASE_CHECK_S, "database", self._keep_store)
         every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
         every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
         for i, polled in enumerate(self._polled):
@@ -244,6 +271,20 @@ class Daemon:
             self.service.core.set_fault(HEARTBEAT, f"{type(error).__name__}: {error}")
         else:
             self.service.core.set_fault(HEARTBEAT, None)
+
+    def _keep_store(self) -> None:
+        """See whether the store answers and is still ours; a lock that was lost with it is taken again."""
+        core = self.service.core
+        database_answers(core)
+        try:
+            self._lock.take()
+        except NotReady:
+            return  # that has been told
+        except Conflict as error:
+            if core.set_fault(STORE_LOCK, str(error)):
+                log.error("another daemon has the store", error=str(error))
+        else:
+            core.set_fault(STORE_LOCK, None)
 
     def _quietly(self, job: Callable[[], Any]) -> None:
         """What may fail and will be tried again."""

@@ -11,7 +11,7 @@ _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
 
 
 class HttpMetrics:
-    """The three metrics of the API. One a registry: a second app on the same registry shares them."""
+    """The three metrics of the API. A registry takes them once: a daemon has one app."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(

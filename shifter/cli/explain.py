@@ -74,6 +74,7 @@ def admission(workload_id: Id, as_json: Json = False, url: Url = DEFAULT_URL) ->
 
 
 def _print_savings(told: dict[str, Any]) -> None:
+    """Shares are in whole percent, as in the sentences above."""
     currency = told["currency"]
     inside, window = told["in_slots"] or {}, told["in_window"] or {}
     rows = [
@@ -81,13 +82,13 @@ def _print_savings(told: dict[str, Any]) -> None:
             f"cost ({currency})",
             number(told["cost"]),
             number(told["run_now_cost"]),
-            saving(told["cost"], told["run_now_cost"]),
+            saving(told["cost"], told["run_now_cost"], 0),
         ),
         (
             "carbon (kg)",
             number(told["carbon_kg"]),
             number(told["run_now_carbon_kg"]),
-            saving(told["carbon_kg"], told["run_now_carbon_kg"]),
+            saving(told["carbon_kg"], told["run_now_carbon_kg"], 0),
         ),
     ]
     if told["cost"] is not None:

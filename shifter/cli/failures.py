@@ -15,7 +15,14 @@ _FAULT = "This is a fault of shifter. Run it again with --debug, and report it."
 
 
 def report(error: BaseException) -> int:
-    """Print `error` on stderr and return the exit code it means."""
+    """Print `error` on stderr, with its notes last, and return the exit code it means."""
+    code = _told(error)
+    for note in getattr(error, "__notes__", ()):
+        err().print(Text(note), style="bold yellow", soft_wrap=True)
+    return code
+
+
+def _told(error: BaseException) -> int:
     if isinstance(error, InputError):
         found = [error, *error.also]
         for one in found[:MOST_SHOWN]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from shifter.cli.edge import CommandClient
 
 DEFAULT_URL = "http://127.0.0.1:8321"
+EVERY = sys.maxsize
+"""As a `limit`: page after page, to the end."""
 
 Url = Annotated[
     str,

@@ -40,6 +40,11 @@ def quote(
 
 
 def _print(answer: dict[str, Any], workload: dict[str, Any]) -> None:
+    name = workload.get("id", "workload")
+    if answer["class"] == "real_time":
+        say(f"{name} is real-time work: it runs when it arrives, and there is nothing to move.", "magenta")
+        say(answer["reason"]["text"], "dim")
+        return
     options = answer["options"]
     currency = answer["currency"]
     times = LocalTimes(m for o in options for m in (o["deadline"], o["finish"]))
@@ -69,7 +74,7 @@ def _print(answer: dict[str, Any], workload: dict[str, Any]) -> None:
         Column("carbon (kg)", "right", expendable=70),
         Column(""),
     )
-    print_table(columns, rows, title=f"{workload.get('id', 'workload')}: {answer['class']}")
+    print_table(columns, rows, title=f"{name}: {answer['class']}")
     if any(o["feasible"] and o["run_now_cost"] is None for o in options):
         say("–: run at once, as soon as there is room, it would miss that deadline.", "dim")
     say(answer["reason"]["text"], "dim")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from shifter.cli.console import Column, out, print_table, styled
+from shifter.cli.console import Column, out, print_table, say, styled
 from shifter.cli.fields import print_fields
 from shifter.cli.text import LocalTimes, amount, less_or_more, local, moment, number, percent, saving
 
@@ -54,11 +54,17 @@ def print_workloads(views: list[View], currency: str) -> None:
         Column("saved", "right", expendable=50),
     )
     print_table(columns, [_row(v, times) for v in views], empty="No workloads.")
+    if any(map(_is_marked, views)):
+        say("!: cannot be done in time; what fits before the deadline is planned.", "dim")
+
+
+def _is_marked(view: View) -> bool:
+    return not view["feasible"] and view["state"] in LIVE
 
 
 def _row(view: View, times: LocalTimes) -> tuple[str | Text, ...]:
     state = styled(view["state"], STATE_STYLES.get(view["state"], ""))
-    if not view["feasible"] and view["state"] in LIVE:
+    if _is_marked(view):
         state.append(" !", "bold red")
     return (
         view["id"],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_json, print_table, say
 from shifter.cli.fields import print_fields
-from shifter.cli.options import DEFAULT_URL, Json, Url, connect
+from shifter.cli.options import DEFAULT_URL, EVERY, Json, Url, connect
 from shifter.cli.program import command
 from shifter.cli.slots import bar
 from shifter.cli.summary import best, saved
@@ -17,6 +19,7 @@ from shifter.cli.text import duration, local, moment, money, number, percent, pl
 
 HEALTH_STYLES = {"ok": "bold green", "degraded": "bold yellow", "failing": "bold red"}
 MOST_SHOWN = 8
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
@@ -27,9 +30,9 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     client = connect(url)
     health = client.health()
     plan = client.plan() if health["plan_id"] else None
-    running = client.workloads(state="running")
-    planned = client.workloads(state="planned")
-    late = client.workloads(state="late")
+    running = client.workloads(state="running", limit=EVERY)
+    planned = client.workloads(state="planned", limit=EVERY)
+    late = client.workloads(state="late", limit=EVERY)
     if as_json:
         work = {"running": running, "planned": planned, "late": late}
         print_json({"health": health, "plan": _summary(plan), **work})
@@ -42,8 +45,8 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     _print_plan(plan)
     _print_places(plan, health["now"])
     _print_running(running, plan, health["now"], url)
-    _print_next(planned, url)
-    _print_trouble(health, planned + running, late)
+    _print_next(planned, plan, health["now"], url)
+    _print_trouble(health, planned + running, late, plan["warnings"])
 
 
 def _summary(plan: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -102,7 +105,7 @@ def _print_places(plan: dict[str, Any], now_text: str) -> None:
                     number(r["deferrable"], 0),
                     str(r["count"]),
                     bar(r["realtime_p50"], r["reserved"], r["deferrable"], r["count"], 16),
-                    f"{number(at['import_kw'], 0)} of {number(at['limit_kw'], 0)}" if first else "",
+                    _import(at) if first else "",
                     number(at["price_per_mwh"], 0) if first else "",
                     number(at["carbon_g_per_kwh"], 0) if first else "",
                     course if first else "",
@@ -124,6 +127,19 @@ def _print_places(plan: dict[str, Any], now_text: str) -> None:
     print_table(columns, rows)
 
 
+def _import(row: dict[str, Any]) -> Text:
+    """What a site draws of what it may [kW], marked where that is more."""
+    drawn, limit = row["import_kw"], row["limit_kw"]
+    text = f"{_kw(drawn)} of {_kw(limit)}"
+    over = limit is not None and drawn > limit + 1e-6
+    return Text(f"{text}, over", "bold red") if over else Text(text)
+
+
+def _kw(value: float | None) -> str:
+    """Whole, but for what is so small that it would be lost: 0.5 is not 0."""
+    return number(value, 0) if value is None or value >= 10 or value == round(value) else f"{value:.2g}"
+
+
 def _now_row(rows: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
     """The row whose slot holds `now`, or the nearest one."""
     past = [r for r in rows if (moment(r["start"]) or now) <= now]
@@ -135,12 +151,11 @@ def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text
     why = {w["workload_id"]: w["reason"] for w in plan["workloads"]}
     rows = []
     for view in running[:MOST_SHOWN]:
-        held = [
-            a
-            for a in plan["allocations"]
-            if a["workload_id"] == view["id"] and moment(a["start"]) <= now < moment(a["end"])  # type: ignore[operator]
-        ]
-        places = ", ".join(f"{a['accelerators']} on {a['site']}/{a['pool']}" for a in held) or "–"
+        held: Counter[str] = Counter()
+        for a in plan["allocations"]:
+            if a["workload_id"] == view["id"] and moment(a["start"]) <= now < moment(a["end"]):  # type: ignore[operator]
+                held[f"{a['site']}/{a['pool']}"] += a["accelerators"]
+        places = ", ".join(f"{count} on {pool}" for pool, count in held.items()) or "–"
         finish, done = local(view["planned_finish"]), percent(view["progress_ratio"])
         rows.append((view["id"], places, done, finish, why.get(view["id"], "")))
     columns = (
@@ -155,12 +170,13 @@ def _print_running(running: list[dict[str, Any]], plan: dict[str, Any], now_text
         _say_more(len(running), "running", url)
 
 
-def _print_next(planned: list[dict[str, Any]], url: str) -> None:
-    waiting = sorted((v for v in planned if v["planned_start"]), key=lambda v: str(v["planned_start"]))
+def _print_next(planned: list[dict[str, Any]], plan: dict[str, Any], now_text: str, url: str) -> None:
+    starts = _next_starts(plan, now_text)
+    waiting = sorted((v for v in planned if v["planned_start"]), key=lambda v: starts.get(v["id"], _NEVER))
     rows = [
         (
             v["id"],
-            local(v["planned_start"]),
+            local(starts.get(v["id"])),
             local(v["deadline"]),
             saving(v["cost"], v["run_now_cost"]),
             v["note"],
@@ -179,12 +195,28 @@ def _print_next(planned: list[dict[str, Any]], url: str) -> None:
         _say_more(len(waiting), "planned", url)
 
 
+def _next_starts(plan: dict[str, Any], now_text: str) -> dict[str, datetime]:
+    """When each workload starts, or goes on after a pause: its first piece that begins now or later."""
+    now, found = moment(now_text), dict[str, datetime]()
+    for a in plan["allocations"]:
+        start = moment(a["start"])
+        if start is not None and now is not None and start >= now:
+            found[a["workload_id"]] = min(start, found.get(a["workload_id"], start))
+    return found
+
+
 def _say_more(count: int, state: str, url: str) -> None:
     every = command("workloads", "--state", state, url=url)
     say(f"… and {count - MOST_SHOWN} more: {every}", "dim")
 
 
-def _print_trouble(health: dict[str, Any], live: list[dict[str, Any]], late: list[dict[str, Any]]) -> None:
+def _print_trouble(
+    health: dict[str, Any],
+    live: list[dict[str, Any]],
+    late: list[dict[str, Any]],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Of sources, of work that is not done in time, of the daemon, and what the plan warns of."""
     now = moment(health["now"])
     for source in health["sources"]:
         seen = moment(source["last_success_at"])
@@ -199,6 +231,10 @@ def _print_trouble(health: dict[str, Any], live: list[dict[str, Any]], late: lis
         say(f"Late: {', '.join(v['id'] for v in late[:MOST_SHOWN])}.", "bold red")
     for fault in health["faults"]:
         say(f"fault: {fault}", "bold red")
+    for warning in warnings:
+        # What is a fault is said, and the first lines say once for all that prices and carbon are synthetic.
+        if warning not in health["faults"] and not (health["synthetic"] and "synthetic" in warning):
+            say(f"warning: {warning}", "yellow")
     failed = (health["last_cycle"] or {}).get("error") or ""
     if failed and not any(failed in fault for fault in health["faults"]):
         say(f"The last planning cycle failed: {failed}", "bold red")

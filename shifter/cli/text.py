@@ -61,12 +61,12 @@ def money(value: float | None, currency: str) -> str:
     return f"{number(value)} {currency}"
 
 
-def percent(ratio: float | None) -> str:
+def percent(ratio: float | None, digits: int = 1) -> str:
     """
-    >>> percent(0.314), percent(None)
-    ('31.4 %', '–')
+    >>> percent(0.314), percent(0.314, 0), percent(None)
+    ('31.4 %', '31 %', '–')
     """
-    return "–" if ratio is None or not math.isfinite(ratio) else f"{number(ratio * 100, 1)} %"
+    return "–" if ratio is None or not math.isfinite(ratio) else f"{number(ratio * 100, digits)} %"
 
 
 def gap(ratio: float) -> str:
@@ -78,7 +78,7 @@ def gap(ratio: float) -> str:
     return f"{ratio * 100:.2g} %" if ratio >= 1e-4 else "less than 0.01 %"
 
 
-def saving(planned: float | None, at_once: float | None) -> str:
+def saving(planned: float | None, at_once: float | None, digits: int = 1) -> str:
     """How much less the plan needs than running at once; `–` where that is next to nothing.
 
     >>> saving(60, 80), saving(90, 80), saving(1, 0), saving(1.2, 0.0056)
@@ -86,7 +86,7 @@ def saving(planned: float | None, at_once: float | None) -> str:
     """
     if planned is None or at_once is None or at_once < LEAST_SHOWN:
         return "–"
-    return percent(1 - planned / at_once)
+    return percent(1 - planned / at_once, digits)
 
 
 def less_or_more(planned: float, at_once: float) -> str:

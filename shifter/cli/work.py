@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shifter.cli.console import print_json, say
-from shifter.cli.options import DEFAULT_URL, Json, Url, connect
-from shifter.cli.payload import read_payload
+from shifter.cli.options import DEFAULT_URL, EVERY, Json, Url, connect
+from shifter.cli.payload import Payload, read_payload
 from shifter.cli.program import command
 from shifter.cli.shown import ENDED, is_hopeless, print_one, print_workloads, why_hopeless
 from shifter.cli.text import parse_time, percent, plural
-from shifter.errors import Conflict, ShifterError
+from shifter.errors import Conflict, InputError, ShifterError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shifter.cli.edge import CommandClient
     from shifter.client import Client
+
+NEWEST = 100
+"""So many are listed for a person who gives no limit."""
 
 State = Annotated[
     Literal["accepted", "planned", "running", "done", "cancelled", "late", "real_time"] | None,
@@ -43,13 +47,8 @@ def submit(
     would have cost at once. The same id with the same content is the same workload: a file sent twice changes
     nothing.
     """
-    payload = read_payload(file)
     client = connect(url)
-    client.places = payload.places
-    try:
-        views = client.submit(payload.workloads)
-    except Conflict as error:
-        raise _refused_again(error, client) from None
+    payload, views = _handed_in(file, client)
     if as_json:
         print_json(views)
         return
@@ -60,6 +59,20 @@ def submit(
     else:
         print_workloads(views, currency)
     say(f"Why: {command('explain', views[0]['id'], url=url)}", "dim")
+
+
+def _handed_in(file: str, client: CommandClient) -> tuple[Payload, list[dict[str, Any]]]:
+    """What was in the file, and what became of it. What is refused says that nothing of the file was taken."""
+    several = True
+    try:
+        payload = read_payload(file)
+        several, client.places = len(payload.workloads) > 1, payload.places
+        return payload, client.submit(payload.workloads)
+    except (InputError, Conflict) as error:
+        refused = _refused_again(error, client) if isinstance(error, Conflict) else error
+        if several:
+            refused.add_note("Nothing was taken: all of a file is, or none of it.")
+        raise refused from None
 
 
 def _tell(views: list[dict[str, Any]], given: list[dict[str, Any]], now: datetime) -> None:
@@ -105,7 +118,10 @@ def workloads(
     *,
     state: State = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most so many, the newest; default: 100, with --json all."),
+    ] = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -118,13 +134,14 @@ def workloads(
         view = client.workload(workload_id)
         print_json(view) if as_json else print_one(view, _currency(client, [view]), _now(client))
         return
-    views = client.workloads(state=state, tenant=tenant, limit=limit)
+    most = limit or (EVERY if as_json else NEWEST)
+    views = client.workloads(state=state, tenant=tenant, limit=most)
     if as_json:
         print_json(views)
         return
     print_workloads(views, _currency(client, views))
-    if len(views) == limit:
-        say(f"These are the newest {limit}; --limit shows more.", "dim")
+    if len(views) == most:
+        say(f"These are the newest {most}; --limit shows more.", "dim")
 
 
 def cancel(

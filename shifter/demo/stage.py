@@ -197,8 +197,9 @@ def _settings(options: Options, folder: Path, fleet_file: Path, zones: Sequence[
 def _server(daemon: Daemon, options: Options, tell: Callable[[str], None]) -> ApiServer:
     """The API and the dashboard on the port or, where that is taken and not insisted on, the next."""
     ports = [options.port] if options.port_is_asked else [*range(options.port, options.port + PORTS_TRIED), 0]
+    app = daemon.app()  # one for all: it registers its metrics with the daemon's
     for port in ports:
-        server = ApiServer(daemon.app(), options.host, port)
+        server = ApiServer(app, options.host, port)
         try:
             server.bind()
         except InputError:

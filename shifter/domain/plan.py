@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from math import isclose
 from typing import Any
@@ -180,6 +181,11 @@ class Plan:
     def to_json(self) -> str:
         """The same plan is the same text, byte for byte."""
         return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+
+    def content_id(self) -> str:
+        """What `plan_id` must be: a hash of all else that the plan says, but for `inputs_id`, which comes later."""
+        body = json.dumps(replace(self, plan_id="", inputs_id="").to_dict(), separators=(",", ":"))
+        return hashlib.sha256(body.encode()).hexdigest()[:16]
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Plan:

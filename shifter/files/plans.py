@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from shifter.domain.plan import Plan
 from shifter.errors import InputError
-from shifter.files.places import Place, json_path, raise_all
+from shifter.files.places import Loc, Place, json_path, raise_all
 from shifter.files.text import PathLike, read_text
 
 MAX_BYTES = 2 * 2**30
@@ -105,7 +106,7 @@ def plan_of(raw: object, source: str) -> Plan:
     if not isinstance(raw, dict):
         raise InputError("a plan is a JSON object.", field=source, hint=hint)
     try:
-        return Plan.from_dict(raw)
+        plan = Plan.from_dict(raw)
     except KeyError as error:
         raise InputError(f"`{error.args[0]}` is missing.", field=source, hint=hint) from None
     except ValidationError as error:
@@ -114,3 +115,21 @@ def plan_of(raw: object, source: str) -> Plan:
         raise
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise InputError(f"this is not a plan: {error}.", field=source, hint=hint) from None
+    raise_all(Place(source, json_path(loc)).error(what, hint) for loc, what in _unread(raw, plan.to_dict()))
+    return plan
+
+
+def _unread(raw: object, read: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+    """What stands in the JSON, and not in the plan that was read from it: where, and why."""
+    if isinstance(raw, dict) and isinstance(read, dict):
+        for key, value in raw.items():
+            if key in read:
+                yield from _unread(value, read[key], (*loc, key))
+            else:
+                yield (*loc, key), "unknown key."
+    elif isinstance(raw, list) and isinstance(read, list):
+        if len(raw) != len(read):
+            yield loc, "something is listed twice."
+            return
+        for i, (value, of_plan) in enumerate(zip(raw, read, strict=True)):
+            yield from _unread(value, of_plan, (*loc, i))

@@ -1,5 +1,5 @@
 """realtime.csv into the real-time load on a planning grid. A gap is an error: it must never read as
-no load.
+no load, nor as the end of what is known.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _without_past(pool: PoolRows, grid: SlotGrid, now: datetime) -> PoolRows:
 
 def read_realtime_rows(path: PathLike, fleet: Fleet | None = None) -> RealtimeRows:
     """A realtime.csv as it stands; with a fleet, its sites and pools are checked. Raises InputError with
-    every mistake.
+    every mistake: also a hole between two rows of a pool.
     """
     source, text = str(path), read_text(path, MAX_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -138,7 +138,7 @@ def read_realtime_rows(path: PathLike, fleet: Fleet | None = None) -> RealtimeRo
         raise Place(source, line=1).error("the file is empty.", _HEADER)
     pools = {key: _sorted(rows) for key, rows in raw.items()}
     for key, rows in pools.items():
-        mistakes += _overlaps(source, key, rows)
+        mistakes += _overlaps(source, key, rows) + _holes(source, key, rows)
     if fleet is not None:
         mistakes += _too_low(source, table.quantiles, pools, fleet)
     raise_all(mistakes)
@@ -281,6 +281,21 @@ def _overlaps(source: str, key: PoolKey, rows: PoolRows) -> list[InputError]:
             )
         )
     return mistakes
+
+
+def _holes(source: str, key: PoolKey, rows: PoolRows) -> list[InputError]:
+    """Time between two rows of a pool that no row covers: only after its last row may the load be unknown."""
+    covered_to = np.maximum.accumulate(rows.ends[:-1])
+    return [
+        Place(source, "start", rows.lines[i + 1]).error(
+            f"no row of {key[0]}/{key[1]} covers {_z(covered_to[i])} to {_z(rows.starts[i + 1])}.",
+            "Give every moment up to a pool's last row, with 0 where there is no load. A gap is not taken for no "
+            "load.",
+            site=key[0],
+            pool=key[1],
+        )
+        for i in np.flatnonzero(rows.starts[1:] > covered_to)[:MOST_MISTAKES]
+    ]
 
 
 def _too_low(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -76,7 +75,7 @@ def assemble(
         warnings=(*frame.warnings, *_unknowns(problem, fleet), *_crowded(problem), *made.warnings),
         synthetic=any(signal.synthetic for signal in frame.signals),
     )
-    return replace(plan, plan_id=hashlib.sha256(plan.to_json().encode()).hexdigest()[:16])
+    return replace(plan, plan_id=plan.content_id())
 
 
 def _proof(
@@ -181,11 +180,18 @@ def _unknowns(problem: ScheduleProblem, fleet: Fleet) -> Sequence[str]:
     said = []
     zones = {site.zone: problem.sites[i] for i, site in enumerate(fleet.sites)}
     for zone, site in sorted(zones.items()):
-        for what, unknown in (("price", site.unknown_price), ("carbon", site.unknown_carbon)):
+        signals = (
+            ("price", site.unknown_price, site.price_per_kwh),
+            ("carbon", site.unknown_carbon, site.carbon_kg_per_kwh),
+        )
+        for what, unknown, assumed in signals:
             if unknown.all():
-                said.append(
-                    f"{zone}: no {what} is known; it is planned without, and does not count in the totals."
+                then = (
+                    "the highest mean of other zones is assumed, in the totals too"
+                    if assumed.any()
+                    else "it is planned without, and does not count in the totals"
                 )
+                said.append(f"{zone}: no {what} is known; {then}.")
             elif unknown.any():
                 said.append(
                     f"{zone}: {what} is unknown in {int(unknown.sum())} slots; their mean is assumed there."

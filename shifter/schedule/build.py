@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from forecasts.frame import ForecastFrame
+from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
@@ -181,8 +182,8 @@ def _site(
         ride_through_kw=site.pue
         * sum((p.busy_kw * q for p, q in zip(site.pools, quantiles, strict=True)), np.zeros(n)),
         limit_kw=np.array([limits_in_force(site, events, a, b) for a, b in pairwise(edges)]),
-        price_per_kwh=_known(price) / 1000,
-        carbon_kg_per_kwh=_known(carbon) / 1000,
+        price_per_kwh=frame.assumed(site.zone, Signal.PRICE) / 1000,
+        carbon_kg_per_kwh=frame.assumed(site.zone, Signal.CARBON) / 1000,
         carbon_price_per_kg=fleet.objective.carbon_price_per_tonne / 1000,
         unknown_price=~np.isfinite(price),
         unknown_carbon=~np.isfinite(carbon),
@@ -191,12 +192,6 @@ def _site(
         battery=site.battery,
         ride_through_hours=site.resilience.ride_through_minutes / 60,
     )
-
-
-def _known(values: Floats) -> Floats:
-    """Values with the unknown ones taken as the mean of the known, so that ignorance attracts no work; 0 if none is."""
-    known = np.isfinite(values)
-    return np.where(known, values, values[known].mean() if known.any() else 0.0)
 
 
 def _job(

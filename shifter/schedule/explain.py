@@ -133,7 +133,7 @@ def _why(
     if job.open_ended and done < job.hours * (1 - DONE_RATIO):
         return (
             ReasonCode.REST_LATER,
-            f"{done / job.hours:.0%} of it fits before the plan ends; the rest is planned later.",
+            f"{100 * done / job.hours:.0f} % of it fits before the plan ends; the rest is planned later.",
         )
     if not own:
         return (
@@ -143,7 +143,7 @@ def _why(
     if done < job.hours * (1 - DONE_RATIO):
         return (
             ReasonCode.PARTLY_PLACED,
-            f"{done / job.hours:.0%} of it fits in its window, as early as there is room.",
+            f"{100 * done / job.hours:.0f} % of it fits in its window, as early as there is room.",
         )
     window = job.end_us - job.start_us
     if job.hours / job.max_accelerators * HOUR_US + job.load_us > 0.95 * window:
@@ -153,7 +153,7 @@ def _why(
     saved = now_cost - cost
     figures = f"its slots cost {mean_own} with carbon, its window {mean_window} on average"
     if at_once and saved > 0.005 * abs(now_cost):
-        share = f" ({saved / abs(now_cost):.0%})" if now_cost else ""
+        share = f" ({100 * saved / abs(now_cost):.0f} %)" if now_cost else ""
         return (
             ReasonCode.CHEAPER_LATER,
             f"Moved to cheaper or cleaner slots: {figures}; saves {words.money(saved)}{share}.",

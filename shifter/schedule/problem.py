@@ -39,7 +39,7 @@ class SiteArrays:
     limit_kw: Floats
     """Power limit in force; infinite where there is none."""
     price_per_kwh: Floats
-    """Energy price [currency/kWh]; 0 where nobody knows it (`unknown_price`)."""
+    """Energy price [currency/kWh]; as assumed where nobody knows it (`unknown_price`)."""
     carbon_kg_per_kwh: Floats
     carbon_price_per_kg: float
     unknown_price: NDArray[np.bool_]

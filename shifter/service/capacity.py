@@ -1,8 +1,9 @@
-"""Flat numbers for autoscalers and gates. What is stale reads as no free capacity, and never as no demand."""
+"""Flat numbers for autoscalers and gates: what admission lets in. What is stale reads as no free capacity, and
+never as no demand.
+"""
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
 from shifter.domain.fleet import Fleet, PoolKey
@@ -13,10 +14,11 @@ from shifter.views import Capacity, SlotView
 
 
 def capacity(key: PoolKey, gate: Gate) -> Capacity:
-    """What deferrable work may hold in a pool now. Raises NotFound.
+    """What deferrable work may hold in a pool now, as admission lets it in by its leases. Raises NotFound.
 
-    Stale are: no plan, a plan that does not reach this moment, leases that nobody renews, and a pool that
-    reported its real-time load once and then fell silent. Each reads as 0 deferrable accelerators.
+    Stale are: no plan, a plan that does not reach this moment, and leases that nobody renews, which all read as 0
+    deferrable accelerators; and a pool that reported its real-time load once and then fell silent, of which
+    `Gate.measured` says what counts.
     """
     if key not in gate.fleet.pools:
         known = ", ".join(f"{site}/{pool}" for site, pool in gate.fleet.pools)
@@ -24,24 +26,19 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
     count = gate.fleet.pools[key][1].count
     published = gate.state.published
     row = published.row_at(key, gate.now) if published else None
-    stale = row is None or gate.stale or gate.silent(key)
-    measured = gate.measured(key)
-    deferrable = 0
-    if row is not None and not stale:
-        yields = sum(taken.get(key, 0) for taken in gate.yielded.values())
-        free = math.floor(count - (measured or 0.0) + 1e-9)
-        deferrable = max(0, min(gate.held.get(key, 0) - yields, free))
+    unknown = row is None or gate.stale
+    deferrable = 0 if unknown else gate.let_in_slots(key)
     return Capacity(
         site=key[0],
         pool=key[1],
         deferrable_accelerators=deferrable,
         reserved_accelerators=float(count) if row is None else row.reserved,
-        realtime_accelerators=_realtime(row, measured, count),
+        realtime_accelerators=_realtime(row, gate.measured(key), count),
         dispatch_budget=deferrable / count,
         count=count,
         version=published.version if published else 0,
         valid_until=gate.until,
-        stale=stale,
+        stale=unknown or gate.silent(key),
     )
 
 

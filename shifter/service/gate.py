@@ -19,6 +19,8 @@ from shifter.views import LIVE_STATES, WorkloadState
 
 STILL = timedelta(minutes=5)
 """What ended so lately may be running still: whoever runs it asks whether it may go on."""
+FORGOTTEN = timedelta(days=1)
+"""A meter that has been silent for longer is as one that never reported: its pool is unmetered again."""
 ENOUGH = 1 - 1e-9
 """Share of a workload's work that counts as all of it."""
 
@@ -99,6 +101,11 @@ class Gate:
             return held if piece in held else ()
         return () if self.stale or self.waits_for(record) else held
 
+    def let_in_slots(self, key: PoolKey) -> int:
+        """Accelerators of a pool that workloads are let into now by their leases."""
+        yields = sum(taken.get(key, 0) for taken in self.yielded.values())
+        return sum(self._stands(record, key) for record in self.live) - yields
+
     def most_held(self, key: PoolKey, end: datetime) -> int:
         """The most accelerators of a pool that leases in force hold at one moment of `[now, end)`.
 
@@ -127,15 +134,25 @@ class Gate:
         return leases.done_at(record, self.fleet, self.vouched) < record.workload.amount * ENOUGH
 
     def measured(self, key: PoolKey) -> float | None:
-        """Real-time load last measured in a pool; None where it never reported, or not lately."""
+        """Real-time load of a pool as it was measured; None where it is unmetered.
+
+        Of a meter that fell silent the larger of the last measured and the plan's quantile counts, and the whole
+        pool where no plan tells that: what is not known reads neither as no demand nor as free.
+        """
         sample = self.state.measured.get(key)
-        if sample is None or self.now - sample.at > self.telemetry_max_age:
+        if sample is None or self.now - sample.at > FORGOTTEN:
             return None
-        return sample.realtime_accelerators
+        last = sample.realtime_accelerators or 0.0
+        if not self.silent(key):
+            return last
+        published = self.state.published
+        row = published.row_at(key, self.now) if published else None
+        return max(last, float(self.fleet.pools[key][1].count) if row is None else row.realtime_q)
 
     def silent(self, key: PoolKey) -> bool:
-        """Whether a pool reported once, and not lately."""
-        return key in self.state.measured and self.measured(key) is None
+        """Whether a pool reported once and not lately, and is not forgotten yet."""
+        sample = self.state.measured.get(key)
+        return sample is not None and self.telemetry_max_age < self.now - sample.at <= FORGOTTEN
 
     @cached_property
     def yielded(self) -> Mapping[str, Mapping[PoolKey, int]]:
@@ -160,7 +177,8 @@ class Gate:
 
     def _over(self, key: PoolKey, held: int) -> int:
         count = self.fleet.pools[key][1].count
-        return math.ceil((self.measured(key) or 0.0) + held - count - 1e-9)
+        # A plan's figures are rounded: that much is no load.
+        return math.ceil((self.measured(key) or 0.0) + held - count - 1e-6)
 
     def _stands(self, record: WorkloadRecord, key: PoolKey) -> int:
         return sum(a.accelerators for a in self.stands_in(record) if (a.site, a.pool) == key)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Literal
 
 from shifter.errors import NotReady
 from shifter.service import peaks
 from shifter.service.capacity import capacity
 from shifter.service.core import DATABASE, Core
-from shifter.service.gate import gate_of
+from shifter.service.gate import FORGOTTEN, gate_of
 from shifter.service.present import state_at
 from shifter.views import LIVE_STATES, Health, WorkloadState
 
 Gauged = tuple[str, str, dict[str, str], float]
+BROKEN = ("exceeds the power limit", "short of what it must hold", "that real-time load may need")
+"""What a warning of a plan says where no plan can keep a limit: power, a battery, a pool. The others are of the
+forecasts, and no faults.
+"""
 
 
 def health(core: Core) -> Health:
@@ -27,9 +32,14 @@ def health(core: Core) -> Health:
         if not source.up:
             faults[f"source {source.name}"] = f"The source {source.name} fails: {source.error}"
     for site, pool in sorted(state.telemetry_stale):
-        faults[f"telemetry {site}/{pool}"] = f"{site}/{pool} has stopped reporting its real-time load."
+        faults[f"telemetry {site}/{pool}"] = (
+            f"{site}/{pool} has stopped reporting its real-time load: no less than was last measured counts until it "
+            f"reports again, or has been silent for {FORGOTTEN // timedelta(hours=1)} h."
+        )
     if published is not None and now >= published.plan.horizon.end:
         faults["plan"] = "The plan has run out: its horizon lies in the past."
+    elif published is not None:
+        faults |= {warning: warning for warning in published.plan.warnings if _is_broken(warning)}
     if state.alive_at is not None and gate_of(core).stale:
         faults["heartbeat"] = "The daemon has not renewed its leases."
     status: Literal["ok", "degraded", "failing"] = "degraded" if faults else "ok"
@@ -54,6 +64,10 @@ def health(core: Core) -> Health:
         next_replan_at=core.next_replan_at(),
         peak_so_far_kw=peaks.so_far_kw(core),
     )
+
+
+def _is_broken(warning: str) -> bool:
+    return any(words in warning for words in BROKEN)
 
 
 def database_answers(core: Core) -> bool:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, peaks
 from shifter.service.core import Core
+from shifter.service.gate import FORGOTTEN
 from shifter.service.state import EVENTS_KEPT, Published
 from shifter.store import inputs, log, meters, plans
 from shifter.store import workloads as rows
 from shifter.views import LIVE_STATES, WorkloadState
-
-TELEMETRY_LOOKBACK = timedelta(days=1)
-"""A pool that has been silent for longer is as one that never reported."""
 
 
 def load(core: Core) -> None:
@@ -25,7 +23,7 @@ def load(core: Core) -> None:
         newest = plans.newest(db)
         overrides = tuple(inputs.overrides(db))
         grid_events = tuple(inputs.grid_events(db, now))
-        samples = inputs.telemetry_since(db, now - TELEMETRY_LOOKBACK)
+        samples = inputs.telemetry_since(db, now - FORGOTTEN)
         alive_at = inputs.alive_at(db)
         counted = peaks.kept(core, meters.load(db))
         last = log.last_event_id(db)

@@ -12,6 +12,7 @@ from shifter.errors import NotReady
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
 from shifter.service import peaks, pinned
 from shifter.service.core import Core
+from shifter.service.gate import FORGOTTEN
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
 
@@ -41,12 +42,13 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     except NotReady as error:
         core.lost_database(error)
         raise
-    seen = {
-        key: MeasuredLoad(s.realtime_accelerators, s.at)
-        for key, s in measured.items()
-        if s.realtime_accelerators is not None
-    }
     max_age = timedelta(seconds=core.config.telemetry_max_age_s)
+    seen = {
+        # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
+        key: MeasuredLoad(s.realtime_accelerators, max(s.at, now - max_age))
+        for key, s in measured.items()
+        if s.realtime_accelerators is not None and now - s.at <= FORGOTTEN
+    }
     realtime = apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
     if ends_early:
         frame = replace(frame, warnings=(*frame.warnings, ends_early))

@@ -206,7 +206,7 @@ class TelemetrySettings(_Section):
     """What measured load is worth."""
 
     max_age_s: PositiveSeconds = 300.0
-    """[s] A pool that reported and fell silent for longer is stale: the forecast holds, and it is said so."""
+    """[s] A pool that reported and fell silent for longer is stale: no less than it last measured counts, for 24 h."""
 
 
 class RetentionSettings(_Section):

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from shifter.errors import InputError, NotReady
 
 BUSY_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_S = 5
 RETRY_AFTER_S = 5
 
 
@@ -127,7 +128,11 @@ def parse_url(url: str) -> URL:
 
 def _server_engine(url: URL) -> Engine:
     return create_engine(
-        url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args={"connect_timeout": 5}
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
     )
 
 

@@ -19,8 +19,8 @@ class Capacity:
     reserved_accelerators: float
     """What is held back for real-time load now, redundancy included; the whole pool where nobody knows."""
     realtime_accelerators: float
-    """Measured where telemetry is fresh, else the load at the site's quantile; the whole pool where nobody
-    knows.
+    """Measured where telemetry is fresh, else the load at the site's quantile, and no less than a meter said that
+    fell silent; the whole pool where nobody knows.
     """
     dispatch_budget: float
     """`deferrable_accelerators / count`, 0..1."""

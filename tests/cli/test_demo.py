@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -171,6 +172,11 @@ def test_a_person_hands_in_work_and_follows_it(
     told = capsys.readouterr().err
     assert f"{file}:1: id: mine-1 is already a workload" in told
     assert "hint: mine-1 was cancelled, and stays so. Give this work an id of its own." in told
+    assert "Nothing was taken" not in told, "it was one alone"
+    file.write_text(json.dumps([work | {"id": "mine-2"}, work]))
+    assert call("submit", str(file), *at) == 1
+    assert "Nothing was taken: all of a file is, or none of it." in capsys.readouterr().err
+    assert call("workloads", "mine-2", *at) == 1
 
 
 def test_errors_are_in_the_words_of_the_command_line(
@@ -185,7 +191,10 @@ def test_errors_are_in_the_words_of_the_command_line(
         (
             2,
             ["submit", str(file)],
-            (f"{file}:2: tokens: ", "120e6", f"{file}:3: tokns: ", "Did you mean `tokens`?"),
+            (
+                *(f"{file}:2: tokens: ", "120e6", f"{file}:3: tokns: ", "Did you mean `tokens`?"),
+                "\nNothing was taken: all of a file is, or none of it.\n",
+            ),
         ),
         (
             1,
@@ -201,6 +210,9 @@ def test_errors_are_in_the_words_of_the_command_line(
     file_one = tmp_path / "one.json"
     file_one.write_text(json.dumps([good | {"deadline": 3}], indent=1))
     cases.append((2, ["quote", str(file_one)], (f"{file_one}:2: deadline: ",)))
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(json.dumps(good) + "\n{\n")
+    cases.append((2, ["submit", str(broken)], (f"{broken}:2: this is not JSON", "Nothing was taken")))
     for code, args, told in cases:
         assert call(*args, *at) == code, args
         said = capsys.readouterr().err
@@ -232,11 +244,42 @@ def test_work_that_cannot_be_done_in_time_is_told_so(
     del work["max_accelerators"]
     file.write_text(json.dumps([work | {"id": "too-much-2"}, work | {"id": "fine", "accelerator_hours": 1}]))
     assert call("submit", str(file), "--url", demo.url) == 0
-    told = capsys.readouterr().err
+    shown = capsys.readouterr()
+    told = shown.err
+    assert shown.out.count(" !") == 1
+    assert "!: cannot be done in time; what fits before the deadline is planned." in told
     assert "1 of them CANNOT BE DONE IN TIME" in told
     assert "max_accelerators was not given, and the default is 1" in told
     for name in ("too-much", "too-much-2", "fine"):
         assert call("cancel", name, "--url", demo.url) == 0
+
+
+def test_real_time_work_has_no_quote(
+    demo: Running, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "chat.json"
+    file.write_text(json.dumps({"id": "chat", "accelerator_hours": 1, "mode": "interactive"}))
+    assert call("quote", str(file), "--url", demo.url) == 0
+    shown = capsys.readouterr()
+    assert "chat is real-time work: it runs when it arrives, and there is nothing to move." in shown.err
+    assert shown.out == ""
+
+
+def test_programs_get_all_of_the_list_and_people_the_newest(
+    demo: Running, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], ask: Ask
+) -> None:
+    at, many = ("--tenant", "crowd", "--url", demo.url), [f"crowd-{i}" for i in range(130)]
+    file = tmp_path / "many.jsonl"
+    lines = [{"id": i, "tenant": "crowd", "accelerator_hours": 1} for i in many]
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    assert call("submit", str(file), "--url", demo.url) == 0
+    assert {v["id"] for v in ask("workloads", *at)} == set(many)
+    assert len(ask("workloads", "--limit", "120", *at)) == 120
+    capsys.readouterr()
+    assert call("workloads", *at) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("crowd-") == 100
+    assert "These are the newest 100; --limit shows more." in shown.err
 
 
 def test_what_the_pools_hold(demo: Running, ask: Ask) -> None:
@@ -323,25 +366,18 @@ def test_once_is_a_summary_without_a_server(ask: Ask) -> None:
 
 
 def test_the_next_free_port_is_taken_unless_one_is_asked_for() -> None:
-    import socket
-
-    from shifter.demo.stage import Options, _server
-
-    class NoDaemon:
-        def app(self) -> Any:
-            from fastapi import FastAPI
-
-            return FastAPI()
+    from shifter.demo.stage import Options, staged
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         told: list[str] = []
-        server = _server(NoDaemon(), Options(port=port), told.append)  # type: ignore[arg-type]
-        assert server.port != port
-        assert str(port) in told[0]
-        server._socket.close()  # type: ignore[union-attr]
+        with staged(Options(port=port), told.append) as stage:
+            assert not stage.url.endswith(f":{port}")
+            counted = requests.get(f"{stage.url}/metrics", timeout=10).text
+        assert told == [f"Port {port} is taken; this demo is on {stage.url.rpartition(':')[2]}."]
+        assert "shifter_http_requests_open 1.0" in counted
         done = shifter("demo", "--port", str(port))
     assert done.returncode == 2
     assert "cannot listen" in done.stderr

@@ -64,6 +64,31 @@ def test_a_broken_plan_is_found_out(call: Call, tmp_path: Path, capfd: pytest.Ca
     assert told["violations"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "code", "told"),
+    [
+        ("plan_id", "feedfacefeedface", 1, "plan_id: feedfacefeedface: the hash"),
+        ("synthetic", True, 1, "synthetic: plan: says True"),
+        ("signed_by", "me", 2, "plan.json signed_by: unknown key"),
+    ],
+)
+def test_a_plan_that_was_tampered_with_is_found_out(
+    key: str,
+    value: object,
+    code: int,
+    told: str,
+    call: Call,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "plan.json"
+    assert call("plan", *PLAN_FILES, "--out", str(out)) == 0
+    out.write_text(json.dumps({**json.loads(out.read_text()), key: value}))
+    capfd.readouterr()
+    assert call("plan", str(out), "--verify", *PLAN_FILES) == code
+    assert told in " ".join(capfd.readouterr().err.split())
+
+
 def _without(name: str, *more: str) -> list[str]:
     args = list(PLAN_FILES)
     at = args.index(name)

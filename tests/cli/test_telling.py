@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shifter.cli import quote, status
+from shifter.cli import explain, quote, status
 from shifter.cli.demo import carbon_saved, why_more_carbon
 from shifter.cli.serve import store
-from shifter.cli.shown import is_hopeless, print_one, why_hopeless
+from shifter.cli.shown import is_hopeless, print_one, print_workloads, why_hopeless
 from shifter.cli.summary import best, saved
 from shifter.cli.text import local
 from shifter.cli.work import accepted
@@ -54,6 +54,63 @@ def test_status_says_why_there_is_no_plan(
     assert told.count("no rate from USD to EUR") == 1
 
 
+def _piece(start: str, end: str, accelerators: int = 1, pool: str = "l40s") -> dict[str, Any]:
+    return {
+        "workload_id": "w",
+        "site": "london",
+        "pool": pool,
+        "start": f"2026-01-10T{start}:00Z",
+        "end": f"2026-01-10T{end}:00Z",
+        "accelerators": accelerators,
+    }
+
+
+def _glance(
+    view: dict[str, Any],
+    pieces: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:
+    """The line of `w` in `shifter status` at 8:00, in columns."""
+    monkeypatch.setenv("COLUMNS", "200")
+    plan = {"allocations": pieces, "workloads": []}
+    if view["state"] == "running":
+        status._print_running([view], plan, "2026-01-10T08:00:00Z", "")
+    else:
+        status._print_next([view], plan, "2026-01-10T08:00:00Z", "")
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["w"]]
+    return re.split(r" {2,}", line.strip())
+
+
+def test_status_adds_up_the_pieces_of_a_pool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [_piece("07:30", "08:30"), _piece("08:00", "09:00", 21), _piece("08:00", "09:00", 3, "h100")]
+    over = [_piece("07:00", "08:00", 5), _piece("08:30", "09:00", 7)]
+    view = _view(state="running", **SERVED)
+    assert _glance(view, now + over, monkeypatch, capsys)[1] == "22 on london/l40s, 3 on london/h100"
+
+
+@pytest.mark.parametrize(
+    ("starts", "told"),
+    [
+        ([("07:00", "07:30"), ("11:00", "11:30"), ("09:15", "09:30")], "2026-01-10T09:15:00Z"),
+        ([("07:00", "07:30")], None),
+        ([("08:00", "08:30")], "2026-01-10T08:00:00Z"),
+    ],
+    ids=["paused", "nothing ahead", "now"],
+)
+def test_status_tells_the_next_start_of_what_waits(
+    starts: list[tuple[str, str]],
+    told: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    view = _view(state="planned", **SERVED)
+    line = _glance(view, [_piece(*s) for s in starts], monkeypatch, capsys)
+    assert line[1] == local(told)
+
+
 def _option(**given: Any) -> dict[str, Any]:
     usual = {
         "deadline": "2026-01-10T08:30:00Z",
@@ -86,6 +143,26 @@ def test_a_quote_compares_with_at_once_only_where_that_would_be_in_time(
     assert "it would miss that deadline" in shown.err
 
 
+def test_a_quote_of_real_time_work_says_that_there_is_nothing_to_move(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer: dict[str, Any] = {
+        "options": [],
+        "currency": "EUR",
+        "class": "real_time",
+        "reason": {"text": "Real-time: it has no deadline."},
+        "earliest_feasible_deadline": None,
+        "synthetic": True,
+    }
+    quote._print(answer, {"id": "chat"})
+    shown = capsys.readouterr()
+    assert "chat is real-time work: it runs when it arrives, and there is nothing to move." in shown.err
+    assert "Real-time: it has no deadline." in shown.err
+    assert "None of these" not in shown.err
+    assert "synthetic" not in shown.err, "nothing was priced"
+    assert shown.out == ""
+
+
 def test_what_is_sent_again_is_not_accepted_again() -> None:
     assert accepted(2, 0) == "Accepted 2 workloads."
     assert accepted(3, 1) == "Accepted 2 workloads. 1 was there already, unchanged."
@@ -97,6 +174,13 @@ def test_more_carbon_is_called_more() -> None:
     assert carbon_saved(16.94) == "16.9 kg CO2e"
     assert "80 EUR per tonne" in why_more_carbon(9.1, 80, "EUR")
     assert why_more_carbon(-16.9, 80, "EUR") == ""
+
+
+def test_an_explanation_tells_shares_as_its_sentences_do(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"currency": "EUR", "cost": 8.34, "run_now_cost": 10.0, "carbon_kg": 3.0, "run_now_carbon_kg": 4.0}
+    explain._print_savings({**told, "in_slots": None, "in_window": None})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[-2:] for row in rows if row[-1:] == ["%"]] == [["17", "%"], ["25", "%"]]
 
 
 def test_a_proof_is_never_told_as_nothing() -> None:
@@ -168,6 +252,7 @@ def _view(**given: Any) -> dict[str, Any]:
         "planned_start": None,
         "planned_finish": None,
         "cost": None,
+        "run_now_cost": None,
         "feasible": True,
         "note": "It is accepted; the next plan places it.",
     }
@@ -203,6 +288,19 @@ def test_a_latest_start_is_never_a_time_that_is_past(
     print_one(view, "EUR", NOW)
     told = re.findall(r"latest start +(.*?) *$", capsys.readouterr().out, re.MULTILINE)
     assert told == ([] if latest is None else [latest])
+
+
+def test_the_mark_of_hopeless_work_has_a_legend_where_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    hopeless = _view(feasible=False, note=LEFT, state="running")
+    print_workloads([_view(), hopeless], "EUR")
+    shown = capsys.readouterr()
+    assert "running !" in shown.out
+    assert shown.err == "!: cannot be done in time; what fits before the deadline is planned.\n"
+    print_workloads([_view(), hopeless | {"state": "late"}], "EUR")
+    assert capsys.readouterr().err == ""
 
 
 def test_why_work_is_hopeless() -> None:

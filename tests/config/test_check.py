@@ -96,6 +96,15 @@ def test_problems_are_named_with_line_and_path(tmp_path: Path, name: str, text: 
     assert any(expected in p for p in found), found
 
 
+def test_a_hole_in_real_time_load_is_a_mistake(tmp_path: Path) -> None:
+    row = "oslo,l40s,2026-01-10T{:02}:00:00Z,2026-01-10T{:02}:00:00Z,1,2\n"
+    header = "site,pool,start,end,accelerators_p50,accelerators_p99\n"
+    found = check(tmp_path, "rt.csv", header + row.format(0, 9) + row.format(21, 23))
+    assert found[0].startswith(
+        "rt.csv:3 start: error: no row of oslo/l40s covers 2026-01-10T09:00:00Z to 2026-01-10T21:00:00Z."
+    )
+
+
 def test_files_that_settings_name_are_checked_with_them(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text(FLEET.replace("count: 96", "count: 0"), encoding="utf-8")
     found = check(tmp_path, "shifter.yaml", "fleet: fleet.yaml\nrealtime: rt.csv\n")

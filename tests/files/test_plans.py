@@ -95,6 +95,21 @@ def test_where_no_plan_can_be_written(tmp_path: Path) -> None:
             lambda text: text.replace('"accelerators":4', '"accelerators":"x"'),
             r"allocations\[0\]\.accelerators: ",
         ),
+        (lambda text: text.replace('"plan_id"', '"signed":1,"plan_id"'), r"plan\.json signed: unknown"),
+        (
+            lambda text: text.replace('"accelerators":4', '"accelerators":4,"cores":8'),
+            r"allocations\[0\]\.cores: unknown",
+        ),
+        (lambda text: text.replace('"carbon":3', '"tax":1,"carbon":3'), r"plan\.json cost\.tax: unknown"),
+        (
+            lambda text: text.replace('"values":[0.0,1.5]', '"values":[0.0,1.5],"x":1'),
+            r"plan\.json duals\.capacity\[0\]\.x: unknown",
+        ),
+        (lambda text: text.replace('"duals":{', '"duals":{"heat":[],'), r"plan\.json duals\.heat: unknown"),
+        (
+            lambda text: text.replace('"power":[{"site"', '"power":[{"site":"a","values":[9]},{"site"'),
+            r"plan\.json duals\.power: .* twice",
+        ),
         (lambda text: text.replace('"capacity":[', '"capacity":[7,'), r"plan\.json: this is not a plan"),
         (
             lambda text: text.replace("48", "9" * 5000).replace("2026-01-10T00:00:00Z", "9" * 5000),

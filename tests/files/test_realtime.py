@@ -13,6 +13,7 @@ from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
 from shifter.files import parse_fleet, read_fleet, read_known_realtime, read_realtime
 from shifter.files.document import parse_document
+from shifter.files.realtime import read_realtime_rows
 from tests.files.good import EXAMPLES, FLEET, mistakes
 
 GRID = SlotGrid(datetime(2026, 1, 10, tzinfo=UTC), 30, 4)
@@ -142,7 +143,6 @@ KEY = ("frankfurt", "h100")
         ((FIRST, SECOND), 7, [10, 10, 20, 20]),  # exactly the horizon
         ((FIRST,), 7, [10, 10]),
         ((FIRST.replace("T01:00", "T00:50"),), 0, [10]),  # a slot that is covered in part is not known
-        ((FIRST, SECOND.replace("T01:00", "T01:30")), 0, [10, 10]),  # what follows a gap is too late
         ((FIRST.replace("T00:00", "T00:10"), SECOND), 10, [10, 10, 20, 20]),  # what is past needs no cover
         ((FIRST.replace("T00:00", "T00:10").replace("T01:00", "T00:30"),), 20, [10]),
     ],
@@ -173,6 +173,24 @@ def test_less_than_a_slot_is_never_read_as_no_load(
     file = write(tmp_path, HEADER + "".join(rows))
     with pytest.raises(InputError, match="2026-01-10T00:00:00Z is not covered"):
         read_known_realtime(file, GRID, fleet, GRID.start + timedelta(minutes=minutes))
+
+
+def test_a_hole_before_the_last_row_is_no_end_of_what_is_known(tmp_path: Path, fleet: Fleet) -> None:
+    later = SECOND.replace("T01:00", "T01:30")
+    file = write(tmp_path, HEADER + later + FIRST)
+    told = (
+        f"{file}:2 start: no row of frankfurt/h100 covers 2026-01-10T01:00:00Z to 2026-01-10T01:30:00Z. "
+        "Give every moment"
+    )
+    for read in (
+        lambda: read_known_realtime(file, GRID, fleet, GRID.start),
+        lambda: read_realtime(file, GRID, fleet),
+        lambda: read_realtime_rows(file),
+    ):
+        with pytest.raises(InputError) as caught:
+            read()
+        (found,) = mistakes(caught)
+        assert found.startswith(told)
 
 
 def test_the_pool_that_ends_first_cuts_the_others(tmp_path: Path, fleet: Fleet) -> None:

@@ -30,8 +30,13 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def codes(plan: Plan, inputs: CycleInputs) -> set[str]:
-    """What the verifier finds."""
-    return {violation.code for violation in verify_plan(plan, inputs)}
+    """What the verifier finds, `plan_id` following from the rest."""
+    return {violation.code for violation in verify_plan(sealed(plan), inputs)}
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with the `plan_id` that follows from the rest."""
+    return replace(plan, plan_id=plan.content_id())
 
 
 def made_of(

@@ -212,6 +212,41 @@ def test_unknown_prices_attract_nothing_and_are_told() -> None:
     assert plan.power[12].price_per_mwh is None
 
 
+def test_a_zone_of_which_nothing_is_known_attracts_nothing_either() -> None:
+    """Its price is assumed to be the highest mean of the others: nothing looks free for want of a forecast."""
+    nothing = [float("nan")] * 24
+    sites = [site("a", zone="A"), site("b", zone="B")]
+    given = cycle_inputs(
+        [work("w", 20, 24)],
+        sites=sites,
+        prices={"A": [60.0] * 12 + [40.0] * 12, "B": nothing},
+        carbon={"A": [300.0] * 24, "B": nothing},
+        carbon_price=80.0,
+    )
+    plan = plan_cycle(given)
+    assert {a.site for a in plan.allocations} == {"a"}
+    assert slots_used(plan) <= set(range(12, 24))
+    assert [r.price_per_mwh for r in plan.power if r.site == "b"] == [None] * 24
+    assert (
+        "B: no price is known; the highest mean of other zones is assumed, in the totals too."
+        in plan.warnings
+    )
+    assert verify_plan(plan, given) == []
+
+
+def test_where_no_price_is_known_anywhere_it_is_planned_by_carbon_alone() -> None:
+    given = cycle_inputs(
+        [work("w", 20, 24)],
+        prices=[float("nan")] * 24,
+        carbon=[300.0] * 20 + [100.0] * 4,
+        carbon_price=80.0,
+    )
+    plan = plan_cycle(given)
+    assert slots_used(plan) <= set(range(20, 24))
+    assert plan.cost.energy == 0
+    assert any("planned without" in w for w in plan.warnings)
+
+
 def test_the_same_inputs_give_the_same_plan_byte_for_byte() -> None:
     def make() -> str:
         jobs = [work(f"w{i}", 3 + i % 5, 8 + i % 16, max_accelerators=1 + i % 4) for i in range(25)]

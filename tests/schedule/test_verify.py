@@ -5,6 +5,7 @@ A plan is spoiled so that one condition breaks, where that is possible, and the 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Model, Pool, Resilience
 from shifter.domain.plan import Allocation, Cost, Plan
@@ -20,7 +22,7 @@ from shifter.domain.workload import Workload
 from shifter.schedule.verify import ViolationCode
 from tests.schedule import spoiled_sites, spoiled_unplaced
 from tests.schedule.build import START, at, cycle_inputs, site, work
-from tests.schedule.spoil import Spoiled, asked, codes, made_of, priced, row
+from tests.schedule.spoil import Spoiled, asked, codes, made_of, priced, row, sealed
 
 HOUR = timedelta(hours=1)
 MODEL = Model("m", {"X": 1000.0}, {"X": 2})
@@ -55,6 +57,15 @@ def other_plan(change: Callable[[Plan], Plan]) -> Callable[[], Spoiled]:
         return change(plan), inputs
 
     return spoiled
+
+
+def made_up() -> Spoiled:
+    """A good plan, beside forecasts that are made up."""
+    plan, inputs = one()
+    signals = tuple(
+        replace(signal, kind=(Kind.SYNTHETIC, *signal.kind[1:])) for signal in inputs.frame.signals
+    )
+    return plan, replace(inputs, frame=replace(inputs.frame, signals=signals))
 
 
 def of_model(**over: object) -> Spoiled:
@@ -128,6 +139,11 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
         other_plan(lambda p: replace(p, horizon=replace(p.horizon, end=p.horizon.end + HOUR))),
     ),
     "it was made at another moment": ({"created_at"}, other_plan(lambda p: replace(p, created_at=at(0.1)))),
+    "it says that its forecasts are made up": (
+        {"synthetic"},
+        other_plan(lambda p: replace(p, synthetic=True)),
+    ),
+    "it says that nothing is made up": ({"synthetic"}, made_up),
     "it counts in dollars": ({"currency"}, other_plan(lambda p: replace(p, currency="USD"))),
     "it plans nobody's work": (
         {"unknown_workload"},
@@ -219,13 +235,40 @@ def test_each_spoiling_is_found_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL_GOOD)
 def test_what_keeps_the_contract_is_accepted(name: str) -> None:
-    plan, inputs = ALL_GOOD[name]()
+    good, inputs = ALL_GOOD[name]()
+    plan = sealed(good)
     assert verify_plan(plan, inputs) == []
+    read_back = Plan.from_dict(json.loads(plan.to_json()))
+    assert verify_plan(read_back, inputs) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: replace(p, plan_id="0" * 16),
+        lambda p: replace(p, status="greedy"),
+        lambda p: replace(p, warnings=("mind the gap",)),
+    ],
+)
+def test_a_plan_that_was_changed_after_it_was_made_is_found(change: Callable[[Plan], Plan]) -> None:
+    plan, inputs = one()
+    assert verify_plan(replace(plan, inputs_id="stored"), inputs) == [], "that one is set later"
+    [found] = verify_plan(change(plan), inputs)
+    assert (found.code, found.subject) == ("plan_id", change(plan).plan_id)
+
+
+@pytest.mark.parametrize("figure", ["start", "finish", "energy_kwh", "cost", "carbon_kg"])
+def test_a_workload_row_names_the_figure_that_differs(figure: str) -> None:
+    plan, inputs = one()
+    other = at(1) if figure in {"start", "finish"} else 7.25
+    changed = replace(plan, workloads=row(plan.workloads, 0, **{figure: other}))
+    [found] = [v for v in verify_plan(changed, inputs) if v.code == "workload_row"]
+    assert re.fullmatch(rf"{figure} says \S+, and it is \S+", found.detail)
 
 
 def test_every_code_has_a_spoiling() -> None:
-    pinned = {"pinned"}  # in test_pinned
-    assert {code for expected, _ in ALL.values() for code in expected} | pinned == set(ViolationCode)
+    elsewhere = {"pinned", "plan_id"}  # in test_pinned, and above
+    assert {code for expected, _ in ALL.values() for code in expected} | elsewhere == set(ViolationCode)
 
 
 def test_the_documentation_lists_the_codes_in_order() -> None:

@@ -178,9 +178,8 @@ def test_capacity_is_flat_and_stale_never_reads_as_free(sqlite_url: str, clock: 
     made.heartbeat()
     made.tick()
     silent = made.capacity(*POOL)
-    assert (silent.stale, silent.dispatch_budget) == (True, 0.0), (
-        "a meter that fell silent is not free capacity"
-    )
+    assert (silent.stale, silent.dispatch_budget) == (True, 0.5)
+    assert silent.realtime_accelerators == 6.0, "a meter that fell silent is neither free capacity nor a lull"
     assert EventKind.TELEMETRY_STALE in kinds(made)
     assert made.health().status == "degraded"
     made.telemetry([TelemetrySample("fra", clock.now(), "h100", 3.0)], "meter")

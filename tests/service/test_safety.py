@@ -167,7 +167,8 @@ def test_what_is_let_in_fits_keeps_its_order_and_stays(
     watcher, measures, out = Watcher(made, clock), seed % 3 != 0, 0
     load = dict.fromkeys(FLEET.pools, 2.0)
     for step in range(STEPS):
-        if measures:
+        # In one of the runs that measure, meters fall silent for a time.
+        if measures and not (seed % 3 == 2 and 40 <= step < 70):
             for (site, pool), (_, of) in FLEET.pools.items():
                 if rng.random() < 0.3:
                     moved = load[site, pool] + rng.choice((-3, -1, 0, 1, 3, 6))

@@ -146,7 +146,7 @@ def telemetry(
     ],
 ) -> Response:
     """Real-time accelerators in use in a pool, and the site's import, as measured. A pool that has reported
-    once and falls silent is stale, and a stale pool has no free capacity.
+    once and falls silent is stale: no less than it last measured counts, for 24 hours.
     """
     samples = (
         read_as(list[TelemetrySample], body) if isinstance(body, list) else [read_as(TelemetrySample, body)]

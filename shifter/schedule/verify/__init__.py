@@ -28,6 +28,7 @@ from shifter.schedule.verify.unplaced import check_unplaced
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.workloads import (
     check_allocations,
+    check_id,
     check_known,
     check_order,
     check_pinned,
@@ -59,11 +60,12 @@ def verify(
     }
     by_id = {item.workload.id: item for item in work}
     case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays)
-    known = list(check_known(case))
+    altered, known = list(check_id(case)), list(check_known(case))
     if known:
-        return known  # the rest would only repeat that names, grids or rows do not match
+        return [*altered, *known]  # the rest would only repeat that names, grids or rows do not match
     loads = site_loads(case)
     return [
+        *altered,
         *check_pinned(case),
         *check_allocations(case),
         *check_work(case),

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from forecasts.series import Signal
 from forecasts.slots import Floats
 from shifter.domain.fleet import Site, limits_in_force
 from shifter.domain.plan import PowerRow
@@ -39,6 +40,10 @@ class SiteLoad:
     carbon_g_per_kwh: Floats
     """NaN where nobody knows it."""
     carbon_price_per_kg: float
+    carbon_kg_per_kwh: Floats
+    """Carbon of the import, what is unknown as assumed."""
+    unit_cost_per_kwh: Floats
+    """Cost of the import with carbon at its price [currency/kWh], what is unknown as assumed."""
 
     @property
     def charge_kw(self) -> Floats:
@@ -54,16 +59,6 @@ class SiteLoad:
     def import_kw(self) -> Floats:
         """From the grid, with real-time load at its median: what is paid for."""
         return self.median_kw + self.busy_kw + self.charge_kw - self.discharge_kw
-
-    @property
-    def carbon_kg_per_kwh(self) -> Floats:
-        """Carbon of the import, what is unknown at the mean of what is known."""
-        return _known(self.carbon_g_per_kwh) / 1000
-
-    @property
-    def unit_cost_per_kwh(self) -> Floats:
-        """Cost of the import with carbon at its price [currency/kWh]."""
-        return _known(self.price_per_mwh) / 1000 + self.carbon_price_per_kg * self.carbon_kg_per_kwh
 
     def given_kw(self, case: Case) -> Floats:
         """What counts under the power limit whatever is planned: real-time load at the quantile, and pinned work."""
@@ -88,6 +83,8 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         busy += step_kw * case.used[key]
         held += step_kw * case.held[key]
     limit = [limits_in_force(site, case.grid_events, a, b) for a, b in pairwise(case.grid.edges)]
+    carbon_kg = case.frame.assumed(site.zone, Signal.CARBON) / 1000
+    carbon_price = case.fleet.objective.carbon_price_per_tonne / 1000
     return SiteLoad(
         site,
         rows,
@@ -98,14 +95,10 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         np.array(limit),
         case.frame.price_per_mwh(site.zone),
         case.frame.carbon_g_per_kwh(site.zone),
-        case.fleet.objective.carbon_price_per_tonne / 1000,
+        carbon_price,
+        carbon_kg,
+        case.frame.assumed(site.zone, Signal.PRICE) / 1000 + carbon_price * carbon_kg,
     )
-
-
-def _known(values: Floats) -> Floats:
-    """Unknown values at the mean of the known ones, 0 where none is."""
-    known = np.isfinite(values)
-    return np.where(known, values, values[known].mean() if known.any() else 0.0)
 
 
 def tolerance(size: ArrayLike) -> Floats:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from forecasts.slots import Floats
+from forecasts.slots import Floats, isoformat_z
 from shifter.domain.plan import Allocation, Cost
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.loads import SiteLoad
@@ -78,12 +78,23 @@ def check_shares(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     allowed = money_tolerance(case.plan.cost)
     for id, row in rows.items():
         own = case.by_workload.get(id, [])
-        start, finish = min((a.start for a in own), default=None), max((a.end for a in own), default=None)
-        said, real = (row.energy_kwh, row.cost, row.carbon_kg), meter.of(own)
-        if (row.start, row.finish) != (start, finish) or differs(
-            said, real, allowed + MONEY_TOLERANCE * np.abs(real)
-        ):
-            yield Violation(ViolationCode.WORKLOAD_ROW, id, f"says {said}, and it is {tuple(real.tolist())}")
+        moments = {
+            "start": min((a.start for a in own), default=None),
+            "finish": max((a.end for a in own), default=None),
+        }
+        figures = dict(zip(("energy_kwh", "cost", "carbon_kg"), meter.of(own).tolist(), strict=True))
+        for name, moment in moments.items():
+            if getattr(row, name) != moment:
+                detail = f"{name} says {_moment(getattr(row, name))}, and it is {_moment(moment)}"
+                yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
+        for name, real in figures.items():
+            if differs(getattr(row, name), real, allowed + MONEY_TOLERANCE * abs(real)):
+                detail = f"{name} says {getattr(row, name):.6f}, and it is {real:.6f}"
+                yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
+
+
+def _moment(moment: datetime | None) -> str:
+    return "never" if moment is None else isoformat_z(moment)
 
 
 class _Meter:

@@ -9,9 +9,11 @@ from enum import StrEnum
 class ViolationCode(StrEnum):
     """A condition that a plan breaks. Each has a line in `docs/errors.md`, in this order."""
 
+    PLAN_ID = "plan_id"
     GRID = "grid"
     CREATED_AT = "created_at"
     CURRENCY = "currency"
+    SYNTHETIC = "synthetic"
     UNKNOWN_WORKLOAD = "unknown_workload"
     UNKNOWN_POOL = "unknown_pool"
     SLOT_ROW = "slot_row"

@@ -14,6 +14,12 @@ from shifter.schedule.verify.case import SLACK, Case, levels
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
 
+def check_id(case: Case) -> Iterator[Violation]:
+    """The plan's name is the hash of what it says, so that nothing of it was changed since it was made."""
+    if case.plan.plan_id != (real := case.plan.content_id()):
+        yield Violation(ViolationCode.PLAN_ID, case.plan.plan_id, f"the hash of what the plan says is {real}")
+
+
 def check_known(case: Case) -> Iterator[Violation]:
     """Grid, moment, currency, names and rows are those of the inputs. Without that nothing else can be compared."""
     plan, horizon, grid = case.plan, case.plan.horizon, case.grid
@@ -27,6 +33,10 @@ def check_known(case: Case) -> Iterator[Violation]:
         yield Violation(
             ViolationCode.CURRENCY, plan.currency, f"the fleet's currency is {case.fleet.currency}"
         )
+    made_up = any(signal.synthetic for signal in case.frame.signals)
+    if plan.synthetic != made_up:
+        detail = f"says {plan.synthetic}, and its forecasts are {'' if made_up else 'not '}made up"
+        yield Violation(ViolationCode.SYNTHETIC, "plan", detail)
     for a in plan.allocations:
         if a.workload_id not in case.work:
             yield Violation(
