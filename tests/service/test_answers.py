@@ -26,11 +26,6 @@ from tests.service.world import FLEET, HOUR, POOL, T0, config, frame, job, kinds
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
 def made(sqlite_url: str, clock: ManualClock) -> Service:
     return service(sqlite_url, clock, realtime=realtime(2, 3))
 

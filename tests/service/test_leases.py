@@ -16,16 +16,6 @@ from shifter.views import AdmissionState, EventKind, TelemetrySample
 from tests.service.world import HOUR, POOL, T0, job, kinds, live_until, realtime, service
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
-def made(sqlite_url: str, clock: ManualClock) -> Service:
-    return service(sqlite_url, clock)
-
-
 def planned(made: Service, *work: object) -> None:
     made.submit(list(work), "ann")  # type: ignore[arg-type]
     assert made.cycle().outcome == "published"

@@ -15,11 +15,6 @@ from tests.service.world import HOUR, T0, job, kinds, live_until, realtime, serv
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
 def made(sqlite_url: str, clock: ManualClock) -> Service:
     return service(sqlite_url, clock, realtime=realtime(2, 3))  # 4 of 16 are held back
 

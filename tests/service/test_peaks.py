@@ -27,11 +27,6 @@ Make = Callable[..., Service]
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
 def make(sqlite_url: str, clock: ManualClock) -> Make:
     """`make(...)`: a service on the same database each time, whose site has these fields."""
 

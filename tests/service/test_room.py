@@ -19,16 +19,6 @@ from tests.service.world import FLEET, HOUR, POOL, T0, job, live_until, realtime
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
-def made(sqlite_url: str, clock: ManualClock) -> Service:
-    return service(sqlite_url, clock)
-
-
 def plan(made: Service, *work: Workload) -> None:
     if work:
         made.submit(list(work), "ann")

@@ -10,12 +10,7 @@ import pytest
 from shifter.clock import ManualClock
 from shifter.service import Service
 from shifter.views import AdmissionState, Capacity, TelemetrySample
-from tests.service.world import HOUR, POOL, T0, job, live_until, realtime, service
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
+from tests.service.world import HOUR, POOL, job, live_until, realtime, service
 
 
 @pytest.fixture

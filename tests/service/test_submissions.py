@@ -15,16 +15,6 @@ from shifter.views import EventKind, WorkloadState
 from tests.service.world import FLEET, HOUR, T0, job, kinds, live_until, service
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(T0)
-
-
-@pytest.fixture
-def made(sqlite_url: str, clock: ManualClock) -> Service:
-    return service(sqlite_url, clock)
-
-
 def test_submitting_answers_class_reason_and_after_a_cycle_cost(made: Service) -> None:
     [first] = made.submit([job()], "ann")
     assert (first.state, first.decided) == (WorkloadState.ACCEPTED, WorkloadClass.DEFERRABLE)
