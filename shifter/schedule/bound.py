@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.classes import option_sets
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
 
 PRICE_DIGITS = 9
@@ -138,34 +139,35 @@ def lower_bound(
         if site.battery is not None:
             total += _battery_cost(site, per_kw[i], hours)
     total -= float((prices.capacity * capacity[0]).sum() + (prices.reserve * capacity[1]).sum())
-    price = np.array([pool.import_kw * per_kw[pool.site] for pool in problem.pools]) + prices.capacity
-    return total + _work_cost(problem, price, price + prices.reserve, done_hours)
+    return total + _work_cost(problem, per_kw, prices, done_hours)
 
 
 def _work_cost(
-    problem: ScheduleProblem, any_price: Floats, firm_price: Floats, done_hours: Mapping[str, float]
+    problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, done_hours: Mapping[str, float]
 ) -> float:
     """Each job's cheapest way to do its work at these prices, summed. Jobs that see the same prices share a curve."""
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
-    for job in problem.jobs:
-        if job.speeds and done_hours.get(job.id, 0.0) > 0:
-            groups[(job.true_start_us, job.true_end_us, job.speeds, job.firm, job.load_us > 0)].append(job)
+    for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True):
+        if job.ways and done_hours.get(job.id, 0.0) > 0:
+            groups[(job.true_start_us, job.true_end_us, options, job.firm)].append(job)
     total = 0.0
     for jobs in groups.values():
-        work, cost = _supply_curve(problem, jobs[0], firm_price if jobs[0].firm else any_price)
+        work, cost = _supply_curve(problem, jobs[0], per_kw, prices)
         most = np.array([job.max_accelerators for job in jobs], dtype=float)
         need = np.array([done_hours[job.id] for job in jobs])
         per_one = need / most
-        if jobs[0].load_us:  # loading draws power and does no work: at negative prices, that is a gain
+        if jobs[0].loads:  # loading draws power and does no work: at negative prices, that is a gain
             per_one = np.maximum(per_one, work[int(np.argmin(cost))])
         total += float((most * np.interp(per_one, work, cost)).sum())
     return total
 
 
-def _supply_curve(problem: ScheduleProblem, job: Job, price: Floats) -> tuple[Floats, Floats]:
+def _supply_curve(
+    problem: ScheduleProblem, job: Job, per_kw: Floats, prices: SlotPrices
+) -> tuple[Floats, Floats]:
     """Least cost of doing a given work with one accelerator at a time: a convex curve through (0, 0).
 
-    In each slot the choice between pools is the lower convex hull of (work, cost) over them and idling; over slots, the
+    In each slot the choice between ways is the lower convex hull of (work, cost) over them and idling; over slots, the
     hulls' segments are taken in order of price.
     """
     length = problem.slot_us
@@ -173,7 +175,11 @@ def _supply_curve(problem: ScheduleProblem, job: Job, price: Floats) -> tuple[Fl
     share = np.minimum(job.true_end_us, (slots + 1) * length) - np.maximum(job.true_start_us, slots * length)
     share = share / length
     hours = share * problem.grid.slot_hours
-    segments = _hull_segments([(speed, price[pool, slots]) for pool, speed in job.speeds])
+    options = []
+    for way in job.ways:
+        price = way.import_kw * per_kw[problem.pools[way.pool].site, slots] + prices.capacity[way.pool, slots]
+        options.append((way.speed, price + prices.reserve[way.pool, slots] if job.firm else price))
+    segments = _hull_segments(options)
     work = np.concatenate([width * hours for width, _ in segments])
     cost = np.concatenate([rise * share for _, rise in segments])
     keep = work > 0

@@ -16,7 +16,7 @@ from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_forc
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Classified, Workload, load_time, replica_size, work_rates
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.problem import HOUR_US, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
+from shifter.schedule.problem import Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays, Way
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -52,10 +52,11 @@ def build(
     pools = _pools(fleet, envelope)
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
     order = {key: i for i, key in enumerate(fleet.pools)}
-    jobs = [_job(item, fleet, grid, order, now_us, horizon_us, windows) for item in work]
+    options = _Options(fleet, pools, order)
+    jobs = [_job(item, options, grid, now_us, horizon_us, windows) for item in work]
     jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
-    held = tuple(_pinned(a, firm, grid, order, now_us, horizon_us) for a, firm in (pinned or {}).items())
+    held = tuple(_pinned(a, firm, grid, options, now_us, horizon_us) for a, firm in (pinned or {}).items())
     sites = _with_pinned(sites, pools, held, now_us, slot_us)
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
@@ -75,10 +76,10 @@ def build(
 
 
 def _pinned(
-    a: Allocation, firm: bool, grid: SlotGrid, order: Mapping[PoolKey, int], now_us: int, horizon_us: int
+    a: Allocation, firm: bool, grid: SlotGrid, options: _Options, now_us: int, horizon_us: int
 ) -> Pinned:
     start_us, end_us = max(now_us, _us(grid, a.start)), min(horizon_us, _us(grid, a.end))
-    return Pinned(a.workload_id, order[a.site, a.pool], start_us, end_us, a.accelerators, firm)
+    return Pinned(a.workload_id, options.held(a), start_us, end_us, a.accelerators, firm)
 
 
 def _with_pinned(
@@ -98,15 +99,15 @@ def _with_pinned(
     rest = np.maximum(starts, now_us)
     mean_kw, limited_kw = (np.zeros((len(sites), len(starts))) for _ in range(2))
     for piece in held:
-        pool = pools[piece.pool]
+        site = pools[piece.pool].site
         share, share_of_rest = (
             np.clip(np.minimum(piece.end_us, starts + slot_us) - np.maximum(piece.start_us, since), 0, None)
             / (starts + slot_us - since)
             for since in (starts, np.minimum(rest, starts + slot_us - 1))
         )
-        drawn_kw = piece.accelerators * pool.import_kw
-        mean_kw[pool.site] += drawn_kw * share
-        limited_kw[pool.site] += drawn_kw * np.maximum(share, share_of_rest)
+        drawn_kw = piece.accelerators * piece.way.import_kw
+        mean_kw[site] += drawn_kw * share
+        limited_kw[site] += drawn_kw * np.maximum(share, share_of_rest)
     return tuple(
         replace(site, median_kw=site.median_kw + mean, quantile_kw=site.quantile_kw + limited)
         for site, mean, limited in zip(sites, mean_kw, limited_kw, strict=True)
@@ -120,11 +121,11 @@ def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
 
 
 def _size(edges: Ints, jobs: Sequence[Job]) -> int:
-    """How large a linear program these cells make: its columns, and its rows over several pools, which weigh eight."""
+    """How large a linear program these cells make: its columns, and its rows over several ways, which weigh eight."""
     first = np.searchsorted(edges, [job.start_us for job in jobs])
     cells = np.searchsorted(edges, [job.end_us for job in jobs]) - first
-    pools = np.array([len(job.speeds) for job in jobs], dtype=np.int64)
-    return int((cells * pools).sum() + 8 * cells[pools > 1].sum())
+    ways = np.array([len(job.ways) for job in jobs], dtype=np.int64)
+    return int((cells * ways).sum() + 8 * cells[ways > 1].sum())
 
 
 def _us(grid: SlotGrid, moment: datetime) -> int:
@@ -194,21 +195,60 @@ def _site(
     )
 
 
+class _Options:
+    """The ways to do each workload's work; those that ask for the same share one tuple."""
+
+    def __init__(self, fleet: Fleet, pools: Sequence[PoolArrays], order: Mapping[PoolKey, int]) -> None:
+        self.fleet, self.pools, self.order = fleet, pools, order
+        self._found: dict[tuple[object, ...], tuple[float, tuple[Way, ...]]] = {}
+
+    def of(self, workload: Workload) -> tuple[float, tuple[Way, ...]]:
+        """Its work per accelerator-hour in the fastest pool that it may use [its unit/h], and its ways."""
+        asked = (
+            workload.model,
+            workload.tokens is None,
+            workload.accelerators,
+            workload.sites,
+            workload.data_boundary,
+            workload.max_accelerators,
+        )
+        if asked not in self._found:
+            self._found[asked] = self._ways(workload)
+        return self._found[asked]
+
+    def held(self, a: Allocation) -> Way:
+        """What running work holds: how fast it goes plays no part."""
+        pool = self.order[a.site, a.pool]
+        return Way(pool, 1.0, self.pools[pool].import_kw)
+
+    def _ways(self, workload: Workload) -> tuple[float, tuple[Way, ...]]:
+        rates = work_rates(workload, self.fleet)
+        fastest = max(rates.values(), default=_rate_anywhere(workload, self.fleet))
+        load_us = round(load_time(workload, self.fleet) / MICROSECOND)
+        ways = (
+            Way(
+                self.order[key],
+                rate / fastest,
+                self.pools[self.order[key]].import_kw,
+                replica_size(workload, self.fleet, key),
+                load_us,
+            )
+            for key, rate in rates.items()
+        )
+        return fastest, tuple(way for way in ways if way.replica <= workload.max_accelerators)
+
+
 def _job(
     item: Classified,
-    fleet: Fleet,
+    options: _Options,
     grid: SlotGrid,
-    order: dict[PoolKey, int],
     now_us: int,
     horizon_us: int,
     windows: dict[str, tuple[datetime, datetime]],
 ) -> Job:
     workload = item.workload
     assert item.deadline is not None, "a deferrable workload has a deadline"
-    rates = work_rates(workload, fleet)
-    fastest = max(rates.values(), default=_rate_anywhere(workload, fleet))
-    sizes = {key: replica_size(workload, fleet, key) for key in rates}
-    usable = [key for key in rates if sizes[key] <= workload.max_accelerators]
+    fastest, ways = options.of(workload)
 
     def clip(moment: datetime) -> int:
         return min(max(_us(grid, moment), now_us), horizon_us)
@@ -218,7 +258,7 @@ def _job(
     return Job(
         id=workload.id,
         hours=item.remaining / fastest,
-        speeds=tuple((order[key], rates[key] / fastest) for key in usable),
+        ways=ways,
         start_us=start_us,
         end_us=max(start_us, clip(end)),
         true_start_us=true_start_us,
@@ -227,8 +267,6 @@ def _job(
         max_accelerators=workload.max_accelerators,
         firm=not workload.preemptible,
         contiguous=not workload.interruptible,
-        replicas=tuple(sizes[key] for key in usable),
-        load_us=round(load_time(workload, fleet).total_seconds() * 1_000_000),
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
         due_us=clip(item.deadline),
@@ -249,8 +287,7 @@ def _with_margin(job: Job, margin_us: int) -> Job:
 
 
 def _narrowed(job: Job, start_us: int, end_us: int) -> Job:
-    needed_us = job.load_us + job.hours / job.max_accelerators * HOUR_US
-    comfortable = end_us > start_us and needed_us <= COMFORT_RATIO * (end_us - start_us)
+    comfortable = end_us > start_us and job.least_us <= COMFORT_RATIO * (end_us - start_us)
     return replace(job, start_us=start_us, end_us=end_us) if comfortable else job
 
 
@@ -268,9 +305,10 @@ def _trim(job: Job, now_us: int, slot_us: int) -> Job:
 def _lateness_price(
     sites: Sequence[SiteArrays], pools: Sequence[PoolArrays], jobs: Sequence[Job], grid: SlotGrid
 ) -> float:
-    """Ten times the most that an hour of work could cost anywhere, in its slowest pool and at the peak [currency/h]."""
+    """Ten times the most that an hour of work could cost anywhere, in its slowest way and at the peak [currency/h]."""
     worst = 1.0
-    slowest = min((speed for job in jobs for _, speed in job.speeds), default=1.0)
+    every = {id(job.ways): job.ways for job in jobs}.values()
+    slowest = min((way.speed for ways in every for way in ways), default=1.0)
     for pool in pools:
         site = sites[pool.site]
         spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0))

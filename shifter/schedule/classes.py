@@ -1,7 +1,7 @@
-"""Work that the solver need not tell apart: one class of jobs with the same window, pools, ratio and preemptibility.
+"""Work that the solver need not tell apart: one class of jobs with the same window, ways, ratio and preemptibility.
 
-Jobs whose work divided by `max_accelerators` is equal, and which may run in the same pools in the same window, have the
-same feasible set up to scale. A class's accelerators split back in proportion to each job's `max_accelerators`
+Jobs whose work divided by `max_accelerators` is equal, and which may be done in the same ways in the same window, have
+the same feasible set up to scale. A class's accelerators split back in proportion to each job's `max_accelerators`
 therefore do each job's work exactly and keep each job's limit: the sum of scaled copies of one convex set is that set
 scaled by the sum. Nothing is lost by merging.
 """
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shifter.schedule.problem import Job
+from shifter.schedule.problem import Job, Way
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class WorkClass:
     max_accelerators: int
     start_us: int
     end_us: int
-    speeds: tuple[tuple[int, float], ...]
+    ways: tuple[Way, ...]
     firm: bool
     open_ended: bool
 
@@ -33,12 +33,22 @@ class WorkClass:
         return job.max_accelerators / self.max_accelerators
 
 
+def option_sets(jobs: Sequence[Job]) -> list[int]:
+    """A number for each job's ways: equal for equal ways. Those of one tuple are compared once."""
+    numbers: dict[tuple[Way, ...], int] = {}
+    seen: dict[int, int] = {}
+    for job in jobs:
+        if id(job.ways) not in seen:
+            seen[id(job.ways)] = numbers.setdefault(job.ways, len(numbers))
+    return [seen[id(job.ways)] for job in jobs]
+
+
 def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
     """The classes of these jobs, in the order in which each first appears."""
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
-    for job in jobs:
+    for job, options in zip(jobs, option_sets(jobs), strict=True):
         ratio = round(job.hours / job.max_accelerators, 9)
-        groups[(job.start_us, job.end_us, job.speeds, ratio, job.firm, job.open_ended)].append(job)
+        groups[(job.start_us, job.end_us, options, ratio, job.firm, job.open_ended)].append(job)
     return tuple(
         WorkClass(
             tuple(group),
@@ -46,7 +56,7 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
             sum(job.max_accelerators for job in group),
             group[0].start_us,
             group[0].end_us,
-            group[0].speeds,
+            group[0].ways,
             group[0].firm,
             group[0].open_ended,
         )

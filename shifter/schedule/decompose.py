@@ -1,6 +1,6 @@
 """Fractions of accelerators in one cell, decomposed exactly into whole-numbered choices, one after the other in time.
 
-The limits of jobs (over pools) and of pools (over jobs, and over those that may not be preempted) are two laminar
+The limits of jobs (over their ways) and of pools (over jobs, and over those that may not be preempted) are two laminar
 families, so the polytope of what may run has whole vertices, and any fractional point inside is a mix of them: a
 preemptive open shop can always be scheduled (Gonzalez and Sahni 1976; Birkhoff 1946 for the square case).
 """
@@ -21,18 +21,24 @@ Interval = tuple[int, int]
 CRUMB_US = 50
 """Less than this is rounding [us]: it is never worth a slice of its own."""
 
-Laid = tuple[str, int, int, int]
-"""(job, pool, from, to) of one accelerator, in microseconds from the cell's start."""
-
 
 @dataclass(frozen=True)
 class Need:
-    """What a job uses of one pool in one cell: whole accelerators, and `rest_us` of one more."""
+    """What a job uses in one of its ways in one cell: whole accelerators, and `rest_us` of one more."""
 
     job: Job
-    pool: int
+    way: int
     whole: int
     rest_us: int
+
+    @property
+    def pool(self) -> int:
+        """Whose accelerators they are."""
+        return self.job.ways[self.way].pool
+
+
+Laid = tuple[Need, int, int]
+"""(what for, from, to) of one accelerator, in microseconds from the cell's start."""
 
 
 def spare_accelerators(needs: Sequence[Need]) -> dict[str, int]:
@@ -67,7 +73,7 @@ def decompose(needs: Sequence[Need], capacity: Capacity, cell: int, length: int)
         waiting = remaining - left[~chosen & (left > CRUMB_US)]
         step = min(max(min(step, int(waiting.min(initial=step))), CRUMB_US), remaining)
         for i in np.flatnonzero(chosen):
-            yield rests[i].job.id, rests[i].pool, now, now + min(step, int(left[i]))
+            yield rests[i], now, now + min(step, int(left[i]))
         left[chosen] = np.maximum(0, left[chosen] - step)
         now += step
 

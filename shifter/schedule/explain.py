@@ -56,10 +56,10 @@ def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: 
 
 def _bill(problem: ScheduleProblem, piece: Piece) -> tuple[float, float, float]:
     """Energy [kWh], cost of energy and carbon [currency], carbon [kg] of one piece."""
-    pool = problem.pools[piece.pool]
-    site = problem.sites[pool.site]
+    site = problem.sites[problem.pools[piece.pool].site]
     slots, share = slot_shares(problem, piece)
-    kwh = piece.accelerators * pool.import_kw * share * problem.grid.slot_hours
+    import_kw = problem.ways[piece.job][piece.way].import_kw
+    kwh = piece.accelerators * import_kw * share * problem.grid.slot_hours
     return (
         float(kwh.sum()),
         float(kwh @ site.unit_cost_per_kwh[slots]),
@@ -146,7 +146,7 @@ def _why(
             f"{100 * done / job.hours:.0f} % of it fits in its window, as early as there is room.",
         )
     window = job.end_us - job.start_us
-    if job.hours / job.max_accelerators * HOUR_US + job.load_us > 0.95 * window:
+    if job.least_us > 0.95 * window:
         return ReasonCode.NO_SLACK, "It needs nearly all of its window, so there is no choice of slots."
     mean_own = words.unit_cost(_mean_unit_cost(problem, own))
     mean_window = words.unit_cost(_window_unit_cost(problem, job))
@@ -174,7 +174,7 @@ def _mean_unit_cost(problem: ScheduleProblem, pieces: list[Piece]) -> float:
 def _window_unit_cost(problem: ScheduleProblem, job: Job) -> float:
     """Mean price with carbon over the window, over the sites that may run it [currency/MWh]."""
     first, last = job.true_start_us // problem.slot_us, -(-job.true_end_us // problem.slot_us)
-    sites = sorted({problem.pools[p].site for p, _ in job.speeds})
+    sites = sorted({problem.pools[way.pool].site for way in job.ways})
     if not sites or last <= first:
         return 0.0
     return 1000 * float(np.mean([problem.sites[s].unit_cost_per_kwh[first:last].mean() for s in sites]))
@@ -220,7 +220,7 @@ def _finishes(
         before = [finishes[other] for other in job.depends_on if other in finishes]
         after = [moment for moment in before if moment is not None]
         finish = None
-        if job.speeds and len(after) == len(before):
+        if job.ways and len(after) == len(before):
             left = job.hours - done[id]
             finish = earliest_finish_us(job, own, left, ledger, max(after, default=0))
             if finish is not None and finish <= job.due_us:
@@ -231,14 +231,14 @@ def _finishes(
 
 
 def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> str:
-    if not job.speeds:
+    if not job.ways:
         return "No pool in the fleet may run it."
     hours_of = {other.id: other.hours for other in problem.jobs}
     waits_for = [d for d in job.depends_on if d in hours_of and done[d] < hours_of[d] * (1 - DONE_RATIO)]
     if waits_for:
         return f"It waits for {waits_for[0]}, which is not done in full in time."
     hours = (job.end_us - job.start_us) / HOUR_US
-    needed = job.hours / job.max_accelerators + job.load_us / HOUR_US
+    needed = job.least_us / HOUR_US
     if hours <= 0:
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
@@ -252,12 +252,12 @@ def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
     """Which limit leaves it no room: power, the redundancy margin, or plain capacity."""
     first, last = job.start_us // problem.slot_us, -(-job.end_us // problem.slot_us)
     by_power = by_margin = True
-    for p, _ in job.speeds:
-        pool = problem.pools[p]
+    for way in job.ways:
+        pool = problem.pools[way.pool]
         site = problem.sites[pool.site]
         free = (pool.any_capacity if not job.firm else pool.firm_capacity)[first:last]
         headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw)[first:last]
-        by_power &= bool((headroom < free * pool.import_kw).mean() > 0.5)
+        by_power &= bool((headroom < free * way.import_kw).mean() > 0.5)
         by_margin &= job.firm and bool(pool.any_capacity[first:last].sum() > 1.5 * free.sum())
     if by_power:
         return "The power limit of the sites that may run it leaves too little room in its window."

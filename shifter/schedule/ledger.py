@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.problem import Ints, Job, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
 from shifter.schedule.settle import BatteryTrace, slot_shares
 
@@ -57,44 +57,42 @@ class Ledger:
         """What is still free, with what has been placed as import."""
         return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw)
 
-    def most(self, job: Job, pool: int) -> Ints:
+    def most(self, job: Job, way: Way) -> Ints:
         """The most accelerators the job may add in each cell, (n_cells,)."""
-        arrays = self.problem.pools[pool]
+        pool = way.pool
         free = np.minimum(self.any[pool], self.firm[pool]) if job.firm else self.any[pool]
-        if arrays.import_kw > 0:
-            slot = self.problem.cell_slot
-            by_power = np.minimum(self.headroom_kw[arrays.site][slot] / arrays.import_kw + 1e-9, 1e9)
-            free = np.minimum(free, by_power.astype(np.int64))
-        size = job.replica(pool)
-        usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // size * size
+        if way.import_kw > 0:
+            headroom_kw = self.headroom_kw[self.problem.pools[pool].site][self.problem.cell_slot]
+            free = np.minimum(free, np.minimum(headroom_kw / way.import_kw + 1e-9, 1e9).astype(np.int64))
+        usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // way.replica * way.replica
         return usable
 
-    def most_in(self, job: Job, pool: int, cell: int) -> int:
+    def most_in(self, job: Job, way: Way, cell: int) -> int:
         """`most` for one cell."""
-        arrays = self.problem.pools[pool]
+        pool = way.pool
         free = int(min(self.any[pool, cell], self.firm[pool, cell]) if job.firm else self.any[pool, cell])
-        if arrays.import_kw > 0:
-            headroom = self.headroom_kw[arrays.site, self.problem.cell_slot[cell]]
-            free = min(free, int(min(headroom / arrays.import_kw + 1e-9, 1e9)))
+        if way.import_kw > 0:
+            headroom_kw = self.headroom_kw[self.problem.pools[pool].site, self.problem.cell_slot[cell]]
+            free = min(free, int(min(headroom_kw / way.import_kw + 1e-9, 1e9)))
         return max(0, free)
 
-    def take(self, job: Job, pool: int, start_us: int, end_us: int, accelerators: int) -> Piece:
+    def take(self, job: Job, way: int, start_us: int, end_us: int, accelerators: int) -> Piece:
         """Place a piece. Cells that it touches are taken whole; power by the time it really runs."""
-        problem = self.problem
+        problem, pool = self.problem, job.ways[way].pool
         first = int(np.searchsorted(problem.edges_us, start_us, side="right")) - 1
         last = int(np.searchsorted(problem.edges_us, end_us, side="left"))
         self.any[pool, first:last] -= accelerators
         if job.firm:
             self.firm[pool, first:last] -= accelerators
-        piece = Piece(job.id, pool, start_us, end_us, accelerators)
+        piece = Piece(job.id, pool, way, start_us, end_us, accelerators)
         self._draw(piece)
         return piece
 
     def _draw(self, piece: Piece) -> None:
         """Count a piece's power, in the running slot over what is left of it."""
-        site, import_kw = self.problem.pools[piece.pool].site, self.problem.pools[piece.pool].import_kw
+        site = self.problem.pools[piece.pool].site
         slots, share = slot_shares(self.problem, piece)
-        drawn_kw = piece.accelerators * import_kw
+        drawn_kw = piece.accelerators * self.problem.ways[piece.job][piece.way].import_kw
         self.placed_kw[site, slots] += drawn_kw * share
         self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
             1.0, share * self.problem.slot_us / self._rest_us[slots]

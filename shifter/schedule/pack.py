@@ -5,8 +5,8 @@ for the fraction left. The fractions are laid end to end on the pool's remaining
 end (McNaughton 1959): a fraction below 1 that wraps never meets itself. Work that may not be preempted is laid first,
 on as many accelerators as there are outside the redundancy margin.
 
-A job may use several pools at once, and then its fractions could meet and exceed `max_accelerators`. They are laid
-first, each in the time that the job's other pools leave it. Should that not come out, the cell's fractions are
+A job may be done in several ways at once, and then its fractions could meet and exceed `max_accelerators`. They are
+laid first, each in the time that the job's other ways leave it. Should that not come out, the cell's fractions are
 decomposed exactly into whole-numbered choices (`shifter.schedule.decompose`), which is always possible and slower.
 
 Everything here is in whole microseconds: sums are exact and the result is the same on every machine.
@@ -32,10 +32,11 @@ SNAP = 1e-6
 
 @dataclass(frozen=True, order=True)
 class Piece:
-    """`accelerators` of `pool` for a job over `[start_us, end_us)`."""
+    """`accelerators` of `pool` for a job over `[start_us, end_us)`, used in its way of that index."""
 
     job: str
     pool: int
+    way: int
     start_us: int
     end_us: int
     accelerators: int
@@ -47,23 +48,23 @@ def pack(
     """Pieces that do the work of the solution, within `capacity` and each job's limit at every instant."""
     by_cell: defaultdict[int, list[Need]] = defaultdict(list)
     for one, (first, usage) in zip(classes, solution.usage, strict=True):
-        for i, (pool, _) in enumerate(one.speeds):
+        for i in range(len(one.ways)):
             for c in np.flatnonzero(usage[i] > SNAP):
                 cell = first + int(c)
                 length = int(problem.cell_us[cell])
                 for job in one.jobs:
                     whole, rest = divmod(_microseconds(usage[i, c] * one.share(job), length), length)
                     if whole or rest:
-                        by_cell[cell].append(Need(job, pool, whole, rest))
+                        by_cell[cell].append(Need(job, i, whole, rest))
     pieces: list[Piece] = []
     for cell in sorted(by_cell):
         start, length = int(problem.edges_us[cell]), int(problem.cell_us[cell])
         needs = _within_limits(by_cell[cell], capacity, cell, length)
-        pieces += [Piece(n.job.id, n.pool, start, start + length, n.whole) for n in needs if n.whole]
+        pieces += [Piece(n.job.id, n.pool, n.way, start, start + length, n.whole) for n in needs if n.whole]
         laid = _lay(needs, capacity, cell, length)
         if laid is None:
             laid = list(decompose(needs, capacity, cell, length))
-        pieces += [Piece(job, pool, start + a, start + b, 1) for job, pool, a, b in laid]
+        pieces += [Piece(n.job.id, n.pool, n.way, start + a, start + b, 1) for n, a, b in laid]
     return merge_pieces(pieces)
 
 
@@ -77,7 +78,7 @@ def _within_limits(needs: list[Need], capacity: Capacity, cell: int, length: int
     """Take off the microseconds by which rounding exceeds a pool or a job: always less than its work's tolerance."""
     total: defaultdict[tuple[str, object], int] = defaultdict(int)
     kept = []
-    for need in sorted(needs, key=lambda n: (not n.job.firm, n.job.id, n.pool)):
+    for need in sorted(needs, key=lambda n: (not n.job.firm, n.job.id, n.pool, n.way)):
         limits: list[tuple[tuple[str, object], int]] = [
             (("job", need.job.id), need.job.max_accelerators * length),
             (("any", need.pool), int(capacity.any[need.pool, cell]) * length),
@@ -88,16 +89,16 @@ def _within_limits(needs: list[Need], capacity: Capacity, cell: int, length: int
         if amount > 0:
             for key, _ in limits:
                 total[key] += amount
-            kept.append(Need(need.job, need.pool, *divmod(amount, length)))
+            kept.append(Need(need.job, need.way, *divmod(amount, length)))
     return kept
 
 
 def _lay(needs: Sequence[Need], capacity: Capacity, cell: int, length: int) -> list[Laid] | None:
     """Every fraction on an accelerator of its pool, or None where this order of laying leaves no room for one."""
     spare = spare_accelerators(needs)
-    pools: defaultdict[str, int] = defaultdict(int)
+    parts: defaultdict[str, int] = defaultdict(int)
     for need in needs:
-        pools[need.job.id] += bool(need.rest_us)
+        parts[need.job.id] += bool(need.rest_us)
     taken: defaultdict[str, list[Interval]] = defaultdict(list)
     laid: list[Laid] = []
     for pool in sorted({n.pool for n in needs}):
@@ -106,7 +107,9 @@ def _lay(needs: Sequence[Need], capacity: Capacity, cell: int, length: int) -> l
         firm = int(capacity.firm[pool, cell]) - sum(n.whole for n in inside if n.job.firm)
         fractions = sum(1 for n in inside if n.rest_us)  # each opens at most one more accelerator
         machines: list[list[Interval]] = [[(0, length)] for _ in range(min(free, fractions))]
-        order = sorted(inside, key=lambda n: (not n.job.firm, pools[n.job.id] < 2, -n.rest_us, n.job.id))
+        order = sorted(
+            inside, key=lambda n: (not n.job.firm, parts[n.job.id] < 2, -n.rest_us, n.job.id, n.way)
+        )
         for need in order:
             left = need.rest_us
             for machine in machines[:firm] if need.job.firm else machines:
@@ -116,7 +119,7 @@ def _lay(needs: Sequence[Need], capacity: Capacity, cell: int, length: int) -> l
                     times = _take(machine, left, _at_limit(taken[need.job.id], spare[need.job.id]))
                     left -= sum(b - a for a, b in times)
                     taken[need.job.id] += times
-                    laid += [(need.job.id, pool, a, b) for a, b in times]
+                    laid += [(need, a, b) for a, b in times]
             if left:
                 return None
     return laid
@@ -160,16 +163,16 @@ def _take(machine: list[Interval], amount: int, blocked: list[Interval]) -> list
 def merge_pieces(pieces: Iterable[Piece]) -> list[Piece]:
     """The same accelerators at every instant in fewer, longer pieces.
 
-    Per job and pool the level over time is cut into layers: a rise opens one, a fall closes the one opened last. Layers
+    Per job and way the level over time is cut into layers: a rise opens one, a fall closes the one opened last. Layers
     that open and close together are one piece.
     """
-    changes: defaultdict[tuple[str, int], defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+    changes: defaultdict[tuple[str, int, int], defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
     for piece in pieces:
-        level = changes[(piece.job, piece.pool)]
+        level = changes[(piece.job, piece.pool, piece.way)]
         level[piece.start_us] += piece.accelerators
         level[piece.end_us] -= piece.accelerators
     merged: list[Piece] = []
-    for (job, pool), level in changes.items():
+    for (job, pool, way), level in changes.items():
         open_layers: list[tuple[int, int]] = []
         for moment in sorted(level):
             change = level[moment]
@@ -178,7 +181,7 @@ def merge_pieces(pieces: Iterable[Piece]) -> list[Piece]:
             while change < 0:
                 start, count = open_layers.pop()
                 closed = min(count, -change)
-                merged.append(Piece(job, pool, start, moment, closed))
+                merged.append(Piece(job, pool, way, start, moment, closed))
                 change += closed
                 if count > closed:
                     open_layers.append((start, count - closed))

@@ -15,7 +15,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.ledger import Ledger, highest_level
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
+from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
 
 MOST_RUNS = 32
 """Work that must be loaded first is not torn into more pieces than this."""
@@ -26,18 +26,22 @@ DONE_HOURS = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Prices:
-    """What one accelerator costs for all of a cell, (n_pools, n_cells) [currency].
+    """What a cell costs: power and the room that an accelerator takes [currency].
 
-    `firm` is the further price of standing outside the redundancy margin. None in place of prices means: as early as
-    possible, in the fastest pool first.
+    `per_kw` (n_sites, n_cells) is that of power over a whole slot, of which each cell is a `share` (n_cells,). `any`
+    and `firm` (n_pools, n_cells) are for all of a cell, `firm` the further price of standing outside the redundancy
+    margin. None in place of prices means: as early as possible, in the fastest way first.
     """
 
+    per_kw: Floats
+    share: Floats
     any: Floats
     firm: Floats
 
-    def of(self, job: Job) -> Floats:
-        """The price that this job sees."""
-        return self.any + self.firm if job.firm else self.any
+    def of(self, job: Job, way: Way, site: int) -> Floats:
+        """The price of one accelerator of this job in this way, for all of each cell (n_cells,)."""
+        price: Floats = way.import_kw * self.per_kw[site] * self.share + self.any[way.pool]
+        return price + self.firm[way.pool] if job.firm else price
 
 
 def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
@@ -45,7 +49,7 @@ def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
     if job.contiguous:
         piece = _run(job, ledger, prices, job.hours) or _longest_run(job, ledger, job.hours)
         return [piece] if piece else []
-    if job.load_us:
+    if job.loads:
         return _few_runs(job, ledger, prices)
     return list(_spread(job, ledger, prices))
 
@@ -60,8 +64,8 @@ def top_up(job: Job, ledger: Ledger, own: Sequence[Piece], hours: float) -> list
 
 def work_hours(job: Job, pieces: list[Piece]) -> float:
     """Work that pieces do, load time taken off [accelerator-hours of the fastest pool]."""
-    speed = dict(job.speeds)
-    useful = (max(0, p.end_us - p.start_us - job.load_us) * p.accelerators * speed[p.pool] for p in pieces)
+    in_ways = ((p, job.ways[p.way]) for p in pieces)
+    useful = (max(0, p.end_us - p.start_us - way.load_us) * p.accelerators * way.speed for p, way in in_ways)
     return sum(useful) / HOUR_US
 
 
@@ -82,27 +86,27 @@ def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Pi
     first = int(np.searchsorted(problem.edges_us, job.start_us, side="right")) - 1
     last = int(np.searchsorted(problem.edges_us, job.end_us, side="left"))
     cells = np.arange(first, last)
-    if not len(cells) or not job.speeds:
+    if not len(cells) or not job.ways:
         return
     begins = np.maximum(problem.edges_us[first:last], job.start_us)
     ends = np.minimum(problem.edges_us[first + 1 : last + 1], job.end_us)
     hours = (ends - begins) / HOUR_US
     if prices is None:
-        rank = [cells + (1 - speed) / 2 for _, speed in job.speeds]
+        rank = [cells + (1 - way.speed) / 2 for way in job.ways]
     else:
         rank = [
-            prices.of(job)[pool, cells] / (speed * problem.cell_hours[cells]) for pool, speed in job.speeds
+            _price(problem, prices, job, way)[cells] / (way.speed * problem.cell_hours[cells])
+            for way in job.ways
         ]
     used = highest_level(problem, beside)[first:last]
     left = job.hours
     for choice in np.argsort(np.concatenate(rank), kind="stable"):
         which, i = divmod(int(choice), len(cells))
-        pool, speed = job.speeds[which]
-        size = job.replica(pool)
-        count = min(ledger.most_in(job, pool, first + i), job.max_accelerators - int(used[i])) // size * size
+        way, size = job.ways[which], job.ways[which].replica
+        count = min(ledger.most_in(job, way, first + i), job.max_accelerators - int(used[i])) // size * size
         if count <= 0:
             continue
-        rate = speed * float(hours[i])
+        rate = way.speed * float(hours[i])
         enough = int(-(-left // (rate * size))) * size
         count = min(count, max(size, enough))
         start, end = int(begins[i]), int(ends[i])
@@ -110,9 +114,13 @@ def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Pi
             end = start + int(np.ceil((end - start) * left / (count * rate)))
         used[i] += count
         left -= count * rate
-        yield ledger.take(job, pool, start, end, count)
+        yield ledger.take(job, which, start, end, count)
         if left <= DONE_HOURS:
             return
+
+
+def _price(problem: ScheduleProblem, prices: Prices, job: Job, way: Way) -> Floats:
+    return prices.of(job, way, problem.pools[way.pool].site)
 
 
 def _few_runs(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
@@ -131,7 +139,7 @@ def _few_runs(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
         if done >= job.hours - 1e-6:
             break
     for piece in best:
-        ledger.take(job, piece.pool, piece.start_us, piece.end_us, piece.accelerators)
+        ledger.take(job, piece.way, piece.start_us, piece.end_us, piece.accelerators)
     return best
 
 
@@ -158,19 +166,17 @@ def _largest_gaps(job: Job, ledger: Ledger) -> list[Piece]:
 def _run(
     job: Job, ledger: Ledger, prices: Prices | None, hours: float, beside: Sequence[Piece] = ()
 ) -> Piece | None:
-    """The best single run that does `hours` of work: one pool, one count, no break. None where none fits.
+    """The best single run that does `hours` of work: one way, one count, no break. None where none fits.
 
     A run is best when it starts or ends at a cell's edge, since prices are constant inside a cell.
     """
     problem = ledger.problem
     best: tuple[float, int, int, int, int] | None = None
-    for pool, speed in job.speeds:
-        most = ledger.most(job, pool)
-        most = _less_beside(problem, most, beside, job.max_accelerators)
-        size = job.replica(pool)
-        price = None if prices is None else np.append(0.0, np.cumsum(prices.of(job)[pool]))
-        for count in _counts(int(most.max(initial=0)), size):
-            length = job.load_us + int(np.ceil(hours / (count * speed) * HOUR_US))
+    for which, way in enumerate(job.ways):
+        most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
+        price = None if prices is None else np.append(0.0, np.cumsum(_price(problem, prices, job, way)))
+        for count in _counts(int(most.max(initial=0)), way.replica):
+            length = way.load_us + int(np.ceil(hours / (count * way.speed) * HOUR_US))
             starts = _possible_starts(problem, job, most >= count, length)
             if not len(starts):
                 continue
@@ -180,13 +186,13 @@ def _run(
                 edges = problem.edges_us.astype(float)
                 rank = count * (np.interp(starts + length, edges, price) - np.interp(starts, edges, price))
             i = int(np.argmin(rank))
-            found = (float(rank[i]), int(starts[i]), pool, count, length)
+            found = (float(rank[i]), int(starts[i]), which, count, length)
             if best is None or found[0] < best[0] - 1e-12:
                 best = found
     if best is None:
         return None
-    _, start, pool, count, length = best
-    return ledger.take(job, pool, start, start + length, count)
+    _, start, which, count, length = best
+    return ledger.take(job, which, start, start + length, count)
 
 
 def _counts(most: int, size: int) -> list[int]:
@@ -209,7 +215,7 @@ def _possible_starts(problem: ScheduleProblem, job: Job, fits: np.ndarray, lengt
 
 
 def _less_beside(problem: ScheduleProblem, most: Ints, pieces: Sequence[Piece], limit: int) -> Ints:
-    """What the job may still add beside its own pieces, over all pools."""
+    """What the job may still add beside its own pieces, over all its ways."""
     if not pieces:
         return most
     used = np.zeros(problem.n_cells, dtype=np.int64)
@@ -224,18 +230,18 @@ def _longest_run(job: Job, ledger: Ledger, hours: float, beside: Sequence[Piece]
     """The run that does most of `hours` of work, where no run does all of it; None where there is no room at all."""
     problem = ledger.problem
     best: tuple[float, int, int, int, int] | None = None
-    for pool, speed in job.speeds:
-        most = _less_beside(problem, ledger.most(job, pool), beside, job.max_accelerators)
-        for count in _counts(int(most.max(initial=0)), job.replica(pool)):
+    for which, way in enumerate(job.ways):
+        most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
+        for count in _counts(int(most.max(initial=0)), way.replica):
             for start, end in _free_spans(problem, job, most >= count):
-                work = min(hours, (end - start - job.load_us) * count * speed / HOUR_US)
+                work = min(hours, (end - start - way.load_us) * count * way.speed / HOUR_US)
                 if work > 1e-6 and (best is None or work > best[0] + 1e-9):
-                    needed = job.load_us + int(np.ceil(work / (count * speed) * HOUR_US))
-                    best = (work, start, min(end, start + needed), pool, count)
+                    needed = way.load_us + int(np.ceil(work / (count * way.speed) * HOUR_US))
+                    best = (work, start, min(end, start + needed), which, count)
     if best is None:
         return None
-    _, start, end, pool, count = best
-    return ledger.take(job, pool, start, end, count)
+    _, start, end, which, count = best
+    return ledger.take(job, which, start, end, count)
 
 
 def _free_spans(problem: ScheduleProblem, job: Job, fits: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -78,23 +78,45 @@ class PoolArrays:
     site: int
     count: int
     import_kw: float
-    """What one busy accelerator adds to the site's import [kW]."""
+    """What one accelerator at full load adds to the site's import [kW]. Work counts by its way's instead."""
     any_capacity: Ints
     firm_capacity: Ints
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to do a job's work: in which pool, how fast, at what power, in what shape.
+
+    A job may have several in one pool; they share the pool's accelerators and the job's `max_accelerators`.
+    """
+
+    pool: int
+    speed: float
+    """Rate against the job's fastest way, in (0, 1]."""
+    import_kw: float
+    """What one busy accelerator adds to the site's import [kW]."""
+    replica: int = 1
+    """It runs on multiples of this many accelerators."""
+    load_us: int = 0
+    """From allocated to serving: the first part of each piece, which draws power and does no work."""
+    model: str | None = None
+    """The model, where it is not the one that was asked for."""
+    cap_kw: float | None = None
+    """What one accelerator is capped to [kW]; None where it is not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
     """What the schedule sees of a deferrable workload.
 
-    `hours` is the work left in accelerator-hours of the fastest pool that may run it; `speeds` gives each allowed
-    pool's rate against that one, in (0, 1]. `[start_us, end_us)` is the window to plan in; `true_start_us` and
-    `true_end_us` are the one that was asked for, which the lower bound is computed with.
+    `hours` is the work left in accelerator-hours of the fastest of the `ways` to do it. `[start_us, end_us)` is the
+    window to plan in; `true_start_us` and `true_end_us` are the one that was asked for, which the lower bound is
+    computed with. Jobs with equal ways share one tuple, so that many jobs are cheap to make and to tell apart.
     """
 
     id: str
     hours: float
-    speeds: tuple[tuple[int, float], ...]
+    ways: tuple[Way, ...]
     start_us: int
     end_us: int
     true_start_us: int
@@ -102,8 +124,6 @@ class Job:
     max_accelerators: int
     firm: bool
     contiguous: bool = False
-    replicas: tuple[int, ...] = ()
-    load_us: int = 0
     depends_on: tuple[str, ...] = ()
     open_ended: bool = False
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
@@ -113,11 +133,18 @@ class Job:
     @property
     def plain(self) -> bool:
         """Whether it may run on any number of accelerators, be stopped and resumed at no loss."""
-        return not self.contiguous and self.load_us == 0 and all(size == 1 for size in self.replicas)
+        return not self.contiguous and all(way.load_us == 0 and way.replica == 1 for way in self.ways)
 
-    def replica(self, pool: int) -> int:
-        """It runs on multiples of this in that pool."""
-        return next(size for (p, _), size in zip(self.speeds, self.replicas, strict=True) if p == pool)
+    @property
+    def loads(self) -> bool:
+        """Whether there is a way in which it must be loaded first."""
+        return any(way.load_us for way in self.ways)
+
+    @property
+    def least_us(self) -> float:
+        """No plan does all of it in less time than this."""
+        load_us = min((way.load_us for way in self.ways), default=0)
+        return load_us + self.hours / self.max_accelerators * HOUR_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +155,16 @@ class Pinned:
     """
 
     id: str
-    pool: int
+    way: Way
     start_us: int
     end_us: int
     accelerators: int
     firm: bool
+
+    @property
+    def pool(self) -> int:
+        """The pool that it runs in."""
+        return self.way.pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +180,12 @@ class ScheduleProblem:
     lateness_price_per_hour: float
     """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
     pinned: tuple[Pinned, ...] = ()
+
+    @cached_property
+    def ways(self) -> dict[str, tuple[Way, ...]]:
+        """The ways of every job, by its id; what is pinned has the one that it runs in."""
+        held = {piece.id: (piece.way,) for piece in self.pinned}
+        return {**held, **{job.id: job.ways for job in self.jobs}}
 
     @cached_property
     def pinned_levels(self) -> tuple[Ints, Ints]:

@@ -133,12 +133,16 @@ class Capacity:
 
 @dataclass(frozen=True, eq=False)
 class WorkColumns:
-    """The variables of the work: accelerators of a class in a pool in a cell, each (n_variables,)."""
+    """The variables of the work: accelerators of a class in one of its ways in a cell, each (n_variables,)."""
 
     column: Index
     work_class: Index
     pool: Index
     cell: Index
+    speed: Floats
+    """Work per accelerator-hour, against the class's fastest way."""
+    import_kw: Floats
+    """What one accelerator adds to the site's import [kW]."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -187,11 +187,10 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
 
 
 def _energy_prices(problem: ScheduleProblem) -> Prices:
-    """What an accelerator's energy and carbon cost in each cell, where nothing else is known."""
-    cost = np.array([problem.sites[pool.site].unit_cost_per_kwh[problem.cell_slot] for pool in problem.pools])
-    import_kw = np.array([pool.import_kw for pool in problem.pools])
-    price = cost * import_kw[:, None] * problem.cell_hours
-    return Prices(price, np.zeros_like(price))
+    """What energy and carbon cost in each cell, where nothing else is known."""
+    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
+    free = np.zeros((len(problem.pools), problem.n_cells))
+    return Prices(cost[:, problem.cell_slot], problem.cell_share, free, free)
 
 
 def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
@@ -218,21 +217,15 @@ def _room_us(job: Job) -> float:
 
 
 def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
-    """What an accelerator costs for all of each cell: its energy, carbon, power and peak, and the room it takes."""
+    """What all of each cell costs: energy, carbon, power and peak, and the room that an accelerator takes."""
     per_slot = slot_prices(problem, solution.duals)
-    slot, shape = problem.cell_slot, (len(problem.pools), problem.n_cells)
-    price = np.zeros(shape)
-    for p, pool in enumerate(problem.pools):
-        site = problem.sites[pool.site]
-        per_kw = (
-            problem.grid.slot_hours * site.unit_cost_per_kwh
-            + per_slot.power[pool.site]
-            + per_slot.peak[pool.site]
-        )
-        price[p] = pool.import_kw * per_kw[slot] * problem.cell_share
-    room = solution.duals.get("capacity", np.zeros(price.size)).reshape(shape)
-    firm = solution.duals.get("reserve", np.zeros(price.size)).reshape(shape)
-    return Prices(price + room, firm)
+    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
+    per_kw = (cost + per_slot.power + per_slot.peak)[:, problem.cell_slot]
+    shape = (len(problem.pools), problem.n_cells)
+    room, firm = (
+        solution.duals.get(name, np.zeros(shape)).reshape(shape) for name in ("capacity", "reserve")
+    )
+    return Prices(per_kw, problem.cell_share, room, firm)
 
 
 def _battery_traces(problem: ScheduleProblem, solution: Solution) -> dict[int, BatteryTrace]:

@@ -46,23 +46,48 @@ class Settled:
     carbon_kg: float
 
 
-def usage(
-    problem: ScheduleProblem, pieces: Iterable[Piece], firm: Mapping[str, bool]
-) -> tuple[Floats, Floats]:
-    """Mean accelerators of all pieces and of the preemptible ones, (n_pools, n_slots) each."""
-    every = np.zeros((len(problem.pools), problem.grid.n_slots))
+@dataclass(frozen=True, eq=False)
+class Usage:
+    """Mean accelerators of pieces: all of them and the preemptible ones (n_pools, n_slots), and what they draw.
+
+    `draws` holds them by pool and by what one accelerator adds to the import [kW]: (n_slots,) each.
+    """
+
+    every: Floats
+    preemptible: Floats
+    draws: Mapping[tuple[int, float], Floats]
+
+    def busy_kw(self, pools: Iterable[int]) -> Floats:
+        """What pieces in these pools, in order, add to the import [kW], (n_slots,)."""
+        total: Floats = np.zeros(self.every.shape[1])
+        for pool in pools:
+            for (_, import_kw), level in sorted((k, v) for k, v in self.draws.items() if k[0] == pool):
+                total = total + import_kw * level
+        return total
+
+
+def usage(problem: ScheduleProblem, pieces: Iterable[Piece], firm: Mapping[str, bool]) -> Usage:
+    """What these pieces use; `firm` says of each job whether it may not be preempted."""
+    n_slots = problem.grid.n_slots
+    every = np.zeros((len(problem.pools), n_slots))
     preemptible = np.zeros_like(every)
+    draws: dict[tuple[int, float], Floats] = {}
     for piece in pieces:
         slots, share = slot_shares(problem, piece)
-        every[piece.pool, slots] += piece.accelerators * share
+        level = piece.accelerators * share
+        every[piece.pool, slots] += level
         if not firm[piece.job]:
-            preemptible[piece.pool, slots] += piece.accelerators * share
-    return every, preemptible
+            preemptible[piece.pool, slots] += level
+        key = piece.pool, problem.ways[piece.job][piece.way].import_kw
+        if key not in draws:
+            draws[key] = np.zeros(n_slots)
+        draws[key][slots] += level
+    return Usage(every, preemptible, draws)
 
 
 def pinned_pieces(problem: ScheduleProblem) -> list[Piece]:
     """What is pinned, as pieces."""
-    return [Piece(p.id, p.pool, p.start_us, p.end_us, p.accelerators) for p in problem.pinned]
+    return [Piece(p.id, p.pool, 0, p.start_us, p.end_us, p.accelerators) for p in problem.pinned]
 
 
 def slot_shares(problem: ScheduleProblem, piece: Piece) -> tuple[slice, Floats]:
@@ -80,15 +105,12 @@ def settle(
     batteries: Mapping[int, BatteryTrace],
 ) -> Settled:
     """The bill of these pieces, and of what is pinned, with these batteries (by site)."""
-    every, preemptible = usage(problem, pieces, {job.id: job.firm for job in problem.jobs})
+    used = usage(problem, pieces, {job.id: job.firm for job in problem.jobs})
     hours = problem.grid.slot_hours
     imports = np.zeros((len(problem.sites), problem.grid.n_slots))
     energy = carbon = demand = wear = carbon_kg = 0.0
     for i, site in enumerate(problem.sites):
-        busy_kw = sum(
-            (problem.pools[p].import_kw * every[p] for p in site.pools), np.zeros(problem.grid.n_slots)
-        )
-        imports[i] = site.median_kw + busy_kw
+        imports[i] = site.median_kw + used.busy_kw(site.pools)
         if i in batteries:
             imports[i] += batteries[i].charge_kw - batteries[i].discharge_kw
             assert site.battery is not None
@@ -101,7 +123,11 @@ def settle(
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
     # Sites' power holds that of pinned work already; its accelerators are added here.
     held = {piece.id: piece.firm for piece in problem.pinned}
-    more, more_preemptible = usage(problem, pinned_pieces(problem), held)
+    more = usage(problem, pinned_pieces(problem), held)
     return Settled(
-        every + more, preemptible + more_preemptible, imports, Cost(energy, carbon, demand, wear), carbon_kg
+        used.every + more.every,
+        used.preemptible + more.preemptible,
+        imports,
+        Cost(energy, carbon, demand, wear),
+        carbon_kg,
     )

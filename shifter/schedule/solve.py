@@ -11,7 +11,7 @@ from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import Capacity, Index, LinearProgram, Term, TermInputs, WorkColumns
+from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, WorkColumns
 from shifter.schedule.terms.registry import installed_terms
 
 SIMPLEX_COLUMNS = 15_000
@@ -22,7 +22,7 @@ SIMPLEX_COLUMNS = 15_000
 class Solution:
     """An optimum of the fractional problem.
 
-    `values` and `duals` by block name; `usage` holds, for each class, its accelerators (n_pools of the class, n_cells
+    `values` and `duals` by block name; `usage` holds, for each class, its accelerators (n_ways of the class, n_cells
     of its window) with the first cell of the window. Duals are prices, never negative.
     """
 
@@ -55,19 +55,26 @@ def linear_program(
 def _work_columns(
     program: LinearProgram, problem: ScheduleProblem, classes: Sequence[WorkClass]
 ) -> WorkColumns:
-    owner: list[Index] = [np.empty(0, np.int64)]
-    pool: list[Index] = [np.empty(0, np.int64)]
-    cell: list[Index] = [np.empty(0, np.int64)]
+    owner, cell = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    ways, widths = [], []
     for k, one in enumerate(classes):
         first, last = problem.cells_of(one.start_us, one.end_us)
-        for p, _ in one.speeds:
+        for way in one.ways:
             cell.append(np.arange(first, last, dtype=np.int64))
             owner.append(np.full(last - first, k, dtype=np.int64))
-            pool.append(np.full(last - first, p, dtype=np.int64))
+            ways.append(way)
+            widths.append(last - first)
     owners = np.concatenate(owner)
     limit = np.array([c.max_accelerators for c in classes] or [0], dtype=float)
     columns = program.variables("work", len(owners), upper=limit[owners] if len(owners) else 0.0)
-    return WorkColumns(columns, owners, np.concatenate(pool), np.concatenate(cell))
+    return WorkColumns(
+        columns,
+        owners,
+        np.repeat(np.array([way.pool for way in ways], dtype=np.int64), widths),
+        np.concatenate(cell),
+        np.repeat(np.array([way.speed for way in ways], dtype=float), widths),
+        np.repeat(np.array([way.import_kw for way in ways], dtype=float), widths),
+    )
 
 
 def _work_rows(
@@ -77,15 +84,11 @@ def _work_rows(
     work: WorkColumns,
     hours: Floats,
 ) -> None:
-    """`done`: each class's work is done. `at_once`: over several pools, no more accelerators than it may use."""
-    speed = np.zeros((len(classes), len(problem.pools)))
-    for k, one in enumerate(classes):
-        for p, ratio in one.speeds:
-            speed[k, p] = ratio
+    """`done`: each class's work is done. `at_once`: over several ways, no more accelerators than it may use."""
     done = program.equal("done", hours)
-    done.add(work.work_class, work.column, speed[work.work_class, work.pool] * problem.cell_hours[work.cell])
+    done.add(work.work_class, work.column, work.speed * problem.cell_hours[work.cell])
 
-    several = np.array([len(c.speeds) > 1 for c in classes], dtype=bool)
+    several = np.array([len(c.ways) > 1 for c in classes], dtype=bool)
     chosen = several[work.work_class] if len(classes) else np.empty(0, dtype=bool)
     pairs, row = np.unique(work.work_class[chosen] * problem.n_cells + work.cell[chosen], return_inverse=True)
     limit = np.array([classes[k].max_accelerators for k in pairs // max(1, problem.n_cells)], dtype=float)
@@ -102,9 +105,8 @@ def _import_rows(
     balance = program.equal("import", base)
     balance.add(range(len(imports)), imports, 1.0)
     site = np.array([pool.site for pool in problem.pools], dtype=np.int64)
-    import_kw = np.array([pool.import_kw for pool in problem.pools])
     row = site[work.pool] * n + problem.cell_slot[work.cell]
-    balance.add(row, work.column, -import_kw[work.pool] * problem.cell_share[work.cell])
+    balance.add(row, work.column, -work.import_kw * problem.cell_share[work.cell])
 
 
 def solve(
@@ -164,7 +166,7 @@ def _usage(
     position = 0
     for one in classes:
         first, last = problem.cells_of(one.start_us, one.end_us)
-        size = (last - first) * len(one.speeds)
-        usage.append((first, work[position : position + size].reshape(len(one.speeds), last - first)))
+        size = (last - first) * len(one.ways)
+        usage.append((first, work[position : position + size].reshape(len(one.ways), last - first)))
         position += size
     return tuple(usage)

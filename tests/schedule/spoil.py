@@ -39,6 +39,10 @@ def sealed(plan: Plan) -> Plan:
     return replace(plan, plan_id=plan.content_id())
 
 
+def _way(problem: ScheduleProblem, job: str, pool: int) -> int:
+    return next(i for i, way in enumerate(problem.ways[job]) if way.pool == pool)
+
+
 def made_of(
     inputs: CycleInputs, allocations: Iterable[Allocation], batteries: Mapping[str, ArrayLike] = {}
 ) -> Plan:
@@ -54,6 +58,7 @@ def made_of(
         Piece(
             a.workload_id,
             pools[a.site, a.pool],
+            _way(problem, a.workload_id, pools[a.site, a.pool]),
             (a.start - grid.start) // MICROSECOND,
             (a.end - grid.start) // MICROSECOND,
             a.accelerators,

@@ -14,7 +14,7 @@ from shifter.schedule import pack as packing
 from shifter.schedule.classes import merge
 from shifter.schedule.decompose import Need, decompose
 from shifter.schedule.pack import Piece, merge_pieces, pack
-from shifter.schedule.problem import Job
+from shifter.schedule.problem import Job, Way
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import Solution
 from tests.schedule.build import cycle_inputs
@@ -27,29 +27,35 @@ def job(name: str, pools: tuple[int, ...], most: int, *, firm: bool = False) -> 
     return Job(
         name,
         1.0,
-        tuple((p, 1.0) for p in pools),
+        tuple(Way(p, 1.0, 1.0) for p in pools),
         0,
         LENGTH,
         0,
         LENGTH,
         most,
         firm,
-        replicas=(1,) * len(pools),
     )
 
 
 @st.composite
 def one_cell(draw: st.DrawFn) -> tuple[list[Job], list[list[float]], list[int], list[int]]:
-    """Jobs, their usage by pool in one cell, and each pool's capacity, in all and for firm work, just enough."""
+    """Jobs, their usage by way in one cell, and each pool's capacity, in all and for firm work, just enough.
+
+    Some have two ways in one pool.
+    """
     n_pools = draw(st.integers(1, 3))
     jobs, usage = [], []
     for i in range(draw(st.integers(1, 7))):
-        row = [draw(st.integers(0, 30)) / 10 for _ in range(n_pools)]
+        pools = tuple(w % n_pools for w in range(n_pools + draw(st.integers(0, 2))))
+        row = [draw(st.integers(0, 30)) / 10 for _ in pools]
         most = max(1, int(np.ceil(sum(row) - 1e-9)))
-        jobs.append(job(f"j{i}", tuple(range(n_pools)), most, firm=draw(st.booleans())))
+        jobs.append(job(f"j{i}", pools, most, firm=draw(st.booleans())))
         usage.append(row)
-    every = np.array(usage).sum(axis=0)
-    firm = sum((np.array(u) for j, u in zip(jobs, usage, strict=True) if j.firm), np.zeros(n_pools))
+    every, firm = np.zeros(n_pools), np.zeros(n_pools)
+    for one, row in zip(jobs, usage, strict=True):
+        for way, used in zip(one.ways, row, strict=True):
+            every[way.pool] += used
+            firm[way.pool] += used * one.firm
     return jobs, usage, [int(np.ceil(v - 1e-9)) for v in every], [int(np.ceil(v - 1e-9)) for v in firm]
 
 
@@ -74,11 +80,13 @@ def check(
         inside = [x for x in pieces if x.pool == p]
         assert peak(inside) <= limit[p]
         assert peak([x for x in inside if is_firm[x.job]]) <= firm_limit[p]
-        for one, row in zip(jobs, usage, strict=True):
-            done = sum(x.accelerators * (x.end_us - x.start_us) for x in inside if x.job == one.id)
-            assert done == pytest.approx(row[p] * LENGTH, abs=1000)
-    for one in jobs:
-        assert peak([x for x in pieces if x.job == one.id]) <= one.max_accelerators
+        assert all(x.pool == next(j for j in jobs if j.id == x.job).ways[x.way].pool for x in inside)
+    for one, row in zip(jobs, usage, strict=True):
+        own = [x for x in pieces if x.job == one.id]
+        assert peak(own) <= one.max_accelerators
+        for w, used in enumerate(row):
+            done = sum(x.accelerators * (x.end_us - x.start_us) for x in own if x.way == w)
+            assert done == pytest.approx(used * LENGTH, abs=1000)
 
 
 @given(one_cell())
@@ -107,8 +115,8 @@ def test_the_exact_decomposition_packs_what_the_quick_one_may_not(
         for p, v in enumerate(row)
         if v
     ]
-    pieces = [Piece(n.job.id, n.pool, 0, LENGTH, n.whole) for n in needs if n.whole]
-    pieces += [Piece(name, p, a, b, 1) for name, p, a, b in decompose(needs, capacity, 0, LENGTH)]
+    pieces = [Piece(n.job.id, n.pool, n.way, 0, LENGTH, n.whole) for n in needs if n.whole]
+    pieces += [Piece(n.job.id, n.pool, n.way, a, b, 1) for n, a, b in decompose(needs, capacity, 0, LENGTH)]
     check(pieces, jobs, usage, limit, firm_limit)
 
 
@@ -117,7 +125,7 @@ def test_two_and_two_fifths_are_two_for_all_of_the_slot_and_a_third_for_two_fift
     one = job("w", (0,), 3)
     capacity = Capacity(np.array([[3]]), np.array([[3]]), np.zeros((1, 1)))
     pieces = pack(problem, [merge([one])[0]], Solution({}, {}, ((0, np.array([[2.4]])),)), capacity)
-    assert pieces == [Piece("w", 0, 0, LENGTH * 2 // 5, 1), Piece("w", 0, 0, LENGTH, 2)]
+    assert pieces == [Piece("w", 0, 0, 0, LENGTH * 2 // 5, 1), Piece("w", 0, 0, 0, LENGTH, 2)]
 
 
 def test_the_exact_decomposition_is_used_where_laying_end_to_end_leaves_no_room(
@@ -134,7 +142,7 @@ def test_the_exact_decomposition_is_used_where_laying_end_to_end_leaves_no_room(
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 10), st.integers(1, 4)), max_size=12))
 def test_merging_changes_nothing_at_any_instant_and_leaves_no_seam(spans: list[tuple[int, int, int]]) -> None:
-    before = [Piece("w", 0, a, a + n, k) for a, n, k in spans]
+    before = [Piece("w", 0, 0, a, a + n, k) for a, n, k in spans]
     after = merge_pieces(before)
 
     def level(pieces: list[Piece], t: int) -> int:

@@ -60,10 +60,9 @@ class PowerLimitTerm:
             if pools[work.pool[j]].site in position
         ]
         share = problem.cell_share[work.cell[here]]
-        import_kw = np.array([pools[p].import_kw for p in work.pool[here]])
         row = (
             np.array([position[pools[p].site] for p in work.pool[here]], dtype=np.int64)
             * problem.grid.n_slots
             + slot
         )
-        rows.add(row, work.column[here], import_kw * share * (1 / (1 - gone) - 1))
+        rows.add(row, work.column[here], work.import_kw[here] * share * (1 / (1 - gone) - 1))
