@@ -40,8 +40,12 @@ class Prices:
 
     def of(self, job: Job, way: Way, site: int) -> Floats:
         """The price of one accelerator of this job in this way, for all of each cell (n_cells,)."""
+        return self.of_way(way, site, job.firm)
+
+    def of_way(self, way: Way, site: int, firm: bool) -> Floats:
+        """The same for any work that is `firm` or not."""
         price: Floats = way.import_kw * self.per_kw[site] * self.share + self.any[way.pool]
-        return price + self.firm[way.pool] if job.firm else price
+        return price + self.firm[way.pool] if firm else price
 
 
 def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:

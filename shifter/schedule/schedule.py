@@ -18,10 +18,14 @@ from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity
+from shifter.schedule.scaled import cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, idle_batteries
 from shifter.schedule.solve import Solution, solve
 
 OPTIMAL, GREEDY = "optimal", "greedy"
+
+EXACT_COLUMNS = 200_000
+"""Up to this many variables the program is solved exactly."""
 
 DONE_RATIO = 1e-4
 """A job is done when no more than this share of it is left: what rounding to whole microseconds may cost."""
@@ -47,10 +51,11 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
 
     The time is shared out in advance, so that the fallback always has its turn.
     """
+    if _n_columns(problem) > EXACT_COLUMNS:
+        return _large(problem, time_limit_s)
     capacity = Capacity.of(problem)
-    classes = merge(problem.jobs)
     try:
-        solution = solve(problem, classes, capacity, time_limit_s=0.5 * time_limit_s)
+        solution = solve(problem, merge(problem.jobs), capacity, time_limit_s=0.5 * time_limit_s)
     except SolverFailed as failure:
         return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
     try:
@@ -61,32 +66,68 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
         )
 
 
+def _n_columns(problem: ScheduleProblem) -> int:
+    """Variables of the exact program: one for each class of jobs, way and cell."""
+    classes = merge(problem.jobs)
+    ends = [(problem.cells_of(one.start_us, one.end_us), len(one.ways)) for one in classes]
+    return sum((last - first) * n_ways for (first, last), n_ways in ends)
+
+
+def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
+    """Too large to be solved exactly: prices from a coarser problem, and every job placed at them."""
+    try:
+        relaxed = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s)
+    except SolverFailed as failure:
+        return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
+    at = cell_prices(problem, relaxed.prices)
+    ledger = Ledger(problem)
+    ledger.hold_batteries(relaxed.batteries)
+    placed = _place_shaped(problem, ledger, at)
+    plain = [job for job in problem.jobs if job.plain]
+    packed = merge_pieces([*placed, *spread(problem, plain, relaxed, ledger)])
+    try:
+        pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s)
+    except SolverFailed as failure:
+        return _greedy(problem, at, relaxed.prices, failure)
+    return Schedule(tuple(sorted(pieces)), batteries, relaxed.prices, OPTIMAL, _faults(problem, batteries))
+
+
+def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[Piece]:
+    """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
+    one does not."""
+    shaped = [job for job in problem.jobs if not job.plain]
+    pieces: list[Piece] = []
+    for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
+        pieces += place(job, ledger, at)
+    return pieces
+
+
 def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, time_limit_s: float) -> Schedule:
     """What has a shape of its own, placed at the relaxed problem's prices; the rest solved beside it, and packed."""
     classes, solution = merge(problem.jobs), relaxed
-    shaped = [job for job in problem.jobs if not job.plain]
     placed: list[Piece] = []
-    if shaped:
-        at = _cell_prices(problem, relaxed)
+    if not all(job.plain for job in problem.jobs):
         ledger = _beside_batteries(problem)
-        # The least room to move first, then the largest: small ones find a gap where a large one does not.
-        for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
-            placed += place(job, ledger, at)
+        placed = _place_shaped(problem, ledger, _cell_prices(problem, relaxed))
         capacity = ledger.left()
         classes = merge([job for job in problem.jobs if job.plain])
         solution = solve(problem, classes, capacity, time_limit_s=0.3 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
-    pieces, batteries = _settle_shape(problem, packed, solution, 0.1 * time_limit_s)
+    pieces, batteries = _settle_shape(
+        problem, packed, _battery_traces(problem, solution), 0.1 * time_limit_s
+    )
     prices = slot_prices(problem, relaxed.duals)
     return Schedule(tuple(sorted(pieces)), batteries, prices, OPTIMAL, _faults(problem, batteries))
 
 
 def _settle_shape(
-    problem: ScheduleProblem, packed: list[Piece], solution: Solution, time_limit_s: float
+    problem: ScheduleProblem,
+    packed: list[Piece],
+    batteries: dict[int, BatteryTrace],
+    time_limit_s: float,
 ) -> tuple[list[Piece], dict[int, BatteryTrace]]:
     """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both."""
     kept = _without_stranded(problem, packed)
-    batteries = _battery_traces(problem, solution)
     mended = _repair(problem, kept, batteries)
     if not problem.has_batteries:
         return mended, {}
@@ -229,18 +270,16 @@ def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
 
 
 def _battery_traces(problem: ScheduleProblem, solution: Solution) -> dict[int, BatteryTrace]:
-    traces = {}
-    for i, site in enumerate(problem.sites):
-        if site.battery is not None:
-            charge, discharge = (
-                _positive(solution.values[f"charge.{i}"]),
-                _positive(solution.values[f"discharge.{i}"]),
-            )
-            gain = site.battery.charge_efficiency * charge - discharge / site.battery.discharge_efficiency
-            change = problem.grid.slot_hours * gain
-            stored = site.battery.initial_kwh + np.append(0.0, np.cumsum(change)[:-1])
-            traces[i] = BatteryTrace(charge, discharge, stored)
-    return traces
+    return {
+        i: BatteryTrace.of(
+            site.battery,
+            _positive(solution.values[f"charge.{i}"]),
+            _positive(solution.values[f"discharge.{i}"]),
+            problem.grid.slot_hours,
+        )
+        for i, site in enumerate(problem.sites)
+        if site.battery is not None
+    }
 
 
 def _positive(values: Floats) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.domain.fleet import Battery
 from shifter.domain.plan import Cost
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
@@ -23,6 +24,13 @@ class BatteryTrace:
     charge_kw: Floats
     discharge_kw: Floats
     stored_kwh: Floats
+
+    @classmethod
+    def of(cls, battery: Battery, charge_kw: Floats, discharge_kw: Floats, slot_hours: float) -> BatteryTrace:
+        """What it stores follows from what it does."""
+        gain_kw = battery.charge_efficiency * charge_kw - discharge_kw / battery.discharge_efficiency
+        stored = battery.initial_kwh + np.append(0.0, np.cumsum(slot_hours * gain_kw)[:-1])
+        return cls(charge_kw, discharge_kw, stored)
 
 
 def idle_batteries(problem: ScheduleProblem) -> dict[int, BatteryTrace]:

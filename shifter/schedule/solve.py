@@ -116,8 +116,12 @@ def solve(
     *,
     time_limit_s: float,
     terms: Sequence[Term] | None = None,
+    method: str | None = None,
 ) -> Solution:
-    """The cheapest fractional schedule. Raises SolverFailed when HiGHS gives no optimum within the time limit."""
+    """The cheapest fractional schedule, by HiGHS' `method` (by its size, where None is given).
+
+    Raises SolverFailed when HiGHS gives no optimum within the time limit.
+    """
     import cvxpy as cp
 
     program, _ = linear_program(problem, classes, capacity, terms)
@@ -131,7 +135,7 @@ def solve(
     try:
         # A fresh problem each cycle: re-solving warm switches HiGHS' presolve off, which is 20 times slower.
         whole.solve(
-            solver=cp.HIGHS, warm_start=False, highs_options=_options(program.n_columns, time_limit_s)
+            solver=cp.HIGHS, warm_start=False, highs_options=_options(program.n_columns, time_limit_s, method)
         )
     except (cp.SolverError, ValueError) as error:
         raise SolverFailed(
@@ -147,11 +151,11 @@ def solve(
     return Solution(values, duals, _usage(problem, classes, values["work"]))
 
 
-def _options(n_columns: int, time_limit_s: float) -> dict[str, object]:
+def _options(n_columns: int, time_limit_s: float, method: str | None) -> dict[str, object]:
     """One thread, so that the same problem has the same answer; nothing on stdout, which belongs to the caller."""
-    method = "ipm" if n_columns > SIMPLEX_COLUMNS else "simplex"
+    by_size = "ipm" if n_columns > SIMPLEX_COLUMNS else "simplex"
     return {
-        "solver": method,
+        "solver": method or by_size,
         "time_limit": time_limit_s,
         "threads": 1,
         "output_flag": False,

@@ -1,0 +1,179 @@
+"""The same problem in fewer words: a few hundred clusters of jobs on a coarser grid, small enough to solve exactly.
+
+What a large plan needs of a solver is the prices of the shared limits, and how far each pool is used in each slot; who
+uses it can be found out afterwards, job by job, at those prices (`follow`). Both change little when like jobs are added
+up and half-hours become hours. How little is not assumed: the bound is computed with every job on the true grid, so
+that whatever is lost here shows in the plan's gap.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from forecasts.slots import SLOT_MINUTES, UTC_EPOCH, Floats, SlotGrid
+from shifter.schedule.classes import WorkClass
+from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, SiteArrays
+from shifter.schedule.program import Capacity
+
+
+@dataclass(frozen=True, eq=False)
+class Coarse:
+    """A problem on a coarser grid, what is free in it, and its work.
+
+    `slot_of` (n_slots,) and `cell_of` (n_cells,) say which coarse slot and cell holds each true one.
+    """
+
+    problem: ScheduleProblem
+    capacity: Capacity
+    work: tuple[WorkClass, ...]
+    slot_of: Ints
+    cell_of: Ints
+    share: float
+    """A true slot's share of a coarse one."""
+
+
+def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, n_clusters: int) -> Coarse:
+    """The problem in slots of `slot_minutes` (a multiple of its own), its jobs in at most about `n_clusters`."""
+    factor = slot_minutes // problem.grid.slot_minutes
+    length = problem.slot_us * factor
+    lead = int((problem.grid.start - UTC_EPOCH).total_seconds() // 60) % slot_minutes
+    before = lead // problem.grid.slot_minutes  # true slots of the first coarse one that lie before the grid
+    slot_of = (np.arange(problem.grid.n_slots) + before) // factor
+    n = int(slot_of[-1]) + 1
+    grid = SlotGrid(problem.grid.moment(-before), slot_minutes, n)
+    first = np.searchsorted(slot_of, np.arange(n))
+    count = np.diff(np.append(first, len(slot_of)))
+
+    def mean(values: Floats) -> Floats:
+        averaged: Floats = np.add.reduceat(values, first) / count
+        return averaged
+
+    shift = before * problem.slot_us
+    now = problem.now_us + shift
+    edges = np.unique(np.append(np.arange(n + 1) * length, now))
+    coarse = replace(
+        problem,
+        grid=grid,
+        sites=tuple(_site(site, mean) for site in problem.sites),
+        jobs=(),
+        edges_us=edges,
+        now_us=now,
+        pinned=(),
+    )
+    cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
+    work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters)]
+    return Coarse(coarse, _capacity(problem, capacity, cell_of, slot_of, n), tuple(work), slot_of, cell_of, 1 / factor)
+
+
+def coarsest_minutes(slot_minutes: int) -> int:
+    """The longest slot that a grid of these slots may be coarsened to."""
+    return max(m for m in SLOT_MINUTES if m % slot_minutes == 0)
+
+
+def _site(site: SiteArrays, mean: object) -> SiteArrays:
+    assert callable(mean)
+    names = ("median_kw", "quantile_kw", "ride_through_kw", "limit_kw", "price_per_kwh", "carbon_kg_per_kwh")
+    return replace(site, **{name: mean(getattr(site, name)) for name in names})
+
+
+def _capacity(
+    problem: ScheduleProblem, capacity: Capacity, cell_of: Ints, slot_of: Ints, n_slots: int
+) -> Capacity:
+    """Means of what is free, by the time that each cell holds after now."""
+    hours = problem.cell_hours * (problem.edges_us[:-1] >= problem.now_us)
+    n_cells = int(cell_of[-1]) + 1
+    total = np.bincount(cell_of, hours, n_cells)
+
+    def mean(values: Ints) -> Floats:
+        summed = np.array([np.bincount(cell_of, row * hours, n_cells) for row in values])
+        averaged: Floats = np.divide(summed, total, out=np.zeros_like(summed), where=total > 0)
+        return averaged
+
+    count = np.bincount(slot_of, minlength=n_slots)
+    placed = np.array([np.bincount(slot_of, row, n_slots) / count for row in capacity.placed_kw])
+    return Capacity(mean(capacity.any), mean(capacity.firm), placed)
+
+
+def _snapped(one: WorkClass, shift: int, length: int, now: int) -> WorkClass:
+    """Its window on the coarse grid, at least as long as its work needs at full width."""
+    start = max(now, round((one.start_us + shift) / length) * length)
+    end = round((one.end_us + shift) / length) * length
+    needed = one.hours / one.max_accelerators * HOUR_US
+    end = max(end, start + -(-int(needed) // length) * length)
+    return replace(one, start_us=start, end_us=end)
+
+
+def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
+    """Jobs of like windows and widths added up, in about `most` clusters.
+
+    Only what may run in the same ways, and is equally firm, is added up at all. Then the cluster whose jobs are most
+    unlike, by start, end and time needed, each weighted with its work, is halved, until there are enough.
+    """
+    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        if job.ways and job.hours > 0:
+            groups[(job.ways, job.firm, job.open_ended)].append(i)
+    hours = np.array([job.hours for job in jobs])
+    width = np.array([job.max_accelerators for job in jobs], dtype=float)
+    traits = np.array([[job.start_us, job.end_us] for job in jobs], dtype=float).reshape(-1, 2) / HOUR_US
+    traits = np.column_stack([traits, hours / width])
+    heap: list[tuple[float, int, Ints]] = []
+    for group in groups.values():
+        members = np.array(group, dtype=np.int64)
+        heapq.heappush(heap, (-_spread(traits, hours, members), len(heap), members))
+    serial = len(heap)
+    while len(heap) < most and heap[0][0] < 0:
+        _, _, members = heapq.heappop(heap)
+        for half in _halves(traits, hours, members):
+            serial += 1
+            heapq.heappush(heap, (-_spread(traits, hours, half), serial, half))
+    return [_summed(jobs, hours, width, members) for _, _, members in sorted(heap, key=lambda h: h[1])]
+
+
+def _spread(traits: Floats, hours: Floats, members: Ints) -> float:
+    """How unlike the members are: work times the widest weighted standard deviation of a trait [h2]."""
+    return float(hours[members].sum() * _deviations(traits, hours, members).max())
+
+
+def _deviations(traits: Floats, hours: Floats, members: Ints) -> Floats:
+    weight = hours[members] / hours[members].sum()
+    chosen = traits[members]
+    off = chosen - weight @ chosen
+    deviations: Floats = np.sqrt(weight @ (off * off))
+    return np.where(deviations > 1e-9, deviations, 0.0)
+
+
+def _halves(traits: Floats, hours: Floats, members: Ints) -> tuple[Ints, Ints]:
+    trait = int(_deviations(traits, hours, members).argmax())
+    order = members[np.argsort(traits[members, trait], kind="stable")]
+    done = np.cumsum(hours[order])
+    middle = int(np.searchsorted(done, done[-1] / 2)) + 1
+    # Members that are alike in this trait stay together, unless all are on one side.
+    values = traits[order, trait]
+    if middle >= len(order) or values[middle - 1] == values[0]:
+        middle = int(np.searchsorted(values, values[0], side="right"))
+    return order[:middle], order[middle:]
+
+
+def _summed(jobs: Sequence[Job], hours: Floats, width: Floats, members: Ints) -> WorkClass:
+    weight = hours[members] / hours[members].sum()
+    one = jobs[int(members[0])]
+
+    def mean(field: str) -> int:
+        return round(float(weight @ np.array([getattr(jobs[i], field) for i in members], dtype=float)))
+
+    return WorkClass(
+        jobs=(),
+        hours=float(hours[members].sum()),
+        max_accelerators=float(width[members].sum()),
+        start_us=mean("start_us"),
+        end_us=mean("end_us"),
+        ways=one.ways,
+        firm=one.firm,
+        open_ended=one.open_ended,
+    )
