@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.problem import Ints, Way
@@ -35,6 +36,10 @@ class Segments:
     cell: Ints
     way: Ints
 
+    def where(self, chosen: NDArray[np.bool_]) -> Segments:
+        """Some of them."""
+        return Segments(self.hours[chosen], self.cost[chosen], self.cell[chosen], self.way[chosen])
+
 
 def segments(ways: Sequence[Way], prices: Sequence[Floats], hours: Floats) -> Segments:
     """The segments of these ways, each at its price of one accelerator for all of a cell (n_cells,).
@@ -57,27 +62,37 @@ def segments(ways: Sequence[Way], prices: Sequence[Floats], hours: Floats) -> Se
 def hull(options: Sequence[tuple[float, Floats]]) -> list[tuple[Floats, Floats, Ints]]:
     """Segments (width, rise, option reached) of the lower convex hull of (0, 0) and (speed, price) of each option.
 
-    Prices are (n,), and so are the results. Gift wrapping, all n at once: from the current point, the next is the option
-    of least slope among the faster ones; of equal slopes, the farthest. A segment of width 0 is none.
+    Prices are (n,), and so are the results. Gift wrapping, all n at once: from the current point, the next is the
+    option of least slope among the faster ones. A segment of width 0 is none.
     """
-    speeds = np.array([speed for speed, _ in options])
-    prices = np.array([price for _, price in options])
+    speeds, prices, which = _fastest_first(options)
     n = prices.shape[1]
-    at_speed, at_price = np.zeros(n), np.zeros(n)
+    at_speed, at_price, at = np.zeros(n), np.zeros(n), np.arange(n)
     found = []
-    for _ in options:
+    for _ in speeds:
         width = speeds[:, None] - at_speed
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.where((width > 0) & np.isfinite(prices), (prices - at_price) / width, np.inf)
-        least = slope.min(axis=0)
-        farthest = np.where(slope <= least + 1e-15 * np.abs(least), width, -np.inf)
-        best = farthest.argmax(axis=0)
-        live = np.isfinite(least)
+        best = slope.argmin(axis=0)  # of equal slopes the first, which is the farthest
+        live = np.isfinite(slope[best, at])
         new_speed = np.where(live, speeds[best], at_speed)
-        new_price = np.where(live, prices[best, np.arange(n)], at_price)
-        found.append((new_speed - at_speed, new_price - at_price, best))
+        new_price = np.where(live, prices[best, at], at_price)
+        found.append((new_speed - at_speed, new_price - at_price, which[best, at]))
         at_speed, at_price = new_speed, new_price
     return found
+
+
+def _fastest_first(options: Sequence[tuple[float, Floats]]) -> tuple[Floats, Floats, Ints]:
+    """Distinct speeds, falling (n_speeds,); of each the least price, and whose it is, (n_speeds, n)."""
+    speeds = np.array(sorted({speed for speed, _ in options}, reverse=True))
+    least, which = [], []
+    for speed in speeds:
+        members = [i for i, (other, _) in enumerate(options) if other == speed]
+        prices = np.array([options[i][1] for i in members])
+        first = prices.argmin(axis=0)
+        least.append(np.take_along_axis(prices, first[None], axis=0)[0])
+        which.append(np.array(members)[first])
+    return speeds, np.array(least), np.array(which)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +105,17 @@ class Uses:
     cell: Ints
     share: Floats
 
+    @classmethod
+    def together(cls, parts: Sequence[Uses]) -> Uses:
+        """All rows of these, in order."""
+        none = np.empty(0, dtype=np.int64)
+        return cls(
+            np.concatenate([none, *(p.job for p in parts)]),
+            np.concatenate([none, *(p.way for p in parts)]),
+            np.concatenate([none, *(p.cell for p in parts)]),
+            np.concatenate([np.empty(0), *(p.share for p in parts)]),
+        )
+
 
 def cheapest(
     seen: Segments,
@@ -97,7 +123,7 @@ def cheapest(
     cell_hours: Floats,
     hours_each: Floats,
     window: tuple[Ints, Ints],
-    taken: np.ndarray | None = None,
+    taken: NDArray[np.bool_] | None = None,
 ) -> Uses:
     """Each job's answer: where one of its accelerators does `hours_each` of work (n_jobs,) [h of its fastest way].
 
@@ -106,10 +132,14 @@ def cheapest(
     would change over inside one, it runs faster for less of it.
     """
     parts = [
-        _rows(seen, hours_each[rows], (window[0][rows], window[1][rows]), None if taken is None else taken[rows])
+        _rows(
+            seen, hours_each[rows], (window[0][rows], window[1][rows]), None if taken is None else taken[rows]
+        )
         for rows in _slices(len(hours_each), ROWS)
     ]
-    job = np.concatenate([part[0] + at for part, at in zip(parts, range(0, len(hours_each), ROWS), strict=True)])
+    job = np.concatenate(
+        [part[0] + at for part, at in zip(parts, range(0, len(hours_each), ROWS), strict=True)]
+    )
     segment = np.concatenate([part[1] for part in parts])
     work = np.concatenate([part[2] for part in parts])
     place = job * len(cell_hours) + seen.cell[segment]
@@ -117,8 +147,7 @@ def cheapest(
     place, segment, work = place[order], segment[order], work[order]
     first = np.flatnonzero(np.diff(place, prepend=-1))
     if not len(first):
-        empty = np.empty(0, dtype=np.int64)
-        return Uses(empty, empty, empty, np.empty(0))
+        return Uses.together(())
     last = np.append(first[1:], len(place)) - 1
     way = seen.way[segment[last]]
     cell = seen.cell[segment[last]]
@@ -131,7 +160,7 @@ def _slices(n: int, size: int) -> list[slice]:
 
 
 def _rows(
-    seen: Segments, need: Floats, window: tuple[Ints, Ints], taken: np.ndarray | None
+    seen: Segments, need: Floats, window: tuple[Ints, Ints], taken: NDArray[np.bool_] | None
 ) -> tuple[Ints, Ints, Floats]:
     """(job, segment, work) of what each job takes, in blocks of segments until all have enough."""
     left = need.copy()
@@ -156,3 +185,43 @@ def _rows(
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     job, segment, work = (np.concatenate(column) for column in zip(*found, strict=True))
     return job, segment, work
+
+
+def least_cost(seen: Segments, hours_each: Floats, start: Floats, end: Floats) -> Floats:
+    """What `hours_each` of work (n_jobs,) with one accelerator costs at the least, in windows that may cut cells.
+
+    `start`, `end` (n_jobs,) are in cells, which all have the same length here. Work beyond what the window holds costs
+    nothing more.
+    """
+    costs = [
+        _costs(seen, hours_each[rows], start[rows], end[rows]) for rows in _slices(len(hours_each), ROWS)
+    ]
+    return np.concatenate(costs)
+
+
+def offered_hours(seen: Segments, start: Floats, end: Floats) -> Floats:
+    """All the work that one accelerator could do in these segments, in each window, (n_jobs,)."""
+    return np.array(
+        [
+            float(np.clip(np.minimum(seen.cell + 1, b) - np.maximum(seen.cell, a), 0.0, 1.0) @ seen.hours)
+            for a, b in zip(start, end, strict=True)
+        ]
+    )
+
+
+def _costs(seen: Segments, need: Floats, start: Floats, end: Floats) -> Floats:
+    left, total = need.copy(), np.zeros(len(need))
+    live = np.flatnonzero(left > 0)
+    for at in range(0, len(seen.hours), BLOCK):
+        if not len(live):
+            break
+        block = slice(at, at + BLOCK)
+        cell = seen.cell[block]
+        share = np.minimum(cell + 1, end[live, None]) - np.maximum(cell, start[live, None])
+        offered = np.clip(share, 0.0, 1.0) * seen.hours[block]
+        before = np.cumsum(offered, axis=1)
+        used = np.clip(left[live, None] - (before - offered), 0.0, offered)
+        total[live] += used @ (seen.cost[block] / seen.hours[block])
+        left[live] -= before[:, -1]
+        live = live[left[live] > 0]
+    return total

@@ -7,9 +7,13 @@ batteries stand still. Work that it cannot finish by its deadline it finishes la
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from shifter.schedule.follow import Room, run_early
+from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
 from shifter.schedule.place import place, work_hours
@@ -33,29 +37,62 @@ class RunNow:
 
 
 def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow:
-    """Place what the plan does, `done_hours` of each job, at its earliest start or as soon as there is room."""
+    """Place what the plan does, `done_hours` of each job, at its earliest start or as soon as there is room.
+
+    Work that has a shape or waits for other work goes first, one after the other; what is free of both follows.
+    """
+    order = sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id))
+    chained = {id for job in order if job.depends_on for id in (job.id, *job.depends_on)}
+    free = [job for job in order if job.plain and job.id not in chained]
+    hours = {job.id: min(job.hours, done_hours[job.id]) for job in order}
     ledger = Ledger(problem)
+    pieces = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
+    pieces |= _together(problem, free, hours, ledger)
+    late_hours = unfinished_hours = 0.0
+    for job in order:
+        placed = pieces.get(job.id, ())
+        late_hours += max(0.0, hours[job.id] - work_hours(job, list(_in_time(job, placed))))
+        unfinished_hours += max(0.0, hours[job.id] - work_hours(job, placed))
+    settled = settle(problem, [p for group in pieces.values() for p in group], idle_batteries(problem))
+    return RunNow(pieces, settled, late_hours, unfinished_hours)
+
+
+def _one_by_one(
+    problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
+) -> dict[str, tuple[Piece, ...]]:
     horizon_us = int(problem.edges_us[-1])
     pieces: dict[str, tuple[Piece, ...]] = {}
     unfinished: set[str] = set()
-    late_hours = unfinished_hours = 0.0
-    for job in sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id)):
-        hours = min(job.hours, done_hours[job.id])
+    for job in jobs:
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
-        eager = replace(job, hours=hours, start_us=min(start, horizon_us), end_us=horizon_us)
+        eager = replace(job, hours=hours[job.id], start_us=min(start, horizon_us), end_us=horizon_us)
         waits = not unfinished.isdisjoint(job.depends_on)
-        placed = [] if waits or hours <= 0 else merge_pieces(place(eager, ledger, None))
+        placed = [] if waits or eager.hours <= 0 else merge_pieces(place(eager, ledger, None))
         pieces[job.id] = tuple(placed)
-        in_time = [
-            replace(p, end_us=min(p.end_us, job.true_end_us)) for p in placed if p.start_us < job.true_end_us
-        ]
-        left = max(0.0, hours - work_hours(job, placed))
-        late_hours += max(0.0, hours - work_hours(job, in_time))
-        unfinished_hours += left
-        if left > 1e-6 * hours:
+        if hours[job.id] - work_hours(job, placed) > 1e-6 * hours[job.id]:
             unfinished.add(job.id)
-    settled = settle(problem, [p for group in pieces.values() for p in group], idle_batteries(problem))
-    return RunNow(pieces, settled, late_hours, unfinished_hours)
+    return pieces
+
+
+def _together(
+    problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
+) -> dict[str, tuple[Piece, ...]]:
+    horizon_us = int(problem.edges_us[-1])
+    left = ledger.left()
+    room = Room(left.any.astype(float), left.firm.astype(float), np.minimum(ledger.headroom_kw, 1e12))
+    windows = [(job.true_start_us, horizon_us) for job in jobs]
+    uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)
+    pieces: dict[str, list[Piece]] = {job.id: [] for job in jobs}
+    for piece in pieces_of(problem, jobs, uses, left):
+        pieces[piece.job].append(piece)
+    return {id: tuple(group) for id, group in pieces.items()}
+
+
+def _in_time(job: Job, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """What of these lies before the job's deadline."""
+    for piece in pieces:
+        if piece.start_us < job.true_end_us:
+            yield piece if piece.end_us <= job.true_end_us else piece._replace(end_us=job.true_end_us)
 
 
 def _end(pieces: Sequence[Piece] | None) -> int:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.answer import least_cost, offered_hours, segments
 from shifter.schedule.classes import option_sets
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
 
@@ -145,73 +146,30 @@ def lower_bound(
 def _work_cost(
     problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, done_hours: Mapping[str, float]
 ) -> float:
-    """Each job's cheapest way to do its work at these prices, summed. Jobs that see the same prices share a curve."""
-    groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
+    """Each job's cheapest way to do its work at these prices, summed. Jobs with the same ways see the same segments."""
+    groups: defaultdict[tuple[int, bool], list[Job]] = defaultdict(list)
     for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True):
         if job.ways and done_hours.get(job.id, 0.0) > 0:
-            groups[(job.true_start_us, job.true_end_us, options, job.firm)].append(job)
+            groups[options, job.firm].append(job)
+    hours = np.full(problem.grid.n_slots, problem.grid.slot_hours)
     total = 0.0
     for jobs in groups.values():
-        work, cost = _supply_curve(problem, jobs[0], per_kw, prices)
+        one = jobs[0]
+        price = [
+            way.import_kw * per_kw[problem.pools[way.pool].site]
+            + prices.capacity[way.pool]
+            + (prices.reserve[way.pool] if one.firm else 0.0)
+            for way in one.ways
+        ]
+        seen = segments(one.ways, price, hours)
         most = np.array([job.max_accelerators for job in jobs], dtype=float)
-        need = np.array([done_hours[job.id] for job in jobs])
-        per_one = need / most
-        if jobs[0].loads:  # loading draws power and does no work: at negative prices, that is a gain
-            per_one = np.maximum(per_one, work[int(np.argmin(cost))])
-        total += float((most * np.interp(per_one, work, cost)).sum())
+        need = np.array([done_hours[job.id] for job in jobs]) / most
+        start = np.array([job.true_start_us for job in jobs]) / problem.slot_us
+        end = np.array([job.true_end_us for job in jobs]) / problem.slot_us
+        if one.loads:  # loading draws power and does no work: at negative prices, that is a gain
+            need = np.maximum(need, offered_hours(seen.where(seen.cost < 0), start, end))
+        total += float(most @ least_cost(seen, need, start, end))
     return total
-
-
-def _supply_curve(
-    problem: ScheduleProblem, job: Job, per_kw: Floats, prices: SlotPrices
-) -> tuple[Floats, Floats]:
-    """Least cost of doing a given work with one accelerator at a time: a convex curve through (0, 0).
-
-    In each slot the choice between ways is the lower convex hull of (work, cost) over them and idling; over slots, the
-    hulls' segments are taken in order of price.
-    """
-    length = problem.slot_us
-    slots = np.arange(job.true_start_us // length, -(-job.true_end_us // length))
-    share = np.minimum(job.true_end_us, (slots + 1) * length) - np.maximum(job.true_start_us, slots * length)
-    share = share / length
-    hours = share * problem.grid.slot_hours
-    options = []
-    for way in job.ways:
-        price = way.import_kw * per_kw[problem.pools[way.pool].site, slots] + prices.capacity[way.pool, slots]
-        options.append((way.speed, price + prices.reserve[way.pool, slots] if job.firm else price))
-    segments = _hull_segments(options)
-    work = np.concatenate([width * hours for width, _ in segments])
-    cost = np.concatenate([rise * share for _, rise in segments])
-    keep = work > 0
-    work, cost = work[keep], cost[keep]
-    order = np.argsort(cost / work, kind="stable")
-    return np.append(0.0, np.cumsum(work[order])), np.append(0.0, np.cumsum(cost[order]))
-
-
-def _hull_segments(options: list[tuple[float, Floats]]) -> list[tuple[Floats, Floats]]:
-    """Segments (width, rise) of the lower convex hull of (0, 0) and (speed, price) of each option, per slot.
-
-    Gift wrapping, all slots at once: from the current point, the next is the option of least slope among the faster
-    ones; of equal slopes, the farthest. A segment of width 0 is none.
-    """
-    speeds = np.array([speed for speed, _ in options])
-    prices = np.array([price for _, price in options])
-    n = prices.shape[1]
-    at_speed, at_price = np.zeros(n), np.zeros(n)
-    segments = []
-    for _ in options:
-        width = speeds[:, None] - at_speed
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(width > 0, (prices - at_price) / width, np.inf)
-        least = slope.min(axis=0)
-        farthest = np.where(slope <= least + 1e-15 * np.abs(least), width, -np.inf)
-        best = farthest.argmax(axis=0)
-        live = np.isfinite(least)
-        new_speed = np.where(live, speeds[best], at_speed)
-        new_price = np.where(live, prices[best, np.arange(n)], at_price)
-        segments.append((new_speed - at_speed, new_price - at_price))
-        at_speed, at_price = new_speed, new_price
-    return segments
 
 
 def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:

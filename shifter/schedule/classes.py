@@ -21,7 +21,7 @@ class WorkClass:
 
     jobs: tuple[Job, ...]
     hours: float
-    max_accelerators: int
+    max_accelerators: float
     start_us: int
     end_us: int
     ways: tuple[Way, ...]

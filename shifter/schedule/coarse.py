@@ -67,7 +67,9 @@ def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, 
     )
     cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
     work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters)]
-    return Coarse(coarse, _capacity(problem, capacity, cell_of, slot_of, n), tuple(work), slot_of, cell_of, 1 / factor)
+    return Coarse(
+        coarse, _capacity(problem, capacity, cell_of, slot_of, n), tuple(work), slot_of, cell_of, 1 / factor
+    )
 
 
 def coarsest_minutes(slot_minutes: int) -> int:
@@ -89,7 +91,7 @@ def _capacity(
     n_cells = int(cell_of[-1]) + 1
     total = np.bincount(cell_of, hours, n_cells)
 
-    def mean(values: Ints) -> Floats:
+    def mean(values: Ints | Floats) -> Floats:
         summed = np.array([np.bincount(cell_of, row * hours, n_cells) for row in values])
         averaged: Floats = np.divide(summed, total, out=np.zeros_like(summed), where=total > 0)
         return averaged

@@ -10,13 +10,17 @@ further limit can be broken. All in whole microseconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
-from shifter.schedule.problem import Ints
+from shifter.schedule.answer import Uses
+from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.program import Capacity
 
 SNAP_US = 2
 """Rests that are this near to nothing or to a whole cell are that."""
@@ -46,7 +50,7 @@ class PieceTable:
     accelerators: Ints
 
 
-def lay(levels: Levels, edges_us: Ints, any_count: Ints, firm_count: Ints) -> PieceTable:
+def lay(levels: Levels, edges_us: Ints, any_count: Ints | Floats, firm_count: Ints | Floats) -> PieceTable:
     """Pieces of these levels. `any_count`, `firm_count` (n_pools, n_cells): accelerators that all, and that firm work
     may stand on."""
     length = np.diff(edges_us)[levels.cell]
@@ -67,9 +71,7 @@ def lay(levels: Levels, edges_us: Ints, any_count: Ints, firm_count: Ints) -> Pi
     if wrapped.any():  # its time runs to the end of one accelerator and goes on at the start of the next
         over = some[wrapped]
         columns.append(_columns(levels, over, start[over] + begin[wrapped], start[over] + length[over], None))
-        columns.append(
-            _columns(levels, over, start[over], start[over] + stop[wrapped] - length[over], None)
-        )
+        columns.append(_columns(levels, over, start[over], start[over] + stop[wrapped] - length[over], None))
     stacked = [np.concatenate(c) for c in zip(*columns, strict=True)]
     return _joined(PieceTable(*stacked))
 
@@ -89,8 +91,8 @@ def _rests(
     place: Ints,
     whole: Ints,
     length: Ints,
-    any_count: Ints,
-    firm_count: Ints,
+    any_count: Ints | Floats,
+    firm_count: Ints | Floats,
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Start and end of each rest from its cell's start, and whether it is wrapped (its end is then beyond the cell)."""
     n_places = any_count.size
@@ -116,22 +118,58 @@ def _rests(
 
 
 def _leans_right(levels: Levels, some: Ints) -> NDArray[np.bool_]:
-    """Whether the job goes on in the next cell and was not there in the one before: its rest then ends with the cell."""
+    """Whether the job goes on in the next cell, and was not there in the one before: its rest then lies last."""
     base = int(levels.cell.max(initial=0)) + 3
     key = (levels.job * (int(levels.way.max(initial=0)) + 1) + levels.way) * base + levels.cell
+    if not len(some):
+        return np.zeros(0, dtype=bool)
     known = np.sort(key)
 
     def there(wanted: Ints) -> NDArray[np.bool_]:
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        return known[at] == wanted
+        found: NDArray[np.bool_] = known[at] == wanted
+        return found
 
     return there(key[some] + 1) & ~there(key[some] - 1)
 
 
 def _joined(table: PieceTable) -> PieceTable:
-    """Pieces of one job and way that follow each other at one count, as one."""
-    order = np.lexsort((table.accelerators, table.start_us, table.way, table.job))
-    job, way, pool, start, end, count = (
-        getattr(table, f)[order] for f in ("job", "way", "pool", "start_us", "end_us", "accelerators")
+    """In order, and pieces of one job and way that follow each other at one count as one.
+
+    Only where a job has no two pieces at once: what a level of several layers becomes is `merge_pieces`' to say.
+    """
+    if not len(table.job):
+        return table
+    order = np.lexsort((table.accelerators, table.end_us, table.start_us, table.way, table.job))
+    columns = [getattr(table, f)[order] for f in ("job", "way", "pool", "start_us", "end_us", "accelerators")]
+    job, way, _, start, end, count = columns
+    same = (job[1:] == job[:-1]) & (way[1:] == way[:-1])
+    layered = np.unique(job[1:][same & (start[1:] < end[:-1])])
+    follows = same & (start[1:] == end[:-1]) & (count[1:] == count[:-1]) & ~np.isin(job[1:], layered)
+    head = np.flatnonzero(np.append(True, ~follows)[: len(job)])
+    last = np.append(head[1:], len(job)) - 1
+    job, way, pool, start, _, count = (column[head] for column in columns)
+    return PieceTable(job, way, pool, start, end[last], count)
+
+
+def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: Capacity) -> list[Piece]:
+    """Pieces for these uses of jobs' ways, within what is `free`."""
+    width = np.array([job.max_accelerators for job in jobs], dtype=float)
+    pools = np.array([way.pool for job in jobs for way in job.ways], dtype=np.int64)
+    offset = np.cumsum([0, *(len(job.ways) for job in jobs)])
+    firm = np.array([job.firm for job in jobs], dtype=bool)
+    levels = Levels(
+        uses.job,
+        uses.way,
+        pools[offset[uses.job] + uses.way],
+        uses.cell,
+        uses.share * width[uses.job],
+        firm[uses.job],
     )
-    return PieceTable(job, way, pool, start, end, count)
+    laid = lay(levels, problem.edges_us, free.any, free.firm)
+    ids = [job.id for job in jobs]
+    columns = (laid.job, laid.pool, laid.way, laid.start_us, laid.end_us, laid.accelerators)
+    return merge_pieces(
+        Piece(ids[job], pool, way, start, end, count)
+        for job, pool, way, start, end, count in zip(*(c.tolist() for c in columns), strict=True)
+    )

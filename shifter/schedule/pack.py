@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ SNAP = 1e-6
 """Accelerators this near to a whole number are that number: below a millionth is the solver's noise."""
 
 
-@dataclass(frozen=True, order=True)
-class Piece:
+class Piece(NamedTuple):
     """`accelerators` of `pool` for a job over `[start_us, end_us)`, used in its way of that index."""
 
     job: str

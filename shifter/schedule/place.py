@@ -66,7 +66,7 @@ def top_up(job: Job, ledger: Ledger, own: Sequence[Piece], hours: float) -> list
     return list(_spread(replace(job, hours=hours), ledger, None, own))
 
 
-def work_hours(job: Job, pieces: list[Piece]) -> float:
+def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
     """Work that pieces do, load time taken off [accelerator-hours of the fastest pool]."""
     in_ways = ((p, job.ways[p.way]) for p in pieces)
     useful = (max(0, p.end_us - p.start_us - way.load_us) * p.accelerators * way.speed for p, way in in_ways)

@@ -108,8 +108,8 @@ class Capacity:
     `any` bounds all deferrable work, `firm` the part that may not be preempted.
     """
 
-    any: Ints
-    firm: Ints
+    any: Ints | Floats
+    firm: Ints | Floats
     placed_kw: Floats
 
     @classmethod

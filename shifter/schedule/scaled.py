@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from shifter.schedule.bound import SlotPrices, slot_prices
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
-from shifter.schedule.lay import Levels, lay
+from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import Prices
@@ -36,7 +36,7 @@ class Relaxed:
     prices: SlotPrices
     used: Floats
     peak_kw: Floats
-    batteries: Mapping[int, BatteryTrace]
+    batteries: dict[int, BatteryTrace]
 
 
 def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Relaxed:
@@ -110,22 +110,4 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     free = ledger.left()
     room = Room(free.any.astype(float), free.firm.astype(float), import_kw)
     target = Target(cell_prices(problem, relaxed.prices), relaxed.used)
-    uses = follow(problem, jobs, target, room)
-    width = np.array([job.max_accelerators for job in jobs], dtype=float)
-    pools = np.array([way.pool for job in jobs for way in job.ways], dtype=np.int64)
-    offset = np.cumsum([0, *(len(job.ways) for job in jobs)])
-    levels = Levels(
-        uses.job,
-        uses.way,
-        pools[offset[uses.job] + uses.way],
-        uses.cell,
-        uses.share * width[uses.job],
-        np.array([job.firm for job in jobs], dtype=bool)[uses.job],
-    )
-    laid = lay(levels, problem.edges_us, free.any, free.firm)
-    ids = [job.id for job in jobs]
-    columns = (laid.job, laid.pool, laid.way, laid.start_us, laid.end_us, laid.accelerators)
-    return [
-        Piece(ids[job], pool, way, start, end, count)
-        for job, pool, way, start, end, count in zip(*(c.tolist() for c in columns), strict=True)
-    ]
+    return pieces_of(problem, jobs, follow(problem, jobs, target, room), free)

@@ -113,9 +113,7 @@ def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, tim
         classes = merge([job for job in problem.jobs if job.plain])
         solution = solve(problem, classes, capacity, time_limit_s=0.3 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
-    pieces, batteries = _settle_shape(
-        problem, packed, _battery_traces(problem, solution), 0.1 * time_limit_s
-    )
+    pieces, batteries = _settle_shape(problem, packed, _battery_traces(problem, solution), 0.1 * time_limit_s)
     prices = slot_prices(problem, relaxed.duals)
     return Schedule(tuple(sorted(pieces)), batteries, prices, OPTIMAL, _faults(problem, batteries))
 
