@@ -57,6 +57,11 @@ def facts_of(workload: Workload, window: Window, run: timedelta | None, *, has_d
     return facts
 
 
+def is_given(facts: Facts, name: str) -> bool:
+    """Whether it is known, whatever its value."""
+    return name in facts and facts[name] is not None
+
+
 def plain(value: Any) -> Any:
     """A fact as JSON has it: times in UTC with Z, hours and ratios to three decimals, tuples as lists."""
     if isinstance(value, datetime):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shifter.classify.facts import Facts
+from shifter.classify.facts import Facts, is_given
 
 MS_PER_HOUR = 3_600_000.0
 
@@ -26,8 +26,9 @@ class Guard:
 
 
 def _slo_ends_before_deadline(facts: Facts) -> bool:
-    slo_ms, window_hours = facts.get("latency_slo_ms"), facts.get("window_hours")
-    return slo_ms is not None and window_hours is not None and slo_ms / MS_PER_HOUR < window_hours
+    if not is_given(facts, "latency_slo_ms") or not is_given(facts, "window_hours"):
+        return False
+    return bool(facts["latency_slo_ms"] / MS_PER_HOUR < facts["window_hours"])
 
 
 def _may_not_start_before_deadline(facts: Facts) -> bool:
@@ -45,7 +46,7 @@ GUARDS = (
     ),
     Guard(
         "guard.no-amount",
-        lambda facts: (facts.get("tokens") is None) is (facts.get("accelerator_hours") is None),
+        lambda facts: is_given(facts, "tokens") is is_given(facts, "accelerator_hours"),
         ("tokens", "accelerator_hours"),
         "how much work it is, in tokens or in accelerator-hours, is not given or given twice",
         hard=True,

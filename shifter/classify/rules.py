@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
 from shifter.classify import reasons
+from shifter.classify.conditions import Condition
 from shifter.classify.facts import Facts, facts_of
-from shifter.classify.guards import tripped
+from shifter.classify.guards import Guard, tripped
 from shifter.classify.overrides import InForce, check_override, in_force
-from shifter.classify.policy import Policy
-from shifter.domain.chains import NO_TIME, NONE_RUNNING, Step, Window, order_of, propagate_steps, release
+from shifter.classify.policy import Policy, Rule
+from shifter.domain.chains import (
+    NO_TIME,
+    NONE_RUNNING,
+    Step,
+    Window,
+    in_chains,
+    order_of,
+    propagate_steps,
+    release,
+)
 from shifter.domain.fleet import Fleet
 from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass, shortest_run
 from shifter.errors import InputError
@@ -40,11 +52,25 @@ class Submitted(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Decision:
+class _Verdict(NamedTuple):
+    """What was decided of a workload, by which override, and how to say why."""
+
     decided: WorkloadClass
-    reason: Reason
-    override: Override | None = None
+    override: Override | None
+    why: Callable[[], Reason]
+
+
+class _Choice(NamedTuple):
+    """How the policy decided: `passed` are the rules that did not, each with its first condition that failed.
+
+    None in place of a condition: the rule matched, and an override has switched it off.
+    """
+
+    decided: WorkloadClass
+    rule: Rule | None
+    guard: Guard | None
+    override: Override | None
+    passed: tuple[tuple[Rule, tuple[str, Condition | bool] | None], ...]
 
 
 def classify(
@@ -70,11 +96,16 @@ def classify(
         hint = "Give each workload an id of its own."
         raise InputError(f"the workload {twice} is given twice.", field=twice, hint=hint)
     runs = {item.workload.id: shortest_run(item.workload, fleet) for item in submissions}
-    steps = [_step(item, runs[item.workload.id]) for item in submissions]
-    decisions = _decide_all(by_id, propagate_steps(steps), runs, policy, in_force(overrides, now))
-    left = [_with_progress(step, by_id[step.id], decisions[step.id].decided, fleet) for step in steps]
+    steps = {item.workload.id: _step(item, runs[item.workload.id]) for item in submissions}
+    windows = propagate_steps(list(steps.values()))
+    decisions = _decide_all(by_id, windows, runs, _Deciding(policy, in_force(overrides, now)))
+    # What is left of a step moves the windows of its chain; work that stands alone keeps its own.
+    left = [
+        _with_progress(steps[key], by_id[key], decisions[key].decided, fleet)
+        for key in in_chains(steps.values())
+    ]
     left = [_with_end(step, running[step.id], now) if step.id in running else step for step in left]
-    windows = propagate_steps(left, now)
+    windows |= propagate_steps(left, now)
     return tuple(
         _classified(item, decisions[item.workload.id], windows[item.workload.id]) for item in submissions
     )
@@ -103,72 +134,168 @@ def _decide_all(
     by_id: Mapping[str, Submitted],
     windows: Mapping[str, Window],
     runs: Mapping[str, timedelta | None],
-    policy: Policy,
-    overrides: InForce,
-) -> dict[str, _Decision]:
+    deciding: _Deciding,
+) -> dict[str, _Verdict]:
     """Dependents first: whether a real-time step waits for a workload is evidence on it."""
     waiting: dict[str, list[str]] = {}
     for key, item in by_id.items():
         for other in item.workload.depends_on:
             waiting.setdefault(other, []).append(key)
-    decisions: dict[str, _Decision] = {}
+    decisions: dict[str, _Verdict] = {}
     for key in reversed(order_of({key: item.workload.depends_on for key, item in by_id.items()})):
-        workload, dependents = by_id[key].workload, sorted(waiting.get(key, ()))
-        facts = {
-            **facts_of(workload, windows[key], runs[key], has_dependents=bool(dependents)),
-            "real_time_dependents": tuple(
-                other for other in dependents if decisions[other].decided is WorkloadClass.REAL_TIME
-            ),
-        }
-        decisions[key] = _decide(workload, facts, policy, overrides)
+        dependents = tuple(sorted(waiting[key])) if key in waiting else ()
+        urgent = tuple(d for d in dependents if decisions[d].decided is WorkloadClass.REAL_TIME)
+        known = _Known(by_id[key].workload, windows[key], runs[key], bool(dependents), urgent)
+        decisions[key] = deciding.decide(known)
     return decisions
 
 
-def _decide(workload: Workload, facts: Facts, policy: Policy, overrides: InForce) -> _Decision:
+class _Known(NamedTuple):
+    """All that a decision looks at."""
+
+    workload: Workload
+    window: Window
+    run: timedelta | None
+    has_dependents: bool
+    real_time_dependents: tuple[str, ...]
+
+    def facts(self) -> Facts:
+        return {
+            **facts_of(self.workload, self.window, self.run, has_dependents=self.has_dependents),
+            "real_time_dependents": self.real_time_dependents,
+        }
+
+
+_FIGURES = frozenset(
+    {"window_hours", "shortest_run_hours", "slack_hours", "slack_ratio", "latency_slo_ms", "tokens"}
+    | {"accelerator_hours", "max_accelerators"}
+)
+"""Facts that hardly two workloads share."""
+
+
+class _Deciding:
+    """The policy and the overrides in force, with what they decided for workloads that are alike to them.
+
+    Most of many workloads differ only in figures that no rule or guard had to look at. What was decided for one of them
+    holds for all; each one's reason, which names its own figures, is put into words when somebody asks.
+    """
+
+    def __init__(self, policy: Policy, overrides: InForce) -> None:
+        self.policy, self.overrides = policy, overrides
+        tested = {name for rule in policy.ordered for name in rule.when.tested}
+        own = {f.name for f in fields(Workload)} - _FIGURES - {"deadline"}
+        self._own_facts = attrgetter("tenant", "mode", *sorted(tested & own))
+        self._comparable = not (overrides.workloads or overrides.rules or any("." in name for name in tested))
+        self._decided: dict[object, WorkloadClass] = {}
+
+    def decide(self, known: _Known) -> _Verdict:
+        key = self._likeness(known)
+        decided = self._decided.get(key)
+        if decided is not None:
+            return _Verdict(decided, None, partial(self._reason, known))
+        facts = _Watched(known.facts())
+        decided, override = _decide(known.workload, facts, self.policy, self.overrides)
+        if self._comparable and facts.looked_at.isdisjoint(_FIGURES) and known.workload.latency_slo_ms is None:
+            self._decided[key] = decided
+        return _Verdict(decided, override, partial(self._reason, known))
+
+    def _likeness(self, known: _Known) -> object:
+        """Equal for workloads that differ in nothing but figures."""
+        w, window = known.workload, known.window
+        given = (w.latency_slo_ms is None, w.tokens is None, w.accelerator_hours is None, w.deadline is None)
+        empty = w.deadline is not None and w.earliest_start is not None and w.deadline <= w.earliest_start
+        chain = (known.has_dependents, bool(w.depends_on), bool(known.real_time_dependents), window.inherited)
+        return self._own_facts(w), given, empty, chain, window.deadline is None, bool(known.run)
+
+    def _reason(self, known: _Known) -> Reason:
+        return _reason(known.workload, known.facts(), self.policy, self.overrides)
+
+
+class _Watched(dict[str, Any]):
+    """Facts that remember which values were looked at; that one is not known, or is, is no value."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.looked_at: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = super().get(key, default)
+        if found is not None:
+            self.looked_at.add(key)
+        return found
+
+
+
+def _decide(
+    workload: Workload, facts: Facts, policy: Policy, overrides: InForce
+) -> tuple[WorkloadClass, Override | None]:
     """An operator's word on the workload, else the policy's. An operator yields to hard guards only."""
-    by_policy = _by_policy(facts, policy, overrides)
+    asked = overrides.workloads.get(workload.id)
+    if asked is None or asked.decided is None:
+        choice = _choose(facts, policy, overrides)
+        return choice.decided, choice.override
+    if asked.decided is WorkloadClass.DEFERRABLE and tripped(facts, hard_only=True):
+        return WorkloadClass.REAL_TIME, asked
+    return asked.decided, asked
+
+
+def _reason(workload: Workload, facts: Facts, policy: Policy, overrides: InForce) -> Reason:
+    """The same in words."""
+    by_policy = _in_words(_choose(facts, policy, overrides), facts, overrides)
     asked = overrides.workloads.get(workload.id)
     if asked is None or asked.decided is None:
         return by_policy
     guard = tripped(facts, hard_only=True) if asked.decided is WorkloadClass.DEFERRABLE else None
     if guard is not None:
-        return _Decision(WorkloadClass.REAL_TIME, reasons.refused(asked, guard, facts), asked)
-    return _Decision(asked.decided, reasons.by_operator(asked, asked.decided, facts, by_policy.reason), asked)
+        return reasons.refused(asked, guard, facts)
+    return reasons.by_operator(asked, asked.decided, facts, by_policy)
 
 
-def _by_policy(facts: Facts, policy: Policy, overrides: InForce) -> _Decision:
+def _choose(facts: Facts, policy: Policy, overrides: InForce) -> _Choice:
     """The first rule that matches and is not switched off decides, unless a guard overrules it.
 
     The override that is recorded is the one of the rule that decided, else of the first that would have.
     """
-    considered: dict[str, str] = {}
+    passed: list[tuple[Rule, tuple[str, Condition | bool] | None]] = []
     switched_off: Override | None = None
     for rule in policy.ordered:
         asked = overrides.rules.get(rule.name)
         failing = rule.when.first_failing(facts)
-        if failing is not None:
-            considered[rule.name] = reasons.why_not(failing, facts)
-            continue
-        if asked is not None and asked.decided is None:
-            considered[rule.name] = f"switched off by {asked.by}: {asked.reason}"
-            switched_off = switched_off or asked
+        if failing is not None or (asked is not None and asked.decided is None):
+            passed.append((rule, failing))
+            if failing is None:
+                switched_off = switched_off or asked
             continue
         decided = rule.then if asked is None or asked.decided is None else asked.decided
-        recorded = asked or switched_off
         guard = tripped(facts) if decided is WorkloadClass.DEFERRABLE else None
         if guard is not None:
-            reason = reasons.overruled(rule, guard, facts, considered)
-            return _Decision(WorkloadClass.REAL_TIME, reason, recorded)
-        return _Decision(decided, reasons.by_rule(rule, decided, facts, considered, asked), recorded)
-    return _Decision(WorkloadClass.REAL_TIME, reasons.no_rule(considered), switched_off)
+            decided = WorkloadClass.REAL_TIME
+        return _Choice(decided, rule, guard, asked or switched_off, tuple(passed))
+    return _Choice(WorkloadClass.REAL_TIME, None, None, switched_off, tuple(passed))
 
 
-def _classified(item: Submitted, decision: _Decision, window: Window) -> Classified:
+def _in_words(choice: _Choice, facts: Facts, overrides: InForce) -> Reason:
+    considered = {}
+    for rule, failing in choice.passed:
+        if failing is not None:
+            considered[rule.name] = reasons.why_not(failing, facts)
+        else:
+            off = overrides.rules[rule.name]
+            considered[rule.name] = f"switched off by {off.by}: {off.reason}"
+    if choice.rule is None:
+        return reasons.no_rule(considered)
+    if choice.guard is not None:
+        return reasons.overruled(choice.rule, choice.guard, facts, considered)
+    asked = overrides.rules.get(choice.rule.name)
+    return reasons.by_rule(choice.rule, choice.decided, facts, considered, asked)
+
+
+def _classified(item: Submitted, decision: _Verdict, window: Window) -> Classified:
     deferrable = decision.decided is WorkloadClass.DEFERRABLE
     return Classified(
         workload=item.workload,
         decided=decision.decided,
-        reason=decision.reason,
+        why=decision.why,
         earliest_start=window.earliest_start,
         deadline=window.deadline if deferrable else item.workload.deadline,
         override=decision.override,

@@ -50,6 +50,12 @@ class Step:
     """It is running and stays where it is until then, and what waits for it starts then."""
 
 
+def in_chains(steps: Collection[Step]) -> list[str]:
+    """Ids of the steps that wait for another one of them, or that another one waits for, in the order given."""
+    waited_for = {other for step in steps for other in step.depends_on}
+    return [step.id for step in steps if step.depends_on or step.id in waited_for]
+
+
 def check_chains(workloads: Iterable[Workload], known_ids: Collection[str] = ()) -> None:
     """Raises InputError for a `depends_on` that names nothing in `workloads` or `known_ids`, and for a cycle.
 
@@ -73,11 +79,13 @@ def order_of(depends_on: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
     Raises InputError that names the workloads of a cycle.
     """
-    sorter = TopologicalSorter(
-        {key: [d for d in others if d in depends_on] for key, others in depends_on.items()}
-    )
+    waiting = {key: [d for d in others if d in depends_on] for key, others in depends_on.items() if others}
+    if not waiting:
+        return tuple(depends_on)
+    sorter = TopologicalSorter(waiting)
     try:
-        return tuple(sorter.static_order())
+        ordered = tuple(sorter.static_order())
+        return tuple(dict.fromkeys([*(key for key in depends_on if key not in waiting), *ordered]))
     except CycleError as error:
         loop: list[str] = error.args[1][:-1]
         first = loop.index(min(loop))
@@ -140,6 +148,9 @@ def propagate_steps(steps: Sequence[Step], now: datetime | None = None) -> dict[
     ones come short, because what waits for an unfinished step could not run at all. A step without a
     deadline of its own takes the one that those after it leave it, or has none.
     """
+    chained = {step.id: step for step in steps if step.depends_on}
+    if not chained:
+        return {step.id: Window(step.earliest_start, step.deadline) for step in steps}
     by_id = {step.id: step for step in steps}
     order = order_of({step.id: step.depends_on for step in steps})
     earliest: dict[str, datetime] = {}

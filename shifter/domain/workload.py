@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shifter.domain.fleet import STRICT, Count, Fleet, Name, NonNegative, PoolKey, Positive, Utc
+from shifter.domain.fleet import STRICT, Count, Fleet, Name, PoolKey, Positive, Utc
 
 
 class WorkloadClass(StrEnum):
@@ -146,12 +147,18 @@ class Classified:
 
     workload: Workload
     decided: WorkloadClass
-    reason: Reason
-    earliest_start: Utc
-    deadline: Utc | None
+    why: Callable[[], Reason] = field(compare=False)
+    """Puts the reason into words: for most of many workloads nobody asks."""
+    earliest_start: datetime
+    deadline: datetime | None
     override: Override | None = None
-    done: NonNegative = 0.0
+    done: float = 0.0
     """Work done so far, in the workload's unit."""
+
+    @cached_property
+    def reason(self) -> Reason:
+        """Why it is of its class."""
+        return self.why()
 
     @property
     def remaining(self) -> float:
