@@ -195,7 +195,11 @@ class _Deciding:
             return _Verdict(decided, None, partial(self._reason, known))
         facts = _Watched(known.facts())
         decided, override = _decide(known.workload, facts, self.policy, self.overrides)
-        if self._comparable and facts.looked_at.isdisjoint(_FIGURES) and known.workload.latency_slo_ms is None:
+        if (
+            self._comparable
+            and facts.looked_at.isdisjoint(_FIGURES)
+            and known.workload.latency_slo_ms is None
+        ):
             self._decided[key] = decided
         return _Verdict(decided, override, partial(self._reason, known))
 
@@ -223,7 +227,6 @@ class _Watched(dict[str, Any]):
         if found is not None:
             self.looked_at.add(key)
         return found
-
 
 
 def _decide(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def write_plan(plan: Plan, path: PathLike) -> None:
 
     Raises InputError where the file cannot be written.
     """
-    write_atomically(plan.to_json() + "\n", path)
+    write_atomically((*plan.json_parts(), "\n"), path)
 
 
-def write_atomically(text: str, path: PathLike) -> None:
-    """Writes a text file whole or not at all, through to the disk. Raises InputError."""
+def write_atomically(text: str | Iterable[str], path: PathLike) -> None:
+    """Writes a text file (or its parts) whole or not at all, through to the disk. Raises InputError."""
     target = Path(path)
     if target.is_dir():
         raise InputError("this is a folder, not a file.", field=str(path), hint="Name a file in it.")
@@ -42,7 +42,7 @@ def write_atomically(text: str, path: PathLike) -> None:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fchmod(file.fileno(), _mode(target))
             os.fsync(file.fileno())

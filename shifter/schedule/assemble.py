@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -75,7 +74,7 @@ def assemble(
         warnings=(*frame.warnings, *_unknowns(problem, fleet), *_crowded(problem), *made.warnings),
         synthetic=any(signal.synthetic for signal in frame.signals),
     )
-    return replace(plan, plan_id=plan.content_id())
+    return plan.named()
 
 
 def _proof(
