@@ -68,7 +68,7 @@ def assemble(
         allocations=tuple(_allocation(problem, piece) for piece in every),
         duals=_duals(problem, prices),
         unplaced=unplaced_work(problem, by_job, done, made.batteries),
-        workloads=explain_workloads(problem, by_job, done, baseline, fleet.currency),
+        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
         warnings=(*frame.warnings, *_unknowns(problem, fleet), *_crowded(problem), *made.warnings),
@@ -101,8 +101,7 @@ def _beside_pinned(problem: ScheduleProblem, capacity: list[Floats], held: Ints)
 
 
 def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
-    pieces = [piece for group in baseline.pieces.values() for piece in group]
-    pieces += pinned_pieces(problem)
+    pieces = [*baseline.pieces, *pinned_pieces(problem)]
     return Baseline(
         name=NAME,
         total=baseline.settled.cost.total,

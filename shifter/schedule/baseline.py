@@ -7,11 +7,12 @@ batteries stand still. Work that it cannot finish by its deadline it finishes la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shifter.schedule.columns import Columns
 from shifter.schedule.follow import Room, run_early
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
@@ -25,12 +26,12 @@ NAME = "run_now"
 
 @dataclass(frozen=True, eq=False)
 class RunNow:
-    """Pieces by job, their bill, and how much of the work ends after its deadline, or not in the horizon at all [h].
+    """Pieces, their bill, and how much of the work ends after its deadline, or not in the horizon at all [h].
 
     Hours are accelerator-hours of each job's fastest pool; `late_hours` includes `unfinished_hours`.
     """
 
-    pieces: Mapping[str, tuple[Piece, ...]]
+    pieces: tuple[Piece, ...]
     settled: Settled
     late_hours: float
     unfinished_hours: float
@@ -47,52 +48,46 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     hours = {job.id: min(job.hours, done_hours[job.id]) for job in order}
     ledger = Ledger(problem)
     pieces = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
-    pieces |= _together(problem, free, hours, ledger)
-    late_hours = unfinished_hours = 0.0
-    for job in order:
-        placed = pieces.get(job.id, ())
-        late_hours += max(0.0, hours[job.id] - work_hours(job, list(_in_time(job, placed))))
-        unfinished_hours += max(0.0, hours[job.id] - work_hours(job, placed))
-    settled = settle(problem, [p for group in pieces.values() for p in group], idle_batteries(problem))
-    return RunNow(pieces, settled, late_hours, unfinished_hours)
+    pieces += _together(problem, free, hours, ledger)
+    jobs = problem.jobs
+    wanted = np.array([hours[job.id] for job in jobs])
+    columns = Columns.of(problem, pieces)
+    ends = np.array([job.true_end_us for job in jobs], dtype=np.int64)[columns.job]
+    in_time = replace(
+        columns, end_us=np.clip(columns.end_us, columns.start_us, np.maximum(ends, columns.start_us))
+    )
+    late = np.maximum(0.0, wanted - in_time.done_hours(len(jobs)))
+    unfinished = np.maximum(0.0, wanted - columns.done_hours(len(jobs)))
+    settled = settle(problem, pieces, idle_batteries(problem))
+    return RunNow(tuple(pieces), settled, float(late.sum()), float(unfinished.sum()))
 
 
 def _one_by_one(
     problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
-) -> dict[str, tuple[Piece, ...]]:
+) -> list[Piece]:
     horizon_us = int(problem.edges_us[-1])
-    pieces: dict[str, tuple[Piece, ...]] = {}
+    pieces: dict[str, list[Piece]] = {}
     unfinished: set[str] = set()
     for job in jobs:
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
         eager = replace(job, hours=hours[job.id], start_us=min(start, horizon_us), end_us=horizon_us)
         waits = not unfinished.isdisjoint(job.depends_on)
         placed = [] if waits or eager.hours <= 0 else merge_pieces(place(eager, ledger, None))
-        pieces[job.id] = tuple(placed)
+        pieces[job.id] = placed
         if hours[job.id] - work_hours(job, placed) > 1e-6 * hours[job.id]:
             unfinished.add(job.id)
-    return pieces
+    return [piece for group in pieces.values() for piece in group]
 
 
 def _together(
     problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
-) -> dict[str, tuple[Piece, ...]]:
+) -> list[Piece]:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
     room = Room(left.any.astype(float), left.firm.astype(float), np.minimum(ledger.headroom_kw, 1e12))
     windows = [(job.true_start_us, horizon_us) for job in jobs]
     uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)
-    pieces: dict[str, list[Piece]] = {job.id: [] for job in jobs}
-    for piece in pieces_of(problem, jobs, uses, left):
-        pieces[piece.job].append(piece)
-    return {id: tuple(group) for id, group in pieces.items()}
-
-
-def _in_time(job: Job, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """What of these lies before the job's deadline."""
-    for piece in pieces:
-        if piece.start_us < job.true_end_us:
-            yield piece if piece.end_us <= job.true_end_us else piece._replace(end_us=job.true_end_us)
+    return pieces_of(problem, jobs, uses, left)
 
 
 def _end(pieces: Sequence[Piece] | None) -> int:

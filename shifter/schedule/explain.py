@@ -9,14 +9,17 @@ from enum import StrEnum
 
 import numpy as np
 
+from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.domain.plan import Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
+from shifter.schedule.classes import option_sets
+from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.schedule import DONE_RATIO
-from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces, slot_shares
+from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces
 
 
 class ReasonCode(StrEnum):
@@ -51,26 +54,28 @@ def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: 
     The demand charge belongs to the peak, which real-time load and deferrable work make together; it is counted here in
     full, for the plan and for running at once alike, so that their difference is exact.
     """
-    return sum((_bill(problem, piece)[1] for piece in pieces), 0.0) + settled.cost.demand_charge
+    _, cost, _ = Meter.of(problem).read(Columns.of(problem, pieces))
+    return float(cost.sum()) + settled.cost.demand_charge
 
 
-def _bill(problem: ScheduleProblem, piece: Piece) -> tuple[float, float, float]:
-    """Energy [kWh], cost of energy and carbon [currency], carbon [kg] of one piece."""
-    site = problem.sites[problem.pools[piece.pool].site]
-    slots, share = slot_shares(problem, piece)
-    import_kw = problem.ways[piece.job][piece.way].import_kw
-    kwh = piece.accelerators * import_kw * share * problem.grid.slot_hours
-    return (
-        float(kwh.sum()),
-        float(kwh @ site.unit_cost_per_kwh[slots]),
-        float(kwh @ site.carbon_kg_per_kwh[slots]),
-    )
+@dataclass(frozen=True, eq=False)
+class _Shares:
+    """Each job's part of a schedule, and after the jobs that of what is pinned, (n,) each; -1 us where it has none."""
 
+    energy_kwh: Floats
+    cost: Floats
+    carbon_kg: Floats
+    start_us: Ints
+    end_us: Ints
 
-def _bills(problem: ScheduleProblem, pieces: Iterable[Piece]) -> tuple[float, float, float]:
-    rows = [_bill(problem, piece) for piece in pieces]
-    kwh, cost, kg = (float(sum(column)) for column in zip(*rows, strict=True)) if rows else (0.0, 0.0, 0.0)
-    return kwh, cost, kg
+    @classmethod
+    def of(cls, problem: ScheduleProblem, meter: Meter, pieces: Iterable[Piece]) -> _Shares:
+        columns, n = Columns.of(problem, pieces), len(problem.positions)
+        energy, cost, carbon = (
+            np.bincount(columns.job, bill, n).astype(float) for bill in meter.read(columns)
+        )
+        start, end = columns.span_us(n)
+        return cls(energy, cost, carbon, start, end)
 
 
 def _moment(problem: ScheduleProblem, us: int) -> datetime:
@@ -79,63 +84,69 @@ def _moment(problem: ScheduleProblem, us: int) -> datetime:
 
 def explain_workloads(
     problem: ScheduleProblem,
-    pieces: Mapping[str, list[Piece]],
+    pieces: Iterable[Piece],
     done: Mapping[str, float],
     baseline: RunNow,
     currency: str,
 ) -> tuple[WorkloadPlan, ...]:
     """One row a job: when it runs, what that costs, what running at once would have cost, and why."""
+    meter = Meter.of(problem)
+    own, at_once = _Shares.of(problem, meter, pieces), _Shares.of(problem, meter, baseline.pieces)
+    window_cost = _window_unit_cost(problem)
     words = _Words(currency)
     rows = []
-    for job in problem.jobs:
-        own, at_once = pieces.get(job.id, []), baseline.pieces.get(job.id, ())
-        kwh, cost, kg = _bills(problem, own)
-        _, now_cost, now_kg = _bills(problem, at_once)
-        code, text = _why(problem, job, own, list(at_once), done[job.id], cost, now_cost, words)
+    columns = (own.energy_kwh, own.cost, own.carbon_kg, own.start_us, own.end_us)
+    beside = (at_once.cost, at_once.carbon_kg, at_once.end_us, window_cost)
+    every = zip(problem.jobs, *(c.tolist() for c in (*columns, *beside)), strict=False)
+    for job, kwh, cost, kg, start, end, now_cost, now_kg, now_end, usual in every:
+        paid = 1000 * cost / kwh if kwh else 0.0
+        code, text = _why(
+            problem, job, done[job.id], paid, usual, cost, now_cost if now_end >= 0 else None, words
+        )
         rows.append(
             WorkloadPlan(
-                workload_id=job.id,
-                start=_moment(problem, min(p.start_us for p in own)) if own else None,
-                finish=_moment(problem, max(p.end_us for p in own)) if own else None,
-                energy_kwh=kwh,
-                cost=cost,
-                carbon_kg=kg,
-                run_now_cost=now_cost,
-                run_now_carbon_kg=now_kg,
-                run_now_finish=_moment(problem, max(p.end_us for p in at_once)) if at_once else None,
-                reason_code=code,
-                reason=text,
+                job.id,
+                _moment(problem, start) if start >= 0 else None,
+                _moment(problem, end) if start >= 0 else None,
+                kwh,
+                cost,
+                kg,
+                now_cost,
+                now_kg,
+                _moment(problem, now_end) if now_end >= 0 else None,
+                code,
+                text,
             )
         )
-    rows += [_running(problem, piece) for piece in pinned_pieces(problem)]
-    return tuple(rows)
-
-
-def _running(problem: ScheduleProblem, piece: Piece) -> WorkloadPlan:
-    """Work that stays where it is: at once, it would be there just the same."""
-    kwh, cost, kg = _bill(problem, piece)
-    start, finish = _moment(problem, piece.start_us), _moment(problem, piece.end_us)
     text = "It is running and may not be interrupted, so it stays where it is."
-    bill = (kwh, cost, kg, cost, kg)
-    return WorkloadPlan(piece.job, start, finish, *bill, finish, ReasonCode.RUNNING, text)
+    held = _Shares.of(problem, meter, pinned_pieces(problem))
+    for i, piece in enumerate(problem.pinned, start=len(problem.jobs)):
+        kwh, cost, kg = float(held.energy_kwh[i]), float(held.cost[i]), float(held.carbon_kg[i])
+        start, finish = _moment(problem, piece.start_us), _moment(problem, piece.end_us)
+        # At once, it would be there just the same.
+        rows.append(
+            WorkloadPlan(piece.id, start, finish, kwh, cost, kg, cost, kg, finish, ReasonCode.RUNNING, text)
+        )
+    return tuple(rows)
 
 
 def _why(
     problem: ScheduleProblem,
     job: Job,
-    own: list[Piece],
-    at_once: list[Piece],
     done: float,
+    paid_per_mwh: float,
+    usual_per_mwh: float,
     cost: float,
-    now_cost: float,
+    now_cost: float | None,
     words: _Words,
 ) -> tuple[ReasonCode, str]:
+    """`usual_per_mwh` is the mean of its window; `now_cost` None where running at once has no place for it."""
     if job.open_ended and done < job.hours * (1 - DONE_RATIO):
         return (
             ReasonCode.REST_LATER,
             f"{100 * done / job.hours:.0f} % of it fits before the plan ends; the rest is planned later.",
         )
-    if not own:
+    if done <= 0:
         return (
             ReasonCode.UNPLACED,
             "Nothing of it fits in its window; see `unplaced` for the earliest deadline that works.",
@@ -145,20 +156,20 @@ def _why(
             ReasonCode.PARTLY_PLACED,
             f"{100 * done / job.hours:.0f} % of it fits in its window, as early as there is room.",
         )
-    window = job.end_us - job.start_us
-    if job.least_us > 0.95 * window:
+    if job.least_us > 0.95 * (job.end_us - job.start_us):
         return ReasonCode.NO_SLACK, "It needs nearly all of its window, so there is no choice of slots."
-    mean_own = words.unit_cost(_mean_unit_cost(problem, own))
-    mean_window = words.unit_cost(_window_unit_cost(problem, job))
-    saved = now_cost - cost
-    figures = f"its slots cost {mean_own} with carbon, its window {mean_window} on average"
-    if at_once and saved > 0.005 * abs(now_cost):
+    figures = (
+        f"its slots cost {words.unit_cost(paid_per_mwh)} with carbon, "
+        f"its window {words.unit_cost(usual_per_mwh)} on average"
+    )
+    saved = (now_cost or 0.0) - cost
+    if now_cost is not None and saved > 0.005 * abs(now_cost):
         share = f" ({100 * saved / abs(now_cost):.0f} %)" if now_cost else ""
         return (
             ReasonCode.CHEAPER_LATER,
             f"Moved to cheaper or cleaner slots: {figures}; saves {words.money(saved)}{share}.",
         )
-    if saved < -0.005 * abs(now_cost):
+    if saved < -0.005 * abs(now_cost or 0.0):
         return (
             ReasonCode.MADE_ROOM,
             f"Costs {words.money(-saved)} more than at once, to make room or to keep the peak down: {figures}.",
@@ -166,18 +177,25 @@ def _why(
     return ReasonCode.NO_GAIN, f"No slot of its window is worth waiting for: {figures}."
 
 
-def _mean_unit_cost(problem: ScheduleProblem, pieces: list[Piece]) -> float:
-    kwh, cost, _ = _bills(problem, pieces)
-    return 1000 * cost / kwh if kwh else 0.0
-
-
-def _window_unit_cost(problem: ScheduleProblem, job: Job) -> float:
-    """Mean price with carbon over the window, over the sites that may run it [currency/MWh]."""
-    first, last = job.true_start_us // problem.slot_us, -(-job.true_end_us // problem.slot_us)
-    sites = sorted({problem.pools[way.pool].site for way in job.ways})
-    if not sites or last <= first:
-        return 0.0
-    return 1000 * float(np.mean([problem.sites[s].unit_cost_per_kwh[first:last].mean() for s in sites]))
+def _window_unit_cost(problem: ScheduleProblem) -> Floats:
+    """Mean price with carbon over each job's window, over the sites that may run it [currency/MWh], (n_jobs,)."""
+    length, jobs = problem.slot_us, problem.jobs
+    start, end = (
+        np.array([getattr(j, f) for j in jobs], dtype=np.int64) for f in ("true_start_us", "true_end_us")
+    )
+    first, last = start // length, -(-end // length)
+    summed = np.cumsum([site.unit_cost_per_kwh for site in problem.sites], axis=1)
+    up_to = np.hstack([np.zeros((len(problem.sites), 1)), summed])
+    kind = np.array(option_sets(jobs), dtype=np.int64)
+    usual = np.zeros(len(jobs))
+    for number in np.unique(kind):
+        members = np.flatnonzero(kind == number)
+        sites = sorted({problem.pools[way.pool].site for way in jobs[int(members[0])].ways})
+        members = members[last[members] > first[members]]
+        if sites and len(members):
+            mean = (up_to[sites][:, last[members]] - up_to[sites][:, first[members]]).mean(axis=0)
+            usual[members] = 1000 * mean / (last[members] - first[members])
+    return usual
 
 
 def unplaced_work(

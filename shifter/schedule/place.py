@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.columns import Columns
 from shifter.schedule.ledger import Ledger, highest_level
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
@@ -75,10 +76,8 @@ def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
 
 def done_hours(problem: ScheduleProblem, pieces: Iterable[Piece]) -> dict[str, float]:
     """Work that pieces do of each job of the problem."""
-    own: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
-    for piece in pieces:
-        own[piece.job].append(piece)
-    return {job.id: work_hours(job, own[job.id]) for job in problem.jobs}
+    done = Columns.of(problem, pieces).done_hours(len(problem.jobs))
+    return dict(zip((job.id for job in problem.jobs), done.tolist(), strict=True))
 
 
 def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Piece] = ()) -> Iterator[Piece]:

@@ -10,6 +10,7 @@ grid's start, so that sums and packings are exact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -168,6 +169,36 @@ class Pinned:
 
 
 @dataclass(frozen=True, eq=False)
+class WayColumns:
+    """Ways of many jobs; those of job j begin at `first[j]`. `firm` is by job."""
+
+    first: Ints
+    pool: Ints
+    speed: Floats
+    import_kw: Floats
+    load_us: Ints
+    firm: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, groups: Sequence[tuple[Way, ...]], firm: NDArray[np.bool_]) -> WayColumns:
+        """Equal groups are kept once."""
+        known: dict[int, int] = {}
+        ways: list[Way] = []
+        first = np.empty(len(groups), dtype=np.int64)
+        for j, group in enumerate(groups):
+            at = known.get(id(group))
+            if at is None:
+                at = known[id(group)] = len(ways)
+                ways += group
+            first[j] = at
+        pool, load_us = (np.array([getattr(w, f) for w in ways], dtype=np.int64) for f in ("pool", "load_us"))
+        speed, import_kw = (
+            np.array([getattr(w, f) for w in ways], dtype=float) for f in ("speed", "import_kw")
+        )
+        return cls(first, pool, speed, import_kw, load_us, firm)
+
+
+@dataclass(frozen=True, eq=False)
 class ScheduleProblem:
     """Everything the schedule is computed from. `edges_us` (n_cells + 1,) are the cells' boundaries."""
 
@@ -180,6 +211,19 @@ class ScheduleProblem:
     lateness_price_per_hour: float
     """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
     pinned: tuple[Pinned, ...] = ()
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each job stands among the jobs, by its id, and after them what is pinned."""
+        ids = [*(job.id for job in self.jobs), *(piece.id for piece in self.pinned)]
+        return {id: i for i, id in enumerate(ids)}
+
+    @cached_property
+    def way_columns(self) -> WayColumns:
+        """The ways of all jobs, one after the other, and after them those of what is pinned."""
+        groups = [*(job.ways for job in self.jobs), *((piece.way,) for piece in self.pinned)]
+        firm = [*(job.firm for job in self.jobs), *(piece.firm for piece in self.pinned)]
+        return WayColumns.of(groups, np.array(firm, dtype=bool))
 
     @cached_property
     def ways(self) -> dict[str, tuple[Way, ...]]:

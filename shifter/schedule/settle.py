@@ -13,6 +13,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.fleet import Battery
 from shifter.domain.plan import Cost
+from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
 
@@ -56,41 +57,24 @@ class Settled:
 
 @dataclass(frozen=True, eq=False)
 class Usage:
-    """Mean accelerators of pieces: all of them and the preemptible ones (n_pools, n_slots), and what they draw.
+    """Mean accelerators of pieces, all of them and the preemptible ones (n_pools, n_slots), and what they draw.
 
-    `draws` holds them by pool and by what one accelerator adds to the import [kW]: (n_slots,) each.
+    `busy_kw` (n_sites, n_slots) is what they add to the sites' import [kW].
     """
 
     every: Floats
     preemptible: Floats
-    draws: Mapping[tuple[int, float], Floats]
-
-    def busy_kw(self, pools: Iterable[int]) -> Floats:
-        """What pieces in these pools, in order, add to the import [kW], (n_slots,)."""
-        total: Floats = np.zeros(self.every.shape[1])
-        for pool in pools:
-            for (_, import_kw), level in sorted((k, v) for k, v in self.draws.items() if k[0] == pool):
-                total = total + import_kw * level
-        return total
+    busy_kw: Floats
 
 
-def usage(problem: ScheduleProblem, pieces: Iterable[Piece], firm: Mapping[str, bool]) -> Usage:
-    """What these pieces use; `firm` says of each job whether it may not be preempted."""
-    n_slots = problem.grid.n_slots
-    every = np.zeros((len(problem.pools), n_slots))
-    preemptible = np.zeros_like(every)
-    draws: dict[tuple[int, float], Floats] = {}
-    for piece in pieces:
-        slots, share = slot_shares(problem, piece)
-        level = piece.accelerators * share
-        every[piece.pool, slots] += level
-        if not firm[piece.job]:
-            preemptible[piece.pool, slots] += level
-        key = piece.pool, problem.ways[piece.job][piece.way].import_kw
-        if key not in draws:
-            draws[key] = np.zeros(n_slots)
-        draws[key][slots] += level
-    return Usage(every, preemptible, draws)
+def usage(problem: ScheduleProblem, columns: Columns) -> Usage:
+    """What these pieces use."""
+    n_pools = len(problem.pools)
+    every = slot_means(problem, columns, columns.pool, columns.accelerators, n_pools)
+    soft = np.where(columns.firm, 0, columns.accelerators)
+    site = np.array([pool.site for pool in problem.pools], dtype=np.int64)[columns.pool]
+    busy_kw = slot_means(problem, columns, site, columns.drawn_kw, len(problem.sites))
+    return Usage(every, slot_means(problem, columns, columns.pool, soft, n_pools), busy_kw)
 
 
 def pinned_pieces(problem: ScheduleProblem) -> list[Piece]:
@@ -113,12 +97,12 @@ def settle(
     batteries: Mapping[int, BatteryTrace],
 ) -> Settled:
     """The bill of these pieces, and of what is pinned, with these batteries (by site)."""
-    used = usage(problem, pieces, {job.id: job.firm for job in problem.jobs})
+    used = usage(problem, Columns.of(problem, pieces))
     hours = problem.grid.slot_hours
     imports = np.zeros((len(problem.sites), problem.grid.n_slots))
     energy = carbon = demand = wear = carbon_kg = 0.0
     for i, site in enumerate(problem.sites):
-        imports[i] = site.median_kw + used.busy_kw(site.pools)
+        imports[i] = site.median_kw + used.busy_kw[i]
         if i in batteries:
             imports[i] += batteries[i].charge_kw - batteries[i].discharge_kw
             assert site.battery is not None
@@ -130,8 +114,7 @@ def settle(
         carbon += kg * site.carbon_price_per_kg
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
     # Sites' power holds that of pinned work already; its accelerators are added here.
-    held = {piece.id: piece.firm for piece in problem.pinned}
-    more = usage(problem, pinned_pieces(problem), held)
+    more = usage(problem, Columns.of(problem, pinned_pieces(problem)))
     return Settled(
         used.every + more.every,
         used.preemptible + more.preemptible,

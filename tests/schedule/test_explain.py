@@ -29,7 +29,7 @@ CHEAP_AT_FIRST = [10.0] * 2 + [100.0] * 22
 )
 def test_money_is_told_in_the_fleets_currency(prices: list[float], told: str) -> None:
     problem = problem_of(cycle_inputs([work("w", 20, 24)], prices=prices))
-    pieces = {"w": [Piece("w", 0, 0, 20 * HOUR_US, 22 * HOUR_US, 10)]}
+    pieces = [Piece("w", 0, 0, 20 * HOUR_US, 22 * HOUR_US, 10)]
     done = {"w": 20.0}
     [row] = explain_workloads(problem, pieces, done, run_now(problem, done), "EUR")
     assert told in row.reason

@@ -1,0 +1,132 @@
+"""Pieces as columns: what they use, do, draw and cost, for a million of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasts.slots import Floats
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import HOUR_US, Ints, ScheduleProblem
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """One row a piece, (n_pieces,) each; `job` counts the problem's jobs, and after them what is pinned."""
+
+    job: Ints
+    pool: Ints
+    start_us: Ints
+    end_us: Ints
+    accelerators: Ints
+    import_kw: Floats
+    """Of one accelerator."""
+    speed: Floats
+    load_us: Ints
+    firm: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, problem: ScheduleProblem, pieces: Iterable[Piece]) -> Columns:
+        """The pieces in the order given."""
+        rows = list(pieces)
+        index, ways = problem.positions, problem.way_columns
+        n = len(rows)
+        job = np.fromiter((index[p.job] for p in rows), np.int64, n)
+        numbers = np.fromiter(chain.from_iterable(p[1:] for p in rows), np.int64, 5 * n).reshape(n, 5)
+        pool, way, start, end, count = numbers.T
+        at = ways.first[job] + way
+        return cls(
+            job, pool, start, end, count, ways.import_kw[at], ways.speed[at], ways.load_us[at], ways.firm[job]
+        )
+
+    @property
+    def drawn_kw(self) -> Floats:
+        """What each adds to its site's import while it runs."""
+        drawn: Floats = self.accelerators * self.import_kw
+        return drawn
+
+    def done_hours(self, n_jobs: int) -> Floats:
+        """Work done of each job, load time taken off [accelerator-hours of its fastest way], (n_jobs,)."""
+        useful = np.maximum(0, self.end_us - self.start_us - self.load_us) * self.accelerators * self.speed
+        return np.bincount(self.job, useful, n_jobs)[:n_jobs] / HOUR_US
+
+    def span_us(self, n_jobs: int) -> tuple[Ints, Ints]:
+        """Start of the first and end of the last piece of each job, (n_jobs,) each; -1 where it has none."""
+        first = np.full(n_jobs, np.iinfo(np.int64).max)
+        last = np.full(n_jobs, -1)
+        np.minimum.at(first, self.job, self.start_us)
+        np.maximum.at(last, self.job, self.end_us)
+        return np.where(last < 0, -1, first), last
+
+
+def slot_means(
+    problem: ScheduleProblem, columns: Columns, row: Ints, amount: Floats | Ints, n_rows: int
+) -> Floats:
+    """Mean over each slot of `amount` while each piece runs, summed in its `row`, (n_rows, n_slots).
+
+    A piece raises the level at its start and lowers it at its end; a slot's mean is the level that it starts with, and
+    of each change inside it the part of the slot that is left.
+    """
+    n_slots, length = problem.grid.n_slots, problem.slot_us
+    moment = np.concatenate([columns.start_us, columns.end_us])
+    change = np.concatenate([amount, -np.asarray(amount, dtype=float)])
+    slot, into = np.divmod(moment, length)
+    at = np.concatenate([row, row]) * (n_slots + 1) + slot
+    inside = np.bincount(at, change * (1.0 - into / length), n_rows * (n_slots + 1)).reshape(
+        n_rows, n_slots + 1
+    )
+    whole = np.bincount(at, change, n_rows * (n_slots + 1)).reshape(n_rows, n_slots + 1)
+    before = np.cumsum(whole, axis=1) - whole
+    means = (before + inside)[:, :n_slots]
+    return np.where(np.abs(means) < 1e-9, 0.0, means)
+
+
+@dataclass(frozen=True, eq=False)
+class Meter:
+    """What one kW draws, costs and emits from the grid's start up to each slot's edge, by site (n_sites, n_slots + 1).
+
+    Energy [kWh], energy and carbon at their prices [currency], and carbon [kg].
+    """
+
+    problem: ScheduleProblem
+    energy_kwh: Floats
+    cost: Floats
+    carbon_kg: Floats
+
+    @classmethod
+    def of(cls, problem: ScheduleProblem) -> Meter:
+        """A meter for the problem's sites."""
+        hours = problem.grid.slot_hours
+
+        def up_to(rates: Sequence[Floats]) -> Floats:
+            summed: Floats = np.cumsum(np.array(rates) * hours, axis=1)
+            return np.hstack([np.zeros((len(rates), 1)), summed])
+
+        ones = np.ones(problem.grid.n_slots)
+        return cls(
+            problem,
+            up_to([ones for _ in problem.sites]),
+            up_to([site.unit_cost_per_kwh for site in problem.sites]),
+            up_to([site.carbon_kg_per_kwh for site in problem.sites]),
+        )
+
+    def read(self, columns: Columns) -> tuple[Floats, Floats, Floats]:
+        """Energy [kWh], cost [currency] and carbon [kg] of each piece, (n_pieces,) each."""
+        site = np.array([pool.site for pool in self.problem.pools], dtype=np.int64)[columns.pool]
+        kw = columns.drawn_kw
+        energy, cost, carbon = (
+            kw * (self._at(sums, site, columns.end_us) - self._at(sums, site, columns.start_us))
+            for sums in (self.energy_kwh, self.cost, self.carbon_kg)
+        )
+        return energy, cost, carbon
+
+    def _at(self, sums: Floats, site: Ints, moment_us: Ints) -> Floats:
+        slot, into = np.divmod(moment_us, self.problem.slot_us)
+        later = np.minimum(slot + 1, sums.shape[1] - 1)
+        share = into / self.problem.slot_us
+        found: Floats = sums[site, slot] * (1.0 - share) + sums[site, later] * share
+        return found
