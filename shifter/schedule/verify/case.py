@@ -19,7 +19,7 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified, load_time, replica_size, work_rates
 from shifter.realtime.load import RealtimeLoad
 
-HOUR = timedelta(hours=1)
+HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
 SLACK = timedelta(milliseconds=1)
 """Moments this near to each other are one: plans are in whole microseconds, files of others in seconds."""
 LEVEL_TOLERANCE = 1e-4
@@ -59,7 +59,15 @@ class Case:
     @cached_property
     def rates(self) -> Mapping[str, Mapping[PoolKey, float]]:
         """Work per accelerator-hour of each workload, in the pools that it may use [its unit/h]."""
-        return {id: work_rates(item.workload, self.fleet) for id, item in self.work.items()}
+        alike: dict[object, Mapping[PoolKey, float]] = {}
+        rates = {}
+        for id, item in self.work.items():
+            w = item.workload
+            kind = (w.model, w.tokens is None, w.accelerators, w.data_boundary, w.sites)
+            if kind not in alike:
+                alike[kind] = work_rates(w, self.fleet)
+            rates[id] = alike[kind]
+        return rates
 
     def usable(self, id: str) -> dict[PoolKey, float]:
         """The part of `rates` in pools of which it may use a whole replica."""
@@ -72,11 +80,18 @@ class Case:
 
     def done(self, id: str) -> float:
         """Work that the plan does of a workload, load time taken off [its unit]."""
-        load, rates = load_time(self.work[id].workload, self.fleet), self.rates[id]
-        useful = ((a, max(timedelta(0), a.end - a.start - load)) for a in self.by_workload.get(id, ()))
-        return sum(
-            a.accelerators * rates.get((a.site, a.pool), 0.0) * (serving / HOUR) for a, serving in useful
-        )
+        return self._done.get(id, 0.0)
+
+    @cached_property
+    def _done(self) -> Mapping[str, float]:
+        done: dict[str, float] = {}
+        for id, own in self.by_workload.items():
+            load, rates = load_time(self.work[id].workload, self.fleet), self.rates[id]
+            useful = ((a, max(NO_TIME, a.end - a.start - load)) for a in own)
+            done[id] = sum(
+                a.accelerators * rates.get((a.site, a.pool), 0.0) * (serving / HOUR) for a, serving in useful
+            )
+        return done
 
     def short(self, id: str) -> bool:
         """Whether less than all of a workload's work is planned. What is pinned is as done as it will be."""
@@ -147,16 +162,36 @@ class Case:
 
 
 def mean_use(case: Case, allocations: Iterable[Allocation]) -> dict[PoolKey, Floats]:
-    """Mean accelerators by slot, of every pool."""
-    grid = case.grid
-    use = {key: np.zeros(grid.n_slots) for key in case.fleet.pools}
-    for a in allocations:
-        start, end = grid.position(a.start), grid.position(a.end)
-        slots = slots_between(grid, a.start, a.end)
-        at = np.arange(slots.start, slots.stop)
-        overlap = np.minimum(end, at + 1) - np.maximum(start, at)
-        use[(a.site, a.pool)][slots.start : slots.stop] += a.accelerators * overlap
-    return use
+    """Mean accelerators by slot, of every pool.
+
+    An allocation that ends in slot j has used, of all time up to there, the part of j before its end and all slots
+    before j; what it has used by its start is taken off again.
+    """
+    n = case.grid.n_slots
+    row = {key: i * (n + 1) for i, key in enumerate(case.fleet.pools)}
+    given = list(allocations)
+    place = np.array([row[a.site, a.pool] for a in given], dtype=np.int64)
+    count = np.array([a.accelerators for a in given], dtype=float)
+    inside, whole = np.zeros(len(row) * (n + 1)), np.zeros(len(row) * (n + 1))
+    for moments, sign in (([a.end for a in given], 1.0), ([a.start for a in given], -1.0)):
+        at = positions(case.grid, moments)
+        slot = np.clip(np.floor(at), 0, n).astype(np.int64)
+        np.add.at(inside, place + slot, sign * count * (at - slot))
+        np.add.at(whole, place + slot, sign * count)
+    # Whole slots: those before the end less those before the start, counted from the last slot backwards.
+    after = np.cumsum(whole.reshape(-1, n + 1)[:, ::-1], axis=1)[:, ::-1] - whole.reshape(-1, n + 1)
+    use = (inside.reshape(-1, n + 1) + after)[:, :n]
+    return {key: np.where(np.abs(use[i]) < 1e-9, 0.0, use[i]) for i, key in enumerate(row)}
+
+
+def positions(grid: SlotGrid, moments: Iterable[datetime]) -> Floats:
+    """Where moments lie, in slots from the grid's start."""
+    start = grid.start
+    since = (moment - start for moment in moments)
+    microseconds = np.array(
+        [(d.days * 86_400 + d.seconds) * 1_000_000 + d.microseconds for d in since], dtype=np.int64
+    )
+    return microseconds / (grid.slot // timedelta(microseconds=1))
 
 
 def slots_between(grid: SlotGrid, start: datetime, end: datetime) -> range:

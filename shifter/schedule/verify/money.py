@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from datetime import datetime
@@ -9,8 +10,9 @@ from datetime import datetime
 import numpy as np
 
 from forecasts.slots import Floats, isoformat_z
+from shifter.domain.fleet import PoolKey
 from shifter.domain.plan import Allocation, Cost
-from shifter.schedule.verify.case import Case, differs
+from shifter.schedule.verify.case import Case, differs, positions
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
@@ -74,53 +76,46 @@ def check_shares(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     if len(rows) < len(case.plan.workloads) or rows.keys() != case.work.keys():
         yield Violation(ViolationCode.WORKLOAD_ROW, "workloads", "has not one row for each workload")
         return
-    meter = _Meter(case, loads)
     allowed = money_tolerance(case.plan.cost)
-    for id, row in rows.items():
-        own = case.by_workload.get(id, [])
-        moments = {
-            "start": min((a.start for a in own), default=None),
-            "finish": max((a.end for a in own), default=None),
-        }
-        figures = dict(zip(("energy_kwh", "cost", "carbon_kg"), meter.of(own).tolist(), strict=True))
-        for name, moment in moments.items():
+    own = case.by_workload
+    real = _shares(case, loads, list(rows))
+    said = np.array([(r.energy_kwh, r.cost, r.carbon_kg) for r in rows.values()]).reshape(-1, 3)
+    off = ~(np.abs(said - real) <= allowed + MONEY_TOLERANCE * np.abs(real))
+    for (id, row), wrong, figures in zip(rows.items(), off, real, strict=True):
+        start = min((a.start for a in own.get(id, ())), default=None)
+        finish = max((a.end for a in own.get(id, ())), default=None)
+        for name, moment in (("start", start), ("finish", finish)):
             if getattr(row, name) != moment:
                 detail = f"{name} says {_moment(getattr(row, name))}, and it is {_moment(moment)}"
                 yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
-        for name, real in figures.items():
-            if differs(getattr(row, name), real, allowed + MONEY_TOLERANCE * abs(real)):
-                detail = f"{name} says {getattr(row, name):.6f}, and it is {real:.6f}"
-                yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
+        for i in np.flatnonzero(wrong):
+            name = ("energy_kwh", "cost", "carbon_kg")[i]
+            detail = f"{name} says {getattr(row, name):.6f}, and it is {figures[i]:.6f}"
+            yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
 
 
 def _moment(moment: datetime | None) -> str:
     return "never" if moment is None else isoformat_z(moment)
 
 
-class _Meter:
-    """Energy [kWh], cost and carbon [kg] of one more kW at each site, summed up from the start: (3, n_slots + 1)."""
-
-    def __init__(self, case: Case, loads: Sequence[SiteLoad]) -> None:
-        self.grid = case.grid
-        self.step_kw = {
-            (site.name, pool.name): site.pue * (pool.busy_kw - pool.idle_kw)
-            for site, pool in case.fleet.pools.values()
-        }
-        self.sums: dict[str, Floats] = {}
-        for load in loads:
-            rates = np.array([np.ones(case.grid.n_slots), load.unit_cost_per_kwh, load.carbon_kg_per_kwh])
-            sums = np.cumsum(rates * case.grid.slot_hours, axis=1)
-            self.sums[load.site.name] = np.hstack([np.zeros((3, 1)), sums])
-
-    def of(self, allocations: Sequence[Allocation]) -> Floats:
-        """Of these allocations, (3,)."""
-        total = np.zeros(3)
-        for a in allocations:
-            step_kw = a.accelerators * self.step_kw[a.site, a.pool]
-            total += step_kw * (self._until(a.site, a.end) - self._until(a.site, a.start))
-        return total
-
-    def _until(self, site: str, moment: datetime) -> Floats:
-        at = np.arange(self.grid.n_slots + 1)
-        position = self.grid.position(moment)
-        return np.array([np.interp(position, at, row) for row in self.sums[site]])
+def _shares(case: Case, loads: Sequence[SiteLoad], ids: Sequence[str]) -> Floats:
+    """Energy [kWh], cost and carbon [kg] of what each workload is allocated, (n_ids, 3)."""
+    index = {id: i for i, id in enumerate(ids)}
+    totals, grid = np.zeros((len(ids), 3)), case.grid
+    edges = np.arange(grid.n_slots + 1)
+    groups: defaultdict[PoolKey, list[Allocation]] = defaultdict(list)
+    for a in case.plan.allocations:
+        groups[a.site, a.pool].append(a)
+    for load in loads:
+        rates = (np.ones(grid.n_slots), load.unit_cost_per_kwh, load.carbon_kg_per_kwh)
+        # Of one kW, from the grid's start up to each slot's edge.
+        up_to = [np.append(0.0, np.cumsum(rate * grid.slot_hours)) for rate in rates]
+        for pool in load.site.pools:
+            own = groups[load.site.name, pool.name]
+            kw = load.site.pue * (pool.busy_kw - pool.idle_kw) * np.array([a.accelerators for a in own])
+            start, end = (positions(grid, [getattr(a, f) for a in own]) for f in ("start", "end"))
+            place = np.array([index[a.workload_id] for a in own], dtype=np.int64)
+            for i, summed in enumerate(up_to):
+                drawn = kw * (np.interp(end, edges, summed) - np.interp(start, edges, summed))
+                np.add.at(totals[:, i], place, drawn)
+    return totals
