@@ -105,6 +105,10 @@ class Uses:
     cell: Ints
     share: Floats
 
+    def where(self, chosen: NDArray[np.bool_]) -> Uses:
+        """Some of them."""
+        return Uses(self.job[chosen], self.way[chosen], self.cell[chosen], self.share[chosen])
+
     @classmethod
     def together(cls, parts: Sequence[Uses]) -> Uses:
         """All rows of these, in order."""

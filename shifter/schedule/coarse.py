@@ -134,7 +134,9 @@ def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
         for half in _halves(traits, hours, members):
             serial += 1
             heapq.heappush(heap, (-_spread(traits, hours, half), serial, half))
-    return [_summed(jobs, hours, width, members) for _, _, members in sorted(heap, key=lambda h: h[1])]
+    return [
+        _summed(jobs, traits, hours, width, members) for _, _, members in sorted(heap, key=lambda h: h[1])
+    ]
 
 
 def _spread(traits: Floats, hours: Floats, members: Ints) -> float:
@@ -162,19 +164,21 @@ def _halves(traits: Floats, hours: Floats, members: Ints) -> tuple[Ints, Ints]:
     return order[:middle], order[middle:]
 
 
-def _summed(jobs: Sequence[Job], hours: Floats, width: Floats, members: Ints) -> WorkClass:
+def _summed(jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, members: Ints) -> WorkClass:
+    """All their work, in the window of the one that is most like all.
+
+    A window of a real job, not the mean of theirs: half of them released now and half tomorrow are none that start at
+    noon, and prices that suit such a window suit nobody.
+    """
     weight = hours[members] / hours[members].sum()
-    one = jobs[int(members[0])]
-
-    def mean(field: str) -> int:
-        return round(float(weight @ np.array([getattr(jobs[i], field) for i in members], dtype=float)))
-
+    off = traits[members] - weight @ traits[members]
+    one = jobs[int(members[np.argmin((off * off).sum(axis=1))])]
     return WorkClass(
         jobs=(),
         hours=float(hours[members].sum()),
         max_accelerators=float(width[members].sum()),
-        start_us=mean("start_us"),
-        end_us=mean("end_us"),
+        start_us=one.start_us,
+        end_us=one.end_us,
         ways=one.ways,
         firm=one.firm,
         open_ended=one.open_ended,

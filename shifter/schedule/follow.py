@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses, cheapest, segments
 from shifter.schedule.classes import option_sets
 from shifter.schedule.place import Prices
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
+from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way, WayColumns
 
 NUDGE = 0.02
 """Of a typical price, where a cell is behind by all that the optimum has there. Above some thousandths, gaps of 10,000
@@ -34,6 +35,12 @@ ROUNDS = 8
 
 TIGHT_RATIO = 0.5
 """Jobs that need more than this share of their window at full width go before the others."""
+
+SHORT_RATIO = 0.1
+"""And so does this share of all jobs, those with the shortest windows."""
+
+MOVES = 5
+"""How often others are moved for what found no room."""
 
 LEAST = 1e-9
 """Accelerators or kW below which nothing is free [mean of a cell]."""
@@ -66,13 +73,14 @@ def follow(problem: ScheduleProblem, jobs: Sequence[Job], target: Target, room: 
     typical = float(np.median(import_kw[:, None] * per_kw + target.prices.any / share)) * share
     scale = np.maximum(target.used, 0.1 * np.maximum(1.0, room.any))
     total, asked = max(float(hours.sum()), LEAST), 0.0
-    for turn in _mixed_turns(asking.tight):
+    for turn in _mixed_turns(asking.tight, np.array([job.end_us - job.start_us for job in jobs])):
         of_turn = float(hours[turn].sum())
         due = (asked + 0.5 * of_turn) / total
         nudge = NUDGE * typical * (asking.used - due * target.used) / scale
         prices = replace(target.prices, any=target.prices.any + nudge)
         asking.turn(turn, partial(_price, prices, asking.site_of))
         asked += of_turn
+    asking.make_room(partial(_price, target.prices, asking.site_of))
     return asking.uses()
 
 
@@ -103,14 +111,16 @@ def run_early(
     return asking.uses()
 
 
-def _mixed_turns(tight: Floats) -> Iterator[Ints]:
+def _mixed_turns(tight: Floats, window_us: Ints) -> Iterator[Ints]:
     """Jobs that have little room to move first; then all others, in turns that are each a mix of all."""
+    if not len(tight):
+        return
     order = np.argsort(-tight, kind="stable")
     size = max(1, -(-len(order) // TURNS))
-    n_tight = int(np.count_nonzero(tight > TIGHT_RATIO))
-    for at in range(0, n_tight, size):
-        yield order[at : min(at + size, n_tight)]
-    others = order[n_tight:]
+    bound = (tight > TIGHT_RATIO) | (window_us <= np.quantile(window_us, SHORT_RATIO))
+    first, others = order[bound[order]], order[~bound[order]]
+    for at in range(0, len(first), size):
+        yield first[at : at + size]
     turns = -(-len(others) // size)
     for k in range(turns):
         yield others[k::turns]
@@ -139,6 +149,8 @@ class _Asking:
         self.kind = ways * 2 + np.array([job.firm for job in jobs], dtype=np.int64)
         kinds, first = np.unique(self.kind, return_index=True)
         self.ways = {int(k): jobs[int(i)].ways for k, i in zip(kinds, first, strict=True)}
+        columns = WayColumns.of([job.ways for job in jobs], np.empty(0, dtype=bool))
+        self.way_of, self.pool_of = columns.first, columns.pool
         self.used = np.zeros_like(room.any)
         self.found: list[Uses] = []
         self.site_of = np.array([pool.site for pool in problem.pools])
@@ -162,6 +174,48 @@ class _Asking:
                 firm = bool(kind % 2)
                 asking = jobs[self.kind[jobs] == kind]
                 self._place(asking, ways, firm, [price_of(way, firm) for way in ways])
+
+    def make_room(self, price_of: Callable[[Way, bool], Floats]) -> None:
+        """Move others for jobs that found too little room in their windows: those with the longest windows."""
+        for _ in range(MOVES):
+            short = np.flatnonzero(self.left > 1e-6 * self.needed)
+            if not len(short):
+                return
+            uses = self.uses()
+            in_the_way = self._in_the_way(short, uses)
+            self._give_back(uses, in_the_way)
+            for jobs in (short, np.flatnonzero(in_the_way)):
+                self.turn(jobs[np.argsort(-self.tight[jobs], kind="stable")], price_of)
+
+    def _in_the_way(self, short: Ints, uses: Uses) -> NDArray[np.bool_]:
+        """Jobs that hold twice what each of these lacks, where it could run, (n_jobs,)."""
+        moved = np.zeros(len(self.left), dtype=bool)
+        pool = self.pool_of[self.way_of[uses.job] + uses.way]
+        hours = uses.share * self.width[uses.job] * self.problem.cell_hours[uses.cell]
+        choice = (self.last - self.first)[uses.job]
+        can_move = (self.tight <= TIGHT_RATIO)[uses.job] & (self.left <= 1e-6 * self.needed)[uses.job]
+        for job in short:
+            own = {way.pool for way in self.ways[int(self.kind[job])]}
+            here = (
+                can_move
+                & (uses.cell >= self.first[job])
+                & (uses.cell < self.last[job])
+                & np.isin(pool, list(own))
+            )
+            rows = np.flatnonzero(here)
+            rows = rows[np.argsort(-choice[rows], kind="stable")]
+            enough = np.searchsorted(np.cumsum(hours[rows]), 2.0 * self.left[job] * self.width[job]) + 1
+            moved[uses.job[rows[:enough]]] = True
+        return moved
+
+    def _give_back(self, uses: Uses, moved: NDArray[np.bool_]) -> None:
+        """Take these jobs' uses back, as if they had not asked yet."""
+        gone = moved[uses.job]
+        for kind in np.unique(self.kind[moved]):
+            chosen = gone & (self.kind[uses.job] == kind)
+            self._hold(uses.where(chosen), self.ways[int(kind)], bool(kind % 2), -1.0)
+        self.left[moved] = self.needed[moved]
+        self.found = [uses.where(~gone)]
 
     def _place(self, jobs: Ints, ways: Sequence[Way], firm: bool, price: Sequence[Floats]) -> None:
         problem, room = self.problem, self.room
@@ -202,17 +256,22 @@ class _Asking:
         return kept
 
     def _take(self, uses: Uses, ways: Sequence[Way], firm: bool) -> None:
+        self._hold(uses, ways, firm, 1.0)
+        speeds = np.array([way.speed for way in ways])
+        np.subtract.at(
+            self.left, uses.job, uses.share * speeds[uses.way] * self.problem.cell_hours[uses.cell]
+        )
+        self.found.append(uses)
+
+    def _hold(self, uses: Uses, ways: Sequence[Way], firm: bool, sign: float) -> None:
         problem, room = self.problem, self.room
         pool, import_kw = _of_way(ways, uses)
-        amount = uses.share * self.width[uses.job]
+        amount = sign * uses.share * self.width[uses.job]
         for held in (room.any, room.firm) if firm else (room.any,):
             np.subtract.at(held, (pool, uses.cell), amount)
         np.add.at(self.used, (pool, uses.cell), amount)
         drawn = amount * import_kw * self.kw_share[uses.cell]
         np.subtract.at(room.import_kw, (self.site_of[pool], problem.cell_slot[uses.cell]), drawn)
-        speeds = np.array([way.speed for way in ways])
-        np.subtract.at(self.left, uses.job, uses.share * speeds[uses.way] * problem.cell_hours[uses.cell])
-        self.found.append(uses)
 
 
 def _of_way(ways: Sequence[Way], uses: Uses) -> tuple[Ints, Floats]:
