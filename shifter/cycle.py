@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from forecasts.frame import ForecastFrame
@@ -59,7 +60,12 @@ class CycleInputs:
     It began before `now`. A plan's row for it is clipped to what the plan is about: from `now` to the grid's end.
     """
 
-    @property
+    @cached_property
+    def classified(self) -> tuple[Classified, ...]:
+        """Every submission with its class, the reason and its window."""
+        return classify(self.submissions, self.policy, self.fleet, self.now, self.overrides, self.running)
+
+    @cached_property
     def running(self) -> dict[str, datetime]:
         """Workloads that are pinned, and when each ends."""
         return {a.workload_id: a.end for a in self.pinned}
@@ -76,10 +82,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     # 1. One grid, checked.
     _check(inputs)
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
-    running = inputs.running
-    classified = classify(
-        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, running
-    )
+    classified, running = inputs.classified, inputs.running
     work = deferrable(classified, running)
     windows = split_windows(classified, inputs.fleet, inputs.now, running)
     # 3. What real-time load holds back, and so what deferrable work may use.
@@ -119,10 +122,7 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
     """Every condition of the contract that the plan breaks for these inputs; empty when it may be published."""
     from shifter.schedule.verify import verify
 
-    running = inputs.running
-    classified = classify(
-        inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides, running
-    )
+    classified, running = inputs.classified, inputs.running
     pinned = [c for c in classified if c.workload.id in running]
     return verify(
         plan,

@@ -18,7 +18,6 @@ from shifter.errors import InputError
 if TYPE_CHECKING:
     from shifter.cycle import CycleInputs
     from shifter.domain.plan import Plan
-    from shifter.domain.workload import Classified
 
 Existing = Annotated[
     Path | None, typer.Argument(metavar="PLAN", help="With --verify: check this plan.json, make none.")
@@ -167,15 +166,7 @@ def real_time_of(inputs: CycleInputs) -> list[tuple[str, str]]:
     """The workloads that are not shifted, each with the reason."""
     from shifter.domain.workload import WorkloadClass
 
-    return [
-        (c.workload.id, c.reason.text) for c in _classified(inputs) if c.decided is WorkloadClass.REAL_TIME
-    ]
-
-
-def _classified(inputs: CycleInputs) -> tuple[Classified, ...]:
-    from shifter.classify.rules import classify
-
-    return classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+    return [(c.workload.id, c.reason.text) for c in inputs.classified if c.decided is WorkloadClass.REAL_TIME]
 
 
 def _verify_file(path: Path, question: _Question, as_json: bool) -> None:

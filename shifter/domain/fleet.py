@@ -6,11 +6,11 @@ One definition serves file, API and solver: frozen dataclasses whose annotations
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
@@ -166,6 +166,11 @@ class Fleet:
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
     models: tuple[Model, ...] = ()
     objective: Objective = field(default_factory=Objective)
+
+    @cached_property
+    def memory(self) -> dict[Hashable, Any]:
+        """What was worked out of this fleet, which never changes."""
+        return {}
 
     @cached_property
     def pools(self) -> dict[PoolKey, tuple[Site, Pool]]:

@@ -109,13 +109,25 @@ LONGEST_HOURS = 1e6
 
 def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
     """The least time `amount` (default: all of it) takes on its fastest pool; None when no pool can run it."""
-    hours = []
-    for key, rate in work_rates(workload, fleet).items():
-        size = replica_size(workload, fleet, key)
-        usable = min(workload.max_accelerators, fleet.pools[key][1].count) // size * size
-        if usable:
-            hours.append((workload.amount if amount is None else amount) / (rate * usable))
-    return timedelta(hours=min([*hours, LONGEST_HOURS])) + load_time(workload, fleet) if hours else None
+    fastest, load = _fastest(workload, fleet)
+    if not fastest:
+        return None
+    hours = (workload.amount if amount is None else amount) / fastest
+    return timedelta(hours=min(hours, LONGEST_HOURS)) + load
+
+
+def _fastest(workload: Workload, fleet: Fleet) -> tuple[float, timedelta]:
+    """The most work per hour that one pool can do of it, and its load time; kept for workloads that are alike."""
+    w = workload
+    kind = (w.model, w.tokens is None, w.accelerators, w.data_boundary, w.sites, w.max_accelerators)
+    found: tuple[float, timedelta] | None = fleet.memory.get(kind)
+    if found is None:
+        rates = []
+        for key, rate in work_rates(w, fleet).items():
+            size = replica_size(w, fleet, key)
+            rates.append(rate * (min(w.max_accelerators, fleet.pools[key][1].count) // size * size))
+        found = fleet.memory[kind] = max(rates, default=0.0), load_time(w, fleet)
+    return found
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def build(
     order = {key: i for i, key in enumerate(fleet.pools)}
     options = _Options(fleet, pools, order)
     jobs = [_job(item, options, grid, now_us, horizon_us, windows) for item in work]
-    jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
+    if deadline_margin:
+        jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
     held = tuple(_pinned(a, firm, grid, options, now_us, horizon_us) for a, firm in (pinned or {}).items())
     sites = _with_pinned(sites, pools, held, now_us, slot_us)
@@ -287,6 +288,8 @@ def _with_margin(job: Job, margin_us: int) -> Job:
 
 
 def _narrowed(job: Job, start_us: int, end_us: int) -> Job:
+    if (start_us, end_us) == (job.start_us, job.end_us):
+        return job
     comfortable = end_us > start_us and job.least_us <= COMFORT_RATIO * (end_us - start_us)
     return replace(job, start_us=start_us, end_us=end_us) if comfortable else job
 

@@ -134,18 +134,14 @@ def _leans_right(levels: Levels, some: Ints) -> NDArray[np.bool_]:
 
 
 def _joined(table: PieceTable) -> PieceTable:
-    """In order, and pieces of one job and way that follow each other at one count as one.
-
-    Only where a job has no two pieces at once: what a level of several layers becomes is `merge_pieces`' to say.
-    """
+    """In order, and pieces of one job and way that follow each other at one count as one."""
     if not len(table.job):
         return table
     order = np.lexsort((table.accelerators, table.end_us, table.start_us, table.way, table.job))
     columns = [getattr(table, f)[order] for f in ("job", "way", "pool", "start_us", "end_us", "accelerators")]
     job, way, _, start, end, count = columns
     same = (job[1:] == job[:-1]) & (way[1:] == way[:-1])
-    layered = np.unique(job[1:][same & (start[1:] < end[:-1])])
-    follows = same & (start[1:] == end[:-1]) & (count[1:] == count[:-1]) & ~np.isin(job[1:], layered)
+    follows = same & (start[1:] == end[:-1]) & (count[1:] == count[:-1])
     head = np.flatnonzero(np.append(True, ~follows)[: len(job)])
     last = np.append(head[1:], len(job)) - 1
     job, way, pool, start, _, count = (column[head] for column in columns)
@@ -169,7 +165,18 @@ def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: C
     laid = lay(levels, problem.edges_us, free.any, free.firm)
     ids = [job.id for job in jobs]
     columns = (laid.job, laid.pool, laid.way, laid.start_us, laid.end_us, laid.accelerators)
-    return merge_pieces(
+    pieces = [
         Piece(ids[job], pool, way, start, end, count)
         for job, pool, way, start, end, count in zip(*(c.tolist() for c in columns), strict=True)
-    )
+    ]
+    layered = {ids[job] for job in _layered(laid).tolist()}
+    if not layered:
+        return pieces
+    whole = [piece for piece in pieces if piece.job not in layered]
+    return whole + merge_pieces(piece for piece in pieces if piece.job in layered)
+
+
+def _layered(table: PieceTable) -> Ints:
+    """Jobs that have two pieces at once in one way, or one after the other at different counts."""
+    same = (table.job[1:] == table.job[:-1]) & (table.way[1:] == table.way[:-1])
+    return np.unique(table.job[1:][same & (table.start_us[1:] <= table.end_us[:-1])])

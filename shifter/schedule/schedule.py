@@ -12,7 +12,7 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.errors import SolverFailed
 from shifter.schedule.bound import SlotPrices, slot_prices
-from shifter.schedule.classes import merge
+from shifter.schedule.classes import merge, option_sets
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.place import Prices, place, top_up, work_hours
@@ -68,9 +68,22 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
 
 def _n_columns(problem: ScheduleProblem) -> int:
     """Variables of the exact program: one for each class of jobs, way and cell."""
-    classes = merge(problem.jobs)
-    ends = [(problem.cells_of(one.start_us, one.end_us), len(one.ways)) for one in classes]
-    return sum((last - first) * n_ways for (first, last), n_ways in ends)
+    jobs = problem.jobs
+    if not jobs:
+        return 0
+    start, end = (np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us"))
+    ratio = np.array([round(job.hours / job.max_accelerators, 9) for job in jobs])
+    kind = np.array(option_sets(jobs)) * 4 + np.array([2 * job.firm + job.open_ended for job in jobs])
+    order = np.lexsort((ratio, kind, end, start))
+    differs = np.zeros(len(jobs), dtype=bool)
+    differs[0] = True
+    for trait in (start, end, kind, ratio):
+        differs[1:] |= np.diff(trait[order]) != 0
+    one = order[differs]
+    edges = problem.edges_us
+    cells = np.searchsorted(edges, end[one], side="right") - 1 - np.searchsorted(edges, start[one])
+    ways = np.array([len(jobs[i].ways) for i in one])
+    return int((np.maximum(0, cells) * ways).sum())
 
 
 def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
@@ -84,7 +97,7 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     ledger.hold_batteries(relaxed.batteries)
     placed = _place_shaped(problem, ledger, at)
     plain = [job for job in problem.jobs if job.plain]
-    packed = merge_pieces([*placed, *spread(problem, plain, relaxed, ledger)])
+    packed = merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
     try:
         pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s)
     except SolverFailed as failure:

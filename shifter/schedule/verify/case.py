@@ -69,9 +69,12 @@ class Case:
             rates[id] = alike[kind]
         return rates
 
-    def usable(self, id: str) -> dict[PoolKey, float]:
+    def usable(self, id: str) -> Mapping[PoolKey, float]:
         """The part of `rates` in pools of which it may use a whole replica."""
         work = self.work[id].workload
+        model = self.fleet.by_model.get(work.model or "")
+        if model is None or not model.accelerators_per_replica:
+            return self.rates[id]
         return {
             key: rate
             for key, rate in self.rates[id].items()

@@ -29,6 +29,9 @@ from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
+AT_ONCE, STEPS_AT_ONCE = 4_000, 256
+"""Workloads, and steps, looked at in one go, so that memory stays small."""
+
 Window = tuple[float, float]
 """From and to, in slots of the grid."""
 
@@ -129,16 +132,13 @@ class _Steps:
             at_rate, at_price = to_rate, to_price
         return cls(np.array(work), np.array(cost))
 
-    def curve(self, window: Window, slot_hours: float) -> tuple[Floats, Floats]:
-        """Least cost of a given work in a window with one accelerator: points of a convex curve from (0, 0)."""
-        first, last = int(window[0]), int(np.ceil(window[1]))
-        slots = np.arange(first, last)
-        share = np.minimum(slots + 1, window[1]) - np.maximum(slots, window[0])
-        work = (self.work[:, first:last] * share * slot_hours).ravel()
-        cost = (self.cost[:, first:last] * share).ravel()
-        work, cost = work[work > 0], cost[work > 0]
-        order = np.argsort(cost / work)
-        return np.append(0.0, np.cumsum(work[order])), np.append(0.0, np.cumsum(cost[order]))
+    def cheapest_first(self, slot_hours: float) -> tuple[Floats, Floats, Floats]:
+        """Work [h], cost and slot of every step, in order of cost per work, (n,) each."""
+        slot = np.tile(np.arange(self.work.shape[1]), len(self.work))
+        work, cost = self.work.ravel() * slot_hours, self.cost.ravel()
+        some = work > 0
+        order = np.argsort(cost[some] / work[some], kind="stable")
+        return work[some][order], cost[some][order], slot[some][order].astype(float)
 
 
 def _work_cost(
@@ -146,7 +146,7 @@ def _work_cost(
 ) -> float:
     """Each workload's cheapest way to do what is planned of it, summed."""
     kinds: dict[tuple[object, ...], _Steps] = {}
-    groups: defaultdict[tuple[tuple[object, ...], Window, bool], list[tuple[float, int]]] = defaultdict(list)
+    groups: defaultdict[tuple[tuple[object, ...], bool], list[tuple[float, int, Window]]] = defaultdict(list)
     for id, item in case.work.items():
         work = 0.0 if id in case.pinned else min(item.remaining, case.done(id))
         rates = case.usable(id)
@@ -159,16 +159,38 @@ def _work_cost(
             ratios = np.array([rate / fastest for rate in rates.values()])
             kinds[kind] = _Steps.of(ratios, np.array([price[key] for key in rates]))
         loads = load_time(item.workload, case.fleet) > timedelta(0)
-        groups[(kind, _window(case, id), loads)].append((work / fastest, item.workload.max_accelerators))
+        groups[kind, loads].append((work / fastest, item.workload.max_accelerators, _window(case, id)))
     total = 0.0
-    for (kind, window, loads), jobs in groups.items():
-        hours, cost = kinds[kind].curve(window, case.grid.slot_hours)
-        need, most = np.array(jobs, dtype=float).T
-        each = need / most
-        if loads:  # loading draws power and does no work: at negative prices, that is a gain
-            each = np.maximum(each, hours[int(np.argmin(cost))])
-        total += float(most @ np.interp(each, hours, cost))
+    for (kind, loads), jobs in groups.items():
+        for at in range(0, len(jobs), AT_ONCE):
+            total += _cost_of(kinds[kind], jobs[at : at + AT_ONCE], loads, case.grid.slot_hours)
     return total
+
+
+def _cost_of(
+    steps: _Steps, jobs: Sequence[tuple[float, int, Window]], loads: bool, slot_hours: float
+) -> float:
+    """What these workloads cost at the least: each takes the cheapest steps of its window until it has enough."""
+    work, cost, slot = steps.cheapest_first(slot_hours)
+    need = np.array([hours / most for hours, most, _ in jobs])
+    start, end = (np.array([window[i] for _, _, window in jobs]) for i in (0, 1))
+    total = np.zeros(len(jobs))
+    unmet = np.arange(len(jobs))
+    for at in range(0, len(work), STEPS_AT_ONCE):
+        part = slice(at, at + STEPS_AT_ONCE)
+        inside = np.minimum(slot[part] + 1, end[unmet, None]) - np.maximum(slot[part], start[unmet, None])
+        share = np.clip(inside, 0.0, 1.0)
+        offered = share * work[part]
+        before = np.cumsum(offered, axis=1) - offered
+        taken = np.clip(need[unmet, None] - before, 0.0, offered)
+        if loads:  # loading draws power and does no work: at negative prices, that is a gain
+            taken = np.where(cost[part] < 0, offered, taken)
+        total[unmet] += taken @ (cost[part] / work[part])
+        need[unmet] -= offered.sum(axis=1)
+        unmet = unmet[(need[unmet] > 0) | (loads and cost[part][-1] < 0)]
+        if not len(unmet):
+            break
+    return float(np.array([most for _, most, _ in jobs], dtype=float) @ total)
 
 
 def _window(case: Case, id: str) -> Window:
