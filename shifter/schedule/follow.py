@@ -183,7 +183,9 @@ class _Asking:
                 return
             uses = self.uses()
             in_the_way = self._in_the_way(short, uses)
-            self._give_back(uses, in_the_way)
+            anew = in_the_way.copy()
+            anew[short] = True  # what they hold already would not know of what they get
+            self._give_back(uses, anew)
             for jobs in (short, np.flatnonzero(in_the_way)):
                 self.turn(jobs[np.argsort(-self.tight[jobs], kind="stable")], price_of)
 
