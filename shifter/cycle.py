@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from forecasts.frame import ForecastFrame
+from forecasts.trust import discounted
 from shifter.classify.policy import Policy, default_policy
 from shifter.classify.rules import classify
 from shifter.domain.chains import split_windows
@@ -79,8 +80,9 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     from shifter.schedule.place import done_hours
     from shifter.schedule.schedule import schedule
 
-    # 1. One grid, checked.
+    # 1. One grid, checked; forecasts as far as they are believed.
     _check(inputs)
+    frame = believed(inputs)
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
     classified, running = inputs.classified, inputs.running
     work = deferrable(classified, running)
@@ -89,7 +91,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     envelope = reserve(inputs.realtime, inputs.fleet)
     # 4. The convex problem: arrays and named terms.
     problem = build(
-        inputs.frame,
+        frame,
         work,
         envelope,
         inputs.fleet,
@@ -105,7 +107,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     baseline = run_now(problem, done_hours(problem, made.pieces))
     # 7. The plan, with its cost, its reasons and its proof.
     plan = assemble(
-        problem, made, baseline, now=inputs.now, fleet=inputs.fleet, frame=inputs.frame, envelope=envelope
+        problem, made, baseline, now=inputs.now, fleet=inputs.fleet, frame=frame, envelope=envelope
     )
     # 8. Checked by what did not make it.
     violations = verify_plan(plan, inputs)
@@ -129,11 +131,16 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
         (*deferrable(classified, running), *pinned),
         now=inputs.now,
         fleet=inputs.fleet,
-        frame=inputs.frame,
+        frame=believed(inputs),
         realtime=inputs.realtime,
         grid_events=inputs.grid_events,
         pinned=inputs.pinned,
     )
+
+
+def believed(inputs: CycleInputs) -> ForecastFrame:
+    """The forecasts that are planned by: as they were told, shrunk where their skill is known to be small."""
+    return discounted(inputs.frame, inputs.fleet.objective.risk.skills)
 
 
 def deferrable(classified: Iterable[Classified], running: Container[str] = ()) -> tuple[Classified, ...]:

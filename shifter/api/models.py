@@ -24,6 +24,7 @@ from forecasts.series import Basis, Kind, Signal
 from forecasts.slots import to_utc
 from shifter.domain.fleet import Name, NonNegative
 from shifter.domain.plan import Plan
+from shifter.domain.risk import PlanRisk
 from shifter.domain.workload import Workload, WorkloadClass
 
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2200
@@ -221,9 +222,9 @@ class PlanDuals(BaseModel):
 
 
 def _plan_fields() -> dict[str, Any]:
-    """`Plan`'s fields, with the two that are written differently on the wire."""
-    wire = {**get_type_hints(Plan), "cost": PlanCost, "duals": PlanDuals}
-    return {f.name: (wire[f.name], ...) for f in fields(Plan)}
+    """`Plan`'s fields, with the two that are written differently on the wire, and one that is not always written."""
+    wire = {**get_type_hints(Plan), "cost": PlanCost, "duals": PlanDuals, "risk": PlanRisk}
+    return {f.name: (wire[f.name], None if f.name == "risk" else ...) for f in fields(Plan)}
 
 
 PlanDocument: type[BaseModel] = create_model("Plan", __doc__=Plan.__doc__, **_plan_fields())

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from forecasts.slots import to_utc
+from shifter.domain.risk import Risk
 
 Utc = Annotated[AwareDatetime, AfterValidator(to_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
@@ -148,6 +149,9 @@ class Objective:
     carbon_price_per_tonne: Annotated[
         NonNegative, Field(description="currency per tonne of CO2e; 0 = cost only")
     ] = 0.0
+    risk: Annotated[
+        Risk, Field(description="how uncertain prices count; default: the forecast is taken as it is")
+    ] = field(default_factory=Risk)
 
 
 PoolKey = tuple[str, str]

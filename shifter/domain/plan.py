@@ -12,6 +12,7 @@ from math import isclose
 from typing import TYPE_CHECKING, Any
 
 from forecasts.slots import isoformat_z
+from shifter.domain.risk import PlanRisk
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -168,6 +169,13 @@ class Plan:
     status: str = "optimal"
     warnings: tuple[str, ...] = ()
     synthetic: bool = False
+    risk: PlanRisk | None = None
+    """Where uncertain prices count: what is minimised in place of `cost.total`. Not written where they do not."""
+
+    @property
+    def minimised(self) -> float:
+        """What no plan for the same work could bring below `lower_bound` [currency]."""
+        return self.cost.total if self.risk is None else self.risk.objective
 
     def to_dict(self) -> dict[str, Any]:
         """`plan.json` of the contract, as plain JSON values in a fixed order."""
@@ -199,7 +207,8 @@ class Plan:
     @cached_property
     def _body(self) -> str:
         """All that the plan says after its ids. Made once, since a plan of a million allocations is long."""
-        texts = {f.name: _text(f.name, getattr(self, f.name)) for f in fields(self)[2:]}
+        said = [f.name for f in fields(self)[2:] if not (f.name == "risk" and self.risk is None)]
+        texts = {name: _text(name, getattr(self, name)) for name in said}
         return ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
     @classmethod

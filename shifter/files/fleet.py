@@ -11,6 +11,7 @@ from forecasts.slots import isoformat_z
 from shifter.domain.fleet import Battery, Fleet, Model, Pool, Site
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
+from shifter.files.risk import risk_mistakes, risk_warnings
 from shifter.files.text import PathLike
 from shifter.files.validation import validate
 
@@ -48,6 +49,7 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Finding]:
         yield from _site_mistakes(site, ("sites", i))
     for i, model in enumerate(fleet.models):
         yield from _model_mistakes(model, ("models", i))
+    yield from risk_mistakes(fleet)
 
 
 def _twice(key: str, names: list[str], what: str, within: Loc = ()) -> Iterator[Finding]:
@@ -144,6 +146,7 @@ def fleet_warnings(fleet: Fleet) -> Iterator[Finding]:
         yield from _model_warnings(model, counts, ("models", i))
     for i, site in enumerate(fleet.sites):
         yield from _site_warnings(site, ("sites", i))
+    yield from risk_warnings(fleet)
 
 
 def _model_warnings(model: Model, counts: Mapping[str, int], loc: Loc) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from shifter.schedule.explain import deferrable_cost, explain_workloads, unplace
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces, settle
 
@@ -51,7 +52,11 @@ def assemble(
         by_job[piece.job].append(piece)
     done = done_hours(problem, made.pieces)
     every = sorted([*made.pieces, *pinned_pieces(problem)])
-    prices, bound = _proof(problem, made.prices, envelope, done)
+    weights = _weights(problem, made)
+    weighed = None if weights is None else problem.at_prices(weights)
+    prices, bound = _proof(weighed or problem, made.prices, envelope, done)
+    risk = None if weights is None else plan_risk(problem, weights, settled, fleet)
+    minimised = settled.cost.total if risk is None else risk.objective
     plan = Plan(
         plan_id="",
         inputs_id="",
@@ -61,20 +66,33 @@ def assemble(
         cost=settled.cost,
         carbon_kg=settled.carbon_kg,
         lower_bound=bound,
-        relative_gap=(settled.cost.total - bound) / max(abs(bound), 1e-9),
+        relative_gap=(minimised - bound) / max(abs(bound), 1e-9),
         baseline=_baseline(problem, baseline),
         slots=tuple(_slot_rows(problem, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
         allocations=tuple(_allocation(problem, piece) for piece in every),
         duals=_duals(problem, prices),
         unplaced=unplaced_work(problem, by_job, done, made.batteries),
-        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency),
+        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
-        warnings=(*frame.warnings, *_unknowns(problem, fleet), *_crowded(problem), *made.warnings),
+        warnings=(
+            *frame.warnings,
+            *_unknowns(problem, fleet),
+            *problem.warnings,
+            *_crowded(problem),
+            *made.warnings,
+        ),
         synthetic=any(signal.synthetic for signal in frame.signals),
+        risk=risk,
     )
     return plan.named()
+
+
+def _weights(problem: ScheduleProblem, made: Schedule) -> Floats | None:
+    if problem.risk is None:
+        return None
+    return problem.weights({}) if made.weights is None else made.weights
 
 
 def _proof(

@@ -17,6 +17,7 @@ from shifter.domain.plan import Allocation
 from shifter.domain.workload import Classified, Workload, load_time, replica_size, work_rates
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.problem import Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays, Way
+from shifter.schedule.risk import risk_of
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -64,6 +65,7 @@ def build(
     if _size(edges, jobs) > EXACT_SIZE:
         jobs = [_trim(job, now_us, slot_us) for job in jobs]
         edges = _edges(slot_edges, jobs)
+    risk, warnings = risk_of(frame, fleet)
     return ScheduleProblem(
         grid,
         sites,
@@ -71,8 +73,10 @@ def build(
         tuple(jobs),
         edges,
         now_us,
-        _lateness_price(sites, pools, jobs, grid),
+        _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh),
         held,
+        risk,
+        warnings,
     )
 
 
@@ -306,7 +310,11 @@ def _trim(job: Job, now_us: int, slot_us: int) -> Job:
 
 
 def _lateness_price(
-    sites: Sequence[SiteArrays], pools: Sequence[PoolArrays], jobs: Sequence[Job], grid: SlotGrid
+    sites: Sequence[SiteArrays],
+    pools: Sequence[PoolArrays],
+    jobs: Sequence[Job],
+    grid: SlotGrid,
+    risk_per_kwh: float,
 ) -> float:
     """Ten times the most that an hour of work could cost anywhere, in its slowest way and at the peak [currency/h]."""
     worst = 1.0
@@ -314,6 +322,6 @@ def _lateness_price(
     slowest = min((way.speed for ways in every for way in ways), default=1.0)
     for pool in pools:
         site = sites[pool.site]
-        spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0))
+        spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0)) + risk_per_kwh
         worst = max(worst, pool.import_kw * (spread + site.demand_charge_per_kw / grid.slot_hours))
     return 10.0 * worst / slowest

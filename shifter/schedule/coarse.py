@@ -64,6 +64,7 @@ def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, 
         edges_us=edges,
         now_us=now,
         pinned=(),
+        risk=None if problem.risk is None else problem.risk.averaged(first, count),
     )
     cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
     work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters)]

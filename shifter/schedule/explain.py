@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     CHEAPER_LATER = "cheaper_later"
     NO_GAIN = "no_gain"
     NO_SLACK = "no_slack"
+    LESS_RISK = "less_risk"
     MADE_ROOM = "made_room"
     PARTLY_PLACED = "partly_placed"
     UNPLACED = "unplaced"
@@ -88,21 +89,28 @@ def explain_workloads(
     done: Mapping[str, float],
     baseline: RunNow,
     currency: str,
+    weighed: ScheduleProblem | None = None,
 ) -> tuple[WorkloadPlan, ...]:
-    """One row a job: when it runs, what that costs, what running at once would have cost, and why."""
+    """One row a job: when it runs, what that costs, what running at once would have cost, and why.
+
+    `weighed` is the problem at its risk-adjusted prices, where uncertain ones count.
+    """
     meter = Meter.of(problem)
     own, at_once = _Shares.of(problem, meter, pieces), _Shares.of(problem, meter, baseline.pieces)
     window_cost = _window_unit_cost(problem)
+    safer = np.zeros(len(own.cost)) if weighed is None else _safer(weighed, pieces, baseline)
     words = _Words(currency)
     rows = []
     columns = (own.energy_kwh, own.cost, own.carbon_kg, own.start_us, own.end_us)
-    beside = (at_once.cost, at_once.carbon_kg, at_once.end_us, window_cost)
+    beside = (at_once.cost, at_once.carbon_kg, at_once.end_us, window_cost, safer)
     every = zip(problem.jobs, *(c.tolist() for c in (*columns, *beside)), strict=False)
-    for job, kwh, cost, kg, start, end, now_cost, now_kg, now_end, usual in every:
+    for job, kwh, cost, kg, start, end, now_cost, now_kg, now_end, usual, less in every:
         paid = 1000 * cost / kwh if kwh else 0.0
         code, text = _why(
             problem, job, done[job.id], paid, usual, cost, now_cost if now_end >= 0 else None, words
         )
+        if less > 0.005 * abs(now_cost) and code in {ReasonCode.NO_GAIN, ReasonCode.MADE_ROOM}:
+            code, text = ReasonCode.LESS_RISK, _less_risk(cost - now_cost, less, words)
         rows.append(
             WorkloadPlan(
                 job.id,
@@ -175,6 +183,22 @@ def _why(
             f"Costs {words.money(-saved)} more than at once, to make room or to keep the peak down: {figures}.",
         )
     return ReasonCode.NO_GAIN, f"No slot of its window is worth waiting for: {figures}."
+
+
+def _safer(weighed: ScheduleProblem, pieces: Iterable[Piece], baseline: RunNow) -> Floats:
+    """By how much each job's slots are cheaper than at once at the risk-adjusted prices [currency]."""
+    meter = Meter.of(weighed)
+    own, at_once = (_Shares.of(weighed, meter, p) for p in (pieces, baseline.pieces))
+    saved: Floats = at_once.cost - own.cost
+    return np.where(at_once.end_us >= 0, saved, 0.0)
+
+
+def _less_risk(dearer: float, less: float, words: _Words) -> str:
+    """Why it runs where it gains nothing at the forecast: there it is safer."""
+    return (
+        f"Moved to calmer slots: at the forecast they cost {words.money(max(0.0, dearer))} more than running at once, "
+        f"and {words.money(less)} less with what prices may come to."
+    )
 
 
 def _window_unit_cost(problem: ScheduleProblem) -> Floats:

@@ -10,8 +10,8 @@ grid's start, so that sums and packings are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Battery, PoolKey
+from shifter.schedule.risk import RiskArrays
 
 Ints = NDArray[np.int64]
 
@@ -211,6 +212,28 @@ class ScheduleProblem:
     lateness_price_per_hour: float
     """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
     pinned: tuple[Pinned, ...] = ()
+    risk: RiskArrays | None = None
+    """What uncertain prices add to the cost that is minimised; None where they are taken as they are."""
+    warnings: tuple[str, ...] = ()
+    """What had to be assumed."""
+
+    def weights(self, duals: Mapping[str, Floats]) -> Floats | None:
+        """The weights of the paths that a program's duals are, (n_paths,); None where no risk counts."""
+        return None if self.risk is None else self.risk.weights_of(duals)
+
+    def at_prices(self, weights: Floats | None) -> ScheduleProblem:
+        """The plain problem at the risk-adjusted prices of these weights of the paths, (n_paths,).
+
+        Where the weights are those of the optimum, both have the same optimum: see `terms.risk`.
+        """
+        if self.risk is None or weights is None:
+            return self
+        premium = self.risk.premium_per_kwh(weights)
+        sites = [
+            replace(site, price_per_kwh=site.price_per_kwh + more)
+            for site, more in zip(self.sites, premium, strict=True)
+        ]
+        return replace(self, sites=tuple(sites), risk=None)
 
     @cached_property
     def positions(self) -> dict[str, int]:

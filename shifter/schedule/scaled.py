@@ -38,6 +38,8 @@ class Relaxed:
     used: Floats
     peak_kw: Floats
     batteries: dict[int, BatteryTrace]
+    weights: Floats | None
+    """Of the paths that prices may take, (n_paths,); None where no risk counts."""
 
 
 def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Relaxed:
@@ -55,6 +57,7 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
         _used(coarse, coarse.work, solution)[:, coarse.cell_of],
         np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
         _batteries(problem, coarse, solution),
+        coarse.problem.weights(solution.duals),
     )
 
 
@@ -110,5 +113,6 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     import_kw = np.clip(np.minimum(ledger.headroom_kw, below_peak), 0.0, 1e12)
     free = ledger.left()
     room = Room(free.any.astype(float), free.firm.astype(float), import_kw)
-    target = Target(cell_prices(problem, relaxed.prices), relaxed.used)
+    at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
+    target = Target(at, relaxed.used)
     return pieces_of(problem, jobs, follow(problem, jobs, target, room), free)

@@ -44,6 +44,8 @@ class Schedule:
     prices: SlotPrices
     status: str
     warnings: tuple[str, ...] = ()
+    weights: Floats | None = None
+    """Of the paths that prices may take, (n_paths,): with `prices` they prove the plan. None: as likely as they are."""
 
 
 def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedule:
@@ -59,11 +61,12 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
     except SolverFailed as failure:
         return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
     try:
-        return _packed(problem, solution, capacity, time_limit_s)
+        made = _packed(problem, solution, capacity, time_limit_s)
     except SolverFailed as failure:
-        return _greedy(
+        made = _greedy(
             problem, _cell_prices(problem, solution), slot_prices(problem, solution.duals), failure
         )
+    return replace(made, weights=problem.weights(solution.duals))
 
 
 def _n_columns(problem: ScheduleProblem) -> int:
@@ -92,7 +95,7 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
         relaxed = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s)
     except SolverFailed as failure:
         return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
-    at = cell_prices(problem, relaxed.prices)
+    at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
     ledger = Ledger(problem)
     ledger.hold_batteries(relaxed.batteries)
     placed = _place_shaped(problem, ledger, at)
@@ -101,8 +104,9 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     try:
         pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s)
     except SolverFailed as failure:
-        return _greedy(problem, at, relaxed.prices, failure)
-    return Schedule(tuple(sorted(pieces)), batteries, relaxed.prices, OPTIMAL, _faults(problem, batteries))
+        return replace(_greedy(problem, at, relaxed.prices, failure), weights=relaxed.weights)
+    faults = _faults(problem, batteries)
+    return Schedule(tuple(sorted(pieces)), batteries, relaxed.prices, OPTIMAL, faults, relaxed.weights)
 
 
 def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[Piece]:
@@ -240,7 +244,8 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
 
 def _energy_prices(problem: ScheduleProblem) -> Prices:
     """What energy and carbon cost in each cell, where nothing else is known."""
-    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
+    plain = problem.at_prices(problem.weights({}))
+    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in plain.sites])
     free = np.zeros((len(problem.pools), problem.n_cells))
     return Prices(cost[:, problem.cell_slot], problem.cell_share, free, free)
 
@@ -271,7 +276,8 @@ def _room_us(job: Job) -> float:
 def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     """What all of each cell costs: energy, carbon, power and peak, and the room that an accelerator takes."""
     per_slot = slot_prices(problem, solution.duals)
-    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
+    plain = problem.at_prices(problem.weights(solution.duals))
+    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in plain.sites])
     per_kw = (cost + per_slot.power + per_slot.peak)[:, problem.cell_slot]
     shape = (len(problem.pools), problem.n_cells)
     room, firm = (

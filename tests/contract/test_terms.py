@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from forecasts.series import Signal
 from shifter.domain.fleet import Battery, Pool, PowerWindow
 from shifter.errors import ShifterError
 from shifter.schedule.classes import merge
@@ -18,10 +19,11 @@ from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.testing import TermContract
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.problems import problem_of
+from tests.schedule.risky import risky
 
 
 def busy_problem() -> ScheduleProblem:
-    """Every term has something to do: a tight limit, a peak, a battery, late work, two pools, negative prices."""
+    """Every term has something to do: a tight limit, a peak, a battery, late work, two pools, negative prices, risk."""
     plant = site(
         pools=(Pool("p", "X", 8, busy_kw=1.0), Pool("q", "Y", 4, idle_kw=0.1, busy_kw=0.5)),
         power_limit_kw=9.0,
@@ -35,8 +37,9 @@ def busy_problem() -> ScheduleProblem:
     prices = [-20.0 + 7 * (i % 9) for i in range(24)]
     carbon = [300.0 + 250 * (i % 5) for i in range(24)]
     load = {("a", "p"): {0.5: 1.2, 0.99: 2.4}}
+    inputs = cycle_inputs(jobs, sites=[plant], prices=prices, carbon=carbon, carbon_price=50, load=load)
     return problem_of(
-        cycle_inputs(jobs, sites=[plant], prices=prices, carbon=carbon, carbon_price=50, load=load)
+        risky(inputs, {("Z", Signal.PRICE): [60.0 - 2 * i for i in range(24)]}, cvar_weight=0.5)
     )
 
 

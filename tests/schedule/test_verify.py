@@ -20,7 +20,7 @@ from shifter.domain.fleet import Model, Pool, Resilience
 from shifter.domain.plan import Allocation, Cost, Plan
 from shifter.domain.workload import Workload
 from shifter.schedule.verify import ViolationCode
-from tests.schedule import spoiled_sites, spoiled_unplaced
+from tests.schedule import spoiled_risk, spoiled_sites, spoiled_unplaced
 from tests.schedule.build import START, at, cycle_inputs, site, work
 from tests.schedule.spoil import Spoiled, asked, codes, made_of, priced, row, sealed
 
@@ -223,8 +223,13 @@ GOOD: dict[str, Callable[[], Spoiled]] = {
     ),
 }
 
-ALL = {**SPOILINGS, **spoiled_sites.SPOILINGS, **spoiled_unplaced.SPOILINGS}
-ALL_GOOD = {**GOOD, **spoiled_sites.GOOD, **spoiled_unplaced.GOOD}
+ALL = {
+    **SPOILINGS,
+    **spoiled_sites.SPOILINGS,
+    **spoiled_unplaced.SPOILINGS,
+    **spoiled_risk.SPOILINGS,
+}
+ALL_GOOD = {**GOOD, **spoiled_sites.GOOD, **spoiled_unplaced.GOOD, **spoiled_risk.GOOD}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -24,6 +24,7 @@ from shifter.schedule.verify.money import check_money, check_shares
 from shifter.schedule.verify.pools import check_pools, check_slots
 from shifter.schedule.verify.power import check_power
 from shifter.schedule.verify.proof import check_proof
+from shifter.schedule.verify.risk import check_risk
 from shifter.schedule.verify.unplaced import check_unplaced
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.workloads import (
@@ -77,5 +78,6 @@ def verify(
         *check_batteries(case, loads),
         *check_money(case, loads),
         *check_shares(case, loads),
+        *check_risk(case, loads),
         *check_proof(case, loads),
     ]

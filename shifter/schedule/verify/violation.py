@@ -44,6 +44,8 @@ class ViolationCode(StrEnum):
     DEFERRABLE_TOTAL = "deferrable_total"
     BASELINE = "baseline"
     WORKLOAD_ROW = "workload_row"
+    RISK = "risk"
+    RISK_WEIGHTS = "risk_weights"
     DUALS = "duals"
     BOUND = "bound"
     GAP = "gap"

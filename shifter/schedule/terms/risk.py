@@ -1,0 +1,48 @@
+r"""Risk: what uncertain prices add to the cost, as conditional value at risk (Rockafellar and Uryasev 2000).
+
+On path k, one of K equally likely ones, a kWh costs `offset[k, s, t]` more than forecast, and the plan
+
+    D[k] = sum over sites s, slots t of  offset[k, s, t] * slot_hours * import[s, t]
+
+more than expected. The mean of the worst `1 - level` of these is the least, over `eta`, of
+
+    eta + sum over k of excess[k] / (K * (1 - level)),     excess[k] >= D[k] - eta,   excess[k] >= 0
+
+and `weight` of it is added: with paths whose mean is the forecast, `(1 - weight) * expected + weight * CVaR` of the
+whole bill, since what costs the same on every path (peak, wear) passes through.
+
+The duals of the rows `risk`, over `weight`, are weights q of the paths: they sum to 1, each at most `1 / (K * (1 -
+level))`. For every such q, CVaR is at least `sum of q[k] * D[k]`, and it is equal at the optimum's own. So the
+problem is the plain one at the prices `forecast + weight * sum of q[k] * offset[k]`, and its Lagrangian at any q is a
+lower bound. Where there is one path only, as where a quantile is planned by, that is all that there is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shifter.schedule.program import LinearProgram, TermInputs
+
+
+class RiskTerm:
+    """The variables `risk_level` (eta) and `risk_excess`, and the rows `risk`, one a path [currency]."""
+
+    name = "risk"
+
+    def build(self, program: LinearProgram, given: TermInputs) -> None:
+        """Price the tail."""
+        risk = given.problem.risk
+        if risk is None:
+            return
+        imports, n = program.index("import"), risk.n_paths
+        per_kw = given.problem.grid.slot_hours * risk.offsets_per_kwh.reshape(n, -1)
+        if n == 1:
+            program.add_cost(imports, risk.weight * per_kw[0])
+            return
+        eta = program.variables("risk_level", 1, lower=-np.inf, cost=risk.weight)
+        excess = program.variables("risk_excess", n, cost=risk.weight / (n * (1.0 - risk.level)))
+        rows = program.at_most("risk", np.zeros(n))
+        path = np.repeat(np.arange(n), len(imports))
+        rows.add(path, np.tile(imports, n), per_kw.ravel())
+        rows.add(range(n), np.repeat(eta, n), -1.0)
+        rows.add(range(n), excess, -1.0)
