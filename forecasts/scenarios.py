@@ -1,4 +1,4 @@
-"""Paths that price and carbon may take, from the bands of a frame: few, even, and the same whenever they are drawn.
+"""Paths that price and carbon may take, from the bands of a frame: even, and the same whenever they are drawn.
 
 Each signal of a zone is at every slot distributed as its band says. In time a deviation decays by `rho = exp(-slot /
 autocorrelation)` a slot, an AR(1) process of normal scores; a zone's price and carbon, and one zone and another, are

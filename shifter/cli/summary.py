@@ -74,6 +74,8 @@ def _print_money(plan: dict[str, Any]) -> None:
     made_of = ", ".join(f"{label} {number(cost[key])}" for key, label in parts)
     late = baseline["late_accelerator_hours"]
     out().print(f"The plan costs {made_of} {currency}; {best(plan)}.", style="dim", soft_wrap=True)
+    if plan.get("risk"):
+        out().print(uncertain(plan["risk"], currency), style="dim", soft_wrap=True)
     if late > 0.05:
         out().print(
             f"Run at once, {number(late, 1)} accelerator-h would be late.", style="dim", soft_wrap=True
@@ -109,6 +111,23 @@ def _less(amount: float, currency: str) -> str:
     if amount <= -LEAST_SHOWN:
         return f"costs {money(-amount, currency)} more"
     return f"saves {money(max(0.0, amount), currency)}"
+
+
+def uncertain(risk: dict[str, Any], currency: str) -> str:
+    """What the plan may come to where prices are uncertain, and what was minimised in place of its cost."""
+    amounts = {
+        key: money(risk[key], currency) for key in ("objective", "expected", "tail", "worst", "premium")
+    }
+    if risk["measure"] == "quantile":
+        return (
+            f"It is planned for prices at which it costs {amounts['tail']}, {amounts['premium']} more than at the "
+            "forecast; the gap is to the best for those."
+        )
+    paths, share = len(risk["paths"]), f"{100 * (1 - risk['level']):.3g} %"
+    return (
+        f"Over {paths} paths of price and carbon: {amounts['expected']} expected, {amounts['tail']} in the worst "
+        f"{share}, {amounts['worst']} at worst. Minimised: {amounts['objective']}, and the gap is to the least of that."
+    )
 
 
 def best(plan: dict[str, Any]) -> str:

@@ -53,8 +53,8 @@ class Risk:
         float, Field(ge=0, lt=1, allow_inf_nan=False, description="0.9 = the worst tenth of the outcomes")
     ] = 0.9
     scenarios: Annotated[
-        int, Field(ge=2, le=200, description="paths of price and carbon that are weighed")
-    ] = 12
+        int, Field(ge=2, le=500, description="paths of price and carbon that are weighed")
+    ] = 100
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="another seed draws other paths")] = 0
     autocorrelation_hours: Annotated[
         float, Field(gt=0, le=168, description="[h] in which a deviation decays to 37 %")

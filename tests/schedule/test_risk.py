@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasts.series import Signal
+from shifter.cli.summary import uncertain
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
-from shifter.domain.risk import Trust
+from shifter.domain.risk import Risk, Trust
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import reserve
 from shifter.schedule import schedule as scheduling
@@ -257,3 +259,19 @@ def test_work_goes_where_the_forecast_can_be_trusted() -> None:
     assert any("zone W price: 24 of 24 slots are discounted" in w for w in plan.warnings)
     wild = [r.price_per_mwh for r in plan.power if r.site == "wild"]
     assert wild == pytest.approx([60 - 3.0] * 12 + [60 + 3.0] * 12)
+
+
+def test_the_summary_tells_what_prices_may_come_to() -> None:
+    told = uncertain(plan_cycle(two_zones(cvar_weight=0.5)).to_dict()["risk"], "EUR")
+    assert "Over 100 paths of price and carbon: 5." in told
+    assert "in the worst 10 %" in told
+    quantile = uncertain(plan_cycle(two_zones(robust_quantile=0.9)).to_dict()["risk"], "EUR")
+    assert "planned for prices at which it costs 5." in quantile
+
+
+def test_the_page_names_every_setting_and_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs/concepts/uncertainty.md").read_text(encoding="utf-8")
+    for setting in fields(Risk):
+        default = {None: "null", (): "none"}.get(getattr(Risk(), setting.name), getattr(Risk(), setting.name))
+        shown = f"{default:g}" if isinstance(default, float) else default
+        assert f"| `{setting.name}` | {shown} |" in page
