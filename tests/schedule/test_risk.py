@@ -275,3 +275,19 @@ def test_the_page_names_every_setting_and_its_default() -> None:
         default = {None: "null", (): "none"}.get(getattr(Risk(), setting.name), getattr(Risk(), setting.name))
         shown = f"{default:g}" if isinstance(default, float) else default
         assert f"| `{setting.name}` | {shown} |" in page
+
+
+@pytest.mark.parametrize("risk", [{"cvar_weight": 0.7, "scenarios": 20}, {"robust_quantile": 0.9}])
+def test_a_plan_too_large_to_be_solved_exactly_counts_risk_too(
+    monkeypatch: pytest.MonkeyPatch, risk: dict[str, Any]
+) -> None:
+    exact = plan_cycle(busy(**risk))
+    monkeypatch.setattr(scheduling, "EXACT_COLUMNS", 0)
+    coarse = plan_cycle(busy(**risk))
+    assert exact.risk is not None
+    assert coarse.risk is not None
+    assert verify_plan(coarse, busy(**risk)) == []
+    assert coarse.lower_bound <= exact.risk.objective + 1e-6
+    assert coarse.lower_bound == pytest.approx(exact.lower_bound, rel=0.02)
+    assert hours_at(plan_cycle(two_zones()), "wild") == pytest.approx(100)
+    assert hours_at(plan_cycle(two_zones(**risk)), "calm") > 90
