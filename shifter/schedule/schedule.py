@@ -102,7 +102,7 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     plain = [job for job in problem.jobs if job.plain]
     packed = merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
     try:
-        pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s)
+        pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s, rough=True)
     except SolverFailed as failure:
         return replace(_greedy(problem, at, relaxed.prices, failure), weights=relaxed.weights)
     faults = _faults(problem, batteries)
@@ -140,14 +140,19 @@ def _settle_shape(
     packed: list[Piece],
     batteries: dict[int, BatteryTrace],
     time_limit_s: float,
+    *,
+    rough: bool = False,
 ) -> tuple[list[Piece], dict[int, BatteryTrace]]:
-    """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both."""
+    """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both.
+
+    `rough` batteries are those of another grid or other work, and are decided anew in any case.
+    """
     kept = _without_stranded(problem, packed)
     mended = _repair(problem, kept, batteries)
     if not problem.has_batteries:
         return mended, {}
     for pieces in (mended, kept):
-        if sorted(pieces) == sorted(packed):
+        if not rough and sorted(pieces) == sorted(packed):
             return pieces, batteries
         # The batteries were to carry other work: decide anew what they do beside these pieces.
         held = Ledger(problem)

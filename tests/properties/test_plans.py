@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, GridEvent, Model, Pool, Resilience, Site
 from shifter.domain.workload import Workload
@@ -124,3 +126,17 @@ def test_every_plan_keeps_the_contract(inputs: CycleInputs) -> None:
         if late.earliest_feasible_deadline is not None and deadline is not None:
             assert late.earliest_feasible_deadline > START
     assert plan_cycle(inputs).to_json() == plan.to_json()
+
+
+@given(cases())
+@settings(
+    deadline=None,
+    max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+def test_every_plan_that_is_too_large_to_be_solved_exactly_keeps_it_too(inputs: CycleInputs) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "EXACT_COLUMNS", 0)
+        plan = plan_cycle(inputs)
+    assert verify_plan(plan, inputs) == []
