@@ -177,6 +177,7 @@ def test_an_answer_is_the_cheapest_there_is(
     assert len(set(uses.cell.tolist())) == len(uses.cell), "one way a cell"
     cost = sum(prices[w][c] * s for w, c, s in zip(uses.way, uses.cell, uses.share, strict=True))
     # A job does not change over inside a cell, which may cost it a part of one; the bound has it change over.
+    assert found.fun is not None
     assert cost >= found.fun - 1e-6
     if (hours == hours[0]).all():
         seen = segments(ways, prices, hours)
@@ -197,7 +198,7 @@ def used(draw: st.DrawFn) -> tuple[Levels, int, int]:
                 rows.append((job, cell, amount, job % 3 == 0))
                 free -= amount
     firm_capacity = capacity
-    job, cell, amount, firm = zip(*rows, strict=True) if rows else ((), (), (), ())
+    job, cell, amount, firm = ([row[i] for row in rows] for i in range(4))
     zeros = np.zeros(len(rows), dtype=np.int64)
     levels = Levels(
         np.array(job, dtype=np.int64),
