@@ -118,9 +118,8 @@ def _valid(case: Case, paths: _Paths, weights: Floats) -> bool:
 
 
 def at_risk(case: Case, loads: Sequence[SiteLoad]) -> list[SiteLoad]:
-    """The sites at the risk-adjusted prices of the plan's weights; as they are where it has no valid ones.
-
-    Without, the bound is that of the expected cost, which is at most what is minimised.
+    """The sites at the risk-adjusted prices of the plan's weights; as they are where it has no valid ones, which
+    `check_risk` reports.
     """
     paths, said = _paths(case), case.plan.risk
     if paths is None or said is None:
