@@ -198,15 +198,15 @@ def used(draw: st.DrawFn) -> tuple[Levels, int, int]:
                 rows.append((job, cell, amount, job % 3 == 0))
                 free -= amount
     firm_capacity = capacity
-    job, cell, amount, firm = ([row[i] for row in rows] for i in range(4))
+    columns: list[list[Any]] = [[row[i] for row in rows] for i in range(4)]
     zeros = np.zeros(len(rows), dtype=np.int64)
     levels = Levels(
-        np.array(job, dtype=np.int64),
+        np.array(columns[0], dtype=np.int64),
         zeros,
         zeros,
-        np.array(cell, dtype=np.int64),
-        np.array(amount, dtype=float),
-        np.array(firm, dtype=bool),
+        np.array(columns[1], dtype=np.int64),
+        np.array(columns[2], dtype=float),
+        np.array(columns[3], dtype=bool),
     )
     return levels, capacity, firm_capacity
 
