@@ -27,7 +27,8 @@ from shifter.domain.chains import (
     release,
 )
 from shifter.domain.fleet import Fleet
-from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass, shortest_run
+from shifter.domain.options import shortest_run
+from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
 from shifter.errors import InputError
 
 __all__ = ["Submitted", "check_override", "classify"]

@@ -116,10 +116,18 @@ def _print_slots(lease: dict[str, Any]) -> None:
     if not rows:
         return
     times = LocalTimes((m for r in rows for m in (r["start"], r["end"])), seconds=True)
+    by_model = any("model" in r for r in rows)
+    columns = [Column(times.header("from")), Column("to"), Column("pool"), Column("accelerators", "right")]
     print_table(
-        (Column(times.header("from")), Column("to"), Column("pool"), Column("accelerators", "right")),
+        (*columns, *([Column("model")] if by_model else [])),
         [
-            (times(r["start"]), times(r["end"]), f"{r['site']}/{r['pool']}", str(r["accelerators"]))
+            (
+                times(r["start"]),
+                times(r["end"]),
+                f"{r['site']}/{r['pool']}",
+                str(r["accelerators"]),
+                *([r.get("model", "")] if by_model else []),
+            )
             for r in rows
         ],
     )

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
+from shifter.domain.options import option_of
 from shifter.domain.plan import Allocation, Plan
-from shifter.domain.workload import Workload, load_time, work_rates
+from shifter.domain.workload import Workload
 from shifter.errors import Conflict, NotFound, NotReady
 from shifter.service import Service
 
@@ -23,8 +24,8 @@ REPORT_EVERY = timedelta(minutes=30)
 _USUAL_SPREAD, _SLOW_CHANCE, _SLOW_RATIO = 0.03, 0.08, 0.8
 _DONE_RATIO = 0.9995
 
-Run = tuple[str, str, str]
-"""(workload, site, pool): one piece of work on one pool."""
+Run = tuple[str, str, str, str | None]
+"""(workload, site, pool, model): one piece of work on one pool."""
 
 
 class Executor:
@@ -72,16 +73,18 @@ class Executor:
             if workload is None:
                 continue
             workloads[a.workload_id] = workload
-            run = (a.workload_id, a.site, a.pool)
-            ready = self._serving_from.get(run, max(a.start, start) + load_time(workload, self._fleet))
+            option = option_of(workload, self._fleet, a)
+            if option is None:
+                continue
+            run = (a.workload_id, a.site, a.pool, a.model)
+            ready = self._serving_from.get(run, max(a.start, start) + option.load)
             running[run] = min(ready, running.get(run, ready))
-            self._gain(a, workload, max(ready, start), end)
+            self._gain(a, option.rate, max(ready, start), end)
         # A loaded model stays loaded while its work goes on; it is gone when the work leaves the pool.
         self._serving_from = running
 
-    def _gain(self, a: Allocation, workload: Workload, start: datetime, end: datetime) -> None:
+    def _gain(self, a: Allocation, rate: float, start: datetime, end: datetime) -> None:
         hours = (min(a.end, end) - max(a.start, start)) / timedelta(hours=1)
-        rate = work_rates(workload, self._fleet).get((a.site, a.pool), 0.0)
         if hours > 0:
             done = hours * a.accelerators * rate * self._speed_of(a.workload_id)
             self._gained[a.workload_id] = self._gained.get(a.workload_id, 0.0) + done

@@ -14,7 +14,8 @@ from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
 from shifter.domain.fleet import Fleet
-from shifter.domain.workload import Classified, Workload, WorkloadClass, shortest_run
+from shifter.domain.options import shortest_run
+from shifter.domain.workload import Classified, Workload, WorkloadClass
 from shifter.errors import InputError
 
 NO_TIME = timedelta(0)

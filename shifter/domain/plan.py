@@ -84,6 +84,12 @@ class Allocation:
     start: datetime
     end: datetime
     accelerators: int
+    model: str | None = None
+    """What it runs, of a workload that gives alternatives; else None, and not said."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; what is None is left out."""
+        return {f.name: _plain(v) for f in fields(self) if (v := getattr(self, f.name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,7 @@ def _pool_row(key: tuple[str, str], values: tuple[float, ...]) -> dict[str, Any]
 def _text(name: str, value: Any) -> str:
     """One field as JSON. Long columns of equal rows go through pydantic's serializer, which is the fastest there is."""
     if name in _ROWS:
-        return _adapter(name).dump_json(value).decode()
+        return _adapter(name).dump_json(value, exclude_none=name == "allocations").decode()
     return json.dumps(_plain(value), separators=(",", ":"))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shifter.domain.fleet import STRICT, Count, Fleet, Name, PoolKey, Positive, Utc
+from shifter.domain.fleet import STRICT, Count, Name, Positive, Utc
 
 
 class WorkloadClass(StrEnum):
@@ -19,6 +19,16 @@ class WorkloadClass(StrEnum):
 
     REAL_TIME = "real_time"
     DEFERRABLE = "deferrable"
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The same useful outcome by another model or quantization: all of it takes `tokens` of that `model`."""
+
+    __pydantic_config__ = STRICT
+
+    model: Name
+    tokens: Positive
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,13 @@ class Workload:
     tokens: Positive | None = None
     accelerator_hours: Positive | None = None
     accelerators: tuple[Name, ...] | None = None
+    alternatives: Annotated[
+        tuple[Alternative, ...],
+        Field(
+            description="the same outcome by other models, each with the tokens that all of it takes there; the plan "
+            "takes what costs least, and may do parts in different ways"
+        ),
+    ] = ()
     earliest_start: Utc | None = None
     deadline: Utc | None = None
     max_accelerators: Count = 1
@@ -69,65 +86,6 @@ class Workload:
     def unit(self) -> str:
         """`tokens` or `accelerator_hours`."""
         return "accelerator_hours" if self.tokens is None else "tokens"
-
-
-def work_rates(workload: Workload, fleet: Fleet) -> dict[PoolKey, float]:
-    """Pools that may run it -> work done per accelerator-hour [tokens/h, or hours/h], in the fleet's order.
-
-    Empty when nothing in the fleet may run it.
-    """
-    rates: dict[PoolKey, float] = {}
-    model = fleet.by_model.get(workload.model or "")
-    for key, (site, pool) in fleet.pools.items():
-        if workload.sites is not None and site.name not in workload.sites:
-            continue
-        if workload.data_boundary is not None and site.jurisdiction not in workload.data_boundary:
-            continue
-        if workload.tokens is None:
-            if not workload.accelerators or pool.accelerator in workload.accelerators:
-                rates[key] = 1.0
-        elif model is not None and pool.accelerator in model.throughput_tokens_per_s:
-            rates[key] = model.throughput_tokens_per_s[pool.accelerator] * 3600.0
-    return rates
-
-
-def replica_size(workload: Workload, fleet: Fleet, key: PoolKey) -> int:
-    """It runs on whole multiples of this many accelerators in that pool."""
-    model = fleet.by_model.get(workload.model or "")
-    return 1 if model is None else model.accelerators_per_replica.get(fleet.pools[key][1].accelerator, 1)
-
-
-def load_time(workload: Workload, fleet: Fleet) -> timedelta:
-    """From allocated to serving: the first part of each piece, which does no work."""
-    model = fleet.by_model.get(workload.model or "")
-    return timedelta(minutes=0 if model is None else model.load_minutes)
-
-
-LONGEST_HOURS = 1e6
-"""A run longer than this century is as good as endless, and dates end before it does."""
-
-
-def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
-    """The least time `amount` (default: all of it) takes on its fastest pool; None when no pool can run it."""
-    fastest, load = _fastest(workload, fleet)
-    if not fastest:
-        return None
-    hours = (workload.amount if amount is None else amount) / fastest
-    return timedelta(hours=min(hours, LONGEST_HOURS)) + load
-
-
-def _fastest(workload: Workload, fleet: Fleet) -> tuple[float, timedelta]:
-    """The most work per hour that one pool can do of it, and its load time; kept for workloads that are alike."""
-    w = workload
-    kind = (w.model, w.tokens is None, w.accelerators, w.data_boundary, w.sites, w.max_accelerators)
-    found: tuple[float, timedelta] | None = fleet.memory.get(kind)
-    if found is None:
-        rates = []
-        for key, rate in work_rates(w, fleet).items():
-            size = replica_size(w, fleet, key)
-            rates.append(rate * (min(w.max_accelerators, fleet.pools[key][1].count) // size * size))
-        found = fleet.memory[kind] = max(rates, default=0.0), load_time(w, fleet)
-    return found
 
 
 @dataclass(frozen=True)

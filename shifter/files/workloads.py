@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 
 from forecasts.slots import isoformat_z
 from shifter.domain.fleet import Fleet, Pool, Site
-from shifter.domain.workload import Workload, replica_size, work_rates
+from shifter.domain.options import options_of
+from shifter.domain.workload import Workload
 from shifter.errors import InputError
 from shifter.files.document import Document, read_document
 from shifter.files.places import (
@@ -225,6 +226,7 @@ def own_mistakes(workload: Workload) -> Iterator[Finding]:
             "accelerators go with accelerator_hours; with tokens, the model says where it can run.",
             "Leave them out, or narrow `sites`.",
         )
+    yield from _mistaken_alternatives(w)
     if w.deadline is not None and w.earliest_start is not None and w.deadline <= w.earliest_start:
         yield (
             ("deadline",),
@@ -245,24 +247,41 @@ def own_mistakes(workload: Workload) -> Iterator[Finding]:
             yield (("depends_on", i), f"`{other}` is named twice.", "Name each once.")
 
 
+def _mistaken_alternatives(w: Workload) -> Iterator[Finding]:
+    if w.alternatives and w.tokens is None:
+        yield (
+            ("alternatives",),
+            "alternatives go with tokens of a model: they say how many tokens the same outcome takes elsewhere.",
+            "Give `tokens` and a `model`, or leave the alternatives out.",
+        )
+    models = [w.model, *(other.model for other in w.alternatives)]
+    for i, other in enumerate(w.alternatives):
+        if other.model in models[: i + 1]:
+            yield (
+                ("alternatives", i, "model"),
+                f"`{other.model}` is named twice.",
+                "Each model stands once: the one that is asked for in `model`, every other in `alternatives`.",
+            )
+
+
 def fleet_conflicts(
     workload: Workload, fleet: Fleet, given: Container[str] | None = None
 ) -> Iterator[Finding]:
     """Names that the fleet does not have, and why no pool may run it. `given`: the keys that were written."""
     unknown = list(_unknown_names(workload, fleet))
     yield from unknown
-    allowed = work_rates(workload, fleet)
+    allowed = options_of(workload, fleet)
     if not allowed:
         if not unknown:
             yield _excluded_everywhere(workload, fleet)
         return
-    sizes = {key: replica_size(workload, fleet, key) for key in allowed}
-    least = min(sizes.values())
+    yield from _useless_alternatives(workload, fleet)
+    least = min(option.replica for option in allowed)
     if workload.max_accelerators < least:
         takes = f"one replica of `{workload.model}` takes {least} accelerators"
         detail = f"{takes}, more than max_accelerators, which {_width(workload, given)}."
         yield ("max_accelerators",), detail, f"Allow at least {least}."
-    if all(size > fleet.pools[key][1].count for key, size in sizes.items()):
+    if all(option.replica > fleet.pools[option.key][1].count for option in allowed):
         yield (
             ("model",),
             f"no pool that may run `{workload.model}` holds one replica of {least} accelerators.",
@@ -282,6 +301,10 @@ def _unknown_names(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
     if workload.model is not None and workload.model not in fleet.by_model:
         hint = suggestion(workload.model, fleet.by_model, "models")
         yield (("model",), f"the fleet has no model `{workload.model}`.", hint)
+    for i, other in enumerate(workload.alternatives):
+        if other.model not in fleet.by_model:
+            hint = suggestion(other.model, fleet.by_model, "models")
+            yield (("alternatives", i, "model"), f"the fleet has no model `{other.model}`.", hint)
     for i, site in enumerate(workload.sites or ()):
         if site not in fleet.by_site:
             yield (("sites", i), f"the fleet has no site `{site}`.", suggestion(site, fleet.by_site, "sites"))
@@ -290,6 +313,17 @@ def _unknown_names(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
         if accelerator not in known:
             hint = suggestion(accelerator, known, "accelerators")
             yield (("accelerators", i), f"no pool has the accelerator `{accelerator}`.", hint)
+
+
+def _useless_alternatives(workload: Workload, fleet: Fleet) -> Iterator[Finding]:
+    runs = {option.model for option in options_of(workload, fleet)}
+    for i, other in enumerate(workload.alternatives):
+        if other.model in fleet.by_model and other.model not in runs:
+            yield (
+                ("alternatives", i, "model"),
+                f"no pool that may run this work has a throughput of `{other.model}`.",
+                "Take it out, widen `sites` or `data_boundary`, or give the model a throughput in the fleet.",
+            )
 
 
 _REMEDY = {
@@ -309,7 +343,7 @@ def _excluded_everywhere(workload: Workload, fleet: Fleet) -> Finding:
 
 
 def _excluded(workload: Workload, fleet: Fleet, site: Site, pool: Pool) -> tuple[str, str]:
-    """The field that excludes a pool, and why; the same conditions as `work_rates`."""
+    """The field that excludes a pool, and why; the same conditions as `options_of`."""
     if workload.sites is not None and site.name not in workload.sites:
         return "sites", "not in sites"
     if workload.data_boundary is not None and site.jurisdiction not in workload.data_boundary:

@@ -177,7 +177,10 @@ def _power_rows(
 def _allocation(problem: ScheduleProblem, piece: Piece) -> Allocation:
     per_slot = problem.slot_us
     start, end = (problem.grid.moment(us / per_slot) for us in (piece.start_us, piece.end_us))
-    return Allocation(piece.job, *problem.pools[piece.pool].key, start, end, piece.accelerators)
+    way = problem.ways[piece.job][piece.way]
+    return Allocation(
+        piece.job, *problem.pools[piece.pool].key, start, end, piece.accelerators, model=way.model
+    )
 
 
 def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:

@@ -2,7 +2,8 @@
 
 It is what every plan is compared with: the same work, no more and no less than the plan does. It keeps capacity, the
 reserve and the power limits, so the comparison is with something that could really be done; it knows no prices, and its
-batteries stand still. Work that it cannot finish by its deadline it finishes late.
+batteries stand still. It does the work as it was asked for: by the model that was named, at full power. Work that it
+cannot finish by its deadline it finishes late.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def _one_by_one(
     unfinished: set[str] = set()
     for job in jobs:
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
-        eager = replace(job, hours=hours[job.id], start_us=min(start, horizon_us), end_us=horizon_us)
+        eager = replace(
+            job, ways=job.as_asked, hours=hours[job.id], start_us=min(start, horizon_us), end_us=horizon_us
+        )
         waits = not unfinished.isdisjoint(job.depends_on)
         placed = [] if waits or eager.hours <= 0 else merge_pieces(place(eager, ledger, None))
         pieces[job.id] = placed
@@ -86,6 +89,7 @@ def _together(
     left = ledger.left()
     room = Room(left.any.astype(float), left.firm.astype(float), np.minimum(ledger.headroom_kw, 1e12))
     windows = [(job.true_start_us, horizon_us) for job in jobs]
+    jobs = [job if job.as_asked is job.ways else replace(job, ways=job.as_asked) for job in jobs]
     uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)
     return pieces_of(problem, jobs, uses, left)
 

@@ -12,12 +12,13 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
-from shifter.domain.fleet import Fleet, GridEvent, PoolKey, Site, limits_in_force
+from shifter.domain.fleet import Fleet, GridEvent, Site, limits_in_force
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import Classified, Workload, load_time, replica_size, work_rates
+from shifter.domain.workload import Classified
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.problem import Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays, Way
+from shifter.schedule.problem import Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
 from shifter.schedule.risk import risk_of
+from shifter.schedule.ways import WorkWays
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -52,13 +53,12 @@ def build(
     now_us = min(max(0, _us(grid, now)), horizon_us)
     pools = _pools(fleet, envelope)
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
-    order = {key: i for i, key in enumerate(fleet.pools)}
-    options = _Options(fleet, pools, order)
-    jobs = [_job(item, options, grid, now_us, horizon_us, windows) for item in work]
+    ways = WorkWays(fleet)
+    jobs = [_job(item, ways, grid, now_us, horizon_us, windows) for item in work]
     if deadline_margin:
         jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
-    held = tuple(_pinned(a, firm, grid, options, now_us, horizon_us) for a, firm in (pinned or {}).items())
+    held = tuple(_pinned(a, firm, grid, ways, now_us, horizon_us) for a, firm in (pinned or {}).items())
     sites = _with_pinned(sites, pools, held, now_us, slot_us)
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
@@ -81,10 +81,10 @@ def build(
 
 
 def _pinned(
-    a: Allocation, firm: bool, grid: SlotGrid, options: _Options, now_us: int, horizon_us: int
+    a: Allocation, firm: bool, grid: SlotGrid, ways: WorkWays, now_us: int, horizon_us: int
 ) -> Pinned:
     start_us, end_us = max(now_us, _us(grid, a.start)), min(horizon_us, _us(grid, a.end))
-    return Pinned(a.workload_id, options.held(a), start_us, end_us, a.accelerators, firm)
+    return Pinned(a.workload_id, ways.held(a), start_us, end_us, a.accelerators, firm)
 
 
 def _with_pinned(
@@ -200,52 +200,9 @@ def _site(
     )
 
 
-class _Options:
-    """The ways to do each workload's work; those that ask for the same share one tuple."""
-
-    def __init__(self, fleet: Fleet, pools: Sequence[PoolArrays], order: Mapping[PoolKey, int]) -> None:
-        self.fleet, self.pools, self.order = fleet, pools, order
-        self._found: dict[tuple[object, ...], tuple[float, tuple[Way, ...]]] = {}
-
-    def of(self, workload: Workload) -> tuple[float, tuple[Way, ...]]:
-        """Its work per accelerator-hour in the fastest pool that it may use [its unit/h], and its ways."""
-        asked = (
-            workload.model,
-            workload.tokens is None,
-            workload.accelerators,
-            workload.sites,
-            workload.data_boundary,
-            workload.max_accelerators,
-        )
-        if asked not in self._found:
-            self._found[asked] = self._ways(workload)
-        return self._found[asked]
-
-    def held(self, a: Allocation) -> Way:
-        """What running work holds: how fast it goes plays no part."""
-        pool = self.order[a.site, a.pool]
-        return Way(pool, 1.0, self.pools[pool].import_kw)
-
-    def _ways(self, workload: Workload) -> tuple[float, tuple[Way, ...]]:
-        rates = work_rates(workload, self.fleet)
-        fastest = max(rates.values(), default=_rate_anywhere(workload, self.fleet))
-        load_us = round(load_time(workload, self.fleet) / MICROSECOND)
-        ways = (
-            Way(
-                self.order[key],
-                rate / fastest,
-                self.pools[self.order[key]].import_kw,
-                replica_size(workload, self.fleet, key),
-                load_us,
-            )
-            for key, rate in rates.items()
-        )
-        return fastest, tuple(way for way in ways if way.replica <= workload.max_accelerators)
-
-
 def _job(
     item: Classified,
-    options: _Options,
+    ways: WorkWays,
     grid: SlotGrid,
     now_us: int,
     horizon_us: int,
@@ -253,7 +210,7 @@ def _job(
 ) -> Job:
     workload = item.workload
     assert item.deadline is not None, "a deferrable workload has a deadline"
-    fastest, ways = options.of(workload)
+    fastest, own = ways.of(workload)
 
     def clip(moment: datetime) -> int:
         return min(max(_us(grid, moment), now_us), horizon_us)
@@ -263,7 +220,7 @@ def _job(
     return Job(
         id=workload.id,
         hours=item.remaining / fastest,
-        ways=ways,
+        ways=own,
         start_us=start_us,
         end_us=max(start_us, clip(end)),
         true_start_us=true_start_us,
@@ -276,14 +233,6 @@ def _job(
         open_ended=item.deadline > grid.end,
         due_us=clip(item.deadline),
     )
-
-
-def _rate_anywhere(workload: Workload, fleet: Fleet) -> float:
-    """What hours are counted at where no pool may run it: the fastest accelerator that its model knows."""
-    model = fleet.by_model.get(workload.model or "")
-    if model is None or workload.tokens is None:
-        return 1.0
-    return 3600.0 * max(model.throughput_tokens_per_s.values())
 
 
 def _with_margin(job: Job, margin_us: int) -> Job:

@@ -13,6 +13,7 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.domain.plan import Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
+from shifter.schedule.choice import choice_of_model
 from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
@@ -79,13 +80,26 @@ class _Shares:
         return cls(energy, cost, carbon, start, end)
 
 
+def _pieces_by_model(
+    problem: ScheduleProblem, meter: Meter, pieces: Sequence[Piece]
+) -> dict[str, list[tuple[Piece, float]]]:
+    """Of work with alternatives, its pieces and what each costs."""
+    several = {job.id for job in problem.jobs if job.ways and job.ways[0].model is not None}
+    chosen = [piece for piece in pieces if piece.job in several] if several else []
+    _, cost, _ = meter.read(Columns.of(problem, chosen))
+    found: dict[str, list[tuple[Piece, float]]] = {}
+    for piece, paid in zip(chosen, cost.tolist(), strict=True):
+        found.setdefault(piece.job, []).append((piece, paid))
+    return found
+
+
 def _moment(problem: ScheduleProblem, us: int) -> datetime:
     return problem.grid.moment(us / problem.slot_us)
 
 
 def explain_workloads(
     problem: ScheduleProblem,
-    pieces: Iterable[Piece],
+    pieces: Sequence[Piece],
     done: Mapping[str, float],
     baseline: RunNow,
     currency: str,
@@ -100,6 +114,7 @@ def explain_workloads(
     window_cost = _window_unit_cost(problem)
     safer = np.zeros(len(own.cost)) if weighed is None else _safer(weighed, pieces, baseline)
     words = _Words(currency)
+    by_model = _pieces_by_model(problem, meter, pieces)
     rows = []
     columns = (own.energy_kwh, own.cost, own.carbon_kg, own.start_us, own.end_us)
     beside = (at_once.cost, at_once.carbon_kg, at_once.end_us, window_cost, safer)
@@ -111,6 +126,8 @@ def explain_workloads(
         )
         if less > 0.005 * abs(now_cost) and code in {ReasonCode.NO_GAIN, ReasonCode.MADE_ROOM}:
             code, text = ReasonCode.LESS_RISK, _less_risk(cost - now_cost, less, words)
+        if job.id in by_model:
+            text += choice_of_model(job, by_model[job.id], words.money)
         rows.append(
             WorkloadPlan(
                 job.id,

@@ -102,7 +102,7 @@ class Way:
     load_us: int = 0
     """From allocated to serving: the first part of each piece, which draws power and does no work."""
     model: str | None = None
-    """The model, where it is not the one that was asked for."""
+    """What it runs, of work that may be done by several models."""
     cap_kw: float | None = None
     """What one accelerator is capped to [kW]; None where it is not."""
 
@@ -136,6 +136,13 @@ class Job:
     def plain(self) -> bool:
         """Whether it may run on any number of accelerators, be stopped and resumed at no loss."""
         return not self.contiguous and all(way.load_us == 0 and way.replica == 1 for way in self.ways)
+
+    @property
+    def as_asked(self) -> tuple[Way, ...]:
+        """The first of its ways: those by the model that was asked for, at full power."""
+        named = [(way.model, way.cap_kw) for way in self.ways]
+        same = sum(name == named[0] for name in named)
+        return self.ways if same == len(named) else self.ways[:same]
 
     @property
     def loads(self) -> bool:

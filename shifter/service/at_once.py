@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.options import Option, option_of, options_of
 from shifter.domain.plan import Allocation, PowerRow, SlotRow
-from shifter.domain.workload import Workload, load_time, replica_size, work_rates
+from shifter.domain.workload import Workload
 from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord
 
@@ -60,9 +61,12 @@ class _Run:
         self, workload: Workload, fleet: Fleet, published: Published, own: Sequence[Allocation]
     ) -> None:
         self.workload, self.fleet = workload, fleet
-        self.rates = work_rates(workload, fleet)
-        self.load = load_time(workload, fleet)
-        self.rows = {key: published.rows[key] for key in self.rates if key in published.rows}
+        self.options: dict[PoolKey, Option] = {}
+        """The fastest in each pool: at once, nothing slower is chosen."""
+        for option in options_of(workload, fleet):
+            if option.key not in self.options or option.rate > self.options[option.key].rate:
+                self.options[option.key] = option
+        self.rows = {key: published.rows[key] for key in self.options if key in published.rows}
         sites = {site for site, _ in self.rows}
         power: defaultdict[str, list[PowerRow]] = defaultdict(list)
         for row in published.plan.power:
@@ -70,13 +74,22 @@ class _Run:
                 power[row.site].append(row)
         self.power: Mapping[str, list[PowerRow]] = power
         self.own = own
-        self.pools = sorted(self.rows, key=lambda key: -self.rates[key])
+        self.pools = sorted(self.rows, key=lambda key: -self.options[key].rate)
         """The fastest first, as the baseline takes them."""
 
     def import_kw(self, key: PoolKey) -> float:
         """What one busy accelerator adds to the site's import [kW]."""
-        site, pool = self.fleet.pools[key]
-        return pool.dynamic_kw * site.pue
+        return self.options[key].import_kw
+
+    def planned_work(self) -> float:
+        """Work that its own allocations do, load time taken off [its unit]."""
+        done = 0.0
+        for a in self.own:
+            option = option_of(self.workload, self.fleet, a)
+            if option is not None:
+                serving = max(timedelta(0), a.end - a.start - option.load)
+                done += a.accelerators * option.rate * (serving / HOUR)
+        return done
 
     def held(self, key: PoolKey, row: SlotRow | PowerRow) -> float:
         """Its own accelerators in a slot of the plan, mean over the slot."""
@@ -93,13 +106,7 @@ class _Run:
         for key in self.pools:
             for i, row in enumerate(self.rows[key]):
                 moved[key[0]][i] -= self.held(key, row) * self.import_kw(key)
-        work = left = sum(
-            a.accelerators
-            * max(timedelta(0), a.end - a.start - self.load)
-            / HOUR
-            * self.rates[a.site, a.pool]
-            for a in self.own
-        )
+        work = left = self.planned_work()
         before: dict[PoolKey, int] = {}
         for i in range(min((len(rows) for rows in self.rows.values()), default=0)):
             if left <= DONE * work:
@@ -110,10 +117,10 @@ class _Run:
             if hours <= 0:
                 continue
             left += sum(  # what has to be loaded first does no work meanwhile
-                max(0, n - before.get(key, 0)) * self.rates[key] * (self.load / HOUR)
+                max(0, n - before.get(key, 0)) * self.options[key].rate * (self.options[key].load / HOUR)
                 for key, n in counts.items()
             )
-            done = sum(n * self.rates[key] for key, n in counts.items()) * hours
+            done = sum(n * self.options[key].rate for key, n in counts.items()) * hours
             share = hours / ((row.end - row.start) / HOUR) * min(1.0, left / done if done else 0.0)
             for key, n in counts.items():
                 moved[key[0]][i] += n * share * self.import_kw(key)
@@ -131,7 +138,7 @@ class _Run:
                 free = min(free, row.count - row.reserved - (row.deferrable - row.preemptible))
             free += self.held(key, row)
             most = min(free, width, room[key[0]] / kw if kw > 0 else math.inf)
-            size = replica_size(self.workload, self.fleet, key)
+            size = self.options[key].replica
             count = int(max(0.0, most) + 1e-6) // size * size
             found[key] = count
             width -= count

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shifter.domain.fleet import Fleet, PoolKey, Site, limits_in_force
+from shifter.domain.options import options_of
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import WorkloadClass, replica_size, work_rates
+from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.gate import Gate
 from shifter.service.state import Published
@@ -117,20 +118,22 @@ def _headroom_kw(site: Site, busy: dict[PoolKey, float], published: Published, g
 
 
 def _give(record: WorkloadRecord, room: _Room, gate: Gate) -> tuple[Allocation, ...]:
-    """As many as it may use, in its fastest pools first; only one pool where it may not be split."""
-    rates, piece = work_rates(record.workload, gate.fleet), gate.running(record)
-    since = {(a.site, a.pool): a.start for a in gate.let_in(record) or ()}
+    """As many as it may use, in its fastest options first; only one of them where it may not be split."""
+    options, piece = options_of(record.workload, gate.fleet), gate.running(record)
+    since = {(a.site, a.pool, a.model): a.start for a in gate.let_in(record) or ()}
     left, given = record.workload.max_accelerators, []
     end = min(gate.now + STEP, record.window_deadline or gate.now)
-    for key in sorted(rates, key=lambda k: (-rates[k], k)):
-        if piece is not None and key != (piece.site, piece.pool):
+    for option in sorted(options, key=lambda o: (-o.rate, o.key, o.model or "")):
+        key, model = option.key, option.model
+        if piece is not None and (*key, model) != (piece.site, piece.pool, piece.model):
             continue
-        size = replica_size(record.workload, gate.fleet, key) if piece is None else piece.accelerators
+        size = option.replica if piece is None else piece.accelerators
         count = min(left if piece is None else size, room.most(key, gate.fleet)) // size * size
         if count > 0:
             room.take(key, gate.fleet, count)
             left -= count
-            given.append(Allocation(record.id, *key, min(since.get(key, gate.now), gate.now), end, count))
+            start = min(since.get((*key, model), gate.now), gate.now)
+            given.append(Allocation(record.id, *key, start, end, count, model))
             if not record.workload.interruptible:
                 break
     return tuple(given)

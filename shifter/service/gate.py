@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.options import option_of
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import WorkloadClass, replica_size
+from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.core import Core
 from shifter.service.state import State
@@ -189,7 +190,9 @@ class Gate:
             most -= sum(a.accelerators for a in self.let_in(record) or () if (a.site, a.pool) == key)
         if most <= 0 or not record.workload.interruptible:
             return max(0, most)
-        size = replica_size(record.workload, self.fleet, key)
+        held = (a for a in self.stands_in(record) if (a.site, a.pool) == key)
+        options = (option_of(record.workload, self.fleet, a) for a in held)
+        size = max((option.replica for option in options if option is not None), default=1)
         return min(most, math.ceil(over / size) * size)
 
     def _most_patient(self) -> Iterable[WorkloadRecord]:

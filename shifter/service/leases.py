@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.fleet import Fleet
+from shifter.domain.options import option_of, shortest_run
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import load_time, shortest_run, work_rates
 from shifter.service.state import State
-from shifter.store.workloads import LeaseRecord, WorkloadRecord
+from shifter.store.workloads import LeaseRecord, Serving, WorkloadRecord
 from shifter.views import LIVE_STATES
 
 
@@ -68,7 +68,7 @@ def renewed(
 def clipped(allocations: Sequence[Allocation], start: datetime) -> tuple[Allocation, ...]:
     """What is left of them from `start` on, in time."""
     left = (replace(a, start=max(a.start, start)) for a in allocations if a.end > start)
-    return tuple(sorted(left, key=lambda a: (a.start, a.site, a.pool, a.end, a.accelerators)))
+    return tuple(sorted(left, key=lambda a: (a.start, a.site, a.pool, a.end, a.accelerators, a.model or "")))
 
 
 def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
@@ -78,14 +78,15 @@ def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
     """
     if record.progress_source == "reported" or now <= record.done_at or record.state not in LIVE_STATES:
         return record.done
-    rates = work_rates(record.workload, fleet)
-    load = load_time(record.workload, fleet)
     done = record.done
     for a in record.lease.allocations:
-        serves_from = _serving_since(record, a) + load
+        option = option_of(record.workload, fleet, a)
+        if option is None:  # the fleet has changed since
+            continue
+        serves_from = _serving_since(record, a) + option.load
         start, end = max(a.start, record.done_at, serves_from), min(a.end, now)
         if end > start:
-            done += rates.get((a.site, a.pool), 0.0) * a.accelerators * ((end - start) / timedelta(hours=1))
+            done += option.rate * a.accelerators * ((end - start) / timedelta(hours=1))
     return min(done, record.workload.amount)
 
 
@@ -96,15 +97,15 @@ def _serving_since(record: WorkloadRecord, a: Allocation) -> datetime:
     """
     if a.start > record.done_at:
         return a.start
-    return record.serving.get((a.site, a.pool), record.done_at)
+    return record.serving.get((a.site, a.pool, a.model or ""), record.done_at)
 
 
-def serving_at(record: WorkloadRecord, now: datetime) -> dict[PoolKey, datetime]:
-    """Pools in which its lease runs at `now`, and since when without a break."""
-    running: dict[PoolKey, datetime] = {}
+def serving_at(record: WorkloadRecord, now: datetime) -> dict[Serving, datetime]:
+    """What its lease runs at `now`, and since when without a break."""
+    running: dict[Serving, datetime] = {}
     for a in record.lease.allocations:
         if a.start < now <= a.end:
-            key = (a.site, a.pool)
+            key = (a.site, a.pool, a.model or "")
             since = _serving_since(record, a)
             running[key] = min(since, running.get(key, since))
     return running
@@ -115,9 +116,9 @@ def current(allocations: Sequence[Allocation], now: datetime) -> tuple[Allocatio
     return tuple(a for a in allocations if a.start <= now < a.end)
 
 
-def place(a: Allocation) -> tuple[str, str, int]:
-    """Where it is and how wide, whatever its times."""
-    return a.site, a.pool, a.accelerators
+def place(a: Allocation) -> tuple[str, str, str, int]:
+    """Where it is, what it runs and how wide, whatever its times."""
+    return a.site, a.pool, a.model or "", a.accelerators
 
 
 def holds_until(allocations: Sequence[Allocation], now: datetime) -> datetime | None:

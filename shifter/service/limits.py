@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Literal
 
 from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.options import work_rates
 from shifter.domain.plan import Allocation, Plan, PowerRow
-from shifter.domain.workload import work_rates
 from shifter.service.core import Core
 from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord

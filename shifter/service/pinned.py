@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from shifter.cycle import CycleInputs
 from shifter.domain.fleet import Fleet
+from shifter.domain.options import option_of
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import load_time, work_rates
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.store.workloads import WorkloadRecord
@@ -39,12 +39,12 @@ def to_its_end(record: WorkloadRecord, a: Allocation, fleet: Fleet) -> Allocatio
 
     Work that is behind its plan stays for as long as it is; what is ahead of it says so when it is done.
     """
-    rate = work_rates(record.workload, fleet).get((a.site, a.pool), 0.0) * a.accelerators
+    option = option_of(record.workload, fleet, a)
     counted = record.progress_source == "reported" or a not in record.lease.allocations
-    if rate <= 0 or not counted:
+    if option is None or not counted:
         return a
-    since = max(record.done_at, a.start + load_time(record.workload, fleet))
-    end = since + timedelta(hours=record.remaining / rate)
+    since = max(record.done_at, a.start + option.load)
+    end = since + timedelta(hours=record.remaining / (option.rate * a.accelerators))
     return replace(a, end=max(a.end, min(end, record.window_deadline or end)))
 
 

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from forecasts.slots import floor_to_slot, isoformat_z, to_utc
 from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, Submission
+from shifter.domain.options import shortest_run
 from shifter.domain.plan import Plan
-from shifter.domain.workload import Classified, Workload, WorkloadClass, shortest_run
+from shifter.domain.workload import Classified, Workload, WorkloadClass
 from shifter.errors import InputError
 from shifter.service import snapshot
 from shifter.service.core import Core

@@ -10,13 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from shifter.domain.fleet import PoolKey
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Reason, Workload, WorkloadClass
 from shifter.store import tables as t
 from shifter.store.snapshots import adapter, plain
 from shifter.store.types import dumps
 from shifter.views import ProgressSource, WorkloadState, to_plain
+
+Serving = tuple[str, str, str]
+"""Site, pool, and the model that runs there; empty where there is only one that it could be."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class WorkloadRecord:
     done_at: datetime
     done: float = 0.0
     progress_source: ProgressSource = "planned"
-    serving: Mapping[PoolKey, datetime] = field(default_factory=dict)
-    """Pools in which it runs at `done_at`, and since when without a break."""
+    serving: Mapping[Serving, datetime] = field(default_factory=dict)
+    """What runs of it at `done_at`, and since when without a break."""
     ended_at: datetime | None = None
     lease: LeaseRecord = field(default_factory=LeaseRecord)
 
@@ -64,8 +66,14 @@ class WorkloadRecord:
 
 
 def content_hash(workload: Workload) -> str:
-    """Of what was asked for: two texts that mean the same workload have the same hash."""
-    return hashlib.sha256(dumps(plain(workload)).encode()).hexdigest()
+    """Of what was asked for: two texts that mean the same workload have the same hash.
+
+    What a store of an older version has hashed without alternatives keeps its hash.
+    """
+    body = plain(workload)
+    if not workload.alternatives:
+        del body["alternatives"]
+    return hashlib.sha256(dumps(body).encode()).hexdigest()
 
 
 def add(db: Connection, records: Iterable[WorkloadRecord]) -> None:
@@ -132,7 +140,10 @@ def _row(record: WorkloadRecord) -> dict[str, Any]:
         "done": record.done,
         "done_at": record.done_at,
         "progress_source": record.progress_source,
-        "serving": [[site, pool, to_plain(since)] for (site, pool), since in record.serving.items()],
+        "serving": [
+            [site, pool, to_plain(since), *([model] if model else [])]
+            for (site, pool, model), since in record.serving.items()
+        ],
         "ended_at": record.ended_at,
     }
 
@@ -167,7 +178,10 @@ def _record(row: Row[Any]) -> WorkloadRecord:
         done_at=row.done_at,
         done=row.done,
         progress_source=row.progress_source,
-        serving={(site, pool): datetime.fromisoformat(since) for site, pool, since in row.serving},
+        serving={
+            (site, pool, model[0] if model else ""): datetime.fromisoformat(since)
+            for site, pool, since, *model in row.serving
+        },
         ended_at=row.ended_at,
         lease=lease,
     )

@@ -293,3 +293,15 @@ def test_real_time_work_without_an_amount_lives_on(service: Service) -> None:
     service.tick()
     assert api.get("/v1/workloads/chat-1").json()["state"] == "real_time"
     assert api.get("/v1/workloads/chat-1/admission").json()["admit"] is True
+
+
+def test_alternatives_are_admitted_and_mistakes_in_them_named(planning: Service) -> None:
+    api = TestClient(create_app(planning), base_url="http://127.0.0.1")
+    other = {"model": "llama-3.3-70b-fp8", "tokens": 5e7}
+    refused = api.post("/v1/workloads", json=TOKENS | {"alternatives": [other]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"].endswith("alternatives[0].model")
+    again = api.post(
+        "/v1/workloads", json=TOKENS | {"alternatives": [{"model": "llama-3.3-70b", "tokens": 0}]}
+    )
+    assert again.status_code == 422

@@ -20,7 +20,8 @@ from shifter.domain.chains import (
     propagate_steps,
     split_windows,
 )
-from shifter.domain.workload import Classified, Workload, WorkloadClass, shortest_run
+from shifter.domain.options import shortest_run
+from shifter.domain.workload import Classified, Workload, WorkloadClass
 from shifter.errors import InputError
 from tests.classify.helpers import FLEET, HOUR, T0, Accepted, batches, hours, work
 

@@ -43,6 +43,8 @@ models:
     accelerators_per_replica: {H100-SXM: 4, L40S: 8}
   - name: embed
     throughput_tokens_per_s: {L40S: 9000}
+  - name: only-h100
+    throughput_tokens_per_s: {H100-SXM: 100}
 """
 
 

@@ -111,6 +111,30 @@ def test_the_example_file_fits_the_example_fleet() -> None:
         ({"data_boundary": []}, "`data_boundary` is an empty list"),
         ({"depends_on": ["a", "w-17"]}, "body.depends_on[1]: it depends on itself"),
         ({"depends_on": ["a", "a"]}, "`a` is named twice"),
+        ({"alternatives": {"model": "m", "tokens": 1}}, "body.alternatives: `alternatives` must be a list"),
+        ({"alternatives": [{"model": "m"}]}, "body.alternatives[0].tokens: "),
+        (
+            {"alternatives": [{"model": "m", "tokens": 0}]},
+            "alternatives[0].tokens: `tokens` must be greater than 0",
+        ),
+        ({"alternatives": [{"model": "m", "token": 1}]}, "Did you mean `tokens`?"),
+        (
+            {"alternatives": [{"model": "m", "tokens": 1}, {"model": "m", "tokens": 2}]},
+            "body.alternatives[1].model: `m` is named twice.",
+        ),
+        (
+            {"alternatives": [{"model": "llama", "tokens": 1}]},
+            "alternatives[0].model: `llama` is named twice.",
+        ),
+        (
+            {
+                "alternatives": [{"model": "m", "tokens": 1}],
+                "tokens": None,
+                "accelerator_hours": 3,
+                "model": None,
+            },
+            "body.alternatives: alternatives go with tokens of a model",
+        ),
     ],
 )
 def test_what_a_workload_may_not_say(change: dict[str, Any], expected: str) -> None:
@@ -122,6 +146,14 @@ def test_what_a_workload_may_not_say(change: dict[str, Any], expected: str) -> N
     ("change", "expected"),
     [
         ({"model": "lama"}, "body.model: the fleet has no model `lama`. Did you mean `llama`?"),
+        (
+            {"alternatives": [{"model": "embd", "tokens": 1}]},
+            "alternatives[0].model: the fleet has no model `embd`. Did you mean `embed`?",
+        ),
+        (
+            {"alternatives": [{"model": "only-h100", "tokens": 1}], "sites": ["oslo"], "data_boundary": None},
+            "alternatives[0].model: no pool that may run this work has a throughput of `only-h100`.",
+        ),
         ({"sites": ["frankfurt", "olso"]}, "sites[1]: the fleet has no site `olso`. Did you mean `oslo`?"),
         (
             {"max_accelerators": 3},

@@ -39,8 +39,9 @@ def sealed(plan: Plan) -> Plan:
     return replace(plan, plan_id=plan.content_id())
 
 
-def _way(problem: ScheduleProblem, job: str, pool: int) -> int:
-    return next(i for i, way in enumerate(problem.ways[job]) if way.pool == pool)
+def _way(problem: ScheduleProblem, a: Allocation, pool: int) -> int:
+    ways = enumerate(problem.ways[a.workload_id])
+    return next(i for i, way in ways if (way.pool, way.model) == (pool, a.model))
 
 
 def made_of(
@@ -58,7 +59,7 @@ def made_of(
         Piece(
             a.workload_id,
             pools[a.site, a.pool],
-            _way(problem, a.workload_id, pools[a.site, a.pool]),
+            _way(problem, a, pools[a.site, a.pool]),
             (a.start - grid.start) // MICROSECOND,
             (a.end - grid.start) // MICROSECOND,
             a.accelerators,

@@ -18,7 +18,7 @@ from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Model, Pool, Resilience
 from shifter.domain.plan import Allocation, Cost, Plan
-from shifter.domain.workload import Workload
+from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode
 from tests.schedule import spoiled_risk, spoiled_sites, spoiled_unplaced
 from tests.schedule.build import START, at, cycle_inputs, site, work
@@ -29,9 +29,15 @@ MODEL = Model("m", {"X": 1000.0}, {"X": 2})
 
 
 def piece(
-    id: str, start: float, end: float, accelerators: int, pool: str = "p", at_site: str = "a"
+    id: str,
+    start: float,
+    end: float,
+    accelerators: int,
+    pool: str = "p",
+    at_site: str = "a",
+    model: str | None = None,
 ) -> Allocation:
-    return Allocation(id, at_site, pool, at(start), at(end), accelerators)
+    return Allocation(id, at_site, pool, at(start), at(end), accelerators, model)
 
 
 def one(*pieces: Allocation, **over: object) -> Spoiled:
@@ -76,6 +82,27 @@ def of_model(**over: object) -> Spoiled:
     assert codes(plan, inputs) == set()
     models = (replace(MODEL, **over),)  # type: ignore[arg-type]
     return priced(plan, lower_bound=0.0), replace(inputs, fleet=replace(inputs.fleet, models=models))
+
+
+def of_two_models(*pieces: Allocation, tokens: float = 4 * 3600e3) -> Spoiled:
+    """Half by the model that was asked for, half by one that takes half the tokens; and then as given."""
+    asked_for = Model("m", {"X": 1000.0})
+    job = work(
+        "w",
+        0,
+        20,
+        accelerator_hours=None,
+        tokens=8 * 3600e3,
+        model="m",
+        alternatives=(Alternative("m-int8", 4 * 3600e3),),
+    )
+    inputs = cycle_inputs([job], models=[asked_for, replace(asked_for, name="m-int8")])
+    good = [piece("w", 2, 3, 4, model="m"), piece("w", 3, 4, 2, model="m-int8")]
+    plan = made_of(inputs, good)
+    assert codes(plan, inputs) == set()
+    if pieces:
+        plan = replace(plan, allocations=pieces)
+    return priced(plan, lower_bound=0.0), asked(inputs, "w", alternatives=(Alternative("m-int8", tokens),))
 
 
 def beyond_the_horizon() -> Spoiled:
@@ -175,6 +202,24 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "its model does not run there": (
         {"pool_not_allowed", "not_done"},
         lambda: of_model(throughput_tokens_per_s={"Y": 1000.0}),
+    ),
+    "it runs a model that nobody asked for": (
+        {"way", "not_done"},
+        lambda: of_two_models(piece("w", 2, 3, 4, model="m"), piece("w", 3, 4, 2, model="n")),
+    ),
+    "it does not say which of its models it runs": (
+        {"way", "not_done"},
+        lambda: of_two_models(piece("w", 2, 3, 4), piece("w", 3, 4, 2, model="m-int8")),
+    ),
+    "it says which model it runs where there is only one": (
+        {"way", "not_done"},
+        other_plan(
+            lambda p: priced(replace(p, allocations=row(p.allocations, 0, model="m")), lower_bound=0.0)
+        ),
+    ),
+    "its alternative takes more tokens than was counted": (
+        {"not_done"},
+        lambda: of_two_models(tokens=5 * 3600e3),
     ),
     "it is not in whole replicas": ({"replica"}, lambda: of_model(accelerators_per_replica={"X": 4})),
     "a piece holds nothing": (

@@ -4,16 +4,20 @@ first.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shifter.clock import ManualClock
-from shifter.domain.fleet import GridEvent
+from shifter.domain.fleet import GridEvent, Model
+from shifter.domain.workload import Alternative, Workload
 from shifter.errors import NotFound
 from shifter.service import Service
-from shifter.views import AdmissionState, EventKind, TelemetrySample
-from tests.service.world import HOUR, POOL, T0, job, kinds, live_until, realtime, service
+from shifter.views import AdmissionState, EventKind, TelemetrySample, WorkloadState
+from tests.service.world import FLEET, HOUR, POOL, T0, job, kinds, live_until, realtime, service
+
+TWO_MODELS = replace(FLEET, models=(*FLEET.models, Model("m-int8", {"H100": 4000.0}, load_minutes=4)))
 
 
 def planned(made: Service, *work: object) -> None:
@@ -250,3 +254,28 @@ def test_the_latest_start_keeps_the_margin_of_planning(sqlite_url: str, clock: M
     assert made.admission("w1").not_before == starts
     clock.moment = starts
     assert made.admission("w1").admit
+
+
+def test_progress_counts_in_the_works_own_unit_whatever_model_runs(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, fleet=TWO_MODELS)
+    tokens = 4 * 3600e3  # four accelerator-hours as asked; half of that by the other
+    work = Workload(
+        "w1",
+        model="m",
+        tokens=tokens,
+        alternatives=(Alternative("m-int8", 2 * tokens),),
+        deadline=T0 + 20 * HOUR,
+        max_accelerators=1,
+    )
+    planned(made, work)
+    [held] = made.lease("w1").allocations
+    assert (held.model, held.end - held.start) == ("m-int8", timedelta(hours=2, minutes=4))
+    live_until(made, clock, held.start + HOUR)
+    made.tick()
+    loaded = 56 / 60  # of an hour
+    assert made.workload("w1").done == pytest.approx(loaded * 2 * 3600e3)
+    live_until(made, clock, held.end)
+    made.tick()
+    assert made.workload("w1").state is WorkloadState.DONE

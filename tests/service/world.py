@@ -68,8 +68,8 @@ def service(url: str, clock: ManualClock, planner: Planner | None = None, **chan
     """A service on an upgraded database, alive."""
     database = Database(url)
     database.upgrade()
-    load = changes.pop("realtime", None)
-    made = Service(config(**changes), FLEET, database, clock, frame=frame, realtime=load, planner=planner)
+    load, fleet = changes.pop("realtime", None), changes.pop("fleet", FLEET)
+    made = Service(config(**changes), fleet, database, clock, frame=frame, realtime=load, planner=planner)
     made.heartbeat()
     return made
 

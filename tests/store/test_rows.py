@@ -46,7 +46,7 @@ def record(workload_id: str = "w1") -> WorkloadRecord:
         window_deadline=T0 + 30 * HOUR,
         done_at=T0,
         done=1.25,
-        serving={POOL: T0 - HOUR},
+        serving={(*POOL, ""): T0 - HOUR, (*POOL, "m-int8"): T0 - 2 * HOUR},
     )
 
 

@@ -18,7 +18,8 @@ from shifter.api.models import OverrideRequest, ProgressReport
 from shifter.api.params import Actor, ServiceParam, SharedParam, WorkloadId, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
 from shifter.domain.fleet import Fleet, Name
-from shifter.domain.workload import Override, Workload, WorkloadClass, shortest_run
+from shifter.domain.options import shortest_run
+from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import InputError
 from shifter.files import parse_workload
 from shifter.files.places import all_of, raise_all

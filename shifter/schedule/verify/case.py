@@ -16,8 +16,9 @@ from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan
-from shifter.domain.workload import Classified, load_time, replica_size, work_rates
+from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
+from shifter.schedule.verify.ways import Way, WayKey, key_of, ways_of
 
 HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
 SLACK = timedelta(milliseconds=1)
@@ -57,29 +58,27 @@ class Case:
         return groups
 
     @cached_property
-    def rates(self) -> Mapping[str, Mapping[PoolKey, float]]:
-        """Work per accelerator-hour of each workload, in the pools that it may use [its unit/h]."""
-        alike: dict[object, Mapping[PoolKey, float]] = {}
-        rates = {}
+    def ways(self) -> Mapping[str, Mapping[WayKey, Way]]:
+        """In which ways each workload may be done."""
+        alike: dict[object, Mapping[WayKey, Way]] = {}
+        ways = {}
         for id, item in self.work.items():
             w = item.workload
-            kind = (w.model, w.tokens is None, w.accelerators, w.data_boundary, w.sites)
+            of_tokens = w.tokens if w.alternatives else w.tokens is None
+            kind = (w.model, of_tokens, w.alternatives, w.accelerators, w.data_boundary, w.sites)
             if kind not in alike:
-                alike[kind] = work_rates(w, self.fleet)
-            rates[id] = alike[kind]
-        return rates
+                alike[kind] = ways_of(w, self.fleet)
+            ways[id] = alike[kind]
+        return ways
 
-    def usable(self, id: str) -> Mapping[PoolKey, float]:
-        """The part of `rates` in pools of which it may use a whole replica."""
-        work = self.work[id].workload
-        model = self.fleet.by_model.get(work.model or "")
-        if model is None or not model.accelerators_per_replica:
-            return self.rates[id]
-        return {
-            key: rate
-            for key, rate in self.rates[id].items()
-            if replica_size(work, self.fleet, key) <= work.max_accelerators
-        }
+    def usable(self, id: str) -> list[Way]:
+        """Those of its `ways` of which it may use a whole replica."""
+        most = self.work[id].workload.max_accelerators
+        return [way for way in self.ways[id].values() if way.replica <= most]
+
+    def fastest(self, id: str) -> float | None:
+        """The most that an accelerator-hour can do of a workload [its unit]; None where nothing may run it."""
+        return max((way.rate for way in self.ways[id].values()), default=None)
 
     def done(self, id: str) -> float:
         """Work that the plan does of a workload, load time taken off [its unit]."""
@@ -89,10 +88,11 @@ class Case:
     def _done(self) -> Mapping[str, float]:
         done: dict[str, float] = {}
         for id, own in self.by_workload.items():
-            load, rates = load_time(self.work[id].workload, self.fleet), self.rates[id]
-            useful = ((a, max(NO_TIME, a.end - a.start - load)) for a in own)
+            used = ((a, self.ways[id].get(key_of(a))) for a in own)
             done[id] = sum(
-                a.accelerators * rates.get((a.site, a.pool), 0.0) * (serving / HOUR) for a, serving in useful
+                a.accelerators * way.rate * (max(NO_TIME, a.end - a.start - way.load) / HOUR)
+                for a, way in used
+                if way is not None
             )
         return done
 

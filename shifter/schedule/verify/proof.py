@@ -22,7 +22,6 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.fleet import Battery, PoolKey
-from shifter.domain.workload import load_time
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.loads import SiteLoad
@@ -150,16 +149,16 @@ def _work_cost(
     groups: defaultdict[tuple[tuple[object, ...], bool], list[tuple[float, int, Window]]] = defaultdict(list)
     for id, item in case.work.items():
         work = 0.0 if id in case.pinned else min(item.remaining, case.done(id))
-        rates = case.usable(id)
-        if work <= 0 or not rates:
+        ways = case.usable(id)
+        if work <= 0 or not ways:
             continue
-        fastest, soft = max(rates.values()), item.workload.preemptible
-        kind = (soft, *((key, rate / fastest) for key, rate in rates.items()))
+        fastest, soft = max(way.rate for way in ways), item.workload.preemptible
+        kind = (soft, *((way.key, way.rate / fastest) for way in ways))
         if kind not in kinds:
             price = any_price if soft else firm_price
-            ratios = np.array([rate / fastest for rate in rates.values()])
-            kinds[kind] = _Steps.of(ratios, np.array([price[key] for key in rates]))
-        loads = load_time(item.workload, case.fleet) > timedelta(0)
+            ratios = np.array([way.rate / fastest for way in ways])
+            kinds[kind] = _Steps.of(ratios, np.array([price[way.key] for way in ways]))
+        loads = any(way.load > timedelta(0) for way in ways)
         groups[kind, loads].append((work / fastest, item.workload.max_accelerators, _window(case, id)))
     total = 0.0
     for (kind, loads), jobs in groups.items():

@@ -40,7 +40,7 @@ def _untrue(late: Unplaced, why: str) -> Violation:
 
 
 def _check_figures(case: Case, item: Classified, late: Unplaced) -> Iterator[Violation]:
-    fastest = max(case.rates[late.workload_id].values(), default=None)
+    fastest = case.fastest(late.workload_id)
     if not late.reason:
         yield _untrue(late, "has no reason")
     if fastest is None:  # hours on what it could run on elsewhere
@@ -82,10 +82,12 @@ def _most_between(case: Case, item: Classified, start: datetime, end: datetime) 
     share = np.clip(np.minimum(slots + 1, grid.position(end)) - np.maximum(slots, grid.position(start)), 0, 1)
     own = mean_use(case, case.by_workload.get(id, ()))
     left, done = item.workload.max_accelerators * share, 0.0
-    for key, rate in sorted(case.usable(id).items(), key=lambda pair: -pair[1]):
+    taken_of = {key: np.zeros(grid.n_slots) for key in case.fleet.pools}
+    for way in sorted(case.usable(id), key=lambda way: -way.rate):
+        key = way.key
         room = case.fleet.pools[key][1].count - (case.quantile(key) if soft else case.reserved(key))
         beside = case.any_room[key] - (case.used[key] - case.held[key] - own[key])
-        taken = np.clip(np.minimum(room * share, beside), 0.0, left)
-        left = left - taken
-        done += rate * float(taken.sum()) * grid.slot_hours
+        taken = np.clip(np.minimum(room * share, beside) - taken_of[key], 0.0, left)
+        left, taken_of[key] = left - taken, taken_of[key] + taken
+        done += way.rate * float(taken.sum()) * grid.slot_hours
     return done

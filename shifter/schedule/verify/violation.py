@@ -22,6 +22,7 @@ class ViolationCode(StrEnum):
     INTERVAL = "interval"
     PAST = "past"
     WINDOW = "window"
+    WAY = "way"
     POOL_NOT_ALLOWED = "pool_not_allowed"
     REPLICA = "replica"
     NOT_DONE = "not_done"

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from shifter.domain.plan import PowerRow, SlotRow
-from shifter.domain.workload import replica_size
 from shifter.schedule.verify.case import SLACK, Case, levels
 from shifter.schedule.verify.violation import Violation, ViolationCode
+from shifter.schedule.verify.ways import key_of, outcomes
 
 
 def check_id(case: Case) -> Iterator[Violation]:
@@ -87,12 +87,14 @@ def check_pinned(case: Case) -> Iterator[Violation]:
 
 
 def check_allocations(case: Case) -> Iterator[Violation]:
-    """Each piece is inside the horizon and its workload's window, in an allowed pool, in whole replicas."""
+    """Each piece is inside the horizon and its workload's window, in an allowed pool, by an
+    allowed model, in whole replicas.
+    """
     grid = case.grid
     for a in case.plan.allocations:
         if a.workload_id in case.pinned:
             continue
-        item, key = case.work[a.workload_id], (a.site, a.pool)
+        item = case.work[a.workload_id]
         subject = f"{a.workload_id} in {a.site}/{a.pool} at {a.start.isoformat()}"
         if a.end <= a.start or a.start < grid.start - SLACK or a.end > grid.end + SLACK:
             yield Violation(ViolationCode.INTERVAL, subject, "is empty, or outside the horizon")
@@ -106,11 +108,17 @@ def check_allocations(case: Case) -> Iterator[Violation]:
             yield Violation(
                 ViolationCode.WINDOW, subject, f"lies outside [{item.earliest_start}, {item.deadline})"
             )
-        if key not in case.rates[a.workload_id]:
+        way = case.ways[a.workload_id].get(key_of(a))
+        known = outcomes(item.workload) if item.workload.alternatives else [None]
+        if a.model not in known:
+            yield Violation(
+                ViolationCode.WAY, subject, f"names the model {a.model}, which is none of its own"
+            )
+        elif way is None:
             yield Violation(
                 ViolationCode.POOL_NOT_ALLOWED, subject, "by its sites, data boundary, accelerators or model"
             )
-        if a.accelerators < 1 or a.accelerators % replica_size(item.workload, case.fleet, key):
+        if a.accelerators < 1 or (way is not None and a.accelerators % way.replica):
             yield Violation(
                 ViolationCode.REPLICA, subject, f"{a.accelerators} is not a whole number of replicas"
             )
@@ -132,7 +140,7 @@ def check_work(case: Case) -> Iterator[Violation]:
             yield Violation(ViolationCode.MAX_ACCELERATORS, id, f"{highest} at once, over {most}")
         if not item.workload.interruptible:
             pieces = sorted(own, key=lambda a: a.start)
-            shapes = {(a.site, a.pool, a.accelerators) for a in pieces}
+            shapes = {(key_of(a), a.accelerators) for a in pieces}
             apart = any(abs(b.start - a.end) > SLACK for a, b in pairwise(pieces))
             if len(shapes) > 1 or apart:
                 yield Violation(ViolationCode.INTERRUPTED, id, "may not be interrupted, moved or resized")

@@ -1,0 +1,137 @@
+"""The options of a workload: in which pools, and by which models, its work can be done, how fast and at what power.
+
+A workload may give `alternatives`: the same useful outcome by another model or quantization, each with the tokens that
+it takes. Rates are in the workload's own unit whatever the option: an alternative that takes half the tokens does the
+workload's tokens twice as fast as it does its own. So parts done in different ways add up to the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
+from shifter.domain.plan import Allocation
+from shifter.domain.workload import Workload
+
+LONGEST_HOURS = 1e6
+"""A run longer than this century is as good as endless, and dates end before it does."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One pool and model that may do a workload's work."""
+
+    key: PoolKey
+    rate: float
+    """Work per accelerator-hour [the workload's unit/h]."""
+    import_kw: float
+    """What one busy accelerator adds to the site's import [kW]."""
+    replica: int
+    """It runs on whole multiples of this many accelerators."""
+    load: timedelta
+    """From allocated to serving: the first part of each piece, which does no work."""
+    model: str | None
+    """Named where the workload gives alternatives; else it is the one that was asked for, if any."""
+
+
+def options_of(workload: Workload, fleet: Fleet) -> tuple[Option, ...]:
+    """What was asked for first, then the alternatives in their order; each in the fleet's order of pools.
+
+    Empty when nothing in the fleet may run it. An accelerator-hour is one wherever it runs.
+    """
+    return tuple(
+        option
+        for model, ratio in _models(workload)
+        for site, pool in fleet.pools.values()
+        if (option := _option(workload, fleet, site, pool, model, ratio)) is not None
+    )
+
+
+def option_of(workload: Workload, fleet: Fleet, held: Allocation) -> Option | None:
+    """The option that an allocation of the workload uses; None where that is none of its options."""
+    place = fleet.pools.get((held.site, held.pool))
+    if place is None:
+        return None
+    named = held.model or workload.model
+    return next(
+        (
+            _option(workload, fleet, *place, model, ratio)
+            for model, ratio in _models(workload)
+            if model == named
+        ),
+        None,
+    )
+
+
+def work_rates(workload: Workload, fleet: Fleet) -> dict[PoolKey, float]:
+    """Pools that may run it -> work done per accelerator-hour there, at the best [its unit/h], in the fleet's order."""
+    best: dict[PoolKey, float] = {}
+    for option in options_of(workload, fleet):
+        best[option.key] = max(option.rate, best.get(option.key, 0.0))
+    return {key: best[key] for key in fleet.pools if key in best}
+
+
+def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
+    """The least time that `amount` (default: all of it) takes in any one option; None when nothing can run it."""
+    work = workload.amount if amount is None else amount
+    runs = (
+        timedelta(hours=min(work / speed, LONGEST_HOURS)) + load for load, speed in _fastest(workload, fleet)
+    )
+    return min(runs, default=None)
+
+
+def _fastest(workload: Workload, fleet: Fleet) -> tuple[tuple[timedelta, float], ...]:
+    """Each load time of its options, and the most work per hour that one with it does; kept for work that is alike."""
+    kind = (kind_of(workload), workload.max_accelerators)
+    found: tuple[tuple[timedelta, float], ...] | None = fleet.memory.get(kind)
+    if found is None:
+        best: dict[timedelta, float] = {}
+        for option in options_of(workload, fleet):
+            width = min(workload.max_accelerators, fleet.pools[option.key][1].count)
+            speed = option.rate * (width // option.replica * option.replica)
+            if speed:
+                best[option.load] = max(speed, best.get(option.load, 0.0))
+        found = fleet.memory[kind] = tuple(best.items())
+    return found
+
+
+def kind_of(workload: Workload) -> tuple[object, ...]:
+    """Workloads of one kind have the same options."""
+    w = workload
+    of_tokens = w.tokens if w.alternatives else w.tokens is None
+    return w.model, of_tokens, w.alternatives, w.accelerators, w.data_boundary, w.sites
+
+
+def _models(workload: Workload) -> Iterator[tuple[str | None, float]]:
+    """Each model that may do the work, and how much of the workload's own unit one of its tokens does."""
+    yield workload.model, 1.0
+    for other in workload.alternatives:
+        yield other.model, workload.amount / other.tokens
+
+
+def _option(
+    workload: Workload, fleet: Fleet, site: Site, pool: Pool, model: str | None, ratio: float
+) -> Option | None:
+    if workload.sites is not None and site.name not in workload.sites:
+        return None
+    if workload.data_boundary is not None and site.jurisdiction not in workload.data_boundary:
+        return None
+    found, accelerator = fleet.by_model.get(model or ""), pool.accelerator
+    if workload.tokens is None:
+        if workload.accelerators and accelerator not in workload.accelerators:
+            return None
+        rate = 1.0
+    elif found is None or accelerator not in found.throughput_tokens_per_s:
+        return None
+    else:
+        rate = found.throughput_tokens_per_s[accelerator] * 3600.0 * ratio
+    return Option(
+        (site.name, pool.name),
+        rate,
+        site.pue * pool.dynamic_kw,
+        1 if found is None else found.accelerators_per_replica.get(accelerator, 1),
+        timedelta(minutes=0 if found is None else found.load_minutes),
+        model if workload.alternatives else None,
+    )
