@@ -149,6 +149,13 @@ class Objective:
     carbon_price_per_tonne: Annotated[
         NonNegative, Field(description="currency per tonne of CO2e; 0 = cost only")
     ] = 0.0
+    cost_per_run: Annotated[
+        NonNegative | None,
+        Field(
+            description="what it is worth that a workload runs in one run less: a restart, a checkpoint, somebody's "
+            "attention; null = 1.2 % of what the energy of an average workload costs"
+        ),
+    ] = None
     risk: Annotated[
         Risk, Field(description="how uncertain prices count; default: the forecast is taken as it is")
     ] = field(default_factory=Risk)

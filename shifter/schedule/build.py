@@ -25,6 +25,9 @@ MICROSECOND = timedelta(microseconds=1)
 EXACT_SIZE = 200_000
 """Up to this size (`_size`) every window is kept to the microsecond: some 10 s of one core at most."""
 
+RUN_RATIO = 0.012
+"""What a run less is worth where the fleet does not say: this share of what an average job's energy costs."""
+
 COMFORT_RATIO = 0.5
 """A window of which the job needs less than this share may be narrowed a little: see `_trim` and `_with_margin`."""
 
@@ -74,6 +77,7 @@ def build(
         edges,
         now_us,
         _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh),
+        _run_price(sites, jobs) if fleet.objective.cost_per_run is None else fleet.objective.cost_per_run,
         held,
         risk,
         warnings,
@@ -256,6 +260,15 @@ def _trim(job: Job, now_us: int, slot_us: int) -> Job:
     """
     start = job.start_us if job.start_us == now_us else -(-job.start_us // slot_us) * slot_us
     return _narrowed(job, start, job.end_us // slot_us * slot_us)
+
+
+def _run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:
+    """A small share of what the energy of an average job costs, in its fastest way [currency]."""
+    if not jobs:
+        return 0.0
+    per_kwh = float(np.mean([np.abs(site.unit_cost_per_kwh).mean() for site in sites]))
+    kwh = [job.hours * max((w.import_kw for w in job.ways if w.speed == 1.0), default=0.0) for job in jobs]
+    return RUN_RATIO * per_kwh * float(np.mean(kwh))
 
 
 def _lateness_price(

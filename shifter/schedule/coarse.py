@@ -106,7 +106,7 @@ def _snapped(one: WorkClass, shift: int, length: int, now: int) -> WorkClass:
     """Its window on the coarse grid, at least as long as its work needs at full width."""
     start = max(now, round((one.start_us + shift) / length) * length)
     end = round((one.end_us + shift) / length) * length
-    needed = one.hours / one.max_accelerators * HOUR_US
+    needed = min(one.hours / one.max_accelerators * HOUR_US, float(one.end_us - one.start_us + length))
     end = max(end, start + -(-int(needed) // length) * length)
     return replace(one, start_us=start, end_us=end)
 
@@ -130,7 +130,7 @@ def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
         members = np.array(group, dtype=np.int64)
         heapq.heappush(heap, (-_spread(traits, hours, members), len(heap), members))
     serial = len(heap)
-    while len(heap) < most and heap[0][0] < 0:
+    while heap and len(heap) < most and heap[0][0] < 0:
         _, _, members = heapq.heappop(heap)
         for half in _halves(traits, hours, members):
             serial += 1

@@ -39,14 +39,20 @@ class Ledger:
 
     def hold(self, pieces: Iterable[Piece]) -> None:
         """Take what pieces placed elsewhere hold: in each cell, their highest level at any instant."""
+        self._book(list(pieces), 1)
+
+    def release(self, pieces: Iterable[Piece]) -> None:
+        """Give back what one job's pieces, held together before, hold."""
+        self._book(list(pieces), -1)
+
+    def _book(self, pieces: Sequence[Piece], sign: int) -> None:
         problem = self.problem
-        firm = {job.id: job.firm for job in problem.jobs}
-        held = list(pieces)
-        for chosen, free in ((held, self.any), ([p for p in held if firm[p.job]], self.firm)):
-            for pool in range(len(problem.pools)):
-                free[pool] -= highest_level(problem, [p for p in chosen if p.pool == pool])
-        for piece in held:
-            self._draw(piece)
+        firm = [p for p in pieces if problem.way_columns.firm[problem.positions[p.job]]]
+        for chosen, free in ((pieces, self.any), (firm, self.firm)):
+            for pool in sorted({p.pool for p in chosen}):
+                free[pool] -= sign * highest_level(problem, [p for p in chosen if p.pool == pool])
+        for piece in pieces:
+            self._draw(piece, sign)
 
     def hold_batteries(self, batteries: Mapping[int, BatteryTrace]) -> None:
         """Take the power that batteries (by site) charge with, and give what they discharge."""
@@ -88,11 +94,11 @@ class Ledger:
         self._draw(piece)
         return piece
 
-    def _draw(self, piece: Piece) -> None:
+    def _draw(self, piece: Piece, sign: int = 1) -> None:
         """Count a piece's power, in the running slot over what is left of it."""
         site = self.problem.pools[piece.pool].site
         slots, share = slot_shares(self.problem, piece)
-        drawn_kw = piece.accelerators * self.problem.ways[piece.job][piece.way].import_kw
+        drawn_kw = sign * piece.accelerators * self.problem.ways[piece.job][piece.way].import_kw
         self.placed_kw[site, slots] += drawn_kw * share
         self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
             1.0, share * self.problem.slot_us / self._rest_us[slots]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,18 +11,24 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.errors import SolverFailed
+from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.bound import SlotPrices, slot_prices
-from shifter.schedule.classes import merge, option_sets
+from shifter.schedule.classes import WorkClass, merge, option_sets
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
-from shifter.schedule.program import Capacity
+from shifter.schedule.program import Capacity, Term
 from shifter.schedule.scaled import cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, idle_batteries
 from shifter.schedule.solve import Solution, solve
+from shifter.schedule.terms.registry import installed_terms
+from shifter.schedule.tidy import tidy
 
 OPTIMAL, GREEDY = "optimal", "greedy"
+
+TIDY_JOBS = 1_000
+"""Up to this many jobs are placed once more for fewer runs, which takes some milliseconds each."""
 
 EXACT_COLUMNS = 200_000
 """Up to this many variables the program is solved exactly."""
@@ -56,17 +62,39 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
     if _n_columns(problem) > EXACT_COLUMNS:
         return _large(problem, time_limit_s)
     capacity = Capacity.of(problem)
+    lean = _lean(problem, capacity, 0.1 * time_limit_s)
     try:
-        solution = solve(problem, merge(problem.jobs), capacity, time_limit_s=0.5 * time_limit_s)
+        solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.45 * time_limit_s)
     except SolverFailed as failure:
         return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
     try:
-        made = _packed(problem, solution, capacity, time_limit_s)
+        made = _packed(problem, solution, capacity, lean, time_limit_s)
     except SolverFailed as failure:
         made = _greedy(
             problem, _cell_prices(problem, solution), slot_prices(problem, solution.duals), failure
         )
     return replace(made, weights=problem.weights(solution.duals))
+
+
+def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> list[Piece]:
+    """Where jobs would go by themselves; without it a plan costs the same, in more pieces."""
+    try:
+        return by_themselves(problem, capacity, time_limit_s=time_limit_s)
+    except SolverFailed:
+        return []
+
+
+def _solve(
+    problem: ScheduleProblem,
+    classes: Sequence[WorkClass],
+    capacity: Capacity,
+    lean: Sequence[Piece],
+    time_limit_s: float,
+) -> Solution:
+    terms: list[Term] = [*installed_terms()]
+    if lean:
+        terms.append(AnchorTerm.of(problem, classes, lean))
+    return solve(problem, classes, capacity, time_limit_s=time_limit_s, terms=terms)
 
 
 def _n_columns(problem: ScheduleProblem) -> int:
@@ -119,7 +147,13 @@ def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[
     return pieces
 
 
-def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, time_limit_s: float) -> Schedule:
+def _packed(
+    problem: ScheduleProblem,
+    relaxed: Solution,
+    capacity: Capacity,
+    lean: Sequence[Piece],
+    time_limit_s: float,
+) -> Schedule:
     """What has a shape of its own, placed at the relaxed problem's prices; the rest solved beside it, and packed."""
     classes, solution = merge(problem.jobs), relaxed
     placed: list[Piece] = []
@@ -128,9 +162,14 @@ def _packed(problem: ScheduleProblem, relaxed: Solution, capacity: Capacity, tim
         placed = _place_shaped(problem, ledger, _cell_prices(problem, relaxed))
         capacity = ledger.left()
         classes = merge([job for job in problem.jobs if job.plain])
-        solution = solve(problem, classes, capacity, time_limit_s=0.3 * time_limit_s)
+        solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
-    pieces, batteries = _settle_shape(problem, packed, _battery_traces(problem, solution), 0.1 * time_limit_s)
+    batteries = _battery_traces(problem, solution)
+    tidied = packed
+    if len(problem.jobs) <= TIDY_JOBS:
+        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, batteries)
+    rough = tidied is not packed
+    pieces, batteries = _settle_shape(problem, tidied, batteries, 0.1 * time_limit_s, rough=rough)
     prices = slot_prices(problem, relaxed.duals)
     return Schedule(tuple(sorted(pieces)), batteries, prices, OPTIMAL, _faults(problem, batteries))
 

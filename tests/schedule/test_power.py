@@ -40,7 +40,8 @@ def test_work_leaves_a_battery_the_power_to_charge_up_to_its_floor(shape: dict[s
     load = {("a", "p"): {0.5: 2.0, 0.99: 2.0}}
     plan = plan_cycle(cycle_inputs([work("w", 24, 4, **shape)], sites=[plant], load=load))
     stored = [r.stored_kwh for r in plan.power]
-    assert stored[1:3] == pytest.approx([5.0, 6.0])
+    assert stored[1] == pytest.approx(5.0)
+    assert stored[2] >= 6.0 - 1e-6
     assert plan.unplaced  # 24 hours would need all of the power until 4
 
 
