@@ -15,8 +15,11 @@ from shifter.cycle import CycleInputs, Submission
 from shifter.files import read_fleet, read_realtime, read_workloads
 
 
-def read_case(folder: Path, *, time_limit_s: float = 300.0) -> CycleInputs:
-    """The inputs, all work submitted at the case's start. Raises InputError for a file out of order."""
+def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = None) -> CycleInputs:
+    """The inputs, all work submitted at the case's start; of the workloads only the `first` ones, where that is given.
+
+    Raises InputError for a file out of order.
+    """
     about = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     start = datetime.fromisoformat(about["start"])
     fleet = read_fleet(folder / "fleet.yaml")
@@ -29,6 +32,8 @@ def read_case(folder: Path, *, time_limit_s: float = 300.0) -> CycleInputs:
         fleet=fleet,
         frame=frame_from_series(series, grid, as_of=start, zones=fleet.zones, currency=fleet.currency),
         realtime=read_realtime(folder / "realtime.csv", grid, fleet),
-        submissions=tuple(Submission(w, start) for w in read_workloads(folder / "workloads.jsonl", fleet)),
+        submissions=tuple(
+            Submission(w, start) for w in read_workloads(folder / "workloads.jsonl", fleet)[:first]
+        ),
         time_limit_s=time_limit_s,
     )

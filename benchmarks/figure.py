@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+CASES = ("small", "gang", "quarter", "fleet")
+"""The cases that every benchmark of plans takes, in this order."""
+SEED = 1
+"""Of cases that a generator makes."""
 
 
 class Skipped(Exception):
@@ -32,6 +39,20 @@ class Below:
 
     def __str__(self) -> str:
         return f"< {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """At most `limit`, inclusive."""
+
+    limit: float
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
+        return measured <= self.limit
+
+    def __str__(self) -> str:
+        return f"≤ {self.limit:g}"
 
 
 @dataclass(frozen=True)
@@ -87,12 +108,19 @@ def quiet(_what: str, _done_ratio: float) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """Where data, cases and the judge lie; None where they are not given."""
+    """Where data, cases and the judge lie; None where they are not given.
+
+    `generator` makes a case that does not lie among the cases: a program that takes KIND SEED OUT_DIR. What may not
+    live, such as a model of somebody else, is stopped after `time_limit_s` or beyond `memory_limit_mib`.
+    """
 
     data: Path | None = None
     cases: Path | None = None
     judge: Path | None = None
     processes: int = 2
+    generator: Path | None = None
+    time_limit_s: float = 600.0
+    memory_limit_mib: float = 12 * 1024.0
 
     def data_folder(self, name: str) -> Path:
         """A folder of the data. Raises Skipped where it is not there."""
@@ -109,8 +137,25 @@ class Options:
             raise Skipped("needs cases: give --cases PATH, or --data PATH with a folder cases beside it.")
         if not (self.cases / "small" / "case.json").is_file():
             raise Skipped(f"there is no case small in {self.cases}.")
-        found = (self.cases / name for name in ("small", "gang", "quarter", "fleet"))
-        return [folder for folder in found if (folder / "case.json").is_file()]
+        return [folder for name in CASES if (folder := self.case(name)) is not None]
+
+    def case(self, name: str) -> Path | None:
+        """The folder of one case, None where it is not there."""
+        folder = None if self.cases is None else self.cases / name
+        return folder if folder is not None and (folder / "case.json").is_file() else None
+
+    def case_or_made(self, name: str, kept: Path) -> Path | None:
+        """The folder of one case; where it is not there, a generator makes it in `kept`. None without one."""
+        found = self.case(name)
+        if found is not None or self.generator is None:
+            return found
+        made = kept / name
+        command = [sys.executable, str(self.generator), name, str(SEED), str(made)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise RuntimeError(f"the generator made no case {name}: {last}")
+        return made
 
 
 Run = Callable[[Options, Tell], Iterator[Figure]]

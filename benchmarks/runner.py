@@ -12,7 +12,10 @@ from pathlib import Path
 from benchmarks.figure import Options, Run, Skipped
 from benchmarks.table import Outcome, print_json, print_table, progress_bar
 
-NAMES = ("plan_quality", "gaia", "zones", "cycle_speed", "cli_startup", "first_plan")
+NAMES = (
+    *("plan_quality", "peers", "gaia", "zones"),
+    *("cycle_speed", "naive", "cli_startup", "first_plan"),
+)
 """Every benchmark is the module of its name, in the order in which they run."""
 
 
@@ -27,17 +30,32 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
     )
     parser.add_argument("--cases", type=Path, help="folder of cases (default: cases beside the data)")
     parser.add_argument("--judge", type=Path, help="a check_plan.py that judges plans independently")
+    parser.add_argument("--generator", type=Path, help="makes cases that are not there: KIND SEED OUT_DIR")
+    parser.add_argument(
+        "--time-limit", type=float, default=600.0, metavar="S", help="for one run of naive and scale [s]"
+    )
+    parser.add_argument(
+        "--memory-limit", type=float, default=12.0, metavar="GIB", help="for one run of naive and scale [GiB]"
+    )
     parser.add_argument("--processes", type=int, default=2, help="for what can run side by side (default: 2)")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in names]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}: choose from {', '.join(names)}")
-    for path in (given.data, given.cases, given.judge):
+    for path in (given.data, given.cases, given.judge, given.generator):
         if path is not None and not path.exists():
             parser.error(f"there is no {path}")
     cases = given.cases or (given.data and given.data.resolve().parent / "cases")
-    options = Options(given.data, cases, given.judge, max(1, given.processes))
+    options = Options(
+        given.data,
+        cases,
+        given.judge,
+        max(1, given.processes),
+        given.generator,
+        given.time_limit,
+        1024 * given.memory_limit,
+    )
     outcomes = [carry_out(name, options) for name in given.names or names]
     (print_json if given.json else print_table)(outcomes)
     return int(any(outcome.failed for outcome in outcomes))
