@@ -1,0 +1,88 @@
+"""Where the time of one `shifter plan` goes, from its files to its plan: by stage, in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figure import Figure, Options, Tell
+from benchmarks.machine import Watched, watch
+from benchmarks.profiled import IMPORTING, REST
+
+BAR = 40
+"""Width of the whole in the chart [characters]."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One whole command: what it took, its stages [s], and its plan; None where it was stopped or failed."""
+
+    took: Watched
+    seconds: dict[str, float]
+    now_at: str
+    plan: dict[str, Any] | None
+
+
+def planned(case: Path, *, time_limit_s: float, memory_limit_mib: float = float("inf")) -> Planned:
+    """`shifter plan` on a case, files to plan, with its defaults."""
+    about = json.loads((case / "case.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as kept:
+        profile, out = Path(kept) / "profile.json", Path(kept) / "plan.json"
+        files = {"fleet": "yaml", "workloads": "jsonl", "forecasts": "csv", "realtime": "csv"}
+        command = [sys.executable, "-m", "benchmarks.profiled", str(profile), "plan"]
+        for name, suffix in files.items():
+            command += [f"--{name}", str(case.resolve() / f"{name}.{suffix}")]
+        command += ["--start", about["start"], "--horizon", f"{about['horizon_h']}h"]
+        command += ["--slot", f"{about['slot_minutes']}min", "--out", str(out)]
+        took = watch(command, time_limit_s=time_limit_s, memory_limit_mib=memory_limit_mib)
+        seen: dict[str, Any] = {"seconds": {}, "now_at": IMPORTING}
+        if profile.exists():
+            seen = json.loads(profile.read_text())
+        plan = json.loads(out.read_bytes()) if took.exit_code == 0 else None
+    seconds: dict[str, float] = dict(seen["seconds"])
+    if plan is None:  # what had begun and never ended
+        seconds[seen["now_at"]] = seconds.get(seen["now_at"], 0.0) + took.wall_s - sum(seconds.values())
+    return Planned(took, seconds, seen["now_at"], plan)
+
+
+def chart(name: str, found: Planned) -> Iterator[Figure]:
+    """A bar for each stage that took a hundredth of the whole, and one for all the others."""
+    whole = found.took.wall_s
+    starting = whole - sum(found.seconds.values())
+    every = {"starting": starting, **found.seconds}
+    shown = {stage: s for stage, s in every.items() if s >= 0.01 * whole and stage != REST}
+    for stage, seconds in shown.items():
+        yield Figure(f"{name}, {stage}", seconds, "s", beside=bar(seconds / whole))
+    rest = whole - sum(shown.values())
+    yield Figure(f"{name}, all else", rest, "s", beside=bar(rest / whole))
+
+
+def bar(share: float) -> str:
+    """A share (0..1) as a bar and in words."""
+    return f"{'█' * round(BAR * share):<{BAR}} {100 * share:3.0f} %"
+
+
+def run(options: Options, tell: Tell) -> Iterator[Figure]:
+    """Each case once: the profile is for seeing what is large."""
+    folders = options.case_folders()
+    for i, folder in enumerate(folders):
+        tell(f"planning {folder.name}", i / len(folders))
+        found = planned(folder, time_limit_s=options.time_limit_s, memory_limit_mib=options.memory_limit_mib)
+        if found.plan is None and not found.took.stopped:
+            raise RuntimeError(f"{folder.name}: {found.took.last_word}")
+        said = f"{found.took.cpu_s:.2f} s CPU, {found.took.peak_mib:.0f} MiB"
+        if found.plan is None:
+            said = f"stopped by the limit of {found.took.stopped} while {found.now_at}; {said}"
+        yield Figure(f"{folder.name}, files to plan, wall", found.took.wall_s, "s", beside=said)
+        yield from chart(folder.name, found)
+
+
+if __name__ == "__main__":
+    from benchmarks.runner import alone
+
+    alone("stages")
