@@ -84,7 +84,7 @@ def alone(job: Workload, inputs: CycleInputs, policy: Policy) -> tuple[dict[Pool
     keys = [key for key in rates if most[key]]
     if not keys:
         return {}, 0.0
-    share = window_share(job, grid.edges)
+    share = window_share(job, grid.edges, inputs.now)
     prices = np.array([_price(inputs, key, policy) / rates[key] for key in keys])
     best, fastest = prices.argmin(axis=0), max(rates[key] for key in keys)
     if policy is Policy.SOONEST:  # time is all that counts: the pool that does most of it

@@ -55,7 +55,9 @@ class NaiveModel:
     def _work(self) -> dict[tuple[str, str], Any]:
         """Windows and boundaries as bounds, all of the work done, at most so many accelerators at once."""
         hours, shape = self.grid.slot_hours, (len(self.jobs), self.grid.n_slots)
-        share = np.array([window_share(job, self.grid.edges) for job in self.jobs]).reshape(shape)
+        share = np.array([window_share(job, self.grid.edges, self.inputs.now) for job in self.jobs]).reshape(
+            shape
+        )
         most = share * np.array([[job.max_accelerators] for job in self.jobs])
         rates = [work_rates(job, self.inputs.fleet) for job in self.jobs]
         work, done, at_once = {}, 0.0, 0.0
@@ -127,9 +129,9 @@ class NaiveModel:
         return charge, discharge
 
 
-def window_share(job: Workload, edges: list[datetime]) -> Floats:
-    """The share of each slot that lies inside the workload's window, (n_slots,)."""
-    start, end = job.earliest_start or edges[0], job.deadline or edges[-1]
+def window_share(job: Workload, edges: list[datetime], now: datetime) -> Floats:
+    """The share of each slot that lies inside the workload's window and is not over by `now`, (n_slots,)."""
+    start, end = max(job.earliest_start or now, now), job.deadline or edges[-1]
     inside = [(min(end, b) - max(start, a)) / (b - a) for a, b in pairwise(edges)]
     share: Floats = np.clip(np.array(inside), 0.0, 1.0)
     return share

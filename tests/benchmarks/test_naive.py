@@ -50,7 +50,9 @@ def test_by_hand_only_preemptible_work_stands_in_the_reserve() -> None:
 
 def test_a_window_inside_a_slot_is_a_share_of_it() -> None:
     job = work("a", 1, 2.25, earliest_start=at(0.5))
-    assert list(window_share(job, [at(h) for h in range(4)])) == [0.5, 1.0, 0.25]
+    edges = [at(h) for h in range(4)]
+    assert list(window_share(job, edges, at(0))) == [0.5, 1.0, 0.25]
+    assert list(window_share(job, edges, at(0.75))) == [0.25, 1.0, 0.25]
 
 
 def test_it_agrees_with_our_bound(tiny_case: Path) -> None:

@@ -1,0 +1,201 @@
+"""More room is never dearer, and the bound that a plan proves is never above what anybody could pay.
+
+The optimum is that of the program of all work, by SciPy. Steps of chains are taken without their `depends_on`: how a
+chain's slack is shared out is a choice, made anew where a window changes, and no part of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from benchmarks.naive_model import NaiveModel
+from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.workload import Workload, work_rates
+from shifter.schedule.classes import merge
+from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.program import Capacity
+from shifter.schedule.solve import linear_program
+from tests.properties.test_plans import cases
+from tests.schedule.problems import problem_of
+
+SETTINGS = settings(
+    deadline=None,
+    max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking a plan takes minutes
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+FEWER = settings(SETTINGS, max_examples=25)
+"""For what plans each case and solves it once more."""
+
+
+def optimum(problem: ScheduleProblem) -> float:
+    """The least cost of the fractional schedule, lateness at its price [currency]."""
+    program, _ = linear_program(problem, merge(problem.jobs), Capacity.of(problem))
+    blocks = {equal: [b for b in program.rows.values() if b.equal is equal] for equal in (False, True)}
+    matrices = {
+        e: sp.vstack([b.matrix(program.n_columns) for b in rows]).toarray() for e, rows in blocks.items()
+    }
+    limits = {e: np.concatenate([b.limit for b in rows]) for e, rows in blocks.items()}
+    found = linprog(
+        program.cost,
+        A_ub=matrices[False],
+        b_ub=limits[False],
+        A_eq=matrices[True],
+        b_eq=limits[True],
+        bounds=list(zip(program.lower, program.upper, strict=True)),
+        method="highs",
+    )
+    assert found.status == 0, found.message
+    assert found.fun is not None
+    return float(found.fun)
+
+
+def without_chains(inputs: CycleInputs) -> CycleInputs:
+    """The same work, each for itself."""
+    return each(inputs, lambda w: replace(w, depends_on=()))
+
+
+def each(inputs: CycleInputs, change: Callable[[Workload], Workload]) -> CycleInputs:
+    """The inputs with every workload changed."""
+    changed = tuple(replace(s, workload=change(s.workload)) for s in inputs.submissions)
+    return replace(inputs, submissions=changed)
+
+
+def never_dearer(inputs: CycleInputs, wider: CycleInputs) -> None:
+    """The optimum of `wider` is at most that of `inputs`, at one price of lateness and for the same work."""
+    problem, with_more = problem_of(inputs), problem_of(wider)
+    # More slack may turn real-time work into work to be planned, which is other work and not more room.
+    assume([job.id for job in problem.jobs] == [job.id for job in with_more.jobs])
+    with_more = replace(with_more, lateness_price_per_hour=problem.lateness_price_per_hour)
+    before, after = optimum(problem), optimum(with_more)
+    assert after <= before + 1e-7 * (1 + abs(before))
+
+
+@given(cases().map(without_chains), st.integers(1, 6))
+@SETTINGS
+def test_more_accelerators_never_raise_the_optimum(inputs: CycleInputs, more: int) -> None:
+    """Idle ones draw nothing here: those that do would rightly cost something."""
+
+    def grown(extra: int) -> CycleInputs:
+        sites = tuple(
+            replace(s, pools=tuple(replace(p, count=p.count + extra, idle_kw=0.0) for p in s.pools))
+            for s in inputs.fleet.sites
+        )
+        return replace(inputs, fleet=replace(inputs.fleet, sites=sites))
+
+    never_dearer(grown(0), grown(more))
+
+
+@given(cases().map(without_chains), st.floats(1.0, 3.0))
+@SETTINGS
+def test_more_power_never_raises_the_optimum(inputs: CycleInputs, ratio: float) -> None:
+    sites = tuple(
+        replace(s, power_limit_kw=None if s.power_limit_kw is None else ratio * s.power_limit_kw)
+        for s in inputs.fleet.sites
+    )
+    events = tuple(replace(e, limit_kw=ratio * e.limit_kw) for e in inputs.grid_events)
+    never_dearer(inputs, replace(inputs, fleet=replace(inputs.fleet, sites=sites), grid_events=events))
+    never_dearer(inputs, replace(inputs, grid_events=()))
+
+
+@given(cases().map(without_chains), st.integers(0, 300), st.integers(0, 300))
+@SETTINGS
+def test_more_slack_never_raises_the_optimum(inputs: CycleInputs, earlier: int, later: int) -> None:
+    def widened(w: Workload) -> Workload:
+        assert w.earliest_start is not None
+        assert w.deadline is not None
+        return replace(
+            w,
+            earliest_start=w.earliest_start - timedelta(minutes=earlier),
+            deadline=w.deadline + timedelta(minutes=later),
+        )
+
+    never_dearer(inputs, each(inputs, widened))
+
+
+@given(cases().map(without_chains))
+@SETTINGS
+def test_a_wider_boundary_never_raises_the_optimum(inputs: CycleInputs) -> None:
+    # Hours of work that no pool may run are counted at an accelerator that need not be there: another unit.
+    placeable = tuple(s for s in inputs.submissions if work_rates(s.workload, inputs.fleet))
+    inputs = replace(inputs, submissions=placeable)
+    assume(any(s.workload.data_boundary for s in placeable))
+    never_dearer(inputs, each(inputs, lambda w: replace(w, data_boundary=None)))
+
+
+@given(cases().map(without_chains), st.integers(1, 6))
+@SETTINGS
+def test_more_width_never_raises_the_optimum(inputs: CycleInputs, more: int) -> None:
+    never_dearer(inputs, each(inputs, lambda w: replace(w, max_accelerators=w.max_accelerators + more)))
+
+
+@given(cases())
+@SETTINGS
+def test_the_certified_bound_is_never_above_the_cost_of_the_plan(inputs: CycleInputs) -> None:
+    plan = plan_cycle(inputs)
+    assert verify_plan(plan, inputs) == []
+    assert plan.lower_bound <= plan.cost.total + 1e-6 * (1 + abs(plan.cost.total))
+    gap = (plan.cost.total - plan.lower_bound) / max(abs(plan.lower_bound), 1e-9)
+    assert abs(plan.relative_gap - gap) <= 1e-6 * (1 + abs(gap))
+
+
+def easy(inputs: CycleInputs) -> CycleInputs:
+    """A tenth of the work, due within the horizon, on any number of accelerators and loaded in no time.
+
+    So nearly all of it can be done. What is loaded draws power and does no work, which at negative prices earns what a
+    program knows nothing of; a replica larger than a workload may use keeps it from pools that the naive model allows.
+    """
+    end = inputs.frame.grid.end
+    models = tuple(replace(m, load_minutes=0.0, accelerators_per_replica={}) for m in inputs.fleet.models)
+
+    def less(w: Workload) -> Workload:
+        assert w.deadline is not None
+        part = {
+            "tokens": w.tokens and 0.1 * w.tokens,
+            "hours": w.accelerator_hours and 0.1 * w.accelerator_hours,
+        }
+        return replace(
+            w,
+            tokens=part["tokens"],
+            accelerator_hours=part["hours"],
+            deadline=min(w.deadline, end),
+            depends_on=(),
+        )
+
+    return each(replace(inputs, fleet=replace(inputs.fleet, models=models)), less)
+
+
+@given(cases().map(easy))
+@FEWER
+def test_the_optimum_of_the_program_lies_between_the_bound_and_the_plan(inputs: CycleInputs) -> None:
+    problem = problem_of(inputs)
+    # What real-time load draws over the limit has a price in the program, and none in the plan.
+    assume(all((site.quantile_kw <= site.limit_kw).all() for site in problem.sites))
+    plan, least = plan_cycle(inputs), optimum(problem)
+    assume(not plan.unplaced)
+    # Work counts as done when a ten-thousandth of it is left, and an hour costs at most a tenth of being late.
+    rounding = 1e-4 * sum(job.hours for job in problem.jobs) * problem.lateness_price_per_hour / 10
+    assert plan.lower_bound <= least + rounding + 1e-6
+    assert least <= plan.cost.total + rounding + 1e-6
+
+
+@given(cases().map(easy))
+@FEWER
+def test_the_bound_is_never_above_the_optimum_of_a_model_that_shares_no_code(inputs: CycleInputs) -> None:
+    planned = {job.id for job in problem_of(inputs).jobs}
+    assume(planned and planned == {s.workload.id for s in inputs.submissions})
+    plan = plan_cycle(inputs)
+    assume(not plan.unplaced)
+    naive = NaiveModel(inputs).problem
+    naive.solve(solver="HIGHS")
+    assume(naive.status == "optimal")  # it knows no overload of what cannot be moved
+    assert plan.lower_bound <= float(naive.value) + 1e-6 * (1 + abs(float(naive.value)))
