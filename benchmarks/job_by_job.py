@@ -15,11 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.naive_model import window_share
+from benchmarks.naive_model import rates_of, window_share
 from forecasts.slots import Floats
 from shifter.cycle import CycleInputs
 from shifter.domain.fleet import Fleet, PoolKey, Site, limits_in_force
-from shifter.domain.workload import Workload, replica_size, work_rates
+from shifter.domain.workload import Workload
 
 TINY = 1e-6
 """Accelerators or kW over a limit that are rounding and not a breach."""
@@ -79,7 +79,7 @@ def alone(job: Workload, inputs: CycleInputs, policy: Policy) -> tuple[dict[Pool
     In each slot it stands in one pool, the best for a unit of its work; slots are taken from the best on.
     """
     fleet, grid = inputs.fleet, inputs.frame.grid
-    rates = work_rates(job, fleet)
+    rates = rates_of(job, fleet)
     most = {key: _width(job, fleet, key) for key in rates}
     keys = [key for key in rates if most[key]]
     if not keys:
@@ -107,8 +107,10 @@ def alone(job: Workload, inputs: CycleInputs, policy: Policy) -> tuple[dict[Pool
 
 def _width(job: Workload, fleet: Fleet, key: PoolKey) -> int:
     """As many accelerators as it may use at once in a pool: whole replicas."""
-    size = replica_size(job, fleet, key)
-    return min(job.max_accelerators, fleet.pools[key][1].count) // size * size
+    pool = fleet.pools[key][1]
+    sizes = fleet.by_model[job.model].accelerators_per_replica if job.model in fleet.by_model else {}
+    size = sizes.get(pool.accelerator, 1)
+    return min(job.max_accelerators, pool.count) // size * size
 
 
 def _price(inputs: CycleInputs, key: PoolKey, policy: Policy) -> Floats:

@@ -13,7 +13,7 @@ the site's quantile and at its median, and r what is reserved:
     stored_t+1 = stored_t + h * (efficiency * charge - discharge / efficiency),  stored >= minimum, stored_T >= stored_0
 
 It is the relaxation of the contract's problem: fractions of accelerators, no replicas, no load minutes, nothing
-contiguous, no dependencies. It shares no arithmetic with the schedule: both begin at the same files.
+contiguous, no dependencies, no alternatives. It shares no arithmetic with the schedule: both begin at the same files.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from benchmarks.cases import read_case
 from benchmarks.machine import peak_mib
 from forecasts.slots import Floats
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Battery, Site, limits_in_force
-from shifter.domain.workload import Workload, work_rates
+from shifter.domain.fleet import Battery, Fleet, PoolKey, Site, limits_in_force
+from shifter.domain.workload import Workload
 
 
 class NaiveModel:
@@ -59,7 +59,7 @@ class NaiveModel:
             shape
         )
         most = share * np.array([[job.max_accelerators] for job in self.jobs])
-        rates = [work_rates(job, self.inputs.fleet) for job in self.jobs]
+        rates = [rates_of(job, self.inputs.fleet) for job in self.jobs]
         work, done, at_once = {}, 0.0, 0.0
         for key in self.inputs.fleet.pools:
             allowed = np.array([[float(key in rate)] for rate in rates])
@@ -127,6 +127,22 @@ class NaiveModel:
         ]
         self.cost = self.cost + battery.wear_cost_per_kwh * hours * cp.sum(discharge)
         return charge, discharge
+
+
+def rates_of(job: Workload, fleet: Fleet) -> dict[PoolKey, float]:
+    """Pools that may run it, and the work that one accelerator does there in an hour [its unit/h]."""
+    models = {model.name: model for model in fleet.models}
+    rates = {}
+    for key, (site, pool) in fleet.pools.items():
+        at_home = job.data_boundary is None or site.jurisdiction in job.data_boundary
+        if not at_home or (job.sites is not None and site.name not in job.sites):
+            continue
+        if job.tokens is None:
+            if job.accelerators is None or pool.accelerator in job.accelerators:
+                rates[key] = 1.0
+        elif (speed := models[job.model or ""].throughput_tokens_per_s.get(pool.accelerator)) is not None:
+            rates[key] = 3600.0 * speed
+    return rates
 
 
 def window_share(job: Workload, edges: list[datetime], now: datetime) -> Floats:

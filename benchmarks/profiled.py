@@ -26,6 +26,7 @@ STAGES = {
         *("shifter.schedule.build:build", "shifter.schedule.schedule:merge"),
         *("shifter.schedule.schedule:solve", "shifter.schedule.solve:linear_program"),
     ),
+    "pricing": ("shifter.schedule.schedule:relax",),
     "solving": ("highspy:Highs.run",),
     "packing": ("shifter.schedule.schedule:schedule",),
     "baseline": ("shifter.schedule.baseline:run_now",),
@@ -36,7 +37,8 @@ STAGES = {
     "showing": ("shifter.cli.summary:print_summary",),
 }
 """The functions of each stage, in order. What one spends inside another counts for the other: `building` is what
-`solve` does besides HiGHS, and `packing` all of `schedule` but `building` and `solving`."""
+`solve` does besides HiGHS, `pricing` (of what is too large to be solved whole) all but those two, and `packing` all
+else of `schedule`."""
 REST, IMPORTING = "between them", "importing"
 
 

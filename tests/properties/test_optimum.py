@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from benchmarks.naive_model import NaiveModel
+from benchmarks.naive_model import NaiveModel, rates_of
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.workload import Workload, work_rates
+from shifter.domain.workload import Workload
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
@@ -126,7 +126,7 @@ def test_more_slack_never_raises_the_optimum(inputs: CycleInputs, earlier: int, 
 @SETTINGS
 def test_a_wider_boundary_never_raises_the_optimum(inputs: CycleInputs) -> None:
     # Hours of work that no pool may run are counted at an accelerator that need not be there: another unit.
-    placeable = tuple(s for s in inputs.submissions if work_rates(s.workload, inputs.fleet))
+    placeable = tuple(s for s in inputs.submissions if rates_of(s.workload, inputs.fleet))
     inputs = replace(inputs, submissions=placeable)
     assume(any(s.workload.data_boundary for s in placeable))
     never_dearer(inputs, each(inputs, lambda w: replace(w, data_boundary=None)))
