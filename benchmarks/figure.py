@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -151,7 +152,11 @@ class Options:
             return found
         made = kept / name
         command = [sys.executable, str(self.generator), name, str(SEED), str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        same = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+        }  # a seed is not all that a generator's sets and dicts hang on
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=same)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
             raise RuntimeError(f"the generator made no case {name}: {last}")
