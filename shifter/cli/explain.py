@@ -116,17 +116,17 @@ def _print_slots(lease: dict[str, Any]) -> None:
     if not rows:
         return
     times = LocalTimes((m for r in rows for m in (r["start"], r["end"])), seconds=True)
-    by_model = any("model" in r for r in rows)
+    further = [key for key in ("model", "cap_kw") if any(key in r for r in rows)]
     columns = [Column(times.header("from")), Column("to"), Column("pool"), Column("accelerators", "right")]
     print_table(
-        (*columns, *([Column("model")] if by_model else [])),
+        (*columns, *(Column({"model": "model", "cap_kw": "capped (kW)"}[key]) for key in further)),
         [
             (
                 times(r["start"]),
                 times(r["end"]),
                 f"{r['site']}/{r['pool']}",
                 str(r["accelerators"]),
-                *([r.get("model", "")] if by_model else []),
+                *(str(r.get(key, "")) for key in further),
             )
             for r in rows
         ],

@@ -28,6 +28,16 @@ STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
+class PowerCap:
+    """What one accelerator draws and does under a power cap, as measured."""
+
+    __pydantic_config__ = STRICT
+
+    busy_kw: Annotated[Positive, Field(description="[kW] per accelerator under the cap, at full load")]
+    throughput_ratio: Annotated[Ratio, Field(description="of the throughput without a cap, 0..1")]
+
+
+@dataclass(frozen=True)
 class Pool:
     """Equal accelerators of one site."""
 
@@ -41,6 +51,13 @@ class Pool:
     ] = 1
     idle_kw: Annotated[NonNegative, Field(description="[kW] per accelerator, powered and idle")] = 0.0
     busy_kw: Annotated[Positive, Field(description="[kW] per accelerator, at full load")] = 1.0
+    power_caps: Annotated[
+        tuple[PowerCap, ...],
+        Field(
+            description="caps that deferrable work may run under, as measured; those on the concave hull of the curve "
+            "are used"
+        ),
+    ] = ()
 
     @property
     def dynamic_kw(self) -> float:

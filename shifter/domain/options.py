@@ -8,10 +8,11 @@ workload's tokens twice as fast as it does its own. So parts done in different w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
+from shifter.domain.capping import import_kw, used_caps
+from shifter.domain.fleet import Fleet, Pool, PoolKey, PowerCap, Site
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Workload
 
@@ -21,7 +22,7 @@ LONGEST_HOURS = 1e6
 
 @dataclass(frozen=True)
 class Option:
-    """One pool and model that may do a workload's work."""
+    """One pool, model and cap that a workload's work may be done with."""
 
     key: PoolKey
     rate: float
@@ -34,19 +35,26 @@ class Option:
     """From allocated to serving: the first part of each piece, which does no work."""
     model: str | None
     """Named where the workload gives alternatives; else it is the one that was asked for, if any."""
+    cap_kw: float | None = None
+    """What one accelerator is capped to [kW]; None where it is not."""
 
 
 def options_of(workload: Workload, fleet: Fleet) -> tuple[Option, ...]:
-    """What was asked for first, then the alternatives in their order; each in the fleet's order of pools.
+    """What was asked for at full power first, then under the pools' caps, then the alternatives in their order.
 
-    Empty when nothing in the fleet may run it. An accelerator-hour is one wherever it runs.
+    Each is in the fleet's order of pools. Empty when nothing in the fleet may run it. An accelerator-hour is one
+    wherever it runs at full power.
     """
-    return tuple(
-        option
-        for model, ratio in _models(workload)
-        for site, pool in fleet.pools.values()
-        if (option := _option(workload, fleet, site, pool, model, ratio)) is not None
-    )
+    found: list[Option] = []
+    for model, ratio in _models(workload):
+        capped: list[Option] = []
+        for site, pool in fleet.pools.values():
+            option = _option(workload, fleet, site, pool, model, ratio)
+            if option is not None:
+                found.append(option)
+                capped += [_under(cap, option, site, pool) for cap in used_caps(pool)]
+        found += capped
+    return tuple(found)
 
 
 def option_of(workload: Workload, fleet: Fleet, held: Allocation) -> Option | None:
@@ -55,22 +63,12 @@ def option_of(workload: Workload, fleet: Fleet, held: Allocation) -> Option | No
     if place is None:
         return None
     named = held.model or workload.model
-    return next(
-        (
-            _option(workload, fleet, *place, model, ratio)
-            for model, ratio in _models(workload)
-            if model == named
-        ),
-        None,
-    )
-
-
-def work_rates(workload: Workload, fleet: Fleet) -> dict[PoolKey, float]:
-    """Pools that may run it -> work done per accelerator-hour there, at the best [its unit/h], in the fleet's order."""
-    best: dict[PoolKey, float] = {}
-    for option in options_of(workload, fleet):
-        best[option.key] = max(option.rate, best.get(option.key, 0.0))
-    return {key: best[key] for key in fleet.pools if key in best}
+    ratios = [ratio for model, ratio in _models(workload) if model == named]
+    option = _option(workload, fleet, *place, named, ratios[0]) if ratios else None
+    if option is None or held.cap_kw is None:
+        return option
+    caps = (cap for cap in place[1].power_caps if cap.busy_kw == held.cap_kw)
+    return next((_under(cap, option, *place) for cap in caps), None)
 
 
 def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
@@ -104,6 +102,16 @@ def kind_of(workload: Workload) -> tuple[object, ...]:
     return w.model, of_tokens, w.alternatives, w.accelerators, w.data_boundary, w.sites
 
 
+def _under(cap: PowerCap, option: Option, site: Site, pool: Pool) -> Option:
+    """The same under a cap."""
+    return replace(
+        option,
+        rate=option.rate * cap.throughput_ratio,
+        import_kw=import_kw(site, pool, cap.busy_kw),
+        cap_kw=cap.busy_kw,
+    )
+
+
 def _models(workload: Workload) -> Iterator[tuple[str | None, float]]:
     """Each model that may do the work, and how much of the workload's own unit one of its tokens does."""
     yield workload.model, 1.0
@@ -130,7 +138,7 @@ def _option(
     return Option(
         (site.name, pool.name),
         rate,
-        site.pue * pool.dynamic_kw,
+        import_kw(site, pool, None),
         1 if found is None else found.accelerators_per_replica.get(accelerator, 1),
         timedelta(minutes=0 if found is None else found.load_minutes),
         model if workload.alternatives else None,

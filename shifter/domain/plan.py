@@ -86,6 +86,8 @@ class Allocation:
     accelerators: int
     model: str | None = None
     """What it runs, of a workload that gives alternatives; else None, and not said."""
+    cap_kw: float | None = None
+    """What each accelerator is capped to [kW]; None, and not said, at full power."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; what is None is left out."""

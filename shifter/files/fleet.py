@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from forecasts.slots import isoformat_z
+from shifter.domain.capping import used_caps
 from shifter.domain.fleet import Battery, Fleet, Model, Pool, Site
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
@@ -104,6 +105,16 @@ def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
             f"busy_kw {pool.busy_kw:g} lies below idle_kw {pool.idle_kw:g}.",
             "Both are kW per accelerator: at full load, and powered but idle.",
         )
+    for i, cap in enumerate(pool.power_caps):
+        here = (*loc, "power_caps", i, "busy_kw")
+        if not pool.idle_kw < cap.busy_kw < pool.busy_kw:
+            yield (
+                here,
+                f"{cap.busy_kw:g} kW does not lie between idle_kw {pool.idle_kw:g} and busy_kw {pool.busy_kw:g}.",
+                "It is what one accelerator draws under the cap, at full load; leave the uncapped point out.",
+            )
+        elif cap.busy_kw in [other.busy_kw for other in pool.power_caps[:i]]:
+            yield here, f"a cap of {cap.busy_kw:g} kW is given twice.", "Keep the one that was measured."
 
 
 def _battery_mistakes(battery: Battery, loc: Loc) -> Iterator[Finding]:
@@ -181,4 +192,12 @@ def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
                 (*loc, "pools", i, "failure_domains"),
                 "all failure domains may be lost at once: only preemptible work can run here.",
                 "Give the pool more failure_domains, or lower the site's resilience.lose_domains.",
+            )
+        unused = [cap for cap in pool.power_caps if cap not in used_caps(pool)]
+        if unused:
+            named = ", ".join(f"{cap.busy_kw:g} kW" for cap in unused)
+            yield (
+                (*loc, "pools", i, "power_caps"),
+                f"not used: {named}. A mix in time of the points beside does as much for the same energy.",
+                "Only points on the concave hull of the curve are worth running at.",
             )

@@ -179,7 +179,13 @@ def _allocation(problem: ScheduleProblem, piece: Piece) -> Allocation:
     start, end = (problem.grid.moment(us / per_slot) for us in (piece.start_us, piece.end_us))
     way = problem.ways[piece.job][piece.way]
     return Allocation(
-        piece.job, *problem.pools[piece.pool].key, start, end, piece.accelerators, model=way.model
+        piece.job,
+        *problem.pools[piece.pool].key,
+        start,
+        end,
+        piece.accelerators,
+        model=way.model,
+        cap_kw=way.cap_kw,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which of its alternatives a workload is done by, and why, in words: what each would have taken in the same slots."""
+"""Which of its ways a workload is done in, and why, in words: what others would have taken in the same slots."""
 
 from __future__ import annotations
 
@@ -19,12 +19,37 @@ class _Took:
     hours: float = 0.0
 
 
-def choice_of_model(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float], str]) -> str:
-    """A sentence on a job with alternatives that is planned, with a space before it.
+def choice_of_way(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float], str]) -> str:
+    """Sentences on the models and the caps of a job that is planned, with a space before them; else nothing.
 
-    `own` are its pieces, and the energy and carbon that each costs. Another model in the same slots of the same pool
+    `own` are its pieces, and the energy and carbon that each costs. Another way in the same slots of the same pool
     draws its own power for its own time there, so what it would cost is the piece's cost times (power / speed) of both.
     """
+    named = job.ways[0].model is not None
+    return (_models(job, own, money) if named else "") + _caps(job, own, money)
+
+
+def _caps(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float], str]) -> str:
+    capped = [(piece, cost) for piece, cost in own if job.ways[piece.way].cap_kw is not None]
+    if not capped:
+        return ""
+    caps = sorted({job.ways[piece.way].cap_kw or 0.0 for piece, _ in capped})
+    share = work_hours(job, [p for p, _ in capped]) / max(work_hours(job, [p for p, _ in own]), 1e-12)
+    cost, hours = sum(cost for _, cost in capped), sum(_hours(piece) for piece, _ in capped)
+    full_cost = full_hours = 0.0
+    for piece, paid in capped:
+        way = job.ways[piece.way]
+        full = next(w for w in job.ways if (w.pool, w.model, w.cap_kw) == (way.pool, way.model, None))
+        full_cost += paid * _energy(full) / _energy(way) if _energy(way) else 0.0
+        full_hours += _hours(piece) * way.speed / full.speed
+    return (
+        f" {100 * share:.0f} % of it runs capped to {' and '.join(f'{cap:g}' for cap in caps)} kW an accelerator, "
+        f"which takes {hours:.3g} accelerator-hours and {money(cost)}; at full power it would take {full_hours:.3g} "
+        f"and {money(full_cost)} in these slots."
+    )
+
+
+def _models(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float], str]) -> str:
     by_model: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece, _ in own:
         by_model[job.ways[piece.way].model or ""].append(piece)
@@ -47,7 +72,7 @@ def choice_of_model(job: Job, own: Sequence[tuple[Piece, float]], money: Callabl
 def _by(job: Job, own: Sequence[tuple[Piece, float]], model: str) -> _Took | None:
     """The same slots and pools with another model; None where one of the pools cannot run it."""
     cost = hours = 0.0
-    ways = {way.pool: way for way in job.ways if way.model == model}
+    ways = {way.pool: way for way in job.ways if (way.model, way.cap_kw) == (model, None)}
     for piece, paid in own:
         way, other = job.ways[piece.way], ways.get(piece.pool)
         if other is None:

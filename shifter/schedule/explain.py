@@ -13,7 +13,7 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.domain.plan import Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
-from shifter.schedule.choice import choice_of_model
+from shifter.schedule.choice import choice_of_way
 from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
@@ -80,11 +80,15 @@ class _Shares:
         return cls(energy, cost, carbon, start, end)
 
 
-def _pieces_by_model(
+def _chosen(
     problem: ScheduleProblem, meter: Meter, pieces: Sequence[Piece]
 ) -> dict[str, list[tuple[Piece, float]]]:
-    """Of work with alternatives, its pieces and what each costs."""
-    several = {job.id for job in problem.jobs if job.ways and job.ways[0].model is not None}
+    """Of work with alternatives and of work that may be capped, its pieces and what each costs."""
+    several = {
+        job.id
+        for job in problem.jobs
+        if job.ways and (job.ways[0].model is not None or job.ways[-1].cap_kw is not None)
+    }
     chosen = [piece for piece in pieces if piece.job in several] if several else []
     _, cost, _ = meter.read(Columns.of(problem, chosen))
     found: dict[str, list[tuple[Piece, float]]] = {}
@@ -114,7 +118,7 @@ def explain_workloads(
     window_cost = _window_unit_cost(problem)
     safer = np.zeros(len(own.cost)) if weighed is None else _safer(weighed, pieces, baseline)
     words = _Words(currency)
-    by_model = _pieces_by_model(problem, meter, pieces)
+    chosen = _chosen(problem, meter, pieces)
     rows = []
     columns = (own.energy_kwh, own.cost, own.carbon_kg, own.start_us, own.end_us)
     beside = (at_once.cost, at_once.carbon_kg, at_once.end_us, window_cost, safer)
@@ -126,8 +130,8 @@ def explain_workloads(
         )
         if less > 0.005 * abs(now_cost) and code in {ReasonCode.NO_GAIN, ReasonCode.MADE_ROOM}:
             code, text = ReasonCode.LESS_RISK, _less_risk(cost - now_cost, less, words)
-        if job.id in by_model:
-            text += choice_of_model(job, by_model[job.id], words.money)
+        if job.id in chosen:
+            text += choice_of_way(job, chosen[job.id], words.money)
         rows.append(
             WorkloadPlan(
                 job.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shifter.domain.capping import import_kw
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import Option, kind_of, options_of
 from shifter.domain.plan import Allocation
@@ -31,7 +32,8 @@ class WorkWays:
     def held(self, a: Allocation) -> Way:
         """What running work holds. How fast it goes, and in what shape, plays no part."""
         site, pool = self.fleet.pools[a.site, a.pool]
-        return Way(self._position[a.site, a.pool], 1.0, site.pue * pool.dynamic_kw, model=a.model)
+        drawn_kw = import_kw(site, pool, a.cap_kw)
+        return Way(self._position[a.site, a.pool], 1.0, drawn_kw, model=a.model, cap_kw=a.cap_kw)
 
     def _ways(self, workload: Workload) -> tuple[float, tuple[Way, ...]]:
         options = options_of(workload, self.fleet)
@@ -47,6 +49,7 @@ class WorkWays:
             option.replica,
             round(option.load / MICROSECOND),
             option.model,
+            option.cap_kw,
         )
 
     def _rate_anywhere(self, workload: Workload) -> float:

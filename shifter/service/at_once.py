@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,7 +73,7 @@ class _Run:
             if row.site in sites:
                 power[row.site].append(row)
         self.power: Mapping[str, list[PowerRow]] = power
-        self.own = own
+        self.own = [(a, o) for a in own if (o := option_of(workload, fleet, a)) is not None]
         self.pools = sorted(self.rows, key=lambda key: -self.options[key].rate)
         """The fastest first, as the baseline takes them."""
 
@@ -83,29 +83,31 @@ class _Run:
 
     def planned_work(self) -> float:
         """Work that its own allocations do, load time taken off [its unit]."""
-        done = 0.0
-        for a in self.own:
-            option = option_of(self.workload, self.fleet, a)
-            if option is not None:
-                serving = max(timedelta(0), a.end - a.start - option.load)
-                done += a.accelerators * option.rate * (serving / HOUR)
-        return done
+        return sum(
+            a.accelerators * option.rate * (max(timedelta(0), a.end - a.start - option.load) / HOUR)
+            for a, option in self.own
+        )
 
     def held(self, key: PoolKey, row: SlotRow | PowerRow) -> float:
         """Its own accelerators in a slot of the plan, mean over the slot."""
-        overlaps = (
-            (a.accelerators, min(a.end, row.end) - max(a.start, row.start))
-            for a in self.own
-            if (a.site, a.pool) == key
-        )
-        return sum(n * max(timedelta(0), t) / (row.end - row.start) for n, t in overlaps)
+        return sum(n for n, _ in self._held(key, row))
+
+    def held_kw(self, key: PoolKey, row: SlotRow | PowerRow) -> float:
+        """What they draw, mean over the slot [kW]."""
+        return sum(n * kw for n, kw in self._held(key, row))
+
+    def _held(self, key: PoolKey, row: SlotRow | PowerRow) -> Iterator[tuple[float, float]]:
+        for a, option in self.own:
+            if option.key == key:
+                time = max(timedelta(0), min(a.end, row.end) - max(a.start, row.start))
+                yield a.accelerators * time / (row.end - row.start), option.import_kw
 
     def moved_kw(self, start: datetime) -> dict[str, dict[int, float]]:
         """By site and slot, how much more it would import than planned [kW], had it run from `start` on."""
         moved: dict[str, dict[int, float]] = {site: defaultdict(float) for site in self.power}
         for key in self.pools:
             for i, row in enumerate(self.rows[key]):
-                moved[key[0]][i] -= self.held(key, row) * self.import_kw(key)
+                moved[key[0]][i] -= self.held_kw(key, row)
         work = left = self.planned_work()
         before: dict[PoolKey, int] = {}
         for i in range(min((len(rows) for rows in self.rows.values()), default=0)):
@@ -154,5 +156,6 @@ class _Run:
         for key in self.rows:
             if key[0] == site:
                 slot = self.rows[key][i]
-                drawn += (slot.realtime_q - slot.realtime_p50 - self.held(key, slot)) * self.import_kw(key)
+                beyond = (slot.realtime_q - slot.realtime_p50) * self.import_kw(key)
+                drawn += beyond - self.held_kw(key, slot)
         return row.limit_kw - drawn

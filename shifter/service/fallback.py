@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shifter.domain.fleet import Fleet, PoolKey, Site, limits_in_force
-from shifter.domain.options import options_of
+from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.options import Option, options_of
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
@@ -73,19 +73,17 @@ class _Room:
     free: dict[PoolKey, int]
     kw: dict[str, float]
 
-    def most(self, key: PoolKey, fleet: Fleet) -> int:
-        """How many accelerators of a pool can still be given."""
-        site, pool = fleet.pools[key]
-        free, each_kw, kw = self.free.get(key, 0), site.pue * pool.dynamic_kw, self.kw[site.name]
+    def most(self, option: Option) -> int:
+        """How many accelerators can still be given to run so."""
+        free, each_kw, kw = self.free.get(option.key, 0), option.import_kw, self.kw[option.key[0]]
         if each_kw > 0 and math.isfinite(kw):
             free = min(free, math.floor(max(0.0, kw) / each_kw + 1e-9))
         return free
 
-    def take(self, key: PoolKey, fleet: Fleet, count: int) -> None:
+    def take(self, option: Option, count: int) -> None:
         """Give so many of them."""
-        site, pool = fleet.pools[key]
-        self.free[key] -= count
-        self.kw[site.name] -= count * site.pue * pool.dynamic_kw
+        self.free[option.key] -= count
+        self.kw[option.key[0]] -= count * option.import_kw
 
 
 def _room(published: Published, gate: Gate) -> _Room:
@@ -118,22 +116,30 @@ def _headroom_kw(site: Site, busy: dict[PoolKey, float], published: Published, g
 
 
 def _give(record: WorkloadRecord, room: _Room, gate: Gate) -> tuple[Allocation, ...]:
-    """As many as it may use, in its fastest options first; only one of them where it may not be split."""
+    """As many as it may use, in its fastest options first; only one of them where it may not be split.
+
+    At full power, since it is late as it is; but what runs already goes on as it runs.
+    """
     options, piece = options_of(record.workload, gate.fleet), gate.running(record)
-    since = {(a.site, a.pool, a.model): a.start for a in gate.let_in(record) or ()}
+    since = {_run(a): a.start for a in gate.let_in(record) or ()}
     left, given = record.workload.max_accelerators, []
     end = min(gate.now + STEP, record.window_deadline or gate.now)
     for option in sorted(options, key=lambda o: (-o.rate, o.key, o.model or "")):
-        key, model = option.key, option.model
-        if piece is not None and (*key, model) != (piece.site, piece.pool, piece.model):
+        run = (*option.key, option.model, option.cap_kw)
+        if run != _run(piece) if piece is not None else option.cap_kw is not None:
             continue
         size = option.replica if piece is None else piece.accelerators
-        count = min(left if piece is None else size, room.most(key, gate.fleet)) // size * size
+        count = min(left if piece is None else size, room.most(option)) // size * size
         if count > 0:
-            room.take(key, gate.fleet, count)
+            room.take(option, count)
             left -= count
-            start = min(since.get((*key, model), gate.now), gate.now)
-            given.append(Allocation(record.id, *key, start, end, count, model))
+            start = min(since.get(run, gate.now), gate.now)
+            given.append(Allocation(record.id, *option.key, start, end, count, option.model, option.cap_kw))
             if not record.workload.interruptible:
                 break
     return tuple(given)
+
+
+def _run(a: Allocation) -> tuple[str, str, str | None, float | None]:
+    """Where and how an allocation runs."""
+    return a.site, a.pool, a.model, a.cap_kw

@@ -68,7 +68,12 @@ def renewed(
 def clipped(allocations: Sequence[Allocation], start: datetime) -> tuple[Allocation, ...]:
     """What is left of them from `start` on, in time."""
     left = (replace(a, start=max(a.start, start)) for a in allocations if a.end > start)
-    return tuple(sorted(left, key=lambda a: (a.start, a.site, a.pool, a.end, a.accelerators, a.model or "")))
+    return tuple(
+        sorted(
+            left,
+            key=lambda a: (a.start, a.site, a.pool, a.end, a.accelerators, a.model or "", a.cap_kw or 0.0),
+        )
+    )
 
 
 def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
@@ -116,9 +121,13 @@ def current(allocations: Sequence[Allocation], now: datetime) -> tuple[Allocatio
     return tuple(a for a in allocations if a.start <= now < a.end)
 
 
-def place(a: Allocation) -> tuple[str, str, str, int]:
-    """Where it is, what it runs and how wide, whatever its times."""
-    return a.site, a.pool, a.model or "", a.accelerators
+Place = tuple[str, str, str, float, int]
+"""Site, pool, model, cap and accelerators."""
+
+
+def place(a: Allocation) -> Place:
+    """Where it is, what it runs at which power and how wide, whatever its times."""
+    return a.site, a.pool, a.model or "", a.cap_kw or 0.0, a.accelerators
 
 
 def holds_until(allocations: Sequence[Allocation], now: datetime) -> datetime | None:

@@ -160,7 +160,7 @@ def _credit(
     core.state.apart = frozenset(apart)
 
 
-def _places(allocations: Iterable[Allocation]) -> list[tuple[str, str, str, int]]:
+def _places(allocations: Iterable[Allocation]) -> list[leases.Place]:
     return sorted(leases.place(a) for a in allocations)
 
 

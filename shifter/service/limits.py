@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from shifter.domain.fleet import Fleet, PoolKey
-from shifter.domain.options import work_rates
+from shifter.domain.options import Option, option_of, options_of
 from shifter.domain.plan import Allocation, Plan, PowerRow
 from shifter.service.core import Core
 from shifter.service.state import Published
@@ -32,7 +32,10 @@ class Facts:
     plan: Plan
     fleet: Fleet
     rows: Mapping[str, tuple[PowerRow, ...]]
-    rates: Mapping[PoolKey, float]
+    kwh: Mapping[PoolKey, float]
+    """What a unit of its work takes at the least, in each pool that may run it."""
+    options: Mapping[Allocation, Option]
+    """How each of its allocations runs."""
     held: tuple[Allocation, ...]
     width: int
     preemptible: bool
@@ -42,18 +45,24 @@ class Facts:
     @classmethod
     def of(cls, record: WorkloadRecord, core: Core, published: Published) -> Facts:
         """Of its window, as far as the plan reaches."""
-        plan, rates = published.plan, work_rates(record.workload, core.fleet)
+        plan = published.plan
+        kwh: dict[PoolKey, float] = {}
+        for option in options_of(record.workload, core.fleet):
+            each = option.import_kw / option.rate
+            kwh[option.key] = min(each, kwh.get(option.key, each))
+        held = {a: option_of(record.workload, core.fleet, a) for a in record.lease.allocations}
         rows: defaultdict[str, list[PowerRow]] = defaultdict(list)
         for row in plan.power:
             rows[row.site].append(row)
-        sites = dict.fromkeys(site for site, _ in rates)
+        sites = dict.fromkeys(site for site, _ in kwh)
         start = max(record.window_start, plan.created_at)
         end = min(record.window_deadline or plan.horizon.end, plan.horizon.end)
         return cls(
             plan,
             core.fleet,
             {site: tuple(rows[site]) for site in sites},
-            rates,
+            kwh,
+            {a: option for a, option in held.items() if option is not None},
             record.lease.allocations,
             record.workload.max_accelerators,
             record.workload.preemptible,
@@ -82,22 +91,25 @@ class Facts:
 
     def work_cost(self, key: PoolKey, row: PowerRow) -> float | None:
         """Energy and carbon of a unit of its work there and then [currency]; None where the price is unknown."""
+        per_kwh = self.per_kwh(row)
+        return None if per_kwh is None else per_kwh * self.kwh[key]
+
+    def per_kwh(self, row: PowerRow) -> float | None:
+        """Energy with carbon at its price [currency/kWh]; None where the price is unknown."""
         if row.price_per_mwh is None:
             return None
         per_tonne = self.fleet.objective.carbon_price_per_tonne
-        per_mwh = row.price_per_mwh + (row.carbon_g_per_kwh or 0.0) / 1000 * per_tonne
-        return per_mwh / 1000 * self.kw(key) / self.rates[key]
+        return (row.price_per_mwh + (row.carbon_g_per_kwh or 0.0) / 1000 * per_tonne) / 1000
 
     def mean_work_cost(self) -> float | None:
         """The same over what it holds, by work done; None where it holds nothing of a known price."""
         cost = work = 0.0
         for a in self.held:
-            key = (a.site, a.pool)
-            for row in self.rows.get(a.site, ()) if key in self.rates else ():
-                share = a.accelerators * _overlap_s(row, a.start, a.end) * self.rates[key]
-                unit = self.work_cost(key, row)
-                if unit is not None:
-                    cost, work = cost + unit * share, work + share
+            option = self.options.get(a)
+            for row in self.rows.get(a.site, ()) if option is not None else ():
+                per_kwh, used = self.per_kwh(row), a.accelerators * _overlap_s(row, a.start, a.end)
+                if option is not None and per_kwh is not None:
+                    cost, work = cost + used * option.import_kw * per_kwh, work + used * option.rate
         return cost / work if work else None
 
 
@@ -132,7 +144,7 @@ def limits(facts: Facts, cost: float) -> tuple[BindingLimit, ...]:
     for kind, prices in by_pool:
         for key, values in prices.items():
             # What may be preempted may stand on the reserve, so that limit is none of its own.
-            if key in facts.rates and not (kind == "reserve" and facts.preemptible):
+            if key in facts.kwh and not (kind == "reserve" and facts.preemptible):
                 found += _binding(kind, key[0], (key,), values, facts, mine, cost)
     by_site: tuple[tuple[Kind, Mapping[str, tuple[float, ...]]], ...] = (
         ("power", duals.power),
@@ -140,7 +152,7 @@ def limits(facts: Facts, cost: float) -> tuple[BindingLimit, ...]:
     )
     for kind, of in by_site:
         for site, values in of.items():
-            pools = tuple(key for key in facts.rates if key[0] == site)
+            pools = tuple(key for key in facts.kwh if key[0] == site)
             if pools:
                 found += _binding(kind, site, pools, values, facts, mine, cost)
     return tuple(sorted(found, key=lambda b: -b.mean_price * b.slots)[:MOST_LIMITS])

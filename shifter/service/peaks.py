@@ -8,7 +8,6 @@ that is taken too high is paid by surprise.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecasts.slots import Floats, floor_to_slot
+from shifter.domain.capping import import_kw
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
 from shifter.service import leases
@@ -47,19 +47,19 @@ def courses(plan: Plan, fleet: Fleet) -> dict[str, Course]:
 
     A row of the plan is a mean over its slot, and over what is left of the first one; allocations say when.
     """
-    busy_kw = {key: site.pue * pool.dynamic_kw for key, (site, pool) in fleet.pools.items()}
-    deferrable_kw: defaultdict[tuple[str, datetime], float] = defaultdict(float)
-    for slot in plan.slots:
-        deferrable_kw[slot.site, slot.start] += slot.deferrable * busy_kw.get((slot.site, slot.pool), 0.0)
     steps: dict[str, list[tuple[float, float]]] = {site.name: [] for site in fleet.sites}
-    rest = [(p.site, p.start, p.end, p.import_kw - deferrable_kw[p.site, p.start]) for p in plan.power]
-    work = [
-        (a.site, a.start, a.end, a.accelerators * busy_kw.get((a.site, a.pool), 0.0))
-        for a in plan.allocations
-    ]
-    for site, start, end, kw in (*rest, *work):
-        if site in steps:
-            steps[site] += [(start.timestamp(), kw), (end.timestamp(), -kw)]
+    for a in plan.allocations:
+        if (a.site, a.pool) in fleet.pools:
+            kw = a.accelerators * import_kw(*fleet.pools[a.site, a.pool], a.cap_kw)
+            steps[a.site] += [(a.start.timestamp(), kw), (a.end.timestamp(), -kw)]
+    work = {site: _course(found) for site, found in steps.items() if found}
+    for p in plan.power:
+        if p.site in steps:
+            of_work = (
+                work[p.site].drawn_kwh(p.start, p.end) / ((p.end - p.start) / HOUR) if p.site in work else 0.0
+            )
+            kw = p.import_kw - of_work
+            steps[p.site] += [(p.start.timestamp(), kw), (p.end.timestamp(), -kw)]
     return {site: _course(found) for site, found in steps.items() if found}
 
 

@@ -95,6 +95,27 @@ def test_the_example_is_right_and_unsuspicious() -> None:
             "sites[0].pools[0].failure_domains: 4 accelerators cannot be 8 equal groups",
         ),
         ("busy_kw: 0.75", "busy_kw: 0.1", "busy_kw 0.1 lies below idle_kw 0.12"),
+        (
+            "busy_kw: 0.75",
+            "busy_kw: 0.75\n        power_caps: [{busy_kw: 0.75, throughput_ratio: 0.9}]",
+            "sites[0].pools[0].power_caps[0].busy_kw: 0.75 kW does not lie between idle_kw 0.12 and busy_kw 0.75.",
+        ),
+        (
+            "busy_kw: 0.75",
+            "busy_kw: 0.75\n        power_caps: [{busy_kw: 0.1, throughput_ratio: 0.9}]",
+            "0.1 kW does not lie between idle_kw",
+        ),
+        (
+            "busy_kw: 0.75",
+            "busy_kw: 0.75\n        power_caps: [{busy_kw: 0.5, throughput_ratio: 1.1}]",
+            "`throughput_ratio` must be",
+        ),
+        (
+            "busy_kw: 0.75",
+            "busy_kw: 0.75\n        power_caps: "
+            + str([{"busy_kw": 0.5, "throughput_ratio": r} for r in (0.8, 0.9)]),
+            "power_caps[1].busy_kw: a cap of 0.5 kW is given twice.",
+        ),
         ("power_limit_kw: 110", "power_limit_kw: 11", "idle accelerators alone draw 14.4 kW"),
         ("initial_kwh: 100", "initial_kwh: 10", "does not lie between min_kwh 20 and energy_kwh 200"),
         ("min_kwh: 20", "min_kwh: 300", "min_kwh 300 exceeds energy_kwh 200"),
@@ -146,3 +167,13 @@ def test_warnings_for_what_is_probably_not_meant() -> None:
         "sites.0.pools.0.failure_domains",
         "sites.0.pools.1.failure_domains",
     ]
+
+
+def test_caps_that_are_not_worth_using_are_told() -> None:
+    caps = "[{busy_kw: 0.55, throughput_ratio: 0.9}, {busy_kw: 0.3, throughput_ratio: 0.2}]"
+    text = FLEET.replace("busy_kw: 0.75", f"busy_kw: 0.75\n        power_caps: {caps}")
+    told = {loc: detail for loc, detail, _ in fleet_warnings(parse_fleet(parse_document(text, "f").data))}
+    assert (
+        told["sites", 0, "pools", 0, "power_caps"]
+        == "not used: 0.3 kW. A mix in time of the points beside does as much for the same energy."
+    )

@@ -41,7 +41,8 @@ def sealed(plan: Plan) -> Plan:
 
 def _way(problem: ScheduleProblem, a: Allocation, pool: int) -> int:
     ways = enumerate(problem.ways[a.workload_id])
-    return next(i for i, way in ways if (way.pool, way.model) == (pool, a.model))
+    asked = (pool, a.model, a.cap_kw)
+    return next(i for i, way in ways if (way.pool, way.model, way.cap_kw) == asked)
 
 
 def made_of(

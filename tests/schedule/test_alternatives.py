@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Model, Pool
-from shifter.domain.options import option_of, options_of, shortest_run, work_rates
+from shifter.domain.options import option_of, options_of, shortest_run
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule import build
@@ -113,7 +113,6 @@ def test_options_count_in_the_unit_of_the_workload() -> None:
     fleet = cycle_inputs([], models=[M, Model("m-int8", {"X": 2000.0}, load_minutes=6)]).fleet
     asked = job(Alternative("m-int8", TOKENS / 2), max_accelerators=2)
     assert [(o.model, o.rate / 3600) for o in options_of(asked, fleet)] == [("m", 1000.0), ("m-int8", 4000.0)]
-    assert work_rates(asked, fleet) == {("a", "p"): 4000.0 * 3600}
     assert shortest_run(asked, fleet) == timedelta(hours=1, minutes=6)
     held = Allocation("w", "a", "p", at(0), at(1), 1, "m")
     by_m = option_of(asked, fleet, held)

@@ -16,7 +16,7 @@ import pytest
 
 from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Model, Pool, Resilience
+from shifter.domain.fleet import Model, Pool, PowerCap, Resilience
 from shifter.domain.plan import Allocation, Cost, Plan
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode
@@ -103,6 +103,22 @@ def of_two_models(*pieces: Allocation, tokens: float = 4 * 3600e3) -> Spoiled:
     if pieces:
         plan = replace(plan, allocations=pieces)
     return priced(plan, lower_bound=0.0), asked(inputs, "w", alternatives=(Alternative("m-int8", tokens),))
+
+
+def under_a_cap(cap_kw: float = 0.5, **over: object) -> Spoiled:
+    """Half of the work under a cap that halves power and takes a fifth off throughput; then under another."""
+    caps = (PowerCap(0.5, 0.8), PowerCap(0.4, 0.3))
+    inputs = cycle_inputs(
+        [work("w", 8, 20)], sites=[site(pools=(Pool("p", "X", 10, busy_kw=1.0, power_caps=caps),))]
+    )
+    held = replace(piece("w", 3, 4, 5), cap_kw=0.5)
+    plan = made_of(inputs, [piece("w", 2, 3, 4), held])
+    assert codes(plan, inputs) == set()
+    if cap_kw != 0.5:
+        plan = replace(plan, allocations=row(plan.allocations, 1, cap_kw=cap_kw))
+    pools = (replace(inputs.fleet.sites[0].pools[0], **over),)  # type: ignore[arg-type]
+    changed = replace(inputs.fleet, sites=(replace(inputs.fleet.sites[0], pools=pools),))
+    return priced(plan, lower_bound=0.0), replace(inputs, fleet=changed)
 
 
 def beyond_the_horizon() -> Spoiled:
@@ -220,6 +236,19 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "its alternative takes more tokens than was counted": (
         {"not_done"},
         lambda: of_two_models(tokens=5 * 3600e3),
+    ),
+    # What such a cap draws is not known either, so that power and money are off as well.
+    "it runs under a cap that nobody measured": (
+        {"way", "not_done", "import", "cost", "carbon_kg", "deferrable_total", "workload_row"},
+        lambda: under_a_cap(0.6),
+    ),
+    "it runs under a cap that is below the hull": (
+        {"way", "not_done", "import", "cost", "carbon_kg", "deferrable_total", "workload_row"},
+        lambda: under_a_cap(0.4),
+    ),
+    "its cap does less than was counted": (
+        {"not_done"},
+        lambda: under_a_cap(power_caps=(PowerCap(0.5, 0.7),)),
     ),
     "it is not in whole replicas": ({"replica"}, lambda: of_model(accelerators_per_replica={"X": 4})),
     "a piece holds nothing": (

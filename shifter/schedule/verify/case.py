@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -18,7 +18,7 @@ from shifter.domain.fleet import Fleet, GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
-from shifter.schedule.verify.ways import Way, WayKey, key_of, ways_of
+from shifter.schedule.verify.ways import Way, WayKey, key_of, step_kw, ways_of
 
 HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
 SLACK = timedelta(milliseconds=1)
@@ -122,9 +122,36 @@ class Case:
         return mean_use(self, self.plan.allocations)
 
     @cached_property
+    def busy_kw(self) -> Mapping[PoolKey, Floats]:
+        """What all allocations add to their site's import, by pool [kW]."""
+        return self._drawn_kw(self.plan.allocations, self.used)
+
+    @cached_property
+    def held_kw(self) -> Mapping[PoolKey, Floats]:
+        """What pinned work adds to it."""
+        return self._drawn_kw(list(self.pinned.values()), self.held)
+
+    @cached_property
     def held(self) -> Mapping[PoolKey, Floats]:
         """Mean accelerators of what is pinned."""
         return mean_use(self, self.pinned.values())
+
+    def _drawn_kw(
+        self, allocations: Sequence[Allocation], used: Mapping[PoolKey, Floats]
+    ) -> dict[PoolKey, Floats]:
+        """Their mean accelerators at full power, less what those under a cap save."""
+        capped = [a for a in allocations if a.cap_kw is not None]
+        saved = mean_use(
+            self, capped, [self.step_kw(replace(a, cap_kw=None)) - self.step_kw(a) for a in capped]
+        )
+        return {
+            key: step_kw(site, pool, None) * used[key] - saved[key]
+            for key, (site, pool) in self.fleet.pools.items()
+        }
+
+    def step_kw(self, a: Allocation) -> float:
+        """What one accelerator of an allocation adds to its site's import [kW]."""
+        return step_kw(*self.fleet.pools[a.site, a.pool], a.cap_kw)
 
     @cached_property
     def any_room(self) -> Mapping[PoolKey, Floats]:
@@ -164,8 +191,10 @@ class Case:
         return ratio
 
 
-def mean_use(case: Case, allocations: Iterable[Allocation]) -> dict[PoolKey, Floats]:
-    """Mean accelerators by slot, of every pool.
+def mean_use(
+    case: Case, allocations: Iterable[Allocation], weight: Sequence[float] | None = None
+) -> dict[PoolKey, Floats]:
+    """Mean accelerators by slot, of every pool; or of what each of them counts as.
 
     An allocation that ends in slot j has used, of all time up to there, the part of j before its end and all slots
     before j; what it has used by its start is taken off again.
@@ -175,6 +204,8 @@ def mean_use(case: Case, allocations: Iterable[Allocation]) -> dict[PoolKey, Flo
     given = list(allocations)
     place = np.array([row[a.site, a.pool] for a in given], dtype=np.int64)
     count = np.array([a.accelerators for a in given], dtype=float)
+    if weight is not None:
+        count = count * np.array(weight, dtype=float)
     inside, whole = np.zeros(len(row) * (n + 1)), np.zeros(len(row) * (n + 1))
     for moments, sign in (([a.end for a in given], 1.0), ([a.start for a in given], -1.0)):
         at = positions(case.grid, moments)

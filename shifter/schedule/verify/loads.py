@@ -80,8 +80,8 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         step_kw = site.pue * (pool.busy_kw - pool.idle_kw)
         median += idle_kw + step_kw * case.realtime.median(key)
         quantile += idle_kw + step_kw * case.quantile(key)
-        busy += step_kw * case.used[key]
-        held += step_kw * case.held[key]
+        busy += case.busy_kw[key]
+        held += case.held_kw[key]
     limit = [limits_in_force(site, case.grid_events, a, b) for a, b in pairwise(case.grid.edges)]
     carbon_kg = case.frame.assumed(site.zone, Signal.CARBON) / 1000
     carbon_price = case.fleet.objective.carbon_price_per_tonne / 1000

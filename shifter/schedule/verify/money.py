@@ -112,7 +112,11 @@ def _shares(case: Case, loads: Sequence[SiteLoad], ids: Sequence[str]) -> Floats
         up_to = [np.append(0.0, np.cumsum(rate * grid.slot_hours)) for rate in rates]
         for pool in load.site.pools:
             own = groups[load.site.name, pool.name]
-            kw = load.site.pue * (pool.busy_kw - pool.idle_kw) * np.array([a.accelerators for a in own])
+            full_kw = load.site.pue * (pool.busy_kw - pool.idle_kw)
+            kw = np.array(
+                [a.accelerators * (full_kw if a.cap_kw is None else case.step_kw(a)) for a in own],
+                dtype=float,
+            )
             start, end = (positions(grid, [getattr(a, f) for a in own]) for f in ("start", "end"))
             place = np.array([index[a.workload_id] for a in own], dtype=np.int64)
             for i, summed in enumerate(up_to):

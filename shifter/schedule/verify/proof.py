@@ -13,7 +13,7 @@ its own window, with no shape.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance
 from shifter.schedule.verify.risk import at_risk
 from shifter.schedule.verify.violation import Violation, ViolationCode
+from shifter.schedule.verify.ways import Way
 
 AT_ONCE, STEPS_AT_ONCE = 4_000, 256
 """Workloads, and steps, looked at in one go, so that memory stays small."""
@@ -78,8 +79,7 @@ def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
     """The bound [currency] on every plan that does of each workload what this one does."""
     hours, none = case.grid.slot_hours, np.zeros(case.grid.n_slots)
     duals, total = case.plan.duals, 0.0
-    any_price: dict[PoolKey, Floats] = {}
-    firm_price: dict[PoolKey, Floats] = {}
+    prices = _Prices({}, {}, {})
     for load in loads:
         site = load.site
         power, peak = (np.array(d.get(site.name, none)) for d in (duals.power, duals.peak))
@@ -99,9 +99,22 @@ def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
             room, reserve = (np.array(d.get(key, none)) for d in (duals.capacity, duals.reserve))
             total -= float(room @ case.any_room[key])
             total -= float(reserve @ case.firm_room[key])
-            any_price[key] = site.pue * (pool.busy_kw - pool.idle_kw) * per_kw + room
-            firm_price[key] = any_price[key] + reserve
-    return total + _work_cost(case, any_price, firm_price)
+            prices.per_kw[key], prices.any[key], prices.firm[key] = per_kw, room, room + reserve
+    return total + _work_cost(case, prices)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prices:
+    """Of each pool, (n_slots,): a kW of its site, and an accelerator of what may be preempted and of what may not."""
+
+    per_kw: dict[PoolKey, Floats]
+    any: dict[PoolKey, Floats]
+    firm: dict[PoolKey, Floats]
+
+    def of(self, way: Way, soft: bool) -> Floats:
+        """An accelerator that runs in this way for a whole slot."""
+        price: Floats = way.step_kw * self.per_kw[way.key] + (self.any if soft else self.firm)[way.key]
+        return price
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +154,7 @@ class _Steps:
         return work[some][order], cost[some][order], slot[some][order].astype(float)
 
 
-def _work_cost(
-    case: Case, any_price: Mapping[PoolKey, Floats], firm_price: Mapping[PoolKey, Floats]
-) -> float:
+def _work_cost(case: Case, prices: _Prices) -> float:
     """Each workload's cheapest way to do what is planned of it, summed."""
     kinds: dict[tuple[object, ...], _Steps] = {}
     groups: defaultdict[tuple[tuple[object, ...], bool], list[tuple[float, int, Window]]] = defaultdict(list)
@@ -153,11 +164,10 @@ def _work_cost(
         if work <= 0 or not ways:
             continue
         fastest, soft = max(way.rate for way in ways), item.workload.preemptible
-        kind = (soft, *((way.key, way.rate / fastest) for way in ways))
+        kind = (soft, *((way.key, way.step_kw, way.rate / fastest) for way in ways))
         if kind not in kinds:
-            price = any_price if soft else firm_price
             ratios = np.array([way.rate / fastest for way in ways])
-            kinds[kind] = _Steps.of(ratios, np.array([price[way.key] for way in ways]))
+            kinds[kind] = _Steps.of(ratios, np.array([prices.of(way, soft) for way in ways]))
         loads = any(way.load > timedelta(0) for way in ways)
         groups[kind, loads].append((work / fastest, item.workload.max_accelerators, _window(case, id)))
     total = 0.0

@@ -11,7 +11,7 @@ import numpy as np
 from shifter.domain.plan import PowerRow, SlotRow
 from shifter.schedule.verify.case import SLACK, Case, levels
 from shifter.schedule.verify.violation import Violation, ViolationCode
-from shifter.schedule.verify.ways import key_of, outcomes
+from shifter.schedule.verify.ways import caps_of, key_of, outcomes
 
 
 def check_id(case: Case) -> Iterator[Violation]:
@@ -114,6 +114,8 @@ def check_allocations(case: Case) -> Iterator[Violation]:
             yield Violation(
                 ViolationCode.WAY, subject, f"names the model {a.model}, which is none of its own"
             )
+        elif a.cap_kw is not None and a.cap_kw not in caps_of(case.fleet.pools[a.site, a.pool][1]):
+            yield Violation(ViolationCode.WAY, subject, f"a cap of {a.cap_kw} kW is not one of the pool's")
         elif way is None:
             yield Violation(
                 ViolationCode.POOL_NOT_ALLOWED, subject, "by its sites, data boundary, accelerators or model"
