@@ -113,7 +113,7 @@ def inputs_of(replay: Replay, cap: int | None, slot_minutes: int) -> CycleInputs
     fleet = Fleet(
         currency="USD",
         sites=(Site("adelaide", ZONE, (Pool("cpus", "cpu", count, busy_kw=1.0),)),),
-        objective=Objective(CARBON_PRICE_PER_TONNE),
+        objective=Objective(CARBON_PRICE_PER_TONNE, cost_per_run=0.0),  # carbon is all that counts here
     )
     work = (
         Workload(

@@ -90,7 +90,7 @@ def inputs_of(batch: Batch) -> CycleInputs:
     fleet = Fleet(
         currency="EUR",
         sites=(Site("here", batch.zone, (Pool("machines", "machine", batch.n_jobs, busy_kw=1.0),)),),
-        objective=Objective(CARBON_PRICE_PER_TONNE),
+        objective=Objective(CARBON_PRICE_PER_TONNE, cost_per_run=0.0),  # carbon is all that counts here
     )
     work = (
         Workload(

@@ -110,6 +110,7 @@ def read_inputs(question: _Question) -> CycleInputs:
     """The files as one snapshot, at the moment of planning. Raises InputError."""
     from forecasts.slots import SlotGrid
     from shifter.cycle import CycleInputs, Submission
+    from shifter.domain.chains import check_chains
     from shifter.files import read_fleet, read_realtime, read_workloads
     from shifter.realtime.load import RealtimeLoad
 
@@ -117,6 +118,7 @@ def read_inputs(question: _Question) -> CycleInputs:
     horizon = parse_duration(question.horizon, "--horizon")
     grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
     work = read_workloads(question.workloads, fleet)
+    check_chains(work)
     load = RealtimeLoad(grid) if question.realtime is None else read_realtime(question.realtime, grid, fleet)
     return CycleInputs(
         now=question.start,

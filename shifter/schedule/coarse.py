@@ -20,6 +20,8 @@ from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, SiteArrays
 from shifter.schedule.program import Capacity
 
+ENDLESS_HOURS = 1e9
+
 
 @dataclass(frozen=True, eq=False)
 class Coarse:
@@ -121,7 +123,8 @@ def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
     for i, job in enumerate(jobs):
         if job.ways and job.hours > 0:
             groups[(job.ways, job.firm, job.open_ended)].append(i)
-    hours = np.array([job.hours for job in jobs])
+    # As weights and as a trait, work that would take ages is as good as endless: squares of it must stay finite.
+    hours = np.minimum([job.hours for job in jobs], ENDLESS_HOURS)
     width = np.array([job.max_accelerators for job in jobs], dtype=float)
     traits = np.array([[job.start_us, job.end_us] for job in jobs], dtype=float).reshape(-1, 2) / HOUR_US
     traits = np.column_stack([traits, hours / width])
@@ -176,7 +179,7 @@ def _summed(jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, m
     one = jobs[int(members[np.argmin((off * off).sum(axis=1))])]
     return WorkClass(
         jobs=(),
-        hours=float(hours[members].sum()),
+        hours=sum(jobs[i].hours for i in members),
         max_accelerators=float(width[members].sum()),
         start_us=one.start_us,
         end_us=one.end_us,

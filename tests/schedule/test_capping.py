@@ -18,6 +18,7 @@ from shifter.domain.workload import Alternative
 from shifter.schedule import schedule as scheduling
 from shifter.service.peaks import courses
 from tests.schedule.build import START, at, cycle_inputs, site, work
+from tests.schedule.test_risk import busy
 
 CURVE = (PowerCap(0.5, 0.8), PowerCap(0.4, 0.5))
 """Half the power does four fifths; the second point lies below the line from idle to the first."""
@@ -126,6 +127,17 @@ def test_what_runs_under_a_cap_stays_under_it() -> None:
     assert [a.cap_kw for a in plan.allocations if a.workload_id == "w"] == [0.5]
 
 
+def test_caps_count_under_risk_too() -> None:
+    inputs = busy(cvar_weight=0.5, scenarios=20)
+    fleet = inputs.fleet
+    pools = tuple(replace(p, power_caps=(PowerCap(0.7 * p.busy_kw, 0.9),)) for p in fleet.sites[0].pools)
+    fleet = replace(fleet, sites=(replace(fleet.sites[0], pools=pools), *fleet.sites[1:]))
+    inputs = replace(inputs, fleet=fleet)
+    plan = plan_cycle(inputs)
+    assert verify_plan(plan, inputs) == []
+    assert {a.cap_kw for a in plan.allocations if a.site == "a"} & {0.7, 0.35}
+
+
 def test_a_capped_plans_course_is_what_its_rows_say() -> None:
     inputs = cycle_inputs([work("w", 36, 4)], sites=[site(pools=(pool(*CURVE, idle_kw=0.1),))], now=at(0.25))
     plan = plan_cycle(inputs)
@@ -213,10 +225,7 @@ def test_every_condition_holds_and_caps_never_cost_more(case: tuple[CycleInputs,
 @given(cases())
 @settings(max_examples=25, deadline=None)
 def test_large_plans_keep_every_condition_too(case: tuple[CycleInputs, CycleInputs]) -> None:
-    fleet = case[0].fleet
-    inputs = replace(
-        case[0], fleet=replace(fleet, sites=tuple(replace(s, battery=None) for s in fleet.sites))
-    )
+    inputs, _ = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scheduling, "EXACT_COLUMNS", 0)
         assert verify_plan(plan_cycle(inputs), inputs) == []
