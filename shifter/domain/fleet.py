@@ -170,7 +170,7 @@ class Objective:
         NonNegative | None,
         Field(
             description="what it is worth that a workload runs in one run less: a restart, a checkpoint, somebody's "
-            "attention; null = 1.2 % of what the energy of an average workload costs"
+            "attention; null = 2 % of what the energy of an average workload costs"
         ),
     ] = None
     risk: Annotated[

@@ -25,7 +25,7 @@ MICROSECOND = timedelta(microseconds=1)
 EXACT_SIZE = 200_000
 """Up to this size (`_size`) every window is kept to the microsecond: some 10 s of one core at most."""
 
-RUN_RATIO = 0.012
+RUN_RATIO = 0.02
 """What a run less is worth where the fleet does not say: this share of what an average job's energy costs."""
 
 COMFORT_RATIO = 0.5
