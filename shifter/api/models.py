@@ -194,6 +194,8 @@ class PlanCost(BaseModel):
     carbon: float
     demand_charge: float
     battery_wear: float
+    generation: float = 0.0
+    export: float = 0.0
     total: float
 
 
@@ -213,12 +215,16 @@ class SitePrices(BaseModel):
 
 
 class PlanDuals(BaseModel):
-    """Prices of the shared limits, never negative: what proves `lower_bound`."""
+    """Prices of the shared limits, never negative: what proves `lower_bound`. `work` may be negative, and is there only
+    where a term is in use that the bound has no formula for.
+    """
 
     capacity: list[PoolPrices]
     reserve: list[PoolPrices]
     power: list[SitePrices]
     peak: list[SitePrices]
+    work: list[SitePrices] = []
+    budget: list[float] = []
 
 
 def _plan_fields() -> dict[str, Any]:

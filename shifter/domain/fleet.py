@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,8 @@ Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 STRICT = ConfigDict(extra="forbid")
+
+NONE = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Pool:
     ] = 1
     idle_kw: Annotated[NonNegative, Field(description="[kW] per accelerator, powered and idle")] = 0.0
     busy_kw: Annotated[Positive, Field(description="[kW] per accelerator, at full load")] = 1.0
+    off_kw: Annotated[
+        NonNegative | None,
+        Field(description="[kW] per accelerator that is powered down; null = none may be"),
+    ] = None
     power_caps: Annotated[
         tuple[PowerCap, ...],
         Field(
@@ -89,6 +95,35 @@ class Battery:
     initial_kwh: NonNegative = 0.0
     min_kwh: NonNegative = 0.0
     wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
+
+
+@dataclass(frozen=True)
+class GenerationWindow:
+    """What the site's own plant could give for a while, as forecast."""
+
+    __pydantic_config__ = STRICT
+
+    start: Utc
+    end: Utc
+    available_kw: Annotated[NonNegative, Field(description="[kW] at the meter, mean of the window")]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Generation behind the site's meter. It may be curtailed at no cost, and emits nothing."""
+
+    __pydantic_config__ = STRICT
+
+    windows: Annotated[
+        tuple[GenerationWindow, ...],
+        Field(min_length=1, description="its forecast; outside them there is none"),
+    ]
+    cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh that is used")] = 0.0
+
+    def mean_kw(self, start: datetime, end: datetime) -> float:
+        """What is available in `[start, end)`, mean [kW]."""
+        overlaps = ((min(end, w.end) - max(start, w.start), w.available_kw) for w in self.windows)
+        return sum((kw * (overlap / (end - start)) for overlap, kw in overlaps if overlap > NONE), 0.0)
 
 
 @dataclass(frozen=True)
@@ -135,6 +170,18 @@ class Site:
         ),
     ] = 0.0
     battery: Battery | None = None
+    generation: Generation | None = None
+    ramp_limit_kw_per_minute: Annotated[
+        Positive | None,
+        Field(description="most that import less export may change, between means of successive slots"),
+    ] = None
+    export_limit_kw: Annotated[
+        NonNegative, Field(description="highest export, slot mean; 0 = nothing may be exported")
+    ] = 0.0
+    export_price_per_mwh: Annotated[
+        NonNegative | None,
+        Field(description="what an exported MWh earns, at most what importing one costs in that slot"),
+    ] = None
     resilience: Resilience = field(default_factory=Resilience)
 
 
@@ -158,6 +205,32 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """A hard limit on what the plan causes in a while: carbon of what is imported, or money for it."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Annotated[
+        Literal["carbon_kg", "money"],
+        Field(description="CO2e of the import; or what it costs at its price, less what export earns"),
+    ]
+    limit: Annotated[
+        NonNegative, Field(description="[kg] or currency, of real-time load and deferrable work")
+    ]
+    start: Utc
+    end: Utc
+    sites: Annotated[tuple[Name, ...] | None, Field(description="that it counts; null = all")] = None
+
+    def counts(self, site: str) -> bool:
+        """Whether it counts this site."""
+        return self.sites is None or site in self.sites
+
+    def share(self, start: datetime, end: datetime) -> float:
+        """The part of `[start, end)` that it counts, 0 to 1."""
+        return max(NONE, min(end, self.end) - max(start, self.start)) / (end - start)
+
+
+@dataclass(frozen=True)
 class Objective:
     """What the schedule minimises, next to the bill."""
 
@@ -176,6 +249,7 @@ class Objective:
     risk: Annotated[
         Risk, Field(description="how uncertain prices count; default: the forecast is taken as it is")
     ] = field(default_factory=Risk)
+    budgets: tuple[Budget, ...] = ()
 
 
 PoolKey = tuple[str, str]

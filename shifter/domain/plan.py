@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
+def _if_used(default: Any) -> Any:
+    """A field that `plan.json` leaves out where it has its default throughout: what it speaks of is not in use."""
+    return field(default=default, metadata={"if_used": True})
+
+
 @dataclass(frozen=True)
 class Cost:
     """Money of a plan, in the fleet's currency."""
@@ -26,11 +31,15 @@ class Cost:
     carbon: float = 0.0
     demand_charge: float = 0.0
     battery_wear: float = 0.0
+    generation: float = _if_used(0.0)
+    export: float = _if_used(0.0)
+    """What export earns, as a negative cost."""
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.energy + self.carbon + self.demand_charge + self.battery_wear
+        plain = self.energy + self.carbon + self.demand_charge + self.battery_wear
+        return plain + self.generation + self.export
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,10 @@ class Horizon:
 
 @dataclass(frozen=True)
 class SlotRow:
-    """What one pool holds in one slot [accelerators, means over the slot]; `deferrable` includes `preemptible`."""
+    """What one pool holds in one slot [accelerators, means over the slot]; `deferrable` includes `preemptible`.
+
+    `off` of the pool's idle ones are powered down, where that may be.
+    """
 
     site: str
     pool: str
@@ -56,11 +68,15 @@ class SlotRow:
     deferrable: float
     preemptible: float
     count: int
+    off: float | None = _if_used(None)
 
 
 @dataclass(frozen=True)
 class PowerRow:
-    """What one site draws in one slot; price and carbon are None where nobody knows them."""
+    """What one site draws in one slot; price and carbon are None where nobody knows them.
+
+    `generated_kw` and `export_kw` are there for sites that have a plant, or may export.
+    """
 
     site: str
     start: datetime
@@ -72,6 +88,8 @@ class PowerRow:
     stored_kwh: float
     price_per_mwh: float | None
     carbon_g_per_kwh: float | None
+    generated_kw: float | None = _if_used(None)
+    export_kw: float | None = _if_used(None)
 
 
 @dataclass(frozen=True)
@@ -111,13 +129,17 @@ class Unplaced:
 class Duals:
     """Prices of the shared limits, >= 0, currency per accelerator or kW and slot; each value (n_slots,).
 
-    `capacity` and `reserve` by (site, pool); `power` and `peak` by site.
+    `capacity` and `reserve` by (site, pool); `power` and `peak` by site. `work`, by site, is there where a term is in
+    use that the bound has no formula for: what a kW that work draws costs in all, which may be negative.
     """
 
     capacity: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
     reserve: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
     power: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     peak: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    work: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    budget: tuple[float, ...] = ()
+    """What one more unit of each budget of the fleet would save, in their order."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +258,8 @@ class Plan:
             {(r["site"], r["pool"]): tuple(r["values"]) for r in duals["reserve"]},
             {r["site"]: tuple(r["values"]) for r in duals["power"]},
             {r["site"]: tuple(r["values"]) for r in duals["peak"]},
+            {r["site"]: tuple(r["values"]) for r in duals.get("work", ())},
+            tuple(duals.get("budget", ())),
         )
         plan = TypeAdapter(cls).validate_python(body)
         total = raw["cost"].get("total", plan.cost.total)
@@ -250,11 +274,25 @@ def _pool_row(key: tuple[str, str], values: tuple[float, ...]) -> dict[str, Any]
     return {"site": key[0], "pool": key[1], "values": list(values)}
 
 
+def _site_row(site: str, values: tuple[float, ...]) -> dict[str, Any]:
+    return {"site": site, "values": list(values)}
+
+
 def _text(name: str, value: Any) -> str:
     """One field as JSON. Long columns of equal rows go through pydantic's serializer, which is the fastest there is."""
     if name in _ROWS:
-        return _adapter(name).dump_json(value, exclude_none=name == "allocations").decode()
+        unused = _unused(type(value[0]), value) if value else set()
+        rows = _adapter(name).dump_json(
+            value, exclude={"__all__": unused} if unused else None, exclude_none=name == "allocations"
+        )
+        return rows.decode()
     return json.dumps(_plain(value), separators=(",", ":"))
+
+
+def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:
+    """Fields that speak of a term which none of these rows makes use of."""
+    optional = [f for f in fields(kind) if "if_used" in f.metadata]
+    return {f.name for f in optional if all(getattr(row, f.name) == f.default for row in rows)}
 
 
 _ROWS: Mapping[str, Any] = {
@@ -279,14 +317,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return isoformat_z(value)
     if isinstance(value, Cost):
-        return {**vars(value), "total": value.total}
+        unused = _unused(Cost, [value])
+        return {**{k: v for k, v in vars(value).items() if k not in unused}, "total": value.total}
     if isinstance(value, Duals):
-        return {
+        rows = {
             "capacity": [_pool_row(k, v) for k, v in value.capacity.items()],
             "reserve": [_pool_row(k, v) for k, v in value.reserve.items()],
-            "power": [{"site": k, "values": list(v)} for k, v in value.power.items()],
-            "peak": [{"site": k, "values": list(v)} for k, v in value.peak.items()],
+            "power": [_site_row(k, v) for k, v in value.power.items()],
+            "peak": [_site_row(k, v) for k, v in value.peak.items()],
         }
+        if value.work:
+            rows["work"] = [_site_row(k, v) for k, v in value.work.items()]
+        return rows | ({"budget": list(value.budget)} if value.budget else {})
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):

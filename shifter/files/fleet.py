@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from forecasts.slots import isoformat_z
 from shifter.domain.capping import used_caps
-from shifter.domain.fleet import Battery, Fleet, Model, Pool, Site
+from shifter.domain.fleet import Battery, Budget, Fleet, Generation, GenerationWindow, Model, Pool, Site
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
 from shifter.files.risk import risk_mistakes, risk_warnings
@@ -51,6 +51,8 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Finding]:
     for i, model in enumerate(fleet.models):
         yield from _model_mistakes(model, ("models", i))
     yield from risk_mistakes(fleet)
+    for i, budget in enumerate(fleet.objective.budgets):
+        yield from _budget_mistakes(budget, fleet, ("objective", "budgets", i))
 
 
 def _twice(key: str, names: list[str], what: str, within: Loc = ()) -> Iterator[Finding]:
@@ -82,6 +84,14 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
             f"idle accelerators alone draw {idle_kw:.1f} kW, over the limit of {site.power_limit_kw:g} kW.",
             "It is pue * the sum of idle_kw * count: idle_kw is per accelerator, the limit per site.",
         )
+    if site.generation is not None:
+        yield from _generation_mistakes(site.generation, (*loc, "generation"))
+    if site.export_limit_kw > 0 and site.export_price_per_mwh is None:
+        yield (
+            (*loc, "export_limit_kw"),
+            "the site may export, and nothing says what an exported MWh earns.",
+            "Give the site an `export_price_per_mwh`, which may be 0, or no export_limit_kw.",
+        )
     if site.battery is not None:
         yield from _battery_mistakes(site.battery, (*loc, "battery"))
     elif site.resilience.ride_through_minutes > 0:
@@ -105,6 +115,12 @@ def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
             f"busy_kw {pool.busy_kw:g} lies below idle_kw {pool.idle_kw:g}.",
             "Both are kW per accelerator: at full load, and powered but idle.",
         )
+    if pool.off_kw is not None and pool.off_kw > pool.idle_kw:
+        yield (
+            (*loc, "off_kw"),
+            f"off_kw {pool.off_kw:g} lies above idle_kw {pool.idle_kw:g}.",
+            "Both are kW per accelerator: powered down, and powered but idle.",
+        )
     for i, cap in enumerate(pool.power_caps):
         here = (*loc, "power_caps", i, "busy_kw")
         if not pool.idle_kw < cap.busy_kw < pool.busy_kw:
@@ -115,6 +131,26 @@ def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
             )
         elif cap.busy_kw in [other.busy_kw for other in pool.power_caps[:i]]:
             yield here, f"a cap of {cap.busy_kw:g} kW is given twice.", "Keep the one that was measured."
+
+
+def _generation_mistakes(generation: Generation, loc: Loc) -> Iterator[Finding]:
+    before: GenerationWindow | None = None
+    order = sorted(range(len(generation.windows)), key=lambda i: (generation.windows[i].start, i))
+    for i in order:
+        window = generation.windows[i]
+        if window.end <= window.start:
+            yield (
+                (*loc, "windows", i, "end"),
+                f"the window ends at {isoformat_z(window.end)}, which is not after its start.",
+                "Intervals are [start, end): put the later time in `end`.",
+            )
+        elif before is not None and window.start < before.end:
+            yield (
+                (*loc, "windows", i, "start"),
+                f"the window starts before the one ends that starts at {isoformat_z(before.start)}.",
+                "A moment has one forecast: let a window start where the one before it ends.",
+            )
+        before = window if before is None or window.end > before.end else before
 
 
 def _battery_mistakes(battery: Battery, loc: Loc) -> Iterator[Finding]:
@@ -131,6 +167,22 @@ def _battery_mistakes(battery: Battery, loc: Loc) -> Iterator[Finding]:
             f"initial_kwh {first:g} does not lie between min_kwh {least:g} and energy_kwh {energy:g}.",
             "It is what the battery holds now; the default is 0.",
         )
+
+
+def _budget_mistakes(budget: Budget, fleet: Fleet, loc: Loc) -> Iterator[Finding]:
+    if budget.end <= budget.start:
+        yield (
+            (*loc, "end"),
+            f"the budget ends at {isoformat_z(budget.end)}, which is not after its start.",
+            "Periods are [start, end): put the later time in `end`.",
+        )
+    for k, name in enumerate(budget.sites or ()):
+        if name not in fleet.by_site:
+            yield (
+                (*loc, "sites", k),
+                f"the fleet has no site `{name}`.",
+                suggestion(name, fleet.by_site, "sites of the fleet"),
+            )
 
 
 def _model_mistakes(model: Model, loc: Loc) -> Iterator[Finding]:
@@ -179,6 +231,12 @@ def _model_warnings(model: Model, counts: Mapping[str, int], loc: Loc) -> Iterat
 
 
 def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
+    if site.export_price_per_mwh is not None and site.export_limit_kw == 0:
+        yield (
+            (*loc, "export_price_per_mwh"),
+            "the site has a price for what it exports, and may export nothing.",
+            "Set export_limit_kw to what the connection may feed in.",
+        )
     for i, window in enumerate(site.power_limits):
         if window.limit_kw < idle_site_kw(site):
             yield (

@@ -77,7 +77,7 @@ def by_themselves(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s:
     """Where plain jobs would go by themselves, at the coarse problem's prices. Raises SolverFailed."""
     relaxed = relax(problem, capacity, time_limit_s=time_limit_s)
     ledger = Ledger(problem)
-    ledger.hold_batteries(relaxed.batteries)
+    ledger.hold_beside(relaxed.beside)
     return spread(problem, [job for job in problem.jobs if job.plain], relaxed, ledger)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from shifter.domain.plan import (
 )
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.baseline import NAME, RunNow
+from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, best_prices
 from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
 from shifter.schedule.pack import Piece
@@ -29,7 +31,7 @@ from shifter.schedule.place import done_hours
 from shifter.schedule.problem import Ints, ScheduleProblem
 from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
-from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces, settle
+from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, settle
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
@@ -46,7 +48,7 @@ def assemble(
     envelope: Envelope,
 ) -> Plan:
     """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
-    settled = settle(problem, made.pieces, made.batteries)
+    settled = settle(problem, made.pieces, made.batteries, made.sources)
     by_job: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece in made.pieces:
         by_job[piece.job].append(piece)
@@ -68,11 +70,11 @@ def assemble(
         lower_bound=bound,
         relative_gap=(minimised - bound) / max(abs(bound), 1e-9),
         baseline=_baseline(problem, baseline),
-        slots=tuple(_slot_rows(problem, settled, envelope)),
+        slots=tuple(_slot_rows(problem, made, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
         allocations=tuple(_allocation(problem, piece) for piece in every),
         duals=_duals(problem, prices),
-        unplaced=unplaced_work(problem, by_job, done, made.batteries),
+        unplaced=unplaced_work(problem, by_job, done, Beside(made.batteries, made.sources)),
         workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
@@ -81,6 +83,7 @@ def assemble(
             *_unknowns(problem, fleet),
             *problem.warnings,
             *_crowded(problem),
+            *_broken(problem, settled),
             *made.warnings,
         ),
         synthetic=any(signal.synthetic for signal in frame.signals),
@@ -131,8 +134,11 @@ def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
     )
 
 
-def _slot_rows(problem: ScheduleProblem, settled: Settled, envelope: Envelope) -> Iterator[SlotRow]:
+def _slot_rows(
+    problem: ScheduleProblem, made: Schedule, settled: Settled, envelope: Envelope
+) -> Iterator[SlotRow]:
     edges = problem.grid.edges
+    off = (made.sources or Sources.none(problem)).off
     for p, pool in enumerate(problem.pools):
         held = envelope[pool.key]
         for t in range(problem.grid.n_slots):
@@ -146,6 +152,7 @@ def _slot_rows(problem: ScheduleProblem, settled: Settled, envelope: Envelope) -
                 deferrable=_round(settled.deferrable[p, t]),
                 preemptible=_round(settled.preemptible[p, t]),
                 count=pool.count,
+                off=None if pool.spare is None else _round(off[p, t]),
             )
 
 
@@ -155,6 +162,7 @@ def _power_rows(
     edges = problem.grid.edges
     zeros = np.zeros(problem.grid.n_slots)
     none = BatteryTrace(zeros, zeros, zeros)
+    generated_kw = (made.sources or Sources.none(problem)).generated_kw
     for i, site in enumerate(problem.sites):
         zone = fleet.sites[i].zone
         price, carbon = frame.price_per_mwh(zone), frame.carbon_g_per_kwh(zone)
@@ -171,6 +179,8 @@ def _power_rows(
                 stored_kwh=_round(battery.stored_kwh[t]),
                 price_per_mwh=None if site.unknown_price[t] else _round(price[t]),
                 carbon_g_per_kwh=None if site.unknown_carbon[t] else _round(carbon[t]),
+                generated_kw=None if site.generation_kw is None else _round(generated_kw[i, t]),
+                export_kw=_round(settled.export_kw[i, t]) if site.export_limit_kw > 0 else None,
             )
 
 
@@ -198,6 +208,12 @@ def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:
         {pool.key: values(prices.reserve[p]) for p, pool in enumerate(problem.pools)},
         {site.name: values(prices.power[i]) for i, site in enumerate(problem.sites)},
         {site.name: values(prices.peak[i]) for i, site in enumerate(problem.sites)},
+        {}
+        if prices.work is None
+        else {site.name: values(prices.work[i]) for i, site in enumerate(problem.sites)},
+        tuple(
+            _round(v) for v in (np.zeros(len(problem.budgets)) if prices.budget is None else prices.budget)
+        ),
     )
 
 
@@ -221,7 +237,39 @@ def _unknowns(problem: ScheduleProblem, fleet: Fleet) -> Sequence[str]:
                 said.append(
                     f"{zone}: {what} is unknown in {int(unknown.sum())} slots; their mean is assumed there."
                 )
+        for i, own in enumerate(fleet.sites):
+            if own.zone == zone:
+                said += _of_own_plant(problem, fleet, i)
     return said
+
+
+def _of_own_plant(problem: ScheduleProblem, fleet: Fleet, i: int) -> Iterator[str]:
+    """What to know of a site's generation and export before believing them."""
+    site, given = problem.sites[i], fleet.sites[i]
+    edges = problem.grid.edges
+    if given.generation is not None:
+        windows = [(w.start, w.end) for w in given.generation.windows]
+        bare = sum(not any(a < end and b > start for a, b in windows) for start, end in pairwise(edges))
+        if bare:
+            yield f"{site.name}: nothing is said of its own generation in {bare} slots; none is counted on there."
+    if site.export_price_per_kwh is not None and given.export_price_per_mwh is not None:
+        dearer = int((given.export_price_per_mwh / 1000 > site.export_price_per_kwh + 1e-12).sum())
+        if dearer:
+            yield (
+                f"{site.name}: export is priced above import in {dearer} slots; it is counted at the price of import "
+                "there."
+            )
+
+
+def _broken(problem: ScheduleProblem, settled: Settled) -> Iterator[str]:
+    """Budgets that real-time load alone exceeds."""
+    for budget in problem.budgets:
+        over = budget.used(settled.import_kw - settled.export_kw) - budget.limit
+        if over > 1e-3 + 1e-6 * budget.limit:
+            yield (
+                f"{budget.name}: exceeded by {over:.3f} {budget.unit}, because real-time load alone causes more than "
+                f"{budget.limit:g}; deferrable work has nothing left in it."
+            )
 
 
 def _crowded(problem: ScheduleProblem) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """Running at once: the same work under the same limits, in order of arrival, as early as each can start.
 
 It is what every plan is compared with: the same work, no more and no less than the plan does. It keeps capacity, the
-reserve and the power limits, so the comparison is with something that could really be done; it knows no prices, and its
-batteries stand still. It does the work as it was asked for: by the model that was named, at full power. Work that it
-cannot finish by its deadline it finishes late.
+reserve, the power and the ramp limits, so the comparison is with something that could really be done; it knows no
+prices and no budgets, and its batteries stand still. What the sites generate is used, or exported, where that pays. It
+does the work as it was asked for: by the model that was named, at full power. Work that it cannot finish by its
+deadline it finishes late.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shifter.schedule.beside import sources_at_once
 from shifter.schedule.columns import Columns
 from shifter.schedule.follow import Room, run_early
 from shifter.schedule.lay import pieces_of
@@ -47,7 +49,7 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     chained = {id for job in order if job.depends_on for id in (job.id, *job.depends_on)}
     free = [job for job in order if job.plain and job.id not in chained]
     hours = {job.id: min(job.hours, done_hours[job.id]) for job in order}
-    ledger = Ledger(problem)
+    ledger = Ledger(problem, budgets=False)
     pieces = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
     pieces += _together(problem, free, hours, ledger)
     jobs = problem.jobs
@@ -59,7 +61,7 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     )
     late = np.maximum(0.0, wanted - in_time.done_hours(len(jobs)))
     unfinished = np.maximum(0.0, wanted - columns.done_hours(len(jobs)))
-    settled = settle(problem, pieces, idle_batteries(problem))
+    settled = settle(problem, pieces, idle_batteries(problem), sources_at_once(problem, pieces))
     return RunNow(tuple(pieces), settled, float(late.sum()), float(unfinished.sum()))
 
 
@@ -87,7 +89,7 @@ def _together(
 ) -> list[Piece]:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
-    room = Room(left.any.astype(float), left.firm.astype(float), np.minimum(ledger.headroom_kw, 1e12))
+    room = Room(left.any.astype(float), left.firm.astype(float), np.clip(ledger.room_kw(), 0.0, 1e12))
     windows = [(job.true_start_us, horizon_us) for job in jobs]
     jobs = [job if job.as_asked is job.ways else replace(job, ways=job.as_asked) for job in jobs]
     uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)

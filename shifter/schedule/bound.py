@@ -9,21 +9,25 @@ is at most the cost of any plan that keeps the limits (weak duality; Boyd and Va
 the prices and however roughly. Jobs are relaxed to what is true of all of them: fractional accelerators, interruptible,
 inside the true window, at most `max_accelerators` at a time. Each then answers alone: it takes its cheapest
 accelerator-hours, which is a sort. Nothing here looks at how the plan was made.
+
+Where a term is in use that this formula does not know, all but the third part is `fleet_bound`'s.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
 from shifter.schedule.answer import least_cost, offered_hours, segments
 from shifter.schedule.classes import option_sets
+from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
+from shifter.schedule.solve import Solution
 
 PRICE_DIGITS = 9
 """Prices have this many decimals in a plan."""
@@ -41,6 +45,20 @@ class SlotPrices:
     reserve: Floats
     power: Floats
     peak: Floats
+    work: Floats | None = None
+    """Where a term is in use that has no closed form in the bound: what a kW that work draws costs in all, of either
+    sign, (n_sites, n_slots). None where it is energy, carbon, `power` and `peak`."""
+
+    budget: Floats | None = None
+    """What one more unit of each budget would save, (n_budgets,): said in the plan, and no part of the bound."""
+
+    def map(self, change: Callable[[Floats], Floats]) -> SlotPrices:
+        """The same change to all prices."""
+        capacity, reserve, power, peak = (
+            change(p) for p in (self.capacity, self.reserve, self.power, self.peak)
+        )
+        work = None if self.work is None else change(self.work)
+        return SlotPrices(capacity, reserve, power, peak, work, self.budget)
 
 
 def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPrices:
@@ -69,6 +87,25 @@ def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPr
     return SlotPrices(per_slot("capacity"), per_slot("reserve"), power, peak)
 
 
+def proof_prices(problem: ScheduleProblem, solution: Solution | None = None) -> SlotPrices:
+    """The prices that prove a plan: the program's own, or, of no solution, those of energy and carbon alone."""
+    prices = slot_prices(problem, {} if solution is None else solution.duals)
+    return with_work_prices(problem, prices, solution) if further_terms(problem) else prices
+
+
+def with_work_prices(problem: ScheduleProblem, prices: SlotPrices, solution: Solution | None) -> SlotPrices:
+    """The same with what work pays for whatever stands in its way, which is all that `fleet_bound` looks at."""
+    if solution is None:
+        plain = problem.at_prices(problem.weights({}))
+        energy = [site.unit_cost_per_kwh * problem.grid.slot_hours for site in plain.sites]
+        return replace(prices, work=np.array(energy))
+    first_cell = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
+    capacity, reserve, work = (
+        np.add.reduceat(price, first_cell, axis=1) for price in load_prices(problem, solution)
+    )
+    return replace(prices, capacity=capacity, reserve=reserve, work=work, budget=solution.duals.get("budget"))
+
+
 def best_prices(
     problem: ScheduleProblem,
     prices: SlotPrices,
@@ -87,6 +124,8 @@ def best_prices(
         * problem.grid.slot_hours
         for pool in problem.pools
     )
+    energy = np.array([site.unit_cost_per_kwh for site in problem.sites]) * problem.grid.slot_hours
+    widest_kw = max(pool.import_kw for pool in problem.pools)
     tried = [prices]
     if (
         max(float(prices.capacity.max()), float(prices.reserve.max()), float(prices.power.max()))
@@ -95,24 +134,20 @@ def best_prices(
         for ratio in (10.0, 3.0, 1.0, 0.3, 0.0):
             top = ratio * dearest
             tried.append(
-                SlotPrices(
-                    np.minimum(prices.capacity, top),
-                    np.minimum(prices.reserve, top),
-                    np.minimum(prices.power, top),
-                    prices.peak,
+                replace(
+                    prices,
+                    capacity=np.minimum(prices.capacity, top),
+                    reserve=np.minimum(prices.reserve, top),
+                    power=np.minimum(prices.power, top),
+                    work=None
+                    if prices.work is None
+                    else np.minimum(prices.work, energy + top / max(widest_kw, 1e-9)),
                 )
             )
-    tried = [_as_printed(one) for one in tried]
+    tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
     bounds = [lower_bound(problem, one, capacity, done_hours) for one in tried]
     best = int(np.argmax(bounds))
     return tried[best], bounds[best]
-
-
-def _as_printed(prices: SlotPrices) -> SlotPrices:
-    """What a plan carries must prove its bound, so the bound is that of the rounded prices."""
-    return SlotPrices(
-        *(np.round(p, PRICE_DIGITS) for p in (prices.capacity, prices.reserve, prices.power, prices.peak))
-    )
 
 
 def lower_bound(
@@ -125,6 +160,9 @@ def lower_bound(
 
     `capacity` holds what the reserve leaves to all work and to firm work, (n_pools, n_slots) each, in fractions.
     """
+    if prices.work is not None:
+        total = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
+        return total + _work_cost(problem, prices.work, prices, done_hours)
     hours = problem.grid.slot_hours
     total = 0.0
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from forecasts.frame import ForecastFrame
 from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
-from shifter.domain.fleet import Fleet, GridEvent, Site, limits_in_force
+from shifter.domain.fleet import Budget, Fleet, GridEvent, Pool, PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Classified
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.problem import Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
+from shifter.schedule.problem import BudgetArrays, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
 from shifter.schedule.risk import risk_of
 from shifter.schedule.ways import WorkWays
 
@@ -62,7 +63,7 @@ def build(
         jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
     held = tuple(_pinned(a, firm, grid, ways, now_us, horizon_us) for a, firm in (pinned or {}).items())
-    sites = _with_pinned(sites, pools, held, now_us, slot_us)
+    sites = _with_pinned([_with_savings(site, pools) for site in sites], pools, held, now_us, slot_us)
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
     if _size(edges, jobs) > EXACT_SIZE:
@@ -81,7 +82,22 @@ def build(
         held,
         risk,
         warnings,
+        tuple(_budget(budget, i, fleet, sites, grid) for i, budget in enumerate(fleet.objective.budgets)),
     )
+
+
+def _budget(
+    budget: Budget, index: int, fleet: Fleet, sites: Sequence[SiteArrays], grid: SlotGrid
+) -> BudgetArrays:
+    share = np.array([budget.share(a, b) for a, b in pairwise(grid.edges)]) * grid.slot_hours
+    bought, sold = (np.zeros((len(sites), grid.n_slots)) for _ in range(2))
+    for i, site in enumerate(sites):
+        if budget.counts(site.name):
+            bought[i] = share * (site.carbon_kg_per_kwh if budget.kind == "carbon_kg" else site.price_per_kwh)
+            if budget.kind == "money" and site.export_price_per_kwh is not None:
+                sold[i] = share * site.export_price_per_kwh
+    unit = "kg CO2e" if budget.kind == "carbon_kg" else fleet.currency
+    return BudgetArrays(f"budgets[{index}]", unit, budget.limit, bought, sold)
 
 
 def _pinned(
@@ -123,6 +139,12 @@ def _with_pinned(
     )
 
 
+def _with_savings(site: SiteArrays, pools: Sequence[PoolArrays]) -> SiteArrays:
+    """A site with the most that powering down could save it."""
+    saved = [pools[p].saved_kw * spare[1] for p in site.pools if (spare := pools[p].spare) is not None]
+    return replace(site, most_saved_kw=np.sum(saved, axis=0)) if saved else site
+
+
 def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
     """Boundaries of the cells: those of slots, and of windows."""
     inside = {t for job in jobs for t in (job.start_us, job.end_us)}
@@ -148,6 +170,12 @@ def _pools(fleet: Fleet, envelope: Envelope) -> tuple[PoolArrays, ...]:
     def whole(capacity: Floats) -> Ints:
         return np.floor(capacity + 1e-6).astype(np.int64)
 
+    def resting(key: PoolKey, site: Site, pool: Pool) -> dict[str, Any]:
+        if pool.off_kw is None:
+            return {}
+        spare = np.array([envelope[key].any_capacity, envelope[key].firm_capacity])
+        return {"saved_kw": site.pue * (pool.idle_kw - pool.off_kw), "spare": spare}
+
     return tuple(
         PoolArrays(
             key,
@@ -156,6 +184,7 @@ def _pools(fleet: Fleet, envelope: Envelope) -> tuple[PoolArrays, ...]:
             site.pue * pool.dynamic_kw,
             whole(envelope[key].any_capacity),
             whole(envelope[key].firm_capacity),
+            **resting(key, site, pool),
         )
         for key, (site, pool) in fleet.pools.items()
     )
@@ -201,7 +230,23 @@ def _site(
         peak_so_far_kw=site.peak_so_far_kw,
         battery=site.battery,
         ride_through_hours=site.resilience.ride_through_minutes / 60,
+        **_besides(site, frame),
     )
+
+
+def _besides(site: Site, frame: ForecastFrame) -> dict[str, Any]:
+    """What of a site's arrays is its ramp's, its own plant's, and its export's."""
+    found: dict[str, Any] = {}
+    if site.ramp_limit_kw_per_minute is not None:
+        found["ramp_kw"] = site.ramp_limit_kw_per_minute * frame.grid.slot_minutes
+    plant = site.generation
+    if plant is not None:
+        available_kw = [plant.mean_kw(a, b) for a, b in pairwise(frame.grid.edges)]
+        found |= {"generation_kw": np.array(available_kw), "generation_cost_per_kwh": plant.cost_per_kwh}
+    if site.export_limit_kw > 0 and site.export_price_per_mwh is not None:
+        earned = np.minimum(site.export_price_per_mwh, frame.assumed(site.zone, Signal.PRICE)) / 1000
+        found |= {"export_limit_kw": site.export_limit_kw, "export_price_per_kwh": earned}
+    return found
 
 
 def _job(

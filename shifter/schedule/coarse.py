@@ -17,7 +17,7 @@ import numpy as np
 
 from forecasts.slots import SLOT_MINUTES, UTC_EPOCH, Floats, SlotGrid
 from shifter.schedule.classes import WorkClass
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, SiteArrays
+from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
 from shifter.schedule.program import Capacity
 
 ENDLESS_HOURS = 1e9
@@ -61,12 +61,21 @@ def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, 
     coarse = replace(
         problem,
         grid=grid,
-        sites=tuple(_site(site, mean) for site in problem.sites),
+        sites=tuple(_site(site, mean, factor) for site in problem.sites),
+        pools=tuple(_pool(pool, mean) for pool in problem.pools),
         jobs=(),
         edges_us=edges,
         now_us=now,
         pinned=(),
         risk=None if problem.risk is None else problem.risk.averaged(first, count),
+        budgets=tuple(
+            replace(
+                b,
+                bought=np.add.reduceat(b.bought, first, axis=1),
+                sold=np.add.reduceat(b.sold, first, axis=1),
+            )
+            for b in problem.budgets
+        ),
     )
     cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
     work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters)]
@@ -80,10 +89,21 @@ def coarsest_minutes(slot_minutes: int) -> int:
     return max(m for m in SLOT_MINUTES if m % slot_minutes == 0)
 
 
-def _site(site: SiteArrays, mean: object) -> SiteArrays:
+def _site(site: SiteArrays, mean: object, factor: int) -> SiteArrays:
     assert callable(mean)
     names = ("median_kw", "quantile_kw", "ride_through_kw", "limit_kw", "price_per_kwh", "carbon_kg_per_kwh")
-    return replace(site, **{name: mean(getattr(site, name)) for name in names})
+    series = (*names, "generation_kw", "export_price_per_kwh")
+    found = {n: mean(v) for n in series if (v := getattr(site, n)) is not None}
+    if site.ramp_kw is not None:
+        found["ramp_kw"] = site.ramp_kw * factor
+    if isinstance(site.most_saved_kw, np.ndarray):
+        found["most_saved_kw"] = mean(site.most_saved_kw)
+    return replace(site, **found)
+
+
+def _pool(pool: PoolArrays, mean: object) -> PoolArrays:
+    assert callable(mean)
+    return pool if pool.spare is None else replace(pool, spare=np.array([mean(row) for row in pool.spare]))
 
 
 def _capacity(

@@ -13,6 +13,7 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.domain.plan import Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
+from shifter.schedule.beside import Beside
 from shifter.schedule.choice import choice_of_way
 from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
@@ -20,7 +21,7 @@ from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.schedule import DONE_RATIO
-from shifter.schedule.settle import BatteryTrace, Settled, pinned_pieces
+from shifter.schedule.settle import Settled, pinned_pieces
 
 
 class ReasonCode(StrEnum):
@@ -247,16 +248,21 @@ def unplaced_work(
     problem: ScheduleProblem,
     pieces: Mapping[str, list[Piece]],
     done: Mapping[str, float],
-    batteries: Mapping[int, BatteryTrace],
+    beside: Beside,
 ) -> tuple[Unplaced, ...]:
     """What cannot be done in time, why, and by when it could be, everything else staying where it is."""
     short = [job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO]
-    finishes = _finishes(problem, short, pieces, done, batteries) if short else {}
+    if not short:
+        return ()
+    ledger = Ledger(problem)
+    ledger.hold(p for group in pieces.values() for p in group)
+    ledger.hold_beside(beside)
+    finishes = _finishes(short, pieces, done, ledger)
     return tuple(
         Unplaced(
             job.id,
             job.hours - done[job.id],
-            _why_not(problem, job, done),
+            _why_not(problem, job, done, ledger),
             None if finish is None else _moment(problem, finish),
         )
         for job in short
@@ -266,16 +272,12 @@ def unplaced_work(
 
 
 def _finishes(
-    problem: ScheduleProblem,
     short: Sequence[Job],
     pieces: Mapping[str, list[Piece]],
     done: Mapping[str, float],
-    batteries: Mapping[int, BatteryTrace],
+    ledger: Ledger,
 ) -> dict[str, int | None]:
     """By when each job could be done, after what it waits for; None where that is not in the horizon."""
-    ledger = Ledger(problem)
-    ledger.hold(p for group in pieces.values() for p in group)
-    ledger.hold_batteries(batteries)
     jobs = {job.id: job for job in short}
     finishes: dict[str, int | None] = {}
     for id in order_of({job.id: job.depends_on for job in short}):
@@ -293,7 +295,7 @@ def _finishes(
     return finishes
 
 
-def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> str:
+def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float], ledger: Ledger) -> str:
     if not job.ways:
         return "No pool in the fleet may run it."
     hours_of = {other.id: other.hours for other in problem.jobs}
@@ -308,7 +310,26 @@ def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float]) -> s
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
         until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
-    return _tightest_limit(problem, job)
+    return _used_up(problem, job, job.hours - done[job.id], ledger) or _tightest_limit(problem, job)
+
+
+def _used_up(problem: ScheduleProblem, job: Job, hours: float, ledger: Ledger) -> str | None:
+    """The budget that has too little left for `hours` of the job's work even where it uses least of it."""
+    first, last = job.start_us // problem.slot_us, -(-job.end_us // problem.slot_us)
+    for budget, left in zip(problem.budgets, ledger.budgets_left(), strict=True):
+        rates = [
+            way.import_kw
+            / way.speed
+            * budget.bought[problem.pools[way.pool].site, first:last].min(initial=np.inf)
+            for way in job.ways
+        ]
+        least = hours * min(rates) / problem.grid.slot_hours
+        if least > max(0.0, left) and least > 0:
+            return (
+                f"It would break {budget.name}: the rest of it causes at least {least:.3g} {budget.unit}, and "
+                f"{max(0.0, left):.3g} of {budget.limit:g} are left."
+            )
+    return None
 
 
 def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
@@ -319,7 +340,7 @@ def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
         pool = problem.pools[way.pool]
         site = problem.sites[pool.site]
         free = (pool.any_capacity if not job.firm else pool.firm_capacity)[first:last]
-        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw)[first:last]
+        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw + site.own_kw)[first:last]
         by_power &= bool((headroom < free * way.import_kw).mean() > 0.5)
         by_margin &= job.firm and bool(pool.any_capacity[first:last].sum() > 1.5 * free.sum())
     if by_power:

@@ -7,24 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from forecasts.slots import Floats
+from shifter.schedule.beside import Beside
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import Ints, Job, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
 from shifter.schedule.settle import BatteryTrace, slot_shares
 
+TINY = 1e-12
+"""A kW that takes less than this of a budget takes nothing of it."""
+
 
 class Ledger:
     """Free accelerators and power, and what has been placed in them."""
 
-    def __init__(self, problem: ScheduleProblem) -> None:
+    def __init__(self, problem: ScheduleProblem, *, budgets: bool = True) -> None:
         self.problem = problem
+        self._budgets = problem.budgets if budgets else ()
         whole = Capacity.of(problem)
         self.any, self.firm = whole.any.copy(), whole.firm.copy()
         self.placed_kw = whole.placed_kw.copy()
-        self.headroom_kw = np.array(
-            [np.maximum(0.0, site.limit_kw - site.quantile_kw) for site in problem.sites]
-        )
+        self.headroom_kw = np.array([site.limit_kw - site.quantile_kw for site in problem.sites])
+        self.beside_kw = np.zeros_like(self.placed_kw)
+        self.placed = np.zeros((2, len(problem.pools), problem.grid.n_slots))
         gone_us = problem.now_us % problem.slot_us
         self._rest_us = np.full(problem.grid.n_slots, float(problem.slot_us))
         if gone_us:  # in the running slot, power is counted over what is left of it
@@ -35,6 +42,7 @@ class Ledger:
         twin = copy.copy(self)
         twin.any, twin.firm = self.any.copy(), self.firm.copy()
         twin.placed_kw, twin.headroom_kw = self.placed_kw.copy(), self.headroom_kw.copy()
+        twin.placed, twin.beside_kw = self.placed.copy(), self.beside_kw.copy()
         return twin
 
     def hold(self, pieces: Iterable[Piece]) -> None:
@@ -47,28 +55,91 @@ class Ledger:
 
     def _book(self, pieces: Sequence[Piece], sign: int) -> None:
         problem = self.problem
-        firm = [p for p in pieces if problem.way_columns.firm[problem.positions[p.job]]]
+        firm = [p for p in pieces if self._is_firm(p)]
         for chosen, free in ((pieces, self.any), (firm, self.firm)):
             for pool in sorted({p.pool for p in chosen}):
                 free[pool] -= sign * highest_level(problem, [p for p in chosen if p.pool == pool])
         for piece in pieces:
             self._draw(piece, sign)
 
+    def _is_firm(self, piece: Piece) -> bool:
+        return bool(self.problem.way_columns.firm[self.problem.positions[piece.job]])
+
     def hold_batteries(self, batteries: Mapping[int, BatteryTrace]) -> None:
         """Take the power that batteries (by site) charge with, and give what they discharge."""
         for site, trace in batteries.items():
             self.headroom_kw[site] -= trace.charge_kw - trace.discharge_kw
+            self.beside_kw[site] += trace.charge_kw - trace.discharge_kw
+
+    def hold_beside(self, beside: Beside) -> None:
+        """Take what sites draw beside the work, and give what they draw less."""
+        self.hold_batteries(beside.batteries)
+        if beside.sources is not None:
+            self.headroom_kw += beside.sources.relief_kw
+            self.beside_kw = self.beside_kw - beside.sources.relief_kw
+
+    def room_kw(self) -> Floats:
+        """By how much import may rise in every slot at once, or in any of them, (n_sites, n_slots)."""
+        room: Floats = self.headroom_kw
+        if self.problem.ramped_sites:
+            room = room.copy()
+            for i in self.problem.ramped_sites:
+                room[i] = self._site_room_kw(i)
+        return room
+
+    def _site_room_kw(self, i: int) -> Floats:
+        """What a ramp limit leaves: a rise of at most this much keeps it towards both neighbours, whatever they do.
+
+        net'[t+1] - net'[t] = net[t+1] - net[t] + rise[t+1] - rise[t], and no rise is negative.
+        """
+        site = self.problem.sites[i]
+        room: Floats = self.headroom_kw[i]
+        if site.ramp_kw is None:
+            return room
+        change = np.diff(site.median_kw + self.placed_kw[i] + self.beside_kw[i])
+        up, down = site.ramps_kw - change, site.ramps_kw + change
+        ramp: Floats = np.minimum(np.append(np.inf, up), np.append(down, np.inf))
+        kept: Floats = np.minimum(room, ramp)
+        return kept
+
+    def _slot_room_kw(self, i: int) -> Floats:
+        """By how much a site's import may rise in any one slot, (n_slots,): budgets count what others use."""
+        room = self._site_room_kw(i)
+        for budget, left in zip(self._budgets, self.budgets_left(), strict=True):
+            rate = budget.bought[i]
+            rise = np.full(len(rate), np.inf)
+            rise[rate > TINY] = max(0.0, left) / rate[rate > TINY]
+            room = np.minimum(room, rise)
+        return room
+
+    def budgets_left(self) -> list[float]:
+        """What is left of every budget, negative where real-time load alone exceeds it."""
+        if not self._budgets:
+            return []
+        net_kw = self.problem.median_kw + self.placed_kw + self.beside_kw
+        return [budget.limit - budget.used(net_kw) for budget in self._budgets]
+
+    def affords(self, way: Way, accelerators: int, start_us: Ints, length_us: int) -> NDArray[np.bool_]:
+        """Whether budgets leave room for a run in this way from each of these moments on."""
+        problem, site = self.problem, self.problem.pools[way.pool].site
+        fits = np.ones(len(start_us), dtype=bool)
+        edges = np.arange(problem.grid.n_slots + 1, dtype=float) * problem.slot_us
+        for budget, left in zip(self._budgets, self.budgets_left(), strict=True):
+            up_to = np.append(0.0, np.cumsum(np.maximum(0.0, budget.bought[site])))
+            used = np.interp(start_us + length_us, edges, up_to) - np.interp(start_us, edges, up_to)
+            fits &= accelerators * way.import_kw * used <= max(0.0, left) + 1e-9
+        return fits
 
     def left(self) -> Capacity:
         """What is still free, with what has been placed as import."""
-        return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw)
+        return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw, self.placed)
 
     def most(self, job: Job, way: Way) -> Ints:
         """The most accelerators the job may add in each cell, (n_cells,)."""
         pool = way.pool
         free = np.minimum(self.any[pool], self.firm[pool]) if job.firm else self.any[pool]
         if way.import_kw > 0:
-            headroom_kw = self.headroom_kw[self.problem.pools[pool].site][self.problem.cell_slot]
+            headroom_kw = self._slot_room_kw(self.problem.pools[pool].site)[self.problem.cell_slot]
             free = np.minimum(free, np.minimum(headroom_kw / way.import_kw + 1e-9, 1e9).astype(np.int64))
         usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // way.replica * way.replica
         return usable
@@ -78,7 +149,7 @@ class Ledger:
         pool = way.pool
         free = int(min(self.any[pool, cell], self.firm[pool, cell]) if job.firm else self.any[pool, cell])
         if way.import_kw > 0:
-            headroom_kw = self.headroom_kw[self.problem.pools[pool].site, self.problem.cell_slot[cell]]
+            headroom_kw = self._slot_room_kw(self.problem.pools[pool].site)[self.problem.cell_slot[cell]]
             free = min(free, int(min(headroom_kw / way.import_kw + 1e-9, 1e9)))
         return max(0, free)
 
@@ -100,6 +171,7 @@ class Ledger:
         slots, share = slot_shares(self.problem, piece)
         drawn_kw = sign * piece.accelerators * self.problem.ways[piece.job][piece.way].import_kw
         self.placed_kw[site, slots] += drawn_kw * share
+        self.placed[: 1 + self._is_firm(piece), piece.pool, slots] += sign * piece.accelerators * share
         self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
             1.0, share * self.problem.slot_us / self._rest_us[slots]
         )

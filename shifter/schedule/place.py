@@ -181,6 +181,7 @@ def _run(
         for count in _counts(int(most.max(initial=0)), way.replica):
             length = way.load_us + int(np.ceil(hours / (count * way.speed) * HOUR_US))
             starts = _possible_starts(problem, job, most >= count, length)
+            starts = starts[ledger.affords(way, count, starts, length)]
             if not len(starts):
                 continue
             if price is None:
@@ -238,8 +239,10 @@ def _longest_run(job: Job, ledger: Ledger, hours: float, beside: Sequence[Piece]
         for count in _counts(int(most.max(initial=0)), way.replica):
             for start, end in _free_spans(problem, job, most >= count):
                 work = min(hours, (end - start - way.load_us) * count * way.speed / HOUR_US)
+                needed = way.load_us + int(np.ceil(work / (count * way.speed) * HOUR_US))
+                if not ledger.affords(way, count, np.array([start]), min(end - start, needed)).all():
+                    continue
                 if work > 1e-6 and (best is None or work > best[0] + 1e-9):
-                    needed = way.load_us + int(np.ceil(work / (count * way.speed) * HOUR_US))
                     best = (work, start, min(end, start + needed), which, count)
     if best is None:
         return None

@@ -50,11 +50,44 @@ class SiteArrays:
     peak_so_far_kw: float
     battery: Battery | None
     ride_through_hours: float
+    generation_kw: Floats | None = None
+    """What the site's own plant could give; None where it has none."""
+    generation_cost_per_kwh: float = 0.0
+    ramp_kw: float | None = None
+    """Most by which import less export may change from one slot to the next; None where it may at will."""
+    most_saved_kw: Floats | float = 0.0
+    """What powering down all that is idle would save."""
+    export_limit_kw: float = 0.0
+    export_price_per_kwh: Floats | None = None
+    """What export earns, at most the price of import: else the site would gain by doing both at once."""
 
     @cached_property
     def unit_cost_per_kwh(self) -> Floats:
         """What one kWh of import costs, carbon at its price included [currency/kWh]."""
         return self.price_per_kwh + self.carbon_price_per_kg * self.carbon_kg_per_kwh
+
+    @property
+    def own_kw(self) -> Floats | float:
+        """The most by which the site itself may relieve its connection, beside the battery [kW]."""
+        return self.most_saved_kw + (0.0 if self.generation_kw is None else self.generation_kw)
+
+    @property
+    def keeps_limit(self) -> NDArray[np.bool_]:
+        """Where the power limit can be kept with real-time load at the quantile, (n_slots,); else no work runs.
+
+        The site's own may help, as far down as it may export at the median; under a ramp limit it is not counted on.
+        """
+        if self.ramp_kw is not None:
+            return self.quantile_kw <= self.limit_kw
+        lowest_kw = self.quantile_kw - np.minimum(self.own_kw, self.median_kw + self.export_limit_kw)
+        kept: NDArray[np.bool_] = lowest_kw <= self.limit_kw
+        return kept
+
+    @property
+    def ramps_kw(self) -> Floats:
+        """The ramp limit after each slot but the last, or what real-time load alone ramps there, (n_slots - 1,)."""
+        most = np.inf if self.ramp_kw is None else self.ramp_kw
+        return np.maximum(most, np.abs(np.diff(self.median_kw)))
 
     def battery_floor_kwh(self, slot_count: int) -> Floats:
         """Lowest energy that the battery must hold at each slot's start, (n_slots,) [kWh]."""
@@ -64,8 +97,13 @@ class SiteArrays:
         return held
 
     def reachable_kwh(self, slot_hours: float) -> Floats:
-        """Most energy that it can hold at each slot's start, charged as fast as limits allow, (n_slots,) [kWh]."""
+        """Most energy that it can hold at each slot's start, charged as fast as limits allow, (n_slots,) [kWh].
+
+        Under a ramp limit that hangs on all else that the site does: what it holds by standing still is taken.
+        """
         assert self.battery is not None
+        if self.ramp_kw is not None:
+            return np.full(len(self.limit_kw), min(self.battery.energy_kwh, self.battery.initial_kwh))
         free_kw = np.clip(self.limit_kw - self.quantile_kw, 0.0, self.battery.power_kw)
         gained = np.append(0.0, np.cumsum(slot_hours * self.battery.charge_efficiency * free_kw)[:-1])
         most: Floats = np.minimum(self.battery.energy_kwh, self.battery.initial_kwh + gained)
@@ -83,6 +121,11 @@ class PoolArrays:
     """What one accelerator at full load adds to the site's import [kW]. Work counts by its way's instead."""
     any_capacity: Ints
     firm_capacity: Ints
+    saved_kw: float = 0.0
+    """What one accelerator that is powered down takes off the site's import [kW]; 0 where none may be."""
+    spare: Floats | None = None
+    """Where some may be: accelerators that real-time load at the quantile leaves, and those that the reserve leaves, in
+    fractions, (2, n_slots)."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +250,34 @@ class WayColumns:
 
 
 @dataclass(frozen=True, eq=False)
+class BudgetArrays:
+    """A hard limit on what imports cause: `bought` and `sold` are per kW and slot, (n_sites, n_slots)."""
+
+    name: str
+    unit: str
+    limit: float
+    bought: Floats
+    sold: Floats
+
+    def used(self, net_kw: Floats) -> float:
+        """What import less export (n_sites, n_slots) [kW] causes."""
+        return float((self.bought * np.maximum(0.0, net_kw) - self.sold * np.maximum(0.0, -net_kw)).sum())
+
+    def given(self, sites: Sequence[SiteArrays], slot_hours: float) -> float:
+        """The most that is caused whatever is planned: by real-time load, and to charge batteries to their floors."""
+        used = self.used(np.array([site.median_kw for site in sites]))
+        for i, site in enumerate(sites):
+            if site.battery is not None:
+                floor = np.minimum(
+                    site.battery_floor_kwh(len(site.median_kw)), site.reachable_kwh(slot_hours)
+                )
+                missing_kwh = max(0.0, float(floor.max()) - site.battery.initial_kwh)
+                dearest = max(0.0, float(self.bought[i].max())) / slot_hours
+                used += missing_kwh / site.battery.charge_efficiency * dearest
+        return used
+
+
+@dataclass(frozen=True, eq=False)
 class ScheduleProblem:
     """Everything the schedule is computed from. `edges_us` (n_cells + 1,) are the cells' boundaries."""
 
@@ -225,6 +296,7 @@ class ScheduleProblem:
     """What uncertain prices add to the cost that is minimised; None where they are taken as they are."""
     warnings: tuple[str, ...] = ()
     """What had to be assumed."""
+    budgets: tuple[BudgetArrays, ...] = ()
 
     def weights(self, duals: Mapping[str, Floats]) -> Floats | None:
         """The weights of the paths that a program's duals are, (n_paths,); None where no risk counts."""
@@ -243,6 +315,11 @@ class ScheduleProblem:
             for site, more in zip(self.sites, premium, strict=True)
         ]
         return replace(self, sites=tuple(sites), risk=None)
+
+    @cached_property
+    def median_kw(self) -> Floats:
+        """What the sites import of what is idle, of real-time load and of what is pinned, (n_sites, n_slots)."""
+        return np.array([site.median_kw for site in self.sites])
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -275,6 +352,11 @@ class ScheduleProblem:
             if piece.firm:
                 firm[piece.pool, first:last] += piece.accelerators
         return every, firm
+
+    @property
+    def physical_price(self) -> float:
+        """What reliefs of physical limits are multiples of: above lateness, and above what a budget could gain."""
+        return self.lateness_price_per_hour * (1000.0 if self.budgets else 1.0)
 
     def price_of_leaving_undone(self, open_ended: bool) -> float:
         """Work whose deadline lies beyond the horizon is still done where it can, and yields to work that is due."""
@@ -319,6 +401,26 @@ class ScheduleProblem:
     def charged_sites(self) -> list[int]:
         """Sites with a demand charge: the rows `peak` and their duals are theirs, in this order."""
         return [i for i, site in enumerate(self.sites) if site.demand_charge_per_kw > 0]
+
+    @cached_property
+    def exporting_sites(self) -> list[int]:
+        """Sites that may export: the variables `export` are theirs, in this order."""
+        return [i for i, site in enumerate(self.sites) if site.export_limit_kw > 0]
+
+    @cached_property
+    def ramped_sites(self) -> list[int]:
+        """Sites with a ramp limit."""
+        return [i for i, site in enumerate(self.sites) if site.ramp_kw is not None]
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether any site has a plant of its own, or may power down what is idle."""
+        return bool(self.pools_that_rest) or any(site.generation_kw is not None for site in self.sites)
+
+    @cached_property
+    def pools_that_rest(self) -> list[int]:
+        """Pools of which accelerators may be powered down."""
+        return [p for p, pool in enumerate(self.pools) if pool.spare is not None]
 
     @property
     def has_batteries(self) -> bool:

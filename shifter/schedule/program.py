@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,6 +51,10 @@ class LinearProgram:
     _lower: list[Floats] = field(default_factory=list)
     _upper: list[Floats] = field(default_factory=list)
     _cost: list[Floats] = field(default_factory=list)
+    reliefs: dict[str, tuple[Index, Floats]] = field(default_factory=dict)
+    """Variables that let a limit be broken, and how much of each no plan can help."""
+    terms: list[str] = field(default_factory=list)
+    """Names of the terms that added something."""
     n_columns: int = 0
 
     def variables(
@@ -63,6 +67,16 @@ class LinearProgram:
         for store, value in ((self._lower, lower), (self._upper, upper), (self._cost, cost)):
             store.append(np.array(np.broadcast_to(np.asarray(value, dtype=float), (n,))))
         return np.arange(first, self.n_columns, dtype=np.int64)
+
+    def relief(self, name: str, n: int, *, price: Like, most: Like, upper: Like = np.inf) -> Index:
+        """New variables by which a limit may be broken, at a price above whatever that could gain.
+
+        `most` is what no plan can help: where real-time load alone breaks the limit. The lower bound allows that much
+        for nothing, and no more; the schedule may have more of it, up to `upper`, and then says so.
+        """
+        columns = self.variables(name, n, upper=upper, cost=price)
+        self.reliefs[name] = columns, np.array(np.broadcast_to(np.asarray(most, dtype=float), (n,)))
+        return columns
 
     def at_most(self, name: str, limit: Floats) -> Rows:
         """A new block of rows `<= limit`."""
@@ -84,6 +98,12 @@ class LinearProgram:
         total = self.cost
         np.add.at(total, columns, cost)
         self._cost = [total]
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        """What changes when a term adds anything."""
+        entries = sum(len(part) for rows in self.rows.values() for part in rows.row)
+        return self.n_columns, entries, float(np.abs(self.cost).sum())
 
     @property
     def lower(self) -> Floats:
@@ -111,12 +131,16 @@ class Capacity:
     any: Ints | Floats
     firm: Ints | Floats
     placed_kw: Floats
+    placed: Floats | None = None
+    """Mean accelerators of what is already placed, all of it and what is firm, (2, n_pools, n_slots); None: nothing."""
+    may_rest: Mapping[int, Floats] | None = None
+    """Where all work is placed: mean accelerators that may be powered down, by pool, (n_slots,) each."""
 
     @classmethod
     def of(cls, problem: ScheduleProblem) -> Capacity:
         """All that the reserve and pinned work leave; nothing where they alone are over the power limit."""
         slot = problem.cell_slot
-        open_slots = np.array([site.quantile_kw <= site.limit_kw for site in problem.sites])
+        open_slots = np.array([site.keeps_limit for site in problem.sites])
 
         def of_cells(capacity: str, held: Ints) -> Ints:
             rows = [getattr(pool, capacity) * open_slots[pool.site] for pool in problem.pools]
@@ -168,8 +192,12 @@ class Term(Protocol):
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Add variables, rows and prices. Called once; no term may rely on another having been called before it.
 
-        Every program has the variables `work` and `import` (n_sites * n_slots, [kW], site-major) and the rows `done`
-        (a class's work), `at_once` (its accelerators) and `import` (the balance that defines import).
+        What lets a limit be broken is a `relief`. The same rows are built once more for the lower bound, for whatever
+        load there may be in place of classes of work (`load_program`).
+
+        Every program has the variables `work`, `import` (n_sites * n_slots, [kW], site-major) and, where sites may,
+        their `export`, and the rows `done` (a class's work), `at_once` (its accelerators) and `import` (the balance of
+        import less export).
         """
 
 
@@ -179,3 +207,14 @@ def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
     return np.concatenate(
         [np.arange(i * n, (i + 1) * n, dtype=np.int64) for i in sites] or [np.empty(0, np.int64)]
     )
+
+
+def net_import(rows: Rows, program: LinearProgram, problem: ScheduleProblem, sites: Sequence[int]) -> None:
+    """Add import less export of `sites` to a block of rows, one for each of their slots, site-major."""
+    where = site_slots(problem, sites)
+    rows.add(range(len(where)), program.index("import")[where], 1.0)
+    n, exporting = problem.grid.n_slots, problem.exporting_sites
+    for k, i in enumerate(sites):
+        if i in exporting:
+            first = exporting.index(i) * n
+            rows.add(range(k * n, (k + 1) * n), program.index("export")[first : first + n], -1.0)

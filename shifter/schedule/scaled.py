@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.schedule.bound import SlotPrices, slot_prices
+from shifter.schedule.beside import Beside
+from shifter.schedule.bound import SlotPrices, proof_prices
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
@@ -18,7 +19,6 @@ from shifter.schedule.pack import Piece
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import Capacity
-from shifter.schedule.settle import BatteryTrace
 from shifter.schedule.solve import Solution, solve
 
 CLUSTERS = 200
@@ -30,14 +30,15 @@ CLUSTERS = 200
 class Relaxed:
     """What the coarse optimum says of the true problem.
 
-    `used` (n_pools, n_cells) are mean accelerators of all work; `peak_kw` (n_sites,) is the highest import, infinite
-    where it costs nothing.
+    `used` (n_pools, n_cells) are mean accelerators of all work, and `drawn_kw` (n_sites, n_slots) what they draw;
+    `peak_kw` (n_sites,) is the highest import, infinite where it costs nothing.
     """
 
     prices: SlotPrices
     used: Floats
+    drawn_kw: Floats
     peak_kw: Floats
-    batteries: dict[int, BatteryTrace]
+    beside: Beside
     weights: Floats | None
     """Of the paths that prices may take, (n_paths,); None where no risk counts."""
 
@@ -53,22 +54,18 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
     charged = np.array([site.demand_charge_per_kw > 0 for site in problem.sites])
     so_far = np.array([site.peak_so_far_kw for site in problem.sites])
     return Relaxed(
-        _on_true_slots(slot_prices(coarse.problem, solution.duals), coarse),
+        _on_true_slots(proof_prices(coarse.problem, solution), coarse),
         _used(coarse, coarse.work, solution)[:, coarse.cell_of],
+        _drawn_kw(coarse, coarse.work, solution)[:, coarse.slot_of],
         np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
-        _batteries(problem, coarse, solution),
+        Beside.of(problem, solution.values, coarse.slot_of),
         coarse.problem.weights(solution.duals),
     )
 
 
 def _on_true_slots(prices: SlotPrices, coarse: Coarse) -> SlotPrices:
     """A price per slot of an hour is half of it per half-hour."""
-    return SlotPrices(
-        *(
-            values[:, coarse.slot_of] * coarse.share
-            for values in (prices.capacity, prices.reserve, prices.power, prices.peak)
-        )
-    )
+    return prices.map(lambda values: values[:, coarse.slot_of] * coarse.share)
 
 
 def _used(coarse: Coarse, work: Sequence[WorkClass], solution: Solution) -> Floats:
@@ -79,24 +76,23 @@ def _used(coarse: Coarse, work: Sequence[WorkClass], solution: Solution) -> Floa
     return used
 
 
-def _batteries(problem: ScheduleProblem, coarse: Coarse, solution: Solution) -> dict[int, BatteryTrace]:
-    """Means are held over the coarse slot, and what is stored follows from them."""
-    traces = {}
-    for i, site in enumerate(problem.sites):
-        if site.battery is not None:
-            charge, discharge = (
-                np.where((kw := solution.values[f"{name}.{i}"]) > 1e-9, kw, 0.0)[coarse.slot_of]
-                for name in ("charge", "discharge")
-            )
-            traces[i] = BatteryTrace.of(site.battery, charge, discharge, problem.grid.slot_hours)
-    return traces
+def _drawn_kw(coarse: Coarse, work: Sequence[WorkClass], solution: Solution) -> Floats:
+    """What the work draws on the coarse grid, (n_sites, n_slots): less than full power where it is capped."""
+    problem = coarse.problem
+    drawn = np.zeros((len(problem.sites), problem.n_cells))
+    for one, (first, levels) in zip(work, solution.usage, strict=True):
+        for way, level in zip(one.ways, levels, strict=True):
+            drawn[problem.pools[way.pool].site, first : first + len(level)] += way.import_kw * level
+    starts = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
+    means: Floats = np.add.reduceat(drawn * problem.cell_share, starts, axis=1)
+    return means
 
 
 def cell_prices(problem: ScheduleProblem, prices: SlotPrices) -> Prices:
     """The same prices by cell."""
     slot, share = problem.cell_slot, problem.cell_share
     cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
-    per_kw = (cost + prices.power + prices.peak)[:, slot]
+    per_kw = (cost + prices.power + prices.peak if prices.work is None else prices.work)[:, slot]
     return Prices(per_kw, share, prices.capacity[:, slot] * share, prices.reserve[:, slot] * share)
 
 
@@ -107,10 +103,15 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     """
     median = np.array([site.median_kw for site in problem.sites])
     net = np.zeros_like(median)
-    for i, trace in relaxed.batteries.items():
+    for i, trace in relaxed.beside.batteries.items():
         net[i] = trace.charge_kw - trace.discharge_kw
+    if relaxed.beside.sources is not None:
+        net -= relaxed.beside.sources.relief_kw
     below_peak = relaxed.peak_kw[:, None] - median - net - ledger.placed_kw
-    import_kw = np.clip(np.minimum(ledger.headroom_kw, below_peak), 0.0, 1e12)
+    import_kw = np.clip(np.minimum(ledger.room_kw(), below_peak), 0.0, 1e12)
+    if problem.budgets:  # they are kept where no slot draws more than the coarse optimum, which keeps them
+        counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
+        import_kw = np.where(counted, np.minimum(import_kw, relaxed.drawn_kw), import_kw)
     free = ledger.left()
     room = Room(free.any.astype(float), free.firm.astype(float), import_kw)
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)

@@ -12,15 +12,18 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
-from shifter.schedule.bound import SlotPrices, slot_prices
+from shifter.schedule.beside import Beside, sources_at_once
+from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets
+from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
+from shifter.schedule.resting import idle_room
 from shifter.schedule.scaled import cell_prices, relax, spread
-from shifter.schedule.settle import BatteryTrace, idle_batteries
+from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 from shifter.schedule.solve import Solution, solve
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.tidy import tidy
@@ -35,6 +38,13 @@ EXACT_COLUMNS = 200_000
 
 DONE_RATIO = 1e-4
 """A job is done when no more than this share of it is left: what rounding to whole microseconds may cost."""
+
+
+GREEDY_S = 10.0
+"""What the sites do beside a greedy schedule is a small program: it has this long [s]."""
+
+EXCESS = 1e-5
+"""A limit that is broken by less [its unit] is kept: solvers have tolerances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +62,7 @@ class Schedule:
     warnings: tuple[str, ...] = ()
     weights: Floats | None = None
     """Of the paths that prices may take, (n_paths,): with `prices` they prove the plan. None: as likely as they are."""
+    sources: Sources | None = None
 
 
 def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedule:
@@ -66,18 +77,22 @@ def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedul
     try:
         solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.45 * time_limit_s)
     except SolverFailed as failure:
-        return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
+        return _greedy(problem, _energy_prices(problem), proof_prices(problem), failure)
     try:
         made = _packed(problem, solution, capacity, lean, time_limit_s)
     except SolverFailed as failure:
-        made = _greedy(
-            problem, _cell_prices(problem, solution), slot_prices(problem, solution.duals), failure
-        )
+        made = _greedy(problem, _cell_prices(problem, solution), proof_prices(problem, solution), failure)
     return replace(made, weights=problem.weights(solution.duals))
 
 
 def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> list[Piece]:
-    """Where jobs would go by themselves; without it a plan costs the same, in more pieces."""
+    """Where jobs would go by themselves; without it a plan costs the same, in more pieces.
+
+    Where further terms are in use there is none: the price of work that proves the plan is the program's own for every
+    kW, and would hold the lean in it.
+    """
+    if further_terms(problem):
+        return []
     try:
         return by_themselves(problem, capacity, time_limit_s=time_limit_s)
     except SolverFailed:
@@ -122,19 +137,20 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     try:
         relaxed = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s)
     except SolverFailed as failure:
-        return _greedy(problem, _energy_prices(problem), slot_prices(problem, {}), failure)
+        return _greedy(problem, _energy_prices(problem), proof_prices(problem), failure)
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
     ledger = Ledger(problem)
-    ledger.hold_batteries(relaxed.batteries)
+    ledger.hold_beside(relaxed.beside)
     placed = _place_shaped(problem, ledger, at)
     plain = [job for job in problem.jobs if job.plain]
     packed = merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
     try:
-        pieces, batteries = _settle_shape(problem, packed, relaxed.batteries, 0.1 * time_limit_s, rough=True)
+        pieces, beside = _settle_shape(problem, packed, relaxed.beside, 0.1 * time_limit_s, rough=True)
     except SolverFailed as failure:
         return replace(_greedy(problem, at, relaxed.prices, failure), weights=relaxed.weights)
-    faults = _faults(problem, batteries)
-    return Schedule(tuple(sorted(pieces)), batteries, relaxed.prices, OPTIMAL, faults, relaxed.weights)
+    faults = _faults(problem, beside.batteries)
+    made = Schedule(tuple(sorted(pieces)), beside.batteries, relaxed.prices, OPTIMAL, faults)
+    return replace(made, weights=relaxed.weights, sources=beside.sources)
 
 
 def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[Piece]:
@@ -164,50 +180,54 @@ def _packed(
         classes = merge([job for job in problem.jobs if job.plain])
         solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
-    batteries = _battery_traces(problem, solution)
-    tidied = packed
-    if len(problem.jobs) <= TIDY_JOBS:
-        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, batteries)
+    beside, tidied = Beside.of(problem, solution.values), packed
+    if len(problem.jobs) <= TIDY_JOBS and not further_terms(
+        problem
+    ):  # their costs are in no price that it knows
+        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries)
     rough = tidied is not packed
-    pieces, batteries = _settle_shape(problem, tidied, batteries, 0.1 * time_limit_s, rough=rough)
-    prices = slot_prices(problem, relaxed.duals)
-    return Schedule(tuple(sorted(pieces)), batteries, prices, OPTIMAL, _faults(problem, batteries))
+    pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
+    prices, faults = proof_prices(problem, relaxed), _faults(problem, beside.batteries)
+    made = Schedule(tuple(sorted(pieces)), beside.batteries, prices, OPTIMAL, faults)
+    return replace(made, sources=beside.sources)
 
 
 def _settle_shape(
-    problem: ScheduleProblem,
-    packed: list[Piece],
-    batteries: dict[int, BatteryTrace],
-    time_limit_s: float,
-    *,
-    rough: bool = False,
-) -> tuple[list[Piece], dict[int, BatteryTrace]]:
-    """Second tries for work that fell short, no work for steps that could not start, and batteries that fit both.
+    problem: ScheduleProblem, packed: list[Piece], beside: Beside, time_limit_s: float, *, rough: bool = False
+) -> tuple[list[Piece], Beside]:
+    """Second tries for work that fell short, no work for steps that could not start, and sites that fit both.
 
-    `rough` batteries are those of another grid or other work, and are decided anew in any case.
+    What sites do in a `rough` one is that of another grid or other work, and is decided anew in any case.
     """
     kept = _without_stranded(problem, packed)
-    mended = _repair(problem, kept, batteries)
-    if not problem.has_batteries:
-        return mended, {}
+    mended = _repair(problem, kept, beside)
+    further = bool(further_terms(problem))
+    if not (problem.has_batteries or further):
+        return mended, beside
     for pieces in (mended, kept):
-        if not rough and sorted(pieces) == sorted(packed):
-            return pieces, batteries
-        # The batteries were to carry other work: decide anew what they do beside these pieces.
-        held = Ledger(problem)
-        held.hold(pieces)
-        try:
-            anew = solve(problem, (), held.left(), time_limit_s=time_limit_s)
-        except SolverFailed:
-            continue  # a second try took the power that a battery needed
-        return pieces, _battery_traces(problem, anew)
-    raise SolverFailed("no use of the batteries fits beside what was planned.")
+        if not (rough or further) and sorted(pieces) == sorted(packed):
+            return pieces, beside
+        # Batteries and plants were to carry other work: decide anew what they do beside these pieces.
+        if (anew := _beside(problem, pieces, time_limit_s)) is not None:
+            return pieces, anew
+    raise SolverFailed("nothing that the sites could do beside what was planned keeps their limits.")
 
 
-def _repair(
-    problem: ScheduleProblem, pieces: list[Piece], batteries: Mapping[int, BatteryTrace]
-) -> list[Piece]:
-    """Try once more what fell short, as early as there is room beside the others and the batteries.
+def _beside(problem: ScheduleProblem, pieces: list[Piece], time_limit_s: float) -> Beside | None:
+    """The best that the sites can do beside these pieces; None where no solver says, or they do not keep a limit."""
+    held = Ledger(problem)
+    held.hold(pieces)
+    try:
+        may_rest = {p: room[2] for p, room in idle_room(problem, pieces).items()}
+        anew = solve(problem, (), replace(held.left(), may_rest=may_rest), time_limit_s=time_limit_s)
+    except SolverFailed:
+        return None
+    broken = any(over > EXCESS for name, over in anew.excess.items() if not name.startswith("short_kwh"))
+    return None if broken else Beside.of(problem, anew.values)
+
+
+def _repair(problem: ScheduleProblem, pieces: list[Piece], beside: Beside) -> list[Piece]:
+    """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
     Work with a shape of its own is placed anew, other work is topped up, in the window that was asked for. Steps of a
     chain keep to their own part of its time, and those that wait for one that still falls short stay out.
@@ -228,10 +248,10 @@ def _repair(
             job = replace(job, start_us=job.true_start_us, end_us=job.due_us)
         if short.isdisjoint(job.depends_on):
             if job.plain:
-                full = full or _holding(problem, by_job, batteries)
+                full = full or _holding(problem, by_job, beside)
                 by_job[id] = merge_pieces([*own, *top_up(job, full, own, left)])
             else:
-                again = merge_pieces(place(job, _holding(problem, by_job, batteries, without=id), None))
+                again = merge_pieces(place(job, _holding(problem, by_job, beside, without=id), None))
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
         if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
@@ -242,12 +262,12 @@ def _repair(
 def _holding(
     problem: ScheduleProblem,
     by_job: Mapping[str, list[Piece]],
-    batteries: Mapping[int, BatteryTrace],
+    beside: Beside,
     without: str = "",
 ) -> Ledger:
-    """A ledger that holds what batteries do, and all pieces but those of one job."""
+    """A ledger that holds what sites do beside the work, and all pieces but those of one job."""
     ledger = Ledger(problem)
-    ledger.hold_batteries(batteries)
+    ledger.hold_beside(beside)
     ledger.hold(piece for id, group in by_job.items() if id != without for piece in group)
     return ledger
 
@@ -283,7 +303,12 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
         pieces += place(job, ledger, at)
     kept = _without_stranded(problem, merge_pieces(pieces))
     why = f"planned without the solver, by price order: {failure.detail}"
-    return Schedule(tuple(sorted(kept)), batteries, proof, GREEDY, (why, *_faults(problem, batteries)))
+    beside = _beside(problem, kept, GREEDY_S) if further_terms(problem) else None
+    if beside is None:
+        beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
+    said = (why, *_faults(problem, beside.batteries))
+    made = Schedule(tuple(sorted(kept)), beside.batteries, proof, GREEDY, said)
+    return replace(made, sources=beside.sources)
 
 
 def _energy_prices(problem: ScheduleProblem) -> Prices:
@@ -301,6 +326,8 @@ def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
     for i, trace in traces.items():
         site = problem.sites[i]
         assert site.battery is not None
+        if site.ramp_kw is not None:
+            continue  # how fast it may charge hangs on all else that the site does
         target = min(site.battery.energy_kwh, float(site.battery_floor_kwh(problem.grid.n_slots).max()))
         headroom = np.clip(site.limit_kw - site.quantile_kw, 0.0, site.battery.power_kw)
         stored = site.battery.initial_kwh
@@ -319,6 +346,9 @@ def _room_us(job: Job) -> float:
 
 def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     """What all of each cell costs: energy, carbon, power and peak, and the room that an accelerator takes."""
+    if further_terms(problem):
+        room, firm, work = load_prices(problem, solution)
+        return Prices(work / problem.cell_share, problem.cell_share, room, firm)
     per_slot = slot_prices(problem, solution.duals)
     plain = problem.at_prices(problem.weights(solution.duals))
     cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in plain.sites])
@@ -330,33 +360,21 @@ def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     return Prices(per_kw, problem.cell_share, room, firm)
 
 
-def _battery_traces(problem: ScheduleProblem, solution: Solution) -> dict[int, BatteryTrace]:
-    return {
-        i: BatteryTrace.of(
-            site.battery,
-            _positive(solution.values[f"charge.{i}"]),
-            _positive(solution.values[f"discharge.{i}"]),
-            problem.grid.slot_hours,
-        )
-        for i, site in enumerate(problem.sites)
-        if site.battery is not None
-    }
-
-
-def _positive(values: Floats) -> Floats:
-    return np.where(values > 1e-9, values, 0.0)
-
-
 def _faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
     """What no plan can mend, said in words."""
     said = []
     beside = "with work that is running" if problem.pinned else "alone"
     for i, site in enumerate(problem.sites):
-        over = site.quantile_kw - site.limit_kw
+        over = site.quantile_kw - site.own_kw - site.limit_kw
         if (over > 1e-6).any():
             said.append(
                 f"{site.name}: real-time load {beside} exceeds the power limit by up to {over.max():.1f} kW in "
                 f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
+            )
+        if site.ramp_kw is not None and (more := site.ramps_kw - site.ramp_kw).max(initial=0.0) > 1e-6:
+            said.append(
+                f"{site.name}: real-time load {beside} ramps up to {more.max():.1f} kW more than the limit, "
+                f"{int((more > 1e-6).sum())} times; nothing else may add to it there."
             )
         if i in batteries:
             short = site.battery_floor_kwh(problem.grid.n_slots) - batteries[i].stored_kwh

@@ -45,12 +45,41 @@ def idle_batteries(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
 
 
 @dataclass(frozen=True, eq=False)
+class Sources:
+    """What sites do beside the work and their batteries.
+
+    `generated_kw` and `saved_kw` (by powering down) are (n_sites, n_slots); `off` (n_pools, n_slots) are the mean
+    accelerators that are powered down.
+    """
+
+    generated_kw: Floats
+    saved_kw: Floats
+    off: Floats
+
+    @classmethod
+    def none(cls, problem: ScheduleProblem) -> Sources:
+        """Nothing at all."""
+        n = problem.grid.n_slots
+        generated, saved = (np.zeros((len(problem.sites), n)) for _ in range(2))
+        return cls(generated, saved, np.zeros((len(problem.pools), n)))
+
+    @property
+    def relief_kw(self) -> Floats:
+        """How much less the sites draw for it, (n_sites, n_slots)."""
+        return self.generated_kw + self.saved_kw
+
+
+@dataclass(frozen=True, eq=False)
 class Settled:
-    """`deferrable`, `preemptible` (n_pools, n_slots) mean accelerators; `import_kw` (n_sites, n_slots)."""
+    """`deferrable`, `preemptible` (n_pools, n_slots) mean accelerators; `import_kw`, `export_kw` (n_sites, n_slots).
+
+    Of import and export, one is 0 in every slot.
+    """
 
     deferrable: Floats
     preemptible: Floats
     import_kw: Floats
+    export_kw: Floats
     cost: Cost
     carbon_kg: float
 
@@ -95,18 +124,24 @@ def settle(
     problem: ScheduleProblem,
     pieces: Iterable[Piece],
     batteries: Mapping[int, BatteryTrace],
+    sources: Sources | None = None,
 ) -> Settled:
-    """The bill of these pieces, and of what is pinned, with these batteries (by site)."""
+    """The bill of these pieces, and of what is pinned, with these batteries (by site) and sources."""
     used = usage(problem, Columns.of(problem, pieces))
     hours = problem.grid.slot_hours
-    imports = np.zeros((len(problem.sites), problem.grid.n_slots))
-    energy = carbon = demand = wear = carbon_kg = 0.0
+    imports, exports = (np.zeros((len(problem.sites), problem.grid.n_slots)) for _ in range(2))
+    own = Sources.none(problem) if sources is None else sources
+    energy = carbon = demand = wear = carbon_kg = generation = export = 0.0
     for i, site in enumerate(problem.sites):
-        imports[i] = site.median_kw + used.busy_kw[i]
+        imports[i] = site.median_kw + used.busy_kw[i] - own.relief_kw[i]
         if i in batteries:
             imports[i] += batteries[i].charge_kw - batteries[i].discharge_kw
             assert site.battery is not None
             wear += site.battery.wear_cost_per_kwh * float(batteries[i].discharge_kw.sum()) * hours
+        if site.export_price_per_kwh is not None:
+            imports[i], exports[i] = np.maximum(0.0, imports[i]), np.maximum(0.0, -imports[i])
+            export -= hours * float(exports[i] @ site.export_price_per_kwh)
+        generation += site.generation_cost_per_kwh * hours * float(own.generated_kw[i].sum())
         kwh = imports[i] * hours
         energy += float(kwh @ site.price_per_kwh)
         kg = float(kwh @ site.carbon_kg_per_kwh)
@@ -119,6 +154,7 @@ def settle(
         used.every + more.every,
         used.preemptible + more.preemptible,
         imports,
-        Cost(energy, carbon, demand, wear),
+        exports,
+        Cost(energy, carbon, demand, wear, generation, export),
         carbon_kg,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, WorkColumns
+from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, WorkColumns, site_slots
 from shifter.schedule.terms.registry import installed_terms
 
 SIMPLEX_COLUMNS = 15_000
@@ -29,6 +29,10 @@ class Solution:
     values: Mapping[str, Floats]
     duals: Mapping[str, Floats]
     usage: tuple[tuple[int, Floats], ...]
+    balances: Mapping[str, Floats] = field(default_factory=dict)
+    """Prices of what must be equal, of either sign: what one more on the left would cost."""
+    excess: Mapping[str, float] = field(default_factory=dict)
+    """By how much a limit is broken beyond what no plan can help, by the relief that says so."""
 
 
 def linear_program(
@@ -42,14 +46,44 @@ def linear_program(
     work = _work_columns(program, problem, classes)
     hours = np.array([c.hours for c in classes])
     _work_rows(program, problem, classes, work, hours)
-    _import_rows(program, problem, work, capacity)
     firm, open_ended = (
         np.array([getattr(c, f) for c in classes], dtype=bool) for f in ("firm", "open_ended")
     )
-    given = TermInputs(problem, capacity, work, firm, hours, open_ended)
-    for term in installed_terms() if terms is None else terms:
-        term.build(program, given)
+    _add_terms(program, TermInputs(problem, capacity, work, firm, hours, open_ended), terms)
     return program, work
+
+
+def load_program(
+    problem: ScheduleProblem, capacity: Capacity, terms: Sequence[Term] | None = None
+) -> tuple[LinearProgram, WorkColumns]:
+    """The same program for whatever load there may be, in place of classes of work: no work need be done.
+
+    Class 0 may be preempted, class 1 may not. In each pool and cell either has accelerators that draw full power, and
+    accelerators that draw none: between them they make up whatever real work holds and draws.
+    """
+    program = LinearProgram()
+    pools, cells = len(problem.pools), problem.n_cells
+    each = [np.arange(n, dtype=np.int64) for n in (2, 2, pools, cells)]
+    firm, draws, pool, cell = (axis.ravel() for axis in np.meshgrid(*each, indexing="ij"))
+    count, full_kw = (
+        np.array([getattr(p, f) for p in problem.pools], dtype=float) for f in ("count", "import_kw")
+    )
+    column = program.variables("work", len(cell), upper=count[pool])
+    work = WorkColumns(column, firm, pool, cell, np.ones(len(cell)), full_kw[pool] * draws)
+    program.equal("done", np.empty(0))
+    program.at_most("at_once", np.empty(0))
+    given = TermInputs(problem, capacity, work, np.array([False, True]), np.empty(0), np.empty(0, dtype=bool))
+    _add_terms(program, given, terms)
+    return program, work
+
+
+def _add_terms(program: LinearProgram, given: TermInputs, terms: Sequence[Term] | None) -> None:
+    _import_rows(program, given.problem, given.work, given.capacity)
+    for term in installed_terms() if terms is None else terms:
+        before = program.extent
+        term.build(program, given)
+        if program.extent != before:
+            program.terms.append(term.name)
 
 
 def _work_columns(
@@ -98,12 +132,21 @@ def _work_rows(
 def _import_rows(
     program: LinearProgram, problem: ScheduleProblem, work: WorkColumns, capacity: Capacity
 ) -> None:
-    """`import[s, t] - what work draws (- charge + discharge) == import of everything else, at the median`."""
+    """`import[s, t] - export[s, t] - what work draws (- charge + discharge + generated) == all else, at the median`.
+
+    Each kWh exported earns at most what importing it costs (`SiteArrays.export_price_per_kwh`), so to do both at once
+    gains nothing; `settle` counts the difference alone.
+    """
     n = problem.grid.n_slots
     imports = program.variables("import", len(problem.sites) * n)
     base = np.concatenate([site.median_kw for site in problem.sites]) + capacity.placed_kw.ravel()
     balance = program.equal("import", base)
     balance.add(range(len(imports)), imports, 1.0)
+    if exporting := problem.exporting_sites:
+        limit = np.repeat([problem.sites[i].export_limit_kw for i in exporting], n)
+        balance.add(
+            site_slots(problem, exporting), program.variables("export", len(limit), upper=limit), -1.0
+        )
     site = np.array([pool.site for pool in problem.pools], dtype=np.int64)
     row = site[work.pool] * n + problem.cell_slot[work.cell]
     balance.add(row, work.column, -work.import_kw * problem.cell_share[work.cell])
@@ -122,16 +165,34 @@ def solve(
 
     Raises SolverFailed when HiGHS gives no optimum within the time limit.
     """
+    program, _ = linear_program(problem, classes, capacity, terms)
+    value, found = optimum(program, program.cost, program.upper, time_limit_s=time_limit_s, method=method)
+    duals = {name: np.maximum(0.0, y) for name, y in found.items() if not program.rows[name].equal}
+    balances = {name: y for name, y in found.items() if program.rows[name].equal}
+    values = {name: value[block] for name, block in program.columns.items()}
+    excess = {
+        name: float((value[columns] - most).max(initial=0.0))
+        for name, (columns, most) in program.reliefs.items()
+    }
+    return Solution(values, duals, _usage(problem, classes, values["work"]), balances, excess)
+
+
+def optimum(
+    program: LinearProgram, cost: Floats, upper: Floats, *, time_limit_s: float, method: str | None = None
+) -> tuple[Floats, dict[str, Floats]]:
+    """The values (n_columns,) of least `cost`, and each block's duals. Raises SolverFailed where there is none in time.
+
+    The Lagrangian is `cost @ v + sum of dual @ (left - right)`.
+    """
     import cvxpy as cp
 
-    program, _ = linear_program(problem, classes, capacity, terms)
-    v = cp.Variable(program.n_columns, bounds=[program.lower, program.upper])
+    v = cp.Variable(program.n_columns, bounds=[program.lower, upper])
     constraints = {}
     for name, rows in program.rows.items():
         if len(rows.limit):
             left = rows.matrix(program.n_columns) @ v
             constraints[name] = left == rows.limit if rows.equal else left <= rows.limit
-    whole = cp.Problem(cp.Minimize(program.cost @ v), list(constraints.values()))
+    whole = cp.Problem(cp.Minimize(cost @ v), list(constraints.values()))
     try:
         # A fresh problem each cycle: re-solving warm switches HiGHS' presolve off, which is 20 times slower.
         whole.solve(
@@ -143,12 +204,7 @@ def solve(
         ) from error
     if whole.status not in {cp.OPTIMAL, cp.OPTIMAL_INACCURATE} or v.value is None:
         raise SolverFailed(f"HiGHS ended as {whole.status}.", hint="The greedy schedule is used instead.")
-    value = np.asarray(v.value)
-    duals = {
-        name: np.maximum(0.0, c.dual_value) for name, c in constraints.items() if not program.rows[name].equal
-    }
-    values = {name: value[block] for name, block in program.columns.items()}
-    return Solution(values, duals, _usage(problem, classes, values["work"]))
+    return np.asarray(v.value), {name: np.asarray(c.dual_value) for name, c in constraints.items()}
 
 
 def _options(n_columns: int, time_limit_s: float, method: str | None) -> dict[str, object]:

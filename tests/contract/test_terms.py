@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forecasts.series import Signal
-from shifter.domain.fleet import Battery, Pool, PowerWindow
+from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, PowerWindow
 from shifter.errors import ShifterError
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
@@ -17,20 +17,24 @@ from shifter.schedule.solve import solve
 from shifter.schedule.terms import registry
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.testing import TermContract
-from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 
 def busy_problem() -> ScheduleProblem:
-    """Every term has something to do: a tight limit, a peak, a battery, late work, two pools, negative prices, risk."""
+    """Every term has something to do: a limit, a peak, a battery, late work, two pools, negative prices, sun, risk."""
     plant = site(
-        pools=(Pool("p", "X", 8, busy_kw=1.0), Pool("q", "Y", 4, idle_kw=0.1, busy_kw=0.5)),
+        pools=(Pool("p", "X", 8, busy_kw=1.0), Pool("q", "Y", 4, idle_kw=0.1, busy_kw=0.5, off_kw=0.02)),
         power_limit_kw=9.0,
         power_limits=(PowerWindow(at(3), at(5), 1.0),),
         demand_charge_per_kw=0.4,
         peak_so_far_kw=3.0,
         battery=Battery(6, 2, 0.9, 0.9, initial_kwh=2),
+        generation=Generation((GenerationWindow(at(8), at(16), 12.0),), cost_per_kwh=0.004),
+        export_limit_kw=2.5,
+        ramp_limit_kw_per_minute=0.06,
+        export_price_per_mwh=15.0,
     )
     jobs = [work(f"w{i}", 6 + i, 12 + i, preemptible=bool(i % 3), max_accelerators=2 + i) for i in range(7)]
     jobs.append(work("late", 30, 4, max_accelerators=4))
@@ -39,7 +43,11 @@ def busy_problem() -> ScheduleProblem:
     load = {("a", "p"): {0.5: 1.2, 0.99: 2.4}}
     inputs = cycle_inputs(jobs, sites=[plant], prices=prices, carbon=carbon, carbon_price=50, load=load)
     return problem_of(
-        risky(inputs, {("Z", Signal.PRICE): [60.0 - 2 * i for i in range(24)]}, cvar_weight=0.5)
+        with_budgets(
+            risky(inputs, {("Z", Signal.PRICE): [60.0 - 2 * i for i in range(24)]}, cvar_weight=0.5),
+            Budget("carbon_kg", 1.0, at(4), at(15.5)),
+            Budget("money", 0.5, at(12), at(24), sites=("a",)),
+        )
     )
 
 
@@ -65,7 +73,8 @@ class TestInstalledTerms(TermContract):
                 solve(problem, classes, capacity, time_limit_s=30, terms=rest)
             return
         without = solve(problem, classes, capacity, time_limit_s=30, terms=rest)
-        assert abs(with_it.values["import"] - without.values["import"]).max() > 1e-3
+        changes = [abs(with_it.values[x] - without.values[x]).max() for x in ("import", "export")]
+        assert max(changes) > 1e-3
 
 
 def test_terms_come_in_order_of_name() -> None:

@@ -12,6 +12,8 @@ from shifter.files import fleet_warnings, parse_fleet, read_fleet
 from shifter.files.document import parse_document
 from tests.files.good import EXAMPLES, FLEET, mistakes
 
+TEN_TO_TWELVE = "{start: 2026-01-10T10:00:00Z, end: 2026-01-10T12:00:00Z, available_kw: 1}"
+
 
 def refuse(tmp_path: Path, *changes: tuple[str, str]) -> list[str]:
     text = FLEET
@@ -38,6 +40,64 @@ def test_the_example_is_right_and_unsuspicious() -> None:
     fleet = read_fleet(EXAMPLES / "fleet.yaml")
     assert {site.tier for site in fleet.sites} == {"central", "regional", "edge"}
     assert not list(fleet_warnings(fleet))
+
+
+def test_the_example_of_further_terms_is_right_and_unsuspicious() -> None:
+    fleet = read_fleet(EXAMPLES / "fleet-terms.yaml")
+    assert fleet.by_site["sevilla"].generation is not None
+    assert not list(fleet_warnings(fleet))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("generation: {windows: []}", "generation.windows: `windows` must not be empty"),
+        (
+            "generation: {windows: [{start: 2026-01-10T10:00:00Z, end: 2026-01-10T09:00:00Z, available_kw: 1}]}",
+            "generation.windows[0].end: the window ends at 2026-01-10T09:00:00Z, which is not after its start.",
+        ),
+        (
+            f"generation: {{windows: [{TEN_TO_TWELVE}, {TEN_TO_TWELVE.replace('T10', 'T11')}]}}",
+            "generation.windows[1].start: the window starts before the one ends that starts at 2026-01-10T10:00:00Z.",
+        ),
+        (
+            "export_limit_kw: 5",
+            "export_limit_kw: the site may export, and nothing says what an exported MWh earns",
+        ),
+        ("export_limit_kw: -5", "export_limit_kw: `export_limit_kw` must be at least 0"),
+    ],
+)
+def test_mistakes_in_what_a_site_has_besides_are_named(tmp_path: Path, more: str, expected: str) -> None:
+    [said] = refuse(tmp_path, ("    pue: ", f"    {more}\n    pue: "))
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (
+            "{kind: carbon, limit: 1, start: 2026-01-10T00:00:00Z, end: 2026-01-11T00:00:00Z}",
+            "budgets[0].kind",
+        ),
+        (
+            "{kind: money, limit: 1, start: 2026-01-11T00:00:00Z, end: 2026-01-10T00:00:00Z}",
+            "budgets[0].end: the budget ends at 2026-01-10T00:00:00Z, which is not after its start.",
+        ),
+        (
+            "{kind: money, limit: 1, start: 2026-01-10T00:00:00Z, end: 2026-01-11T00:00:00Z, sites: [olso]}",
+            "budgets[0].sites[0]: the fleet has no site `olso`. Did you mean `oslo`",
+        ),
+    ],
+)
+def test_mistakes_in_budgets_are_named(tmp_path: Path, budget: str, expected: str) -> None:
+    [said] = refuse(tmp_path, ("currency: EUR", f"currency: EUR\nobjective: {{budgets: [{budget}]}}"))
+    assert expected in said
+
+
+def test_a_price_of_export_without_export_is_suspicious() -> None:
+    text = FLEET.replace("    pue: ", "    export_price_per_mwh: 5\n    pue: ", 1)
+    fleet = parse_fleet(parse_document(text, "f").data)
+    assert any("may export nothing" in detail for _, detail, _ in fleet_warnings(fleet))
 
 
 @pytest.mark.parametrize(

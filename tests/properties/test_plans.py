@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, GridEvent, Model, Pool, Resilience, Site
+from shifter.domain.fleet import (
+    Battery,
+    Budget,
+    Generation,
+    GenerationWindow,
+    GridEvent,
+    Model,
+    Pool,
+    Resilience,
+    Site,
+)
 from shifter.domain.workload import Workload
-from tests.schedule.build import START, at, cycle_inputs
+from tests.schedule.build import START, at, cycle_inputs, with_budgets
 
 HOURS = 8
 
@@ -28,6 +38,7 @@ def sites(draw: st.DrawFn, name: str) -> Site:
             failure_domains=draw(st.sampled_from([1, 2, 4])),
             idle_kw=draw(st.sampled_from([0.0, 0.1])),
             busy_kw=draw(st.sampled_from([0.5, 1.0])),
+            off_kw=draw(st.sampled_from([None, None, 0.0])),
         )
         for i in range(draw(st.integers(1, 2)))
     )
@@ -42,8 +53,28 @@ def sites(draw: st.DrawFn, name: str) -> Site:
         power_limit_kw=draw(st.sampled_from([None, 0.8 * full, 1.5 * full])),
         demand_charge_per_kw=draw(st.sampled_from([0.0, 0.5])),
         battery=draw(st.sampled_from([None, battery])),
+        **own_plant(draw, full),
         resilience=Resilience(0.99, draw(st.sampled_from([0, 1]))),
     )
+
+
+def own_plant(draw: st.DrawFn, full_kw: float) -> dict[str, Any]:
+    """Sometimes generation behind the meter, sometimes export."""
+    given: dict[str, Any] = {}
+    if draw(st.integers(0, 3)) == 0:
+        given["ramp_limit_kw_per_minute"] = draw(st.floats(0.002, 0.05)) * full_kw
+    if draw(st.integers(0, 2)) == 0:
+        windows = (
+            GenerationWindow(at(1), at(3.2), draw(st.floats(0, 2)) * full_kw),
+            GenerationWindow(at(3.2), at(6), draw(st.floats(0, 0.5)) * full_kw),
+        )
+        given["generation"] = Generation(windows, draw(st.sampled_from([0.0, 0.06])))
+    if draw(st.integers(0, 2)) == 0:
+        given |= {
+            "export_limit_kw": draw(st.sampled_from([0.3, 2.0])) * full_kw,
+            "export_price_per_mwh": draw(st.sampled_from([0.0, 40.0, 500.0])),
+        }
+    return given
 
 
 @st.composite
@@ -68,6 +99,18 @@ def workloads(draw: st.DrawFn, id: str, before: list[str]) -> Workload:
 
 
 @st.composite
+def budgets(draw: st.DrawFn) -> Budget:
+    start = draw(st.floats(-2, HOURS - 1))
+    return Budget(
+        draw(st.sampled_from(["carbon_kg", "money"])),
+        draw(st.floats(0, 12)),
+        at(start),
+        at(start + draw(st.floats(0.5, HOURS))),
+        draw(st.sampled_from([None, ("a",)])),
+    )
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> CycleInputs:
     fleet = [draw(sites(name)) for name in ("a", "b")[: draw(st.integers(1, 2))]]
     jobs: list[Workload] = []
@@ -89,7 +132,7 @@ def cases(draw: st.DrawFn) -> CycleInputs:
         draw(st.sampled_from([0.0, 6.0])),
     )
     limits = [GridEvent("e", "a", at(3), at(5), draw(st.floats(0, 8)))] if draw(st.booleans()) else []
-    return cycle_inputs(
+    inputs = cycle_inputs(
         jobs,
         sites=fleet,
         models=[model],
@@ -101,6 +144,7 @@ def cases(draw: st.DrawFn) -> CycleInputs:
         now=START + timedelta(minutes=draw(st.sampled_from([0, 7]))),
         events=limits,
     )
+    return with_budgets(inputs, *draw(st.lists(budgets(), max_size=2)))
 
 
 @given(cases())

@@ -12,7 +12,7 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid
 from shifter.cycle import CycleInputs, Submission
-from shifter.domain.fleet import Fleet, GridEvent, Model, Objective, Pool, Resilience, Site
+from shifter.domain.fleet import Budget, Fleet, GridEvent, Model, Objective, Pool, Resilience, Site
 from shifter.domain.workload import Workload
 from shifter.realtime.load import RealtimeLoad
 
@@ -80,3 +80,9 @@ def cycle_inputs(
         now, fleet, frame, RealtimeLoad(grid, constant), submissions, grid_events=tuple(events)
     )
     return replace(inputs, time_limit_s=30.0)
+
+
+def with_budgets(inputs: CycleInputs, *budgets: Budget) -> CycleInputs:
+    """The same inputs under these budgets."""
+    objective = replace(inputs.fleet.objective, budgets=budgets)
+    return replace(inputs, fleet=replace(inputs.fleet, objective=objective))

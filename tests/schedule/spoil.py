@@ -18,13 +18,14 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.realtime.reserve import reserve
 from shifter.schedule.assemble import assemble
 from shifter.schedule.baseline import run_now
-from shifter.schedule.bound import slot_prices
+from shifter.schedule.beside import sources_at_once
+from shifter.schedule.bound import proof_prices
 from shifter.schedule.build import build
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.schedule import OPTIMAL, Schedule
-from shifter.schedule.settle import BatteryTrace, idle_batteries
+from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -46,12 +47,17 @@ def _way(problem: ScheduleProblem, a: Allocation, pool: int) -> int:
 
 
 def made_of(
-    inputs: CycleInputs, allocations: Iterable[Allocation], batteries: Mapping[str, ArrayLike] = {}
+    inputs: CycleInputs,
+    allocations: Iterable[Allocation],
+    batteries: Mapping[str, ArrayLike] = {},
+    generated: Mapping[str, ArrayLike] = {},
+    off: Mapping[str, ArrayLike] = {},
 ) -> Plan:
     """What would be published of these allocations, and of these batteries (by site: charge and discharge [kW]).
 
-    What is pinned is in it, too. Every figure follows from them; the prices of limits are zero, which proves little and
-    is always valid.
+    By site, too: what its plant generates [kW]; where it is not given, what the site draws or may export. By pool's
+    name: how many accelerators are `off`. What is pinned is in it. Every figure follows from them; the prices of
+    limits are zero, which proves little and is always valid.
     """
     problem = _problem(inputs)
     pools = {pool.key: i for i, pool in enumerate(problem.pools)}
@@ -71,7 +77,15 @@ def made_of(
     for i, site in enumerate(problem.sites):
         if site.name in batteries:
             traces[i] = _trace(problem, i, np.array(batteries[site.name], dtype=float))
-    made = Schedule(pieces, traces, slot_prices(problem, {}), OPTIMAL)
+    sources = sources_at_once(problem, pieces) or Sources.none(problem)
+    for i, site in enumerate(problem.sites):
+        if site.name in generated:
+            sources.generated_kw[i] = generated[site.name]
+    for p, pool in enumerate(problem.pools):
+        if pool.key[1] in off:
+            sources.off[p] = off[pool.key[1]]
+            sources.saved_kw[pool.site] += pool.saved_kw * sources.off[p]
+    made = Schedule(pieces, traces, proof_prices(problem), OPTIMAL, sources=sources)
     return assemble(
         problem,
         made,

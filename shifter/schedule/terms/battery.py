@@ -59,8 +59,9 @@ class BatteryTerm:
         one_at_a_time.add(slots, discharge, 1.0)
 
         floor = site.battery_floor_kwh(n)
-        price = SHORT_PRICE_RATIO * given.problem.lateness_price_per_hour / hours
-        short = program.variables(f"short_kwh.{i}", n, cost=price)
+        price = SHORT_PRICE_RATIO * given.problem.physical_price / hours
+        most = np.maximum(0.0, floor - site.reachable_kwh(hours))
+        short = program.relief(f"short_kwh.{i}", n, price=price, most=most)
         held = program.at_most(f"battery_floor.{i}", -floor)
         held.add(slots, stored[:-1], -1.0)
         held.add(slots, short, -1.0)

@@ -1,6 +1,6 @@
 """Power limits: the substation, the contract, a curtailment notice.
 
-    power[s, t]:  import[s, t] + (import of real-time load at q, less that at its median)  <=  limit[s, t]
+    power[s, t]:  import[s, t] - export[s, t] + (draw of real-time load at q, less that at its median)  <=  limit[s, t]
 
 In the slot that holds `now`, work can only run in what is left of the slot, so its import there is counted at the rate
 at which it runs rather than averaged over a slot that is partly gone. Where real-time load alone exceeds the limit,
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.program import LinearProgram, Rows, TermInputs, site_slots
+from shifter.schedule.program import LinearProgram, Rows, TermInputs, net_import
 
 OVERLOAD_PRICE_RATIO = 100.0
 """Against the price of lateness: no work is worth an overload."""
@@ -28,18 +28,18 @@ class PowerLimitTerm:
         limited = problem.limited_sites
         if not limited:
             return
-        where = site_slots(problem, limited)
         limit = np.concatenate([problem.sites[i].limit_kw for i in limited])
         margin = np.concatenate([problem.sites[i].quantile_kw - problem.sites[i].median_kw for i in limited])
         # Beyond any import, rather than infinite: solvers dislike infinite right-hand sides.
         headroom = np.where(np.isfinite(limit), limit - margin, 1e9)
         rows = program.at_most("power", headroom)
-        rows.add(range(len(where)), program.index("import")[where], 1.0)
+        net_import(rows, program, problem, limited)
 
         base = np.concatenate([problem.sites[i].quantile_kw for i in limited])
         over = np.flatnonzero(base > limit)
-        price = OVERLOAD_PRICE_RATIO * problem.lateness_price_per_hour
-        overload = program.variables("overload", len(over), upper=(base - limit)[over], cost=price)
+        price = OVERLOAD_PRICE_RATIO * problem.physical_price
+        most = (base - limit)[over]
+        overload = program.relief("overload", len(over), price=price, most=most, upper=most)
         rows.add(over, overload, -1.0)
         self._count_rest_of_slot(rows, given, {site: k for k, site in enumerate(limited)})
 

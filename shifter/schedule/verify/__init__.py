@@ -18,10 +18,11 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.battery import check_batteries
+from shifter.schedule.verify.budgets import check_budgets
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.loads import site_loads
 from shifter.schedule.verify.money import check_money, check_shares
-from shifter.schedule.verify.pools import check_pools, check_slots
+from shifter.schedule.verify.pools import check_pools, check_powered_down, check_slots
 from shifter.schedule.verify.power import check_power
 from shifter.schedule.verify.proof import check_proof
 from shifter.schedule.verify.risk import check_risk
@@ -73,9 +74,11 @@ def verify(
         *check_order(case),
         *check_unplaced(case),
         *check_pools(case),
+        *check_powered_down(case),
         *check_slots(case),
         *check_power(case, loads),
         *check_batteries(case, loads),
+        *check_budgets(case, loads),
         *check_money(case, loads),
         *check_shares(case, loads),
         *check_risk(case, loads),

@@ -62,6 +62,8 @@ def required_kwh(case: Case, load: SiteLoad, battery: Battery) -> Floats:
         np.zeros(case.grid.n_slots),
     )
     floor = np.maximum(battery.min_kwh, site.resilience.ride_through_minutes / 60 * draw_kw)
+    if site.ramp_limit_kw_per_minute is not None:  # no more than it holds by standing still
+        return np.minimum(floor, min(battery.initial_kwh, battery.energy_kwh))
     free_kw = np.clip(load.limit_kw - load.given_kw(case), 0.0, battery.power_kw)
     gain = case.grid.slot_hours * battery.charge_efficiency * free_kw
     reached = battery.initial_kwh + np.append(0.0, np.cumsum(gain)[:-1])

@@ -154,6 +154,14 @@ class Case:
         return step_kw(*self.fleet.pools[a.site, a.pool], a.cap_kw)
 
     @cached_property
+    def off(self) -> Mapping[PoolKey, Floats]:
+        """Mean accelerators that the plan powers down; 0 where its row says nothing."""
+        groups: defaultdict[PoolKey, list[float]] = defaultdict(list)
+        for row in self.plan.slots:
+            groups[row.site, row.pool].append(row.off or 0.0)
+        return {key: np.array(groups[key]) for key in self.fleet.pools}
+
+    @cached_property
     def any_room(self) -> Mapping[PoolKey, Floats]:
         """Mean accelerators that real-time load and pinned work leave."""
         return {key: self._room(key, firm=False) for key in self.fleet.pools}

@@ -39,11 +39,19 @@ class SiteLoad:
     """NaN where nobody knows it."""
     carbon_g_per_kwh: Floats
     """NaN where nobody knows it."""
+    price_per_kwh: Floats
+    """Price of the import, what is unknown as assumed: a budget of money counts this, whatever risk adds to it."""
     carbon_price_per_kg: float
     carbon_kg_per_kwh: Floats
     """Carbon of the import, what is unknown as assumed."""
     unit_cost_per_kwh: Floats
     """Cost of the import with carbon at its price [currency/kWh], what is unknown as assumed."""
+    available_kw: Floats
+    """What the site's own plant could give."""
+    saved_kw: Floats
+    """What the site draws less for the accelerators that the plan powers down."""
+    export_price_per_kwh: Floats
+    """What export earns; 0 where there is none."""
 
     @property
     def charge_kw(self) -> Floats:
@@ -56,9 +64,29 @@ class SiteLoad:
         return np.array([r.discharge_kw for r in self.rows])
 
     @property
+    def generated_kw(self) -> Floats:
+        """As the plan's rows have it."""
+        return np.array([r.generated_kw or 0.0 for r in self.rows])
+
+    @property
+    def beside_kw(self) -> Floats:
+        """What the site draws more or less for its battery, its plant and what is powered down."""
+        return self.charge_kw - self.discharge_kw - self.generated_kw - self.saved_kw
+
+    @property
+    def net_kw(self) -> Floats:
+        """From the grid less into it, with real-time load at its median."""
+        return self.median_kw + self.busy_kw + self.beside_kw
+
+    @property
     def import_kw(self) -> Floats:
-        """From the grid, with real-time load at its median: what is paid for."""
-        return self.median_kw + self.busy_kw + self.charge_kw - self.discharge_kw
+        """From the grid: what is paid for."""
+        return np.maximum(0.0, self.net_kw) if self.site.export_limit_kw > 0 else self.net_kw
+
+    @property
+    def export_kw(self) -> Floats:
+        """Into the grid: what earns."""
+        return self.import_kw - self.net_kw
 
     def given_kw(self, case: Case) -> Floats:
         """What counts under the power limit whatever is planned: real-time load at the quantile, and pinned work."""
@@ -82,9 +110,20 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         quantile += idle_kw + step_kw * case.quantile(key)
         busy += case.busy_kw[key]
         held += case.held_kw[key]
+    saved = np.zeros(case.grid.n_slots)
+    for pool in site.pools:
+        if pool.off_kw is not None:
+            saved += site.pue * (pool.idle_kw - pool.off_kw) * case.off[site.name, pool.name]
     limit = [limits_in_force(site, case.grid_events, a, b) for a, b in pairwise(case.grid.edges)]
     carbon_kg = case.frame.assumed(site.zone, Signal.CARBON) / 1000
     carbon_price = case.fleet.objective.carbon_price_per_tonne / 1000
+    price = case.frame.assumed(site.zone, Signal.PRICE) / 1000
+    available = np.zeros(case.grid.n_slots)
+    if site.generation is not None:
+        available += [site.generation.mean_kw(a, b) for a, b in pairwise(case.grid.edges)]
+    earned = np.zeros(case.grid.n_slots)
+    if site.export_limit_kw > 0:
+        earned = np.minimum((site.export_price_per_mwh or 0.0) / 1000, price)
     return SiteLoad(
         site,
         rows,
@@ -95,9 +134,13 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         np.array(limit),
         case.frame.price_per_mwh(site.zone),
         case.frame.carbon_g_per_kwh(site.zone),
+        price,
         carbon_price,
         carbon_kg,
-        case.frame.assumed(site.zone, Signal.PRICE) / 1000 + carbon_price * carbon_kg,
+        price + carbon_price * carbon_kg,
+        available,
+        saved,
+        earned,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from datetime import datetime
 
 import numpy as np
@@ -25,7 +25,7 @@ def check_money(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     plan, hours = case.plan, case.grid.slot_hours
     real = _cost(loads, hours)
     allowed = money_tolerance(real)
-    for name in ("energy", "carbon", "demand_charge", "battery_wear"):
+    for name in (f.name for f in fields(Cost)):
         said, is_ = getattr(plan.cost, name), getattr(real, name)
         if differs(said, is_, allowed):
             yield Violation(ViolationCode.COST, name, f"says {said:.6f}, and it is {is_:.6f}")
@@ -36,11 +36,11 @@ def check_money(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     if differs(plan.deferrable_total, deferrable, allowed):
         said = f"says {plan.deferrable_total:.6f}, and it is {deferrable:.6f}"
         yield Violation(ViolationCode.DEFERRABLE_TOTAL, "plan", said)
-    yield from _check_baseline(case, hours * sum(float(s.median_kw @ s.unit_cost_per_kwh) for s in loads))
+    yield from _check_baseline(case, loads)
 
 
 def _cost(loads: Sequence[SiteLoad], hours: float) -> Cost:
-    energy = carbon = demand = wear = 0.0
+    energy = carbon = demand = wear = generation = export = 0.0
     for load in loads:
         total = hours * float(load.import_kw @ load.unit_cost_per_kwh)
         of_carbon = load.carbon_price_per_kg * hours * float(load.import_kw @ load.carbon_kg_per_kwh)
@@ -49,7 +49,10 @@ def _cost(loads: Sequence[SiteLoad], hours: float) -> Cost:
         demand += load.site.demand_charge_per_kw * max(0.0, over)
         if load.site.battery is not None:
             wear += load.site.battery.wear_cost_per_kwh * hours * float(load.discharge_kw.sum())
-    return Cost(energy, carbon, demand, wear)
+        if load.site.generation is not None:
+            generation += load.site.generation.cost_per_kwh * hours * float(load.generated_kw.sum())
+        export -= hours * float(load.export_kw @ load.export_price_per_kwh)
+    return Cost(energy, carbon, demand, wear, generation, export)
 
 
 def money_tolerance(cost: Cost) -> float:
@@ -58,13 +61,17 @@ def money_tolerance(cost: Cost) -> float:
     return MONEY_TOLERANCE * max(1.0, size)
 
 
-def _check_baseline(case: Case, real_time: float) -> Iterator[Violation]:
-    """What it rests on: running at once is the planner's own, but whatever it is, real-time load costs the same."""
-    base = case.plan.baseline
-    if differs(base.total - base.deferrable_total, real_time, money_tolerance(Cost(base.total, real_time))):
-        detail = (
-            f"leaves {base.total - base.deferrable_total:.6f} for real-time load, which costs {real_time:.6f}"
-        )
+def _check_baseline(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+    """What it rests on: running at once is the planner's own, but whatever it is, real-time load costs the same.
+
+    Where sites generate, it costs that less what their plants save or earn, which is no more than all of it is worth.
+    """
+    base, hours = case.plan.baseline, case.grid.slot_hours
+    real_time = hours * sum(float(load.median_kw @ load.unit_cost_per_kwh) for load in loads)
+    worth = hours * sum(float(load.available_kw @ np.maximum(0.0, load.unit_cost_per_kwh)) for load in loads)
+    left, allowed = base.total - base.deferrable_total, money_tolerance(Cost(base.total, real_time))
+    if not real_time - worth - allowed <= left <= real_time + allowed:
+        detail = f"leaves {left:.6f} for real-time load, which costs {real_time:.6f}"
         yield Violation(ViolationCode.BASELINE, base.name, detail)
     if not 0 <= base.unfinished_accelerator_hours <= base.late_accelerator_hours + 1e-6:
         yield Violation(ViolationCode.BASELINE, base.name, "more of it is unfinished than is late")

@@ -1,4 +1,4 @@
-"""The conditions of each site's grid connection: what it draws, what it may draw, and no export."""
+"""The conditions of each site's grid connection: what it draws, what it may draw and export, what it generates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from shifter.schedule.verify.violation import Violation, ViolationCode
 
 
 def check_power(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
-    """Rows say what the allocations and the battery draw; that is within the limit, and nothing is exported."""
+    """Rows say what the allocations and the battery draw; that is within the limits of import and of export."""
     for load in loads:
         name, imports = load.site.name, load.import_kw
+        yield from _check_generation(load)
         for what, said, real in _inputs(load):
             if not np.allclose(said, real, rtol=1e-9, atol=1e-6, equal_nan=True):
                 yield Violation(ViolationCode.POWER_ROW, name, f"{what} is not that of the inputs")
         if differs([r.import_kw for r in load.rows], imports, tolerance(imports)):
             yield Violation(ViolationCode.IMPORT, name, "import_kw is not what the allocations draw")
+        if differs([r.export_kw or 0.0 for r in load.rows], load.export_kw, tolerance(load.export_kw)):
+            yield Violation(ViolationCode.IMPORT, name, "export_kw is not what the allocations leave")
         over = _over_limit(case, load)
         slots = np.flatnonzero(over > tolerance(load.limit_kw))
         if len(slots):
@@ -28,8 +31,32 @@ def check_power(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
                 f"up to {over.max():.3f} kW over it at the quantile, in {len(slots)} slots from {slots[0]} on"
             )
             yield Violation(ViolationCode.POWER_LIMIT, name, most)
-        if (imports < -KW_TOLERANCE).any():
-            yield Violation(ViolationCode.EXPORT, name, f"down to {imports.min():.3f} kW")
+        yield from _check_ramp(load, case.grid.slot_minutes)
+        lowest, limit = load.net_kw.min(), load.site.export_limit_kw
+        if lowest < -limit - tolerance(limit):
+            yield Violation(ViolationCode.EXPORT, name, f"down to {lowest:.3f} kW")
+
+
+def _check_ramp(load: SiteLoad, minutes: int) -> Iterator[Violation]:
+    """From slot to slot; where real-time load and what is pinned alone change by more, by no more than that."""
+    if load.site.ramp_limit_kw_per_minute is None:
+        return
+    change = np.abs(np.diff(load.net_kw))
+    given = np.abs(np.diff(load.median_kw + load.pinned_kw))
+    over = change - np.maximum(load.site.ramp_limit_kw_per_minute * minutes, given)
+    if (over > tolerance(load.net_kw[1:]) + tolerance(load.net_kw[:-1])).any():
+        detail = f"up to {over.max():.3f} kW more than it may, after slot {int(over.argmax())}"
+        yield Violation(ViolationCode.RAMP_LIMIT, load.site.name, detail)
+
+
+def _check_generation(load: SiteLoad) -> Iterator[Violation]:
+    """A plant gives at most what it could, and there is none where there is none."""
+    generated, available = load.generated_kw, load.available_kw
+    if load.site.generation is None and any(r.generated_kw is not None for r in load.rows):
+        yield Violation(ViolationCode.GENERATION, load.site.name, "has none")
+    elif not ((generated >= -KW_TOLERANCE) & (generated <= available + tolerance(available))).all():
+        detail = f"from {generated.min():.3f} kW to {(generated - available).max():.3f} kW more than there is"
+        yield Violation(ViolationCode.GENERATION, load.site.name, detail)
 
 
 def _inputs(load: SiteLoad) -> Iterator[tuple[str, Floats, Floats]]:
@@ -50,6 +77,6 @@ def _over_limit(case: Case, load: SiteLoad) -> Floats:
     """
     given = load.given_kw(case)
     planned = (load.busy_kw - load.pinned_kw) * case.rest_ratio
-    battery = load.charge_kw - load.discharge_kw
-    adds_nothing = (given > load.limit_kw) & (planned < 1e-6) & (battery < KW_TOLERANCE)
-    return np.where(adds_nothing, 0.0, given + planned + battery - load.limit_kw)
+    beside = load.beside_kw
+    adds_nothing = (given > load.limit_kw) & (planned < 1e-6) & (beside < KW_TOLERANCE)
+    return np.where(adds_nothing, 0.0, given + planned + beside - load.limit_kw)

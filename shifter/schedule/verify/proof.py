@@ -8,6 +8,9 @@ For any prices >= 0 of the shared limits the Lagrangian
 
 is at most the cost of every plan that does the same work (weak duality). Each workload answers alone: in fractions, in
 its own window, with no shape.
+
+Where the plan has `work` prices, what the sites do for whatever load there is comes from one linear program instead:
+`fleet`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from forecasts.slots import Floats
 from shifter.domain.fleet import Battery, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.case import Case, differs
+from shifter.schedule.verify.fleet import fleet_cost, load_prices
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance
 from shifter.schedule.verify.risk import at_risk
@@ -62,13 +66,21 @@ def _check_duals(case: Case) -> Iterator[Violation]:
     by_pool, by_site = (duals.capacity, duals.reserve), (duals.power, duals.peak)
     known = all(key in case.fleet.pools for rows in by_pool for key in rows)
     known &= all(key in case.fleet.by_site for rows in by_site for key in rows)
+    known &= all(key in case.fleet.by_site for key in duals.work)
     values = [row for rows in (*by_pool, *by_site) for row in rows.values()]
-    if not known or any(len(row) != n for row in values):
+    signed = list(duals.work.values())
+    if not known or any(len(row) != n for row in (*values, *signed)):
         yield Violation(
             ViolationCode.DUALS, "plan", "prices are not one a slot of the fleet's pools and sites"
         )
+    elif not all(np.isfinite(v) for row in signed for v in row):
+        yield Violation(ViolationCode.DUALS, "plan", "a price of work is no number")
     elif not all(0 <= v < np.inf for row in values for v in row):
         yield Violation(ViolationCode.DUALS, "plan", "a price of a limit is negative")
+    if len(duals.budget) != len(case.fleet.objective.budgets) or not all(
+        0 <= v < np.inf for v in duals.budget
+    ):
+        yield Violation(ViolationCode.DUALS, "plan", "prices of budgets are not one each, never negative")
     for name, row in duals.peak.items():
         site = case.fleet.by_site.get(name)
         if site is not None and sum(row) > site.demand_charge_per_kw * (1 + 1e-6) + 1e-6:
@@ -79,6 +91,13 @@ def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
     """The bound [currency] on every plan that does of each workload what this one does."""
     hours, none = case.grid.slot_hours, np.zeros(case.grid.n_slots)
     duals, total = case.plan.duals, 0.0
+    if duals.work:
+        paid = load_prices(case)
+        per_kw_of = {key: paid.per_kw[key[0]] for key in paid.room}
+        firm_room = {key: paid.room[key] + paid.reserve[key] for key in paid.room}
+        return fleet_cost(case, loads, paid) + _work_cost(
+            case, _Prices(per_kw_of, dict(paid.room), firm_room)
+        )
     prices = _Prices({}, {}, {})
     for load in loads:
         site = load.site

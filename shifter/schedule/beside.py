@@ -1,0 +1,71 @@
+"""What sites do beside the work: their batteries, their own plants, what they power down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.schedule.columns import Columns
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.settle import BatteryTrace, Sources, usage
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Batteries by site, and what else there is; None where there is nothing else."""
+
+    batteries: Mapping[int, BatteryTrace]
+    sources: Sources | None = None
+
+    @classmethod
+    def of(
+        cls, problem: ScheduleProblem, values: Mapping[str, Floats], slot_of: Ints | None = None
+    ) -> Beside:
+        """As a program has it (its values by block), or one whose slots `slot_of` gives to each of the problem's."""
+        at = np.arange(problem.grid.n_slots) if slot_of is None else slot_of
+
+        def positive(name: str) -> Floats:
+            return np.where(values[name] > 1e-9, values[name], 0.0)[at]
+
+        hours = problem.grid.slot_hours
+        batteries = {
+            i: BatteryTrace.of(site.battery, positive(f"charge.{i}"), positive(f"discharge.{i}"), hours)
+            for i, site in enumerate(problem.sites)
+            if site.battery is not None
+        }
+        if not problem.has_sources:
+            return cls(batteries)
+        sources = Sources.none(problem)
+        for i, site in enumerate(problem.sites):
+            if site.generation_kw is not None:
+                sources.generated_kw[i] = np.minimum(site.generation_kw, positive(f"generated.{i}"))
+        for p in problem.pools_that_rest:
+            sources.off[p] = positive(f"off.{p}")
+            sources.saved_kw[problem.pools[p].site] += problem.pools[p].saved_kw * sources.off[p]
+        return cls(batteries, sources)
+
+
+def sources_at_once(
+    problem: ScheduleProblem, pieces: Iterable[Piece], *, within_ramps: bool = False
+) -> Sources | None:
+    """Generation with no plan: used where it is cheaper than the grid, and exported where that pays.
+
+    What keeps within a ramp limit is not looked for: `within_ramps`, such a site leaves its plant alone.
+    """
+    if not problem.has_sources:
+        return None
+    sources = Sources.none(problem)
+    busy_kw = usage(problem, Columns.of(problem, pieces)).busy_kw
+    for i, site in enumerate(problem.sites):
+        if site.generation_kw is None or (site.ramp_kw is not None and within_ramps):
+            continue
+        cost = site.generation_cost_per_kwh
+        own_kw = np.maximum(0.0, site.median_kw + busy_kw[i]) * (site.unit_cost_per_kwh >= cost)
+        if site.export_price_per_kwh is not None:
+            own_kw += site.export_limit_kw * (site.export_price_per_kwh >= cost)
+        sources.generated_kw[i] = np.minimum(site.generation_kw, own_kw)
+    return sources

@@ -1,0 +1,53 @@
+"""Budgets: what imports cause in a period, against the limit, or against what real-time load alone causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.domain.fleet import Budget
+from shifter.schedule.verify.battery import required_kwh
+from shifter.schedule.verify.case import Case
+from shifter.schedule.verify.loads import SiteLoad
+from shifter.schedule.verify.violation import Violation, ViolationCode
+
+TOLERANCE = 1e-5
+"""Of the budget's unit, and of its limit's share where that is above 1."""
+
+
+def check_budgets(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+    """None is exceeded; where real-time load and pinned work alone exceed it, by no more than they do."""
+    for i, budget in enumerate(case.fleet.objective.budgets):
+        used = 0.0
+        for load in loads:
+            bought, sold = budget_rates(case, budget, load)
+            used += float(bought @ load.import_kw - sold @ load.export_kw)
+        most = allowed(case, budget, loads)
+        if used > most + TOLERANCE * max(1.0, abs(most)):
+            detail = f"{used:.6f} {budget.kind}, and {most:.6f} is the most"
+            yield Violation(ViolationCode.BUDGET, f"budgets[{i}]", detail)
+
+
+def allowed(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:
+    """Its limit, or what real-time load, pinned work and charging batteries to their floors cause, if that is more."""
+    given = 0.0
+    for load in loads:
+        bought, _ = budget_rates(case, budget, load)
+        given += float(bought @ (load.median_kw + load.pinned_kw))
+        if (battery := load.site.battery) is not None:
+            missing_kwh = max(0.0, float(required_kwh(case, load, battery).max()) - battery.initial_kwh)
+            dearest = max(0.0, float(bought.max())) / case.grid.slot_hours
+            given += missing_kwh / battery.charge_efficiency * dearest
+    return max(budget.limit, given)
+
+
+def budget_rates(case: Case, budget: Budget, load: SiteLoad) -> tuple[Floats, Floats]:
+    """What a kW of import uses up in each slot, and what a kW of export gives back, (n_slots,) each."""
+    share = np.array([budget.share(a, b) for a, b in pairwise(case.grid.edges)])
+    share = share * case.grid.slot_hours * budget.counts(load.site.name)
+    if budget.kind == "carbon_kg":
+        return share * load.carbon_kg_per_kwh, np.zeros(case.grid.n_slots)
+    return share * load.price_per_kwh, share * load.export_price_per_kwh

@@ -1,0 +1,117 @@
+"""Budgets of carbon and money: never exceeded by work, priced, and told where real-time load alone exceeds them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.fleet import Battery, Budget
+from shifter.domain.plan import Plan
+from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
+
+CLEAN_LATE = [400.0] * 12 + [100.0] * 12
+CHEAP_EARLY = [20.0] * 12 + [60.0] * 12
+DAY = (at(0), at(24))
+
+
+def case(*jobs: Any, budgets: Any = (), **over: Any) -> CycleInputs:
+    """Early hours are cheap and dirty, late ones dear and clean."""
+    given = {"prices": CHEAP_EARLY, "carbon": CLEAN_LATE, **over}
+    return with_budgets(cycle_inputs(jobs, **given), *budgets)
+
+
+def planned(inputs: CycleInputs) -> Plan:
+    plan = plan_cycle(inputs)
+    assert verify_plan(plan, inputs) == []
+    return Plan.from_dict(json.loads(plan.to_json()))
+
+
+def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
+    free = planned(case(work("w", 20, 24)))
+    assert free.carbon_kg == pytest.approx(8.0)
+    plan = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 5.0, *DAY)]))
+    assert plan.carbon_kg == pytest.approx(5.0)
+    # Half of the work moves: a kWh costs 0.04 more and saves 0.3 kg.
+    assert plan.cost.total == pytest.approx(0.4 + 10 * 0.04)
+    assert plan.duals.budget == pytest.approx((0.04 / 0.3,))
+    assert plan.relative_gap == pytest.approx(0, abs=1e-6)
+    more = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 6.0, *DAY)]))
+    assert plan.cost.total - more.cost.total == pytest.approx(plan.duals.budget[0])
+
+
+def test_work_that_would_break_it_is_unplaced_and_says_so() -> None:
+    plan = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 1.5, *DAY)]))
+    assert plan.carbon_kg == pytest.approx(1.5)
+    [late] = plan.unplaced
+    assert late.accelerator_hours == pytest.approx(5.0)
+    assert late.reason.startswith(
+        "It would break budgets[0]: the rest of it causes at least 0.5 kg CO2e, and 0 of 1.5"
+    )
+
+
+def test_a_budget_of_money_counts_energy_less_export() -> None:
+    plan = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)]))
+    assert plan.cost.energy == pytest.approx(0.3)
+    assert "EUR" in plan.unplaced[0].reason
+    battery: dict[str, Any] = {
+        "battery": Battery(10, 5, 1.0, 1.0, initial_kwh=5),
+        "export_limit_kw": 5.0,
+        "export_price_per_mwh": 60.0,
+    }
+    sold = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)], sites=[site(**battery)]))
+    assert not sold.unplaced
+    assert sold.cost.energy + sold.cost.export <= 0.3 + 1e-6
+
+
+def test_only_its_period_and_its_sites_count() -> None:
+    first = Budget("carbon_kg", 1.0, at(0), at(2.5), ("a",))
+    plan = planned(case(work("w", 30, 12), budgets=[first], sites=[site(), site("b")]))
+    assert not plan.unplaced
+    early = [a for a in plan.allocations if a.site == "a" and a.start < at(2)]
+    assert (
+        sum(a.accelerators * ((min(a.end, at(2)) - a.start) / (at(1) - at(0))) for a in early) <= 2.5 + 1e-6
+    )
+
+
+def test_real_time_load_alone_may_exceed_it_and_then_nothing_is_added() -> None:
+    inputs = case(
+        work("w", 4, 24),
+        budgets=[Budget("carbon_kg", 3.0, at(0), at(12)), Budget("carbon_kg", 99.0, *DAY)],
+        load={("a", "p"): {0.5: 1.0, 0.99: 2.0}},
+    )
+    plan = planned(inputs)
+    assert not plan.unplaced
+    assert all(a.start >= at(12) for a in plan.allocations)
+    [told] = [w for w in plan.warnings if "budgets[0]" in w]
+    assert "exceeded by 1.800 kg CO2e, because real-time load alone causes more than 3" in told
+
+
+def test_work_in_one_piece_and_a_large_plan_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [work(f"w{i}", 4, 24, interruptible=False, max_accelerators=4) for i in range(6)]
+    plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 5.0, *DAY)]))
+    assert plan.carbon_kg <= 5.0 + 1e-6
+    assert not plan.unplaced
+    monkeypatch.setattr("shifter.schedule.schedule.EXACT_COLUMNS", 0)
+    plain = [work(f"w{i}", 4, 24, max_accelerators=4) for i in range(6)]
+    assert planned(case(*plain, budgets=[Budget("carbon_kg", 5.0, *DAY)])).carbon_kg <= 5.0 + 1e-6
+
+
+def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shifter.errors import SolverFailed
+
+    def none(*args: Any, **kwargs: Any) -> Any:
+        raise SolverFailed("out of order")
+
+    monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    jobs = [work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)]
+    plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 3.0, *DAY)]))
+    assert plan.status == "greedy"
+    assert plan.carbon_kg <= 3.0 + 1e-6
+
+
+def test_running_at_once_knows_no_budget() -> None:
+    plan = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 5.0, *DAY)]))
+    assert plan.baseline.carbon_kg == pytest.approx(8.0)
