@@ -288,9 +288,9 @@ class ScheduleProblem:
     edges_us: Ints
     now_us: int
     lateness_price_per_hour: float
+    """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
     run_price: float
     """What one run of a job less is worth [currency]."""
-    """Price of an accelerator-hour not done in time: above anything that doing it could cost."""
     pinned: tuple[Pinned, ...] = ()
     risk: RiskArrays | None = None
     """What uncertain prices add to the cost that is minimised; None where they are taken as they are."""
