@@ -82,7 +82,8 @@ def slot_means(
     whole = np.bincount(at, change, n_rows * (n_slots + 1)).reshape(n_rows, n_slots + 1)
     before = np.cumsum(whole, axis=1) - whole
     means = (before + inside)[:, :n_slots]
-    return np.where(np.abs(means) < 1e-9, 0.0, means)
+    noise = 1e-14 * float(np.abs(amount).sum())  # of adding and taking off again
+    return np.where(np.abs(means) <= noise, 0.0, means)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses, cheapest, segments
 from shifter.schedule.classes import option_sets
+from shifter.schedule.coarse import ENDLESS_HOURS
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way, WayColumns
 
@@ -144,7 +145,9 @@ class _Asking:
         edges, window = problem.edges_us, np.array(windows, dtype=np.int64).reshape(-1, 2)
         self.first = np.searchsorted(edges, window[:, 0], side="left")
         self.last = np.searchsorted(edges, window[:, 1], side="right") - 1
-        self.tight = self.left * HOUR_US / np.maximum(1, window[:, 1] - window[:, 0])
+        # What would take ages is as tight as can be: the product must stay finite.
+        least_us = np.minimum(self.left, ENDLESS_HOURS) * HOUR_US
+        self.tight = least_us / np.maximum(1, window[:, 1] - window[:, 0])
         ways = np.array(option_sets(jobs), dtype=np.int64)
         self.kind = ways * 2 + np.array([job.firm for job in jobs], dtype=np.int64)
         kinds, first = np.unique(self.kind, return_index=True)

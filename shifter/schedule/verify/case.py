@@ -223,7 +223,8 @@ def mean_use(
     # Whole slots: those before the end less those before the start, counted from the last slot backwards.
     after = np.cumsum(whole.reshape(-1, n + 1)[:, ::-1], axis=1)[:, ::-1] - whole.reshape(-1, n + 1)
     use = (inside.reshape(-1, n + 1) + after)[:, :n]
-    return {key: np.where(np.abs(use[i]) < 1e-9, 0.0, use[i]) for i, key in enumerate(row)}
+    noise = 1e-14 * float(np.abs(count).sum())  # of adding and taking off again
+    return {key: np.where(np.abs(use[i]) <= noise, 0.0, use[i]) for i, key in enumerate(row)}
 
 
 def positions(grid: SlotGrid, moments: Iterable[datetime]) -> Floats:
