@@ -89,7 +89,7 @@ def _together(
 ) -> list[Piece]:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
-    room = Room(left.any.astype(float), left.firm.astype(float), np.clip(ledger.room_kw(), 0.0, 1e12))
+    room = Room.of(left, ledger.room_kw())
     windows = [(job.true_start_us, horizon_us) for job in jobs]
     jobs = [job if job.as_asked is job.ways else replace(job, ways=job.as_asked) for job in jobs]
     uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)

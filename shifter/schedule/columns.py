@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,13 @@ class Columns:
         np.minimum.at(first, self.job, self.start_us)
         np.maximum.at(last, self.job, self.end_us)
         return np.where(last < 0, -1, first), last
+
+
+def ahead(place: Ints, amount: Any) -> Any:
+    """Of each row, the sum of `amount` over the rows before it in the same place; rows of a place stand together."""
+    before = np.cumsum(amount) - amount
+    first = np.flatnonzero(np.diff(place, prepend=-1))
+    return before - np.repeat(before[first], np.diff(np.append(first, len(place))))
 
 
 def slot_means(

@@ -23,8 +23,10 @@ from forecasts.slots import Floats
 from shifter.schedule.answer import Uses, cheapest, segments
 from shifter.schedule.classes import option_sets
 from shifter.schedule.coarse import ENDLESS_HOURS
+from shifter.schedule.columns import ahead
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way, WayColumns
+from shifter.schedule.program import Capacity
 
 NUDGE = 0.02
 """Of a typical price, where a cell is behind by all that the optimum has there. Above some thousandths, gaps of 10,000
@@ -62,6 +64,11 @@ class Room:
     any: Floats
     firm: Floats
     import_kw: Floats
+
+    @classmethod
+    def of(cls, free: Capacity, import_kw: Floats) -> Room:
+        """What of this is free to begin with; endless import as far more than anything draws."""
+        return cls(free.any.astype(float), free.firm.astype(float), np.clip(import_kw, 0.0, 1e12))
 
 
 def follow(problem: ScheduleProblem, jobs: Sequence[Job], target: Target, room: Room) -> Uses:
@@ -289,9 +296,6 @@ def _in_turn(place: Ints, amount: Floats, free: Floats) -> Floats:
     """What each gets of `amount` where `free[place]` is handed out in the order given."""
     order = np.argsort(place, kind="stable")
     ordered, wanted = place[order], amount[order]
-    total = np.cumsum(wanted)
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    start = np.repeat((total - wanted)[first], np.diff(np.append(first, len(ordered))))
     given = np.empty_like(amount)
-    given[order] = np.clip(free[ordered] - (total - wanted - start), 0.0, wanted)
+    given[order] = np.clip(free[ordered] - ahead(ordered, wanted), 0.0, wanted)
     return given

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses
+from shifter.schedule.columns import ahead
 from shifter.schedule.pack import Piece, merge_pieces
-from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.problem import Ints, Job, ScheduleProblem, WayColumns
 from shifter.schedule.program import Capacity
 
 SNAP_US = 2
@@ -59,28 +60,26 @@ def lay(levels: Levels, edges_us: Ints, any_count: Ints | Floats, firm_count: In
     whole, rest = np.divmod(amount, length)
     whole += rest >= length - SNAP_US
     rest = np.where((rest >= length - SNAP_US) | (rest <= SNAP_US), 0, rest)
-    parts = [(np.flatnonzero(whole), None, None, whole)]
     place = levels.pool * (len(edges_us) - 1) + levels.cell
     some = np.flatnonzero(rest)
     begin, stop, wrapped = _rests(levels, some, rest[some], place, whole, length[some], any_count, firm_count)
-    first = some[~wrapped]
+    full, first, over = np.flatnonzero(whole), some[~wrapped], some[wrapped]
     columns = [
-        _columns(levels, parts[0][0], start, start + length, whole),
-        _columns(levels, first, start[first] + begin[~wrapped], start[first] + stop[~wrapped], None),
+        _columns(levels, full, start[full], (start + length)[full], whole[full]),
+        _columns(levels, first, start[first] + begin[~wrapped], start[first] + stop[~wrapped]),
+        # Time that is wrapped runs to the end of one accelerator and goes on at the start of the next.
+        _columns(levels, over, start[over] + begin[wrapped], start[over] + length[over]),
+        _columns(levels, over, start[over], start[over] + stop[wrapped] - length[over]),
     ]
-    if wrapped.any():  # its time runs to the end of one accelerator and goes on at the start of the next
-        over = some[wrapped]
-        columns.append(_columns(levels, over, start[over] + begin[wrapped], start[over] + length[over], None))
-        columns.append(_columns(levels, over, start[over], start[over] + stop[wrapped] - length[over], None))
     stacked = [np.concatenate(c) for c in zip(*columns, strict=True)]
     return _joined(PieceTable(*stacked))
 
 
-def _columns(levels: Levels, rows: Ints, start: Ints, end: Ints, count: Ints | None) -> tuple[Ints, ...]:
-    if count is not None:
-        start, end, count = start[rows], end[rows], count[rows]
-    else:
-        count = np.ones(len(rows), dtype=np.int64)
+def _columns(
+    levels: Levels, rows: Ints, start: Ints, end: Ints, count: Ints | None = None
+) -> tuple[Ints, ...]:
+    """Pieces of these rows, of one accelerator where no count is given."""
+    count = np.ones(len(rows), dtype=np.int64) if count is None else count
     return levels.job[rows], levels.way[rows], levels.pool[rows], start, end, count
 
 
@@ -108,10 +107,7 @@ def _rests(
     packed = np.flatnonzero(crowded[at])
     if len(packed):
         order = packed[np.lexsort((levels.job[some[packed]], -rest[packed], ~firm[some[packed]], at[packed]))]
-        total = np.cumsum(rest[order])
-        head = np.flatnonzero(np.diff(at[order], prepend=-1))
-        base = np.repeat((total - rest[order])[head], np.diff(np.append(head, len(order))))
-        begin[order] = (total - rest[order] - base) % length[order]
+        begin[order] = ahead(at[order], rest[order]) % length[order]
         stop[order] = begin[order] + rest[order]
         wrapped[order] = stop[order] > length[order]
     return begin, stop, wrapped
@@ -151,16 +147,14 @@ def _joined(table: PieceTable) -> PieceTable:
 def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: Capacity) -> list[Piece]:
     """Pieces for these uses of jobs' ways, within what is `free`."""
     width = np.array([job.max_accelerators for job in jobs], dtype=float)
-    pools = np.array([way.pool for job in jobs for way in job.ways], dtype=np.int64)
-    offset = np.cumsum([0, *(len(job.ways) for job in jobs)])
-    firm = np.array([job.firm for job in jobs], dtype=bool)
+    ways = WayColumns.of([job.ways for job in jobs], np.array([job.firm for job in jobs], dtype=bool))
     levels = Levels(
         uses.job,
         uses.way,
-        pools[offset[uses.job] + uses.way],
+        ways.pool[ways.first[uses.job] + uses.way],
         uses.cell,
         uses.share * width[uses.job],
-        firm[uses.job],
+        ways.firm[uses.job],
     )
     laid = lay(levels, problem.edges_us, free.any, free.firm)
     ids = [job.id for job in jobs]

@@ -10,7 +10,6 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, proof_prices
-from shifter.schedule.classes import WorkClass
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
 from shifter.schedule.lay import pieces_of
@@ -50,13 +49,14 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
     solution = solve(
         coarse.problem, coarse.work, coarse.capacity, time_limit_s=time_limit_s, method="simplex"
     )
+    used, drawn_kw = _use(coarse, solution)
     imports = solution.values["import"].reshape(len(problem.sites), -1)
     charged = np.array([site.demand_charge_per_kw > 0 for site in problem.sites])
     so_far = np.array([site.peak_so_far_kw for site in problem.sites])
     return Relaxed(
         _on_true_slots(proof_prices(coarse.problem, solution), coarse),
-        _used(coarse, coarse.work, solution)[:, coarse.cell_of],
-        _drawn_kw(coarse, coarse.work, solution)[:, coarse.slot_of],
+        used[:, coarse.cell_of],
+        drawn_kw[:, coarse.slot_of],
         np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
         Beside.of(problem, solution.values, coarse.slot_of),
         coarse.problem.weights(solution.duals),
@@ -68,24 +68,18 @@ def _on_true_slots(prices: SlotPrices, coarse: Coarse) -> SlotPrices:
     return prices.map(lambda values: values[:, coarse.slot_of] * coarse.share)
 
 
-def _used(coarse: Coarse, work: Sequence[WorkClass], solution: Solution) -> Floats:
-    used = np.zeros((len(coarse.problem.pools), coarse.problem.n_cells))
-    for one, (first, levels) in zip(work, solution.usage, strict=True):
-        for way, level in zip(one.ways, levels, strict=True):
-            used[way.pool, first : first + len(level)] += level
-    return used
-
-
-def _drawn_kw(coarse: Coarse, work: Sequence[WorkClass], solution: Solution) -> Floats:
-    """What the work draws on the coarse grid, (n_sites, n_slots): less than full power where it is capped."""
+def _use(coarse: Coarse, solution: Solution) -> tuple[Floats, Floats]:
+    """What the work uses (n_pools, n_cells), and draws (n_sites, n_slots): less than full power where it is capped."""
     problem = coarse.problem
+    used = np.zeros((len(problem.pools), problem.n_cells))
     drawn = np.zeros((len(problem.sites), problem.n_cells))
-    for one, (first, levels) in zip(work, solution.usage, strict=True):
+    for one, (first, levels) in zip(coarse.work, solution.usage, strict=True):
         for way, level in zip(one.ways, levels, strict=True):
-            drawn[problem.pools[way.pool].site, first : first + len(level)] += way.import_kw * level
+            cells = slice(first, first + len(level))
+            used[way.pool, cells] += level
+            drawn[problem.pools[way.pool].site, cells] += way.import_kw * level
     starts = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
-    means: Floats = np.add.reduceat(drawn * problem.cell_share, starts, axis=1)
-    return means
+    return used, np.add.reduceat(drawn * problem.cell_share, starts, axis=1)
 
 
 def cell_prices(problem: ScheduleProblem, prices: SlotPrices) -> Prices:
@@ -108,12 +102,12 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     if relaxed.beside.sources is not None:
         net -= relaxed.beside.sources.relief_kw
     below_peak = relaxed.peak_kw[:, None] - median - net - ledger.placed_kw
-    import_kw = np.clip(np.minimum(ledger.room_kw(), below_peak), 0.0, 1e12)
+    import_kw = np.minimum(ledger.room_kw(), below_peak)
     if problem.budgets:  # they are kept where no slot draws more than the coarse optimum, which keeps them
         counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
         import_kw = np.where(counted, np.minimum(import_kw, relaxed.drawn_kw), import_kw)
     free = ledger.left()
-    room = Room(free.any.astype(float), free.firm.astype(float), import_kw)
+    room = Room.of(free, import_kw)
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
     target = Target(at, relaxed.used)
     return pieces_of(problem, jobs, follow(problem, jobs, target, room), free)

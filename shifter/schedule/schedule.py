@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from shifter.schedule.classes import WorkClass, merge, option_sets
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
-from shifter.schedule.place import Prices, place, top_up, work_hours
+from shifter.schedule.place import Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
 from shifter.schedule.resting import idle_room
@@ -181,9 +180,8 @@ def _packed(
         solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
-    if len(problem.jobs) <= TIDY_JOBS and not further_terms(
-        problem
-    ):  # their costs are in no price that it knows
+    # Costs of further terms are in no price that `tidy` knows.
+    if len(problem.jobs) <= TIDY_JOBS and not further_terms(problem):
         tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries)
     rough = tidied is not packed
     pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
@@ -235,13 +233,13 @@ def _repair(problem: ScheduleProblem, pieces: list[Piece], beside: Beside) -> li
     by_job: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
     for piece in pieces:
         by_job[piece.job].append(piece)
-    jobs = {job.id: job for job in problem.jobs}
+    jobs, done = {job.id: job for job in problem.jobs}, done_hours(problem, pieces)
     chained = {id for job in problem.jobs if job.depends_on for id in (job.id, *job.depends_on)}
     short: set[str] = set()
     full: Ledger | None = None
     for id in order_of({job.id: job.depends_on for job in problem.jobs}):
         job, own = jobs[id], by_job[id]
-        left = job.hours - work_hours(job, own)
+        left = job.hours - done[id]
         if left <= job.hours * DONE_RATIO:
             continue
         if id not in chained:
@@ -281,12 +279,8 @@ def _beside_batteries(problem: ScheduleProblem) -> Ledger:
 
 def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
     """Take out steps of a chain that wait for one which is not done in full: they could not start."""
-    own: defaultdict[str, list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        own[piece.job].append(piece)
-    unfinished = {
-        job.id for job in problem.jobs if work_hours(job, own[job.id]) < job.hours * (1 - DONE_RATIO)
-    }
+    done = done_hours(problem, pieces)
+    unfinished = {job.id for job in problem.jobs if done[job.id] < job.hours * (1 - DONE_RATIO)}
     before = -1
     while before != len(unfinished):  # what waits for what waits, and so on
         before = len(unfinished)
@@ -313,10 +307,7 @@ def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: So
 
 def _energy_prices(problem: ScheduleProblem) -> Prices:
     """What energy and carbon cost in each cell, where nothing else is known."""
-    plain = problem.at_prices(problem.weights({}))
-    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in plain.sites])
-    free = np.zeros((len(problem.pools), problem.n_cells))
-    return Prices(cost[:, problem.cell_slot], problem.cell_share, free, free)
+    return cell_prices(problem.at_prices(problem.weights({})), slot_prices(problem, {}))
 
 
 def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
@@ -349,15 +340,13 @@ def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     if further_terms(problem):
         room, firm, work = load_prices(problem, solution)
         return Prices(work / problem.cell_share, problem.cell_share, room, firm)
-    per_slot = slot_prices(problem, solution.duals)
     plain = problem.at_prices(problem.weights(solution.duals))
-    cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in plain.sites])
-    per_kw = (cost + per_slot.power + per_slot.peak)[:, problem.cell_slot]
     shape = (len(problem.pools), problem.n_cells)
     room, firm = (
         solution.duals.get(name, np.zeros(shape)).reshape(shape) for name in ("capacity", "reserve")
     )
-    return Prices(per_kw, problem.cell_share, room, firm)
+    # Of room, the program knows more than its price by slot: cells of one slot may be short of it to different degrees.
+    return replace(cell_prices(plain, slot_prices(problem, solution.duals)), any=room, firm=firm)
 
 
 def _faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
