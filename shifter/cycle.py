@@ -16,6 +16,7 @@ from forecasts.frame import ForecastFrame
 from forecasts.trust import discounted
 from shifter.classify.policy import Policy, default_policy
 from shifter.classify.rules import classify
+from shifter.domain.announced import Announced
 from shifter.domain.chains import split_windows
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Allocation, Plan
@@ -25,6 +26,7 @@ from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.reserve import reserve
 
 if TYPE_CHECKING:
+    from shifter.schedule.schedule import Schedule
     from shifter.schedule.verify import Violation
 
 
@@ -60,6 +62,11 @@ class CycleInputs:
 
     It began before `now`. A plan's row for it is clipped to what the plan is about: from `now` to the grid's end.
     """
+    announced: Announced | None = None
+    """The plan in force, which is to be kept where moving it does not pay; None where there is none."""
+    hold_gap: float = 0.0
+    """What was announced stands as it is while its gap is at most this much above that of the last plan that was
+    solved; below 0, every cycle is solved."""
 
     @cached_property
     def classified(self) -> tuple[Classified, ...]:
@@ -74,9 +81,11 @@ class CycleInputs:
 
 def plan_cycle(inputs: CycleInputs) -> Plan:
     """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such."""
+    from shifter.schedule.announced import AnnouncedWork
     from shifter.schedule.assemble import assemble
     from shifter.schedule.baseline import run_now
     from shifter.schedule.build import build
+    from shifter.schedule.calm import hold
     from shifter.schedule.place import done_hours
     from shifter.schedule.schedule import schedule
 
@@ -101,15 +110,31 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
         deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
         pinned=_firm(inputs),
     )
-    # 5. Solved, and packed into whole accelerators.
-    made = schedule(problem, time_limit_s=inputs.time_limit_s)
-    # 6. The same work at once, to compare with.
-    baseline = run_now(problem, done_hours(problem, made.pieces))
-    # 7. The plan, with its cost, its reasons and its proof.
-    plan = assemble(
-        problem, made, baseline, now=inputs.now, fleet=inputs.fleet, frame=frame, envelope=envelope
-    )
-    # 8. Checked by what did not make it.
+    announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
+
+    def planned(made: Schedule) -> Plan:
+        # 6. The same work at once, to compare with; and the plan, with its cost, its reasons and its proof.
+        return assemble(
+            problem,
+            made,
+            run_now(problem, done_hours(problem, made.pieces)),
+            now=inputs.now,
+            fleet=inputs.fleet,
+            frame=frame,
+            envelope=envelope,
+            announced=announced,
+        )
+
+    # 5. What was announced stands while its proof is about as good as it was; else all is solved, and packed.
+    plan = None
+    if announced is not None and inputs.hold_gap >= 0:
+        held = hold(problem, announced, time_limit_s=0.1 * inputs.time_limit_s)
+        plan = None if held is None else planned(held)
+        if plan is not None and plan.held is not None:
+            plan = plan if plan.relative_gap <= plan.held.relative_gap + inputs.hold_gap else None
+    if plan is None:
+        plan = planned(schedule(problem, announced=announced, time_limit_s=inputs.time_limit_s))
+    # 7. Checked by what did not make it.
     violations = verify_plan(plan, inputs)
     if violations:
         raise PlanRejected(
@@ -135,6 +160,7 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
         realtime=inputs.realtime,
         grid_events=inputs.grid_events,
         pinned=inputs.pinned,
+        announced=inputs.announced,
     )
 
 

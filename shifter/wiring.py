@@ -37,6 +37,7 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
         slot_minutes=planning.slot_minutes,
         cycle_deadline_s=planning.cycle_deadline_s,
         deadline_margin_s=planning.deadline_margin_minutes * 60,
+        hold_gap=planning.hold_gap_ratio,
         lease_ttl_s=max(settings.leases.ttl_s, 4 * beat_s * clock.speed),
         admission_wait_s=settings.admission.wait_s,
         share_restricted=settings.forecasts.share_restricted,

@@ -23,7 +23,7 @@ from pydantic import (
 from forecasts.series import Basis, Kind, Signal
 from forecasts.slots import to_utc
 from shifter.domain.fleet import Name, NonNegative
-from shifter.domain.plan import Plan
+from shifter.domain.plan import IF_GIVEN, Plan
 from shifter.domain.risk import PlanRisk
 from shifter.domain.workload import Workload, WorkloadClass
 
@@ -230,7 +230,7 @@ class PlanDuals(BaseModel):
 def _plan_fields() -> dict[str, Any]:
     """`Plan`'s fields, with the two that are written differently on the wire, and one that is not always written."""
     wire = {**get_type_hints(Plan), "cost": PlanCost, "duals": PlanDuals, "risk": PlanRisk}
-    return {f.name: (wire[f.name], None if f.name == "risk" else ...) for f in fields(Plan)}
+    return {f.name: (wire[f.name], None if f.name in IF_GIVEN else ...) for f in fields(Plan)}
 
 
 PlanDocument: type[BaseModel] = create_model("Plan", __doc__=Plan.__doc__, **_plan_fields())

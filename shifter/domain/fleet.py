@@ -250,6 +250,22 @@ class Objective:
         Risk, Field(description="how uncertain prices count; default: the forecast is taken as it is")
     ] = field(default_factory=Risk)
     budgets: tuple[Budget, ...] = ()
+    churn_cost_per_accelerator_hour: Annotated[
+        NonNegative | None,
+        Field(
+            description="announced work moves where that saves more than this; null = 0.5 % of what the energy of an "
+            "accelerator-hour costs on average"
+        ),
+    ] = None
+    frozen_minutes: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10_080,
+            allow_inf_nan=False,
+            description="[min] what is announced to run so soon is not moved",
+        ),
+    ] = 0.0
 
 
 PoolKey = tuple[str, str]

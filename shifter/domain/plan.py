@@ -34,12 +34,14 @@ class Cost:
     generation: float = _if_used(0.0)
     export: float = _if_used(0.0)
     """What export earns, as a negative cost."""
+    churn: float = _if_used(0.0)
+    """What it is worth not to move announced work, for the work that this plan moves."""
 
     @property
     def total(self) -> float:
         """All of it."""
         plain = self.energy + self.carbon + self.demand_charge + self.battery_wear
-        return plain + self.generation + self.export
+        return plain + self.generation + self.export + self.churn
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,30 @@ class Duals:
     budget: tuple[float, ...] = ()
     """What one more unit of each budget of the fleet would save, in their order."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        rows = {
+            "capacity": [_pool_row(k, v) for k, v in self.capacity.items()],
+            "reserve": [_pool_row(k, v) for k, v in self.reserve.items()],
+            "power": [_site_row(k, v) for k, v in self.power.items()],
+            "peak": [_site_row(k, v) for k, v in self.peak.items()],
+        }
+        if self.work:
+            rows["work"] = [_site_row(k, v) for k, v in self.work.items()]
+        return rows | ({"budget": list(self.budget)} if self.budget else {})
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Duals:
+        """The inverse of `to_dict`."""
+        return cls(
+            {(r["site"], r["pool"]): tuple(r["values"]) for r in raw["capacity"]},
+            {(r["site"], r["pool"]): tuple(r["values"]) for r in raw["reserve"]},
+            {r["site"]: tuple(r["values"]) for r in raw["power"]},
+            {r["site"]: tuple(r["values"]) for r in raw["peak"]},
+            {r["site"]: tuple(r["values"]) for r in raw.get("work", ())},
+            tuple(raw.get("budget", ())),
+        )
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -176,6 +202,20 @@ class WorkloadPlan:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The last plan that was solved, and how far it was from its bound.
+
+    A plan that keeps what was announced is proven by the prices of that plan.
+    """
+
+    plan_id: str
+    relative_gap: float
+
+
+OPTIMAL, GREEDY, HELD = "optimal", "greedy", "held"
+
+
+@dataclass(frozen=True)
 class Plan:
     """See `plan.json` in the contract; the further fields explain it."""
 
@@ -196,11 +236,15 @@ class Plan:
     unplaced: tuple[Unplaced, ...]
     workloads: tuple[WorkloadPlan, ...] = ()
     deferrable_total: float = 0.0
-    status: str = "optimal"
+    status: str = OPTIMAL
+    """`optimal`: the fractional problem was solved, and rounded. `greedy`: no solver answered. `held`: what was
+    announced stands, and what is new has been placed beside it."""
     warnings: tuple[str, ...] = ()
     synthetic: bool = False
     risk: PlanRisk | None = None
     """Where uncertain prices count: what is minimised in place of `cost.total`. Not written where they do not."""
+    held: Held | None = None
+    """Where what was announced stands: the plan that solved it. Not written where this one did."""
 
     @property
     def minimised(self) -> float:
@@ -237,7 +281,9 @@ class Plan:
     @cached_property
     def _body(self) -> str:
         """All that the plan says after its ids. Made once, since a plan of a million allocations is long."""
-        said = [f.name for f in fields(self)[2:] if not (f.name == "risk" and self.risk is None)]
+        said = [
+            f.name for f in fields(self)[2:] if not (f.name in IF_GIVEN and getattr(self, f.name) is None)
+        ]
         texts = {name: _text(name, getattr(self, name)) for name in said}
         return ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
@@ -252,15 +298,7 @@ class Plan:
 
         body = dict(raw)
         body["cost"] = {k: v for k, v in raw["cost"].items() if k != "total"}
-        duals = raw["duals"]
-        body["duals"] = Duals(
-            {(r["site"], r["pool"]): tuple(r["values"]) for r in duals["capacity"]},
-            {(r["site"], r["pool"]): tuple(r["values"]) for r in duals["reserve"]},
-            {r["site"]: tuple(r["values"]) for r in duals["power"]},
-            {r["site"]: tuple(r["values"]) for r in duals["peak"]},
-            {r["site"]: tuple(r["values"]) for r in duals.get("work", ())},
-            tuple(duals.get("budget", ())),
-        )
+        body["duals"] = Duals.from_dict(raw["duals"])
         plan = TypeAdapter(cls).validate_python(body)
         total = raw["cost"].get("total", plan.cost.total)
         if not isinstance(total, float | int) or not isclose(
@@ -268,6 +306,20 @@ class Plan:
         ):
             raise ValueError(f"the cost's total says {total}, and its items add up to {plan.cost.total}")
         return plan
+
+
+def allocations_to_rows(allocations: Sequence[Allocation]) -> list[dict[str, Any]]:
+    """Plain JSON values of many; what is None is left out."""
+    rows: list[dict[str, Any]] = _adapter("allocations").dump_python(
+        tuple(allocations), mode="json", exclude_none=True
+    )
+    return rows
+
+
+def allocations_from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Allocation, ...]:
+    """The inverse of `allocations_to_rows`."""
+    found: tuple[Allocation, ...] = _adapter("allocations").validate_python(rows)
+    return found
 
 
 def _pool_row(key: tuple[str, str], values: tuple[float, ...]) -> dict[str, Any]:
@@ -295,6 +347,9 @@ def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:
     return {f.name for f in optional if all(getattr(row, f.name) == f.default for row in rows)}
 
 
+IF_GIVEN = frozenset({"risk", "held"})
+"""Fields of a plan that are not written where they are None."""
+
 _ROWS: Mapping[str, Any] = {
     "slots": tuple[SlotRow, ...],
     "power": tuple[PowerRow, ...],
@@ -320,15 +375,7 @@ def _plain(value: Any) -> Any:
         unused = _unused(Cost, [value])
         return {**{k: v for k, v in vars(value).items() if k not in unused}, "total": value.total}
     if isinstance(value, Duals):
-        rows = {
-            "capacity": [_pool_row(k, v) for k, v in value.capacity.items()],
-            "reserve": [_pool_row(k, v) for k, v in value.reserve.items()],
-            "power": [_site_row(k, v) for k, v in value.power.items()],
-            "peak": [_site_row(k, v) for k, v in value.peak.items()],
-        }
-        if value.work:
-            rows["work"] = [_site_row(k, v) for k, v in value.work.items()]
-        return rows | ({"budget": list(value.budget)} if value.budget else {})
+        return value.to_dict()
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):

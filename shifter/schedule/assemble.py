@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ from shifter.domain.plan import (
     SlotRow,
 )
 from shifter.realtime.reserve import Envelope
+from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, best_prices
@@ -46,9 +48,12 @@ def assemble(
     fleet: Fleet,
     frame: ForecastFrame,
     envelope: Envelope,
+    announced: AnnouncedWork | None = None,
 ) -> Plan:
     """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
     settled = settle(problem, made.pieces, made.batteries, made.sources)
+    if announced is not None:
+        settled = replace(settled, cost=replace(settled.cost, churn=announced.churn_cost(made.pieces)))
     by_job: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece in made.pieces:
         by_job[piece.job].append(piece)
@@ -88,6 +93,7 @@ def assemble(
         ),
         synthetic=any(signal.synthetic for signal in frame.signals),
         risk=risk,
+        held=made.held,
     )
     return plan.named()
 

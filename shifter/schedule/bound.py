@@ -16,7 +16,7 @@ Where a term is in use that this formula does not know, all but the third part i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -26,8 +26,11 @@ from forecasts.slots import Floats
 from shifter.schedule.answer import least_cost, offered_hours, segments
 from shifter.schedule.classes import option_sets
 from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
-from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
+from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays, Way
 from shifter.schedule.solve import Solution
+
+LEAST_REST = 1e-3
+"""The share of a slot that counts as left of it at the least, so that its prices stay finite."""
 
 PRICE_DIGITS = 9
 """Prices have this many decimals in a plan."""
@@ -38,7 +41,7 @@ class SlotPrices:
     """Prices of the shared limits [currency per accelerator, or per kW, and slot], >= 0.
 
     `capacity`, `reserve` (n_pools, n_slots); `power`, `peak` (n_sites, n_slots), `peak` summing to at most the demand
-    charge over each site.
+    charge over each site. All are for a whole slot: of the one that is running, work can only pay for the rest.
     """
 
     capacity: Floats
@@ -79,12 +82,14 @@ def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPr
         return values
 
     power, peak = per_site("power", problem.limited_sites), per_site("peak", problem.charged_sites)
+    rest = np.maximum(problem.rest_share, LEAST_REST)
+    power /= rest
     for i, site in enumerate(problem.sites):
         power[i] = np.where(np.isfinite(site.limit_kw), power[i], 0.0)
         total = float(peak[i].sum())
         if total > 0:
             peak[i] *= min(1.0, site.demand_charge_per_kw / total)
-    return SlotPrices(per_slot("capacity"), per_slot("reserve"), power, peak)
+    return SlotPrices(per_slot("capacity") / rest, per_slot("reserve") / rest, power, peak)
 
 
 def proof_prices(problem: ScheduleProblem, solution: Solution | None = None) -> SlotPrices:
@@ -163,7 +168,7 @@ def lower_bound(
     if prices.work is not None:
         total = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
         return total + _work_cost(problem, prices.work, prices, done_hours)
-    hours = problem.grid.slot_hours
+    hours, rest = problem.grid.slot_hours, problem.rest_share
     total = 0.0
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
     for i, site in enumerate(problem.sites):
@@ -172,33 +177,63 @@ def lower_bound(
         limited = np.isfinite(site.limit_kw)
         total += float((hours * site.unit_cost_per_kwh * site.median_kw).sum())
         # Where real-time load alone is over the limit, nothing is left for deferrable work.
-        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw)
+        headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw) * rest
         total -= float((nu[limited] * headroom[limited]).sum())
         total += float((rho * (site.median_kw - site.peak_so_far_kw)).sum())
         if site.battery is not None:
-            total += _battery_cost(site, per_kw[i], hours)
-    total -= float((prices.capacity * capacity[0]).sum() + (prices.reserve * capacity[1]).sum())
+            # Its mean over the running slot counts once, that of work by what is left of the slot.
+            total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
+    total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
 
 
 def _work_cost(
     problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, done_hours: Mapping[str, float]
 ) -> float:
-    """Each job's cheapest way to do its work at these prices, summed. Jobs with the same ways see the same segments."""
+    """Each job's cheapest way to do its work at these prices, summed."""
+    answers = _answers(problem, per_kw, prices, done_hours)
+    return sum((float(most @ least) for _, most, least in answers), 0.0)
+
+
+def least_costs(
+    problem: ScheduleProblem, prices: SlotPrices, done_hours: Mapping[str, float]
+) -> dict[str, float]:
+    """What `done_hours` of each job cost at the least at these prices [currency]; no entry where nothing is done."""
+    answers = _answers(problem, per_kw(problem, prices), prices, done_hours)
+    return {
+        job.id: cost for jobs, most, least in answers for job, cost in zip(jobs, most * least, strict=True)
+    }
+
+
+def per_kw(problem: ScheduleProblem, prices: SlotPrices) -> Floats:
+    """What a kW that work draws costs in all, (n_sites, n_slots) [currency]."""
+    if prices.work is not None:
+        return prices.work
+    energy = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
+    return energy + prices.power + prices.peak
+
+
+def way_price(
+    problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, way: Way, *, firm: bool
+) -> Floats:
+    """What one accelerator costs for all of each slot, in a way, for work that is `firm` or not, (n_slots,)."""
+    price: Floats = way.import_kw * per_kw[problem.pools[way.pool].site] + prices.capacity[way.pool]
+    return price + prices.reserve[way.pool] if firm else price
+
+
+def _answers(
+    problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, done_hours: Mapping[str, float]
+) -> Iterator[tuple[list[Job], Floats, Floats]]:
+    """Jobs with the same ways, which see the same segments; how many accelerators each may use at the most, and what
+    its work costs at the least on each of them (n_jobs,)."""
     groups: defaultdict[tuple[int, bool], list[Job]] = defaultdict(list)
     for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True):
         if job.ways and done_hours.get(job.id, 0.0) > 0:
             groups[options, job.firm].append(job)
     hours = np.full(problem.grid.n_slots, problem.grid.slot_hours)
-    total = 0.0
     for jobs in groups.values():
         one = jobs[0]
-        price = [
-            way.import_kw * per_kw[problem.pools[way.pool].site]
-            + prices.capacity[way.pool]
-            + (prices.reserve[way.pool] if one.firm else 0.0)
-            for way in one.ways
-        ]
+        price = [way_price(problem, per_kw, prices, way, firm=one.firm) for way in one.ways]
         seen = segments(one.ways, price, hours)
         most = np.array([job.max_accelerators for job in jobs], dtype=float)
         need = np.array([done_hours[job.id] for job in jobs]) / most
@@ -206,8 +241,7 @@ def _work_cost(
         end = np.array([job.true_end_us for job in jobs]) / problem.slot_us
         if one.loads:  # loading draws power and does no work: at negative prices, that is a gain
             need = np.maximum(need, offered_hours(seen.where(seen.cost < 0), start, end))
-        total += float(most @ least_cost(seen, need, start, end))
-    return total
+        yield jobs, most, least_cost(seen, need, start, end)
 
 
 def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:

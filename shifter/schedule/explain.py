@@ -19,8 +19,8 @@ from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
+from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
-from shifter.schedule.schedule import DONE_RATIO
 from shifter.schedule.settle import Settled, pinned_pieces
 
 

@@ -24,6 +24,9 @@ MOST_RUNS = 32
 DONE_HOURS = 1e-9
 """Work left below this is none [accelerator-hours]."""
 
+DONE_RATIO = 1e-4
+"""A job is done when no more than this share of it is left: what rounding to whole microseconds may cost."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prices:
@@ -59,12 +62,14 @@ def place(job: Job, ledger: Ledger, prices: Prices | None) -> list[Piece]:
     return list(_spread(job, ledger, prices))
 
 
-def top_up(job: Job, ledger: Ledger, own: Sequence[Piece], hours: float) -> list[Piece]:
-    """Pieces for as much of `hours` more work as fits beside the job's `own`, as early as possible.
+def top_up(
+    job: Job, ledger: Ledger, own: Sequence[Piece], hours: float, prices: Prices | None = None
+) -> list[Piece]:
+    """Pieces for as much of `hours` more work as fits beside the job's `own`, as early as possible without prices.
 
     For work without a shape. `ledger` holds all pieces, its own too, and is written to.
     """
-    return list(_spread(replace(job, hours=hours), ledger, None, own))
+    return list(_spread(replace(job, hours=hours), ledger, prices, own))
 
 
 def work_hours(job: Job, pieces: Iterable[Piece]) -> float:

@@ -393,6 +393,12 @@ class ScheduleProblem:
         return self.cell_us / self.slot_us
 
     @cached_property
+    def rest_share(self) -> Floats:
+        """What is still ahead of each slot, as a share of it, (n_slots,): below 1 in the slot that is running."""
+        gone = self.now_us - np.arange(self.grid.n_slots) * self.slot_us
+        return 1.0 - np.clip(gone / self.slot_us, 0.0, 1.0)
+
+    @cached_property
     def limited_sites(self) -> list[int]:
         """Sites with a power limit anywhere: the rows `power` and their duals are theirs, in this order."""
         return [i for i, site in enumerate(self.sites) if np.isfinite(site.limit_kw).any()]

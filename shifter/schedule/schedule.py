@@ -9,15 +9,17 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
+from shifter.domain.plan import GREEDY, OPTIMAL, Held
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
+from shifter.schedule.announced import AnnouncedWork, Own
 from shifter.schedule.beside import Beside, sources_at_once
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
-from shifter.schedule.place import Prices, done_hours, place, top_up, work_hours
+from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
 from shifter.schedule.resting import idle_room
@@ -27,17 +29,14 @@ from shifter.schedule.solve import Solution, solve
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.tidy import tidy
 
-OPTIMAL, GREEDY = "optimal", "greedy"
-
 TIDY_JOBS = 1_000
 """Up to this many jobs are placed once more for fewer runs, which takes some milliseconds each."""
 
 EXACT_COLUMNS = 200_000
 """Up to this many variables the program is solved exactly."""
 
-DONE_RATIO = 1e-4
-"""A job is done when no more than this share of it is left: what rounding to whole microseconds may cost."""
-
+SHORT_HOURS = 0.01
+"""Less than this is no work that falls short [accelerator-hours]."""
 
 GREEDY_S = 10.0
 """What the sites do beside a greedy schedule is a small program: it has this long [s]."""
@@ -50,8 +49,7 @@ EXCESS = 1e-5
 class Schedule:
     """Pieces of whole accelerators, what the batteries do, and the prices that prove it.
 
-    `status` is `optimal` (the fractional problem was solved; pieces are rounded from it) or `greedy` (no solver
-    answered: every hard limit is kept, and `warnings` says why).
+    `status` is that of the plan (`Plan.status`); where it is `greedy`, `warnings` says why.
     """
 
     pieces: tuple[Piece, ...]
@@ -62,26 +60,45 @@ class Schedule:
     weights: Floats | None = None
     """Of the paths that prices may take, (n_paths,): with `prices` they prove the plan. None: as likely as they are."""
     sources: Sources | None = None
+    held: Held | None = None
+    """The plan whose prices these are, where what it announced stands."""
 
 
-def schedule(problem: ScheduleProblem, *, time_limit_s: float = 60.0) -> Schedule:
+def schedule(
+    problem: ScheduleProblem, *, announced: AnnouncedWork | None = None, time_limit_s: float = 60.0
+) -> Schedule:
     """The cheapest schedule found. Never raises for want of a solver: it falls back, and says so.
 
-    The time is shared out in advance, so that the fallback always has its turn.
+    What was `announced` stays where moving it does not pay. The time is shared out in advance, so that the fallback
+    always has its turn.
     """
     if _n_columns(problem) > EXACT_COLUMNS:
-        return _large(problem, time_limit_s)
+        return _large(problem, announced, time_limit_s)
     capacity = Capacity.of(problem)
     lean = _lean(problem, capacity, 0.1 * time_limit_s)
     try:
         solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.45 * time_limit_s)
     except SolverFailed as failure:
-        return _greedy(problem, _energy_prices(problem), proof_prices(problem), failure)
+        return _greedy(problem, energy_prices(problem), proof_prices(problem), failure, announced)
+    stays: Own = {}
+    if announced is not None:
+        plain = problem.at_prices(problem.weights(solution.duals))
+        stays = announced.staying(plain, proof_prices(problem, solution))
     try:
-        made = _packed(problem, solution, capacity, lean, time_limit_s)
+        made = _packed(problem, solution, capacity, lean, announced, stays, time_limit_s)
+        if stays and _short_hours(problem, made) > float(solution.values["short"].sum()) + SHORT_HOURS:
+            # What stays is in the way of what would be done: better all of it moves.
+            made = _packed(problem, solution, capacity, lean, None, {}, time_limit_s)
     except SolverFailed as failure:
-        made = _greedy(problem, _cell_prices(problem, solution), proof_prices(problem, solution), failure)
+        at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
+        made = _greedy(problem, at, proof, failure, announced)
     return replace(made, weights=problem.weights(solution.duals))
+
+
+def _short_hours(problem: ScheduleProblem, made: Schedule) -> float:
+    """Work that is not done [accelerator-hours of the fastest way]."""
+    done = done_hours(problem, made.pieces)
+    return sum(max(0.0, job.hours * (1 - DONE_RATIO) - done[job.id]) for job in problem.jobs)
 
 
 def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> list[Piece]:
@@ -131,33 +148,58 @@ def _n_columns(problem: ScheduleProblem) -> int:
     return int((np.maximum(0, cells) * ways).sum())
 
 
-def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
+def _large(problem: ScheduleProblem, announced: AnnouncedWork | None, time_limit_s: float) -> Schedule:
     """Too large to be solved exactly: prices from a coarser problem, and every job placed at them."""
     try:
         relaxed = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s)
     except SolverFailed as failure:
-        return _greedy(problem, _energy_prices(problem), proof_prices(problem), failure)
+        return _greedy(problem, energy_prices(problem), proof_prices(problem), failure, announced)
+    stays: Own = {}
+    if announced is not None:
+        stays = announced.staying(problem.at_prices(relaxed.weights), relaxed.prices)
+    held = [piece for pieces in stays.values() for piece in pieces]
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
     ledger = Ledger(problem)
     ledger.hold_beside(relaxed.beside)
-    placed = _place_shaped(problem, ledger, at)
-    plain = [job for job in problem.jobs if job.plain]
-    packed = merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
+    ledger.hold(held)
+    jobs = _rest(problem, announced, stays)
+    placed = _place_shaped(jobs, ledger, at)
+    plain = [job for job in jobs if job.plain]
+    packed = held + merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
     try:
         pieces, beside = _settle_shape(problem, packed, relaxed.beside, 0.1 * time_limit_s, rough=True)
     except SolverFailed as failure:
-        return replace(_greedy(problem, at, relaxed.prices, failure), weights=relaxed.weights)
-    faults = _faults(problem, beside.batteries)
+        return replace(_greedy(problem, at, relaxed.prices, failure, announced), weights=relaxed.weights)
+    faults = site_faults(problem, beside.batteries)
     made = Schedule(tuple(sorted(pieces)), beside.batteries, relaxed.prices, OPTIMAL, faults)
     return replace(made, weights=relaxed.weights, sources=beside.sources)
 
 
-def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[Piece]:
+def _rest(problem: ScheduleProblem, announced: AnnouncedWork | None, stays: Own) -> list[Job]:
+    """What is still to be placed beside what stays. Announced work that moves does so behind the frozen window."""
+    rest = []
+    for job in problem.jobs:
+        own = stays.get(job.id)
+        if own is None:
+            later = job if announced is None else _behind(announced, job)
+            rest.append(later if later.least_us <= later.end_us - later.start_us else job)
+        elif (left := job.hours - work_hours(job, own)) > job.hours * DONE_RATIO:
+            rest.append(replace(job if announced is None else _behind(announced, job), hours=left))
+    return rest
+
+
+def _behind(announced: AnnouncedWork, job: Job) -> Job:
+    if job.id not in announced.own:
+        return job
+    return replace(job, start_us=min(max(job.start_us, announced.frozen_us), job.end_us))
+
+
+def _place_shaped(jobs: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
     """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
     one does not."""
-    shaped = [job for job in problem.jobs if not job.plain]
+    shaped = [job for job in jobs if not job.plain]
     pieces: list[Piece] = []
-    for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
+    for job in sorted(shaped, key=lambda j: (room_us(j), -j.hours, j.id)):
         pieces += place(job, ledger, at)
     return pieces
 
@@ -167,25 +209,30 @@ def _packed(
     relaxed: Solution,
     capacity: Capacity,
     lean: Sequence[Piece],
+    announced: AnnouncedWork | None,
+    stays: Own,
     time_limit_s: float,
 ) -> Schedule:
-    """What has a shape of its own, placed at the relaxed problem's prices; the rest solved beside it, and packed."""
+    """What stays, and beside it what has a shape of its own, placed at the relaxed problem's prices; the rest solved
+    beside both, and packed."""
     classes, solution = merge(problem.jobs), relaxed
-    placed: list[Piece] = []
-    if not all(job.plain for job in problem.jobs):
-        ledger = _beside_batteries(problem)
-        placed = _place_shaped(problem, ledger, _cell_prices(problem, relaxed))
+    placed = [piece for pieces in stays.values() for piece in pieces]
+    if stays or not all(job.plain for job in problem.jobs):
+        ledger = beside_batteries(problem)
+        ledger.hold(placed)
+        jobs = _rest(problem, announced, stays)
+        placed += merge_pieces(_place_shaped(jobs, ledger, _cell_prices(problem, relaxed)))
         capacity = ledger.left()
-        classes = merge([job for job in problem.jobs if job.plain])
+        classes = merge([job for job in jobs if job.plain])
         solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
-    packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
+    packed = placed + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
     # Costs of further terms are in no price that `tidy` knows.
     if len(problem.jobs) <= TIDY_JOBS and not further_terms(problem):
-        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries)
+        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries, stays)
     rough = tidied is not packed
     pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
-    prices, faults = proof_prices(problem, relaxed), _faults(problem, beside.batteries)
+    prices, faults = proof_prices(problem, relaxed), site_faults(problem, beside.batteries)
     made = Schedule(tuple(sorted(pieces)), beside.batteries, prices, OPTIMAL, faults)
     return replace(made, sources=beside.sources)
 
@@ -197,7 +244,7 @@ def _settle_shape(
 
     What sites do in a `rough` one is that of another grid or other work, and is decided anew in any case.
     """
-    kept = _without_stranded(problem, packed)
+    kept = without_stranded(problem, packed)
     mended = _repair(problem, kept, beside)
     further = bool(further_terms(problem))
     if not (problem.has_batteries or further):
@@ -206,12 +253,12 @@ def _settle_shape(
         if not (rough or further) and sorted(pieces) == sorted(packed):
             return pieces, beside
         # Batteries and plants were to carry other work: decide anew what they do beside these pieces.
-        if (anew := _beside(problem, pieces, time_limit_s)) is not None:
+        if (anew := sites_beside(problem, pieces, time_limit_s)) is not None:
             return pieces, anew
     raise SolverFailed("nothing that the sites could do beside what was planned keeps their limits.")
 
 
-def _beside(problem: ScheduleProblem, pieces: list[Piece], time_limit_s: float) -> Beside | None:
+def sites_beside(problem: ScheduleProblem, pieces: list[Piece], time_limit_s: float) -> Beside | None:
     """The best that the sites can do beside these pieces; None where no solver says, or they do not keep a limit."""
     held = Ledger(problem)
     held.hold(pieces)
@@ -270,14 +317,14 @@ def _holding(
     return ledger
 
 
-def _beside_batteries(problem: ScheduleProblem) -> Ledger:
+def beside_batteries(problem: ScheduleProblem) -> Ledger:
     """All that is free, less the power that batteries may need to charge up to what they must hold."""
     ledger = Ledger(problem)
-    ledger.hold_batteries(_charged_to_floor(problem))
+    ledger.hold_batteries(charged_to_floor(problem))
     return ledger
 
 
-def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
+def without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
     """Take out steps of a chain that wait for one which is not done in full: they could not start."""
     done = done_hours(problem, pieces)
     unfinished = {job.id for job in problem.jobs if done[job.id] < job.hours * (1 - DONE_RATIO)}
@@ -289,28 +336,39 @@ def _without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Pie
     return [piece for piece in pieces if piece.job not in stranded]
 
 
-def _greedy(problem: ScheduleProblem, at: Prices, proof: SlotPrices, failure: SolverFailed) -> Schedule:
-    """Cheapest slots first at the prices that are known, jobs by deadline. Batteries only charge up to their floor."""
-    ledger, batteries = _beside_batteries(problem), _charged_to_floor(problem)
-    pieces: list[Piece] = []
-    for job in sorted(problem.jobs, key=lambda j: (j.end_us, -j.hours, j.id)):
+def _greedy(
+    problem: ScheduleProblem,
+    at: Prices,
+    proof: SlotPrices,
+    failure: SolverFailed,
+    announced: AnnouncedWork | None,
+) -> Schedule:
+    """What was announced stays; the rest by deadline, each in its cheapest slots at the prices that are known.
+
+    Batteries only charge up to their floor.
+    """
+    ledger, batteries = beside_batteries(problem), charged_to_floor(problem)
+    stays: Own = {} if announced is None else announced.complete(problem)
+    pieces = [piece for own in stays.values() for piece in own]
+    ledger.hold(pieces)
+    for job in sorted(_rest(problem, None, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)
-    kept = _without_stranded(problem, merge_pieces(pieces))
+    kept = without_stranded(problem, merge_pieces(pieces))
     why = f"planned without the solver, by price order: {failure.detail}"
-    beside = _beside(problem, kept, GREEDY_S) if further_terms(problem) else None
+    beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None
     if beside is None:
         beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
-    said = (why, *_faults(problem, beside.batteries))
+    said = (why, *site_faults(problem, beside.batteries))
     made = Schedule(tuple(sorted(kept)), beside.batteries, proof, GREEDY, said)
     return replace(made, sources=beside.sources)
 
 
-def _energy_prices(problem: ScheduleProblem) -> Prices:
+def energy_prices(problem: ScheduleProblem) -> Prices:
     """What energy and carbon cost in each cell, where nothing else is known."""
     return cell_prices(problem.at_prices(problem.weights({})), slot_prices(problem, {}))
 
 
-def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
+def charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
     """Every battery charged as fast as its limits allow to the highest floor ahead, and then left alone."""
     traces = idle_batteries(problem)
     hours = problem.grid.slot_hours
@@ -330,7 +388,7 @@ def _charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
     return traces
 
 
-def _room_us(job: Job) -> float:
+def room_us(job: Job) -> float:
     """How much longer a job's window is than the job at full width."""
     return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
 
@@ -349,7 +407,7 @@ def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     return replace(cell_prices(plain, slot_prices(problem, solution.duals)), any=room, firm=firm)
 
 
-def _faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
+def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:
     """What no plan can mend, said in words."""
     said = []
     beside = "with work that is running" if problem.pinned else "alone"

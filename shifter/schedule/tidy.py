@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -24,15 +24,18 @@ def tidy(
     problem: ScheduleProblem,
     pieces: list[Piece],
     batteries: Mapping[int, BatteryTrace],
+    stays: Container[str] = (),
 ) -> list[Piece]:
     """The same work in fewer pieces, or these very pieces. No peak rises, and no limit is met less than before.
+
+    Jobs of which something `stays` are left as they are.
 
     What slots cost is their energy and carbon: capacity that others leave free serves nobody else any more.
     """
     own: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece in pieces:
         own[piece.job].append(piece)
-    ledger = _below_peak(problem, pieces, batteries)
+    ledger = below_peak(problem, pieces, batteries)
     for group in (
         own.values()
     ):  # one by one, as each is released: pieces that share an accelerator in turns count twice
@@ -44,7 +47,8 @@ def tidy(
         return float(meter.read(Columns.of(problem, of))[1].sum()) + run_price * len(of)
 
     done = done_hours(problem, pieces)
-    jobs = {job.id: job for job in problem.jobs if job.plain and done[job.id] >= job.hours * (1 - 1e-6)}
+    whole = (job for job in problem.jobs if job.plain and done[job.id] >= job.hours * (1 - 1e-6))
+    jobs = {job.id: job for job in whole if job.id not in stays}
     changed = False
     for _ in range(PASSES):
         better = 0
@@ -63,7 +67,7 @@ def tidy(
     return [piece for group in own.values() for piece in group]
 
 
-def _below_peak(
+def below_peak(
     problem: ScheduleProblem, pieces: Sequence[Piece], batteries: Mapping[int, BatteryTrace]
 ) -> Ledger:
     """What is free beside the batteries, below the limits and, where it has a price, the peak that there is."""

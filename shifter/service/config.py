@@ -16,6 +16,8 @@ class ServiceConfig:
     cycle_deadline_s: float = 60.0
     """Real seconds a cycle may take."""
     deadline_margin_s: float = 0.0
+    hold_gap: float = 0.0025
+    """See `CycleInputs.hold_gap`."""
     lease_ttl_s: float = 900.0
     admission_wait_s: float = 10.0
     """Real seconds that submitting waits for the plan that holds the new work."""

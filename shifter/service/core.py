@@ -133,11 +133,10 @@ class Core:
             raise NotFound(f"there is no workload {workload_id}.", field="id", hint=hint)
         return found
 
-    def done(self, record: WorkloadRecord) -> float:
-        """Work done by now, in the workload's unit; what was planned counts only while leases held."""
-        return leases.done_at(
-            record, self.fleet, leases.vouched(self.state, self.config.lease_ttl, self.now())
-        )
+    def done(self, record: WorkloadRecord, at: datetime | None = None) -> float:
+        """Work done by now (or `at` a moment), in its unit; what was planned counts only while leases held."""
+        vouched = leases.vouched(self.state, self.config.lease_ttl, at or self.now())
+        return leases.done_at(record, self.fleet, vouched)
 
     @contextmanager
     def change(self) -> Iterator[Change]:

@@ -174,7 +174,7 @@ def _planned(
         return record
     held = published.allocations.get(record.id, ())
     kept = pinned.kept(record, held, inputs, now)
-    moved = leases.renewed(record, kept, published.plan.plan_id, core.done(record), now)
+    moved = leases.renewed(record, kept, published.plan.plan_id, core.done(record, now), now)
     return replace(moved, state=WorkloadState.PLANNED)
 
 

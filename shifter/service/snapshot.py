@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.cycle import CycleInputs, Submission
+from shifter.domain.announced import Announced
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
@@ -31,6 +32,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     with state.changed:
         records = list(state.records.values())
         overrides, grid_events, measured = state.overrides, state.grid_events, dict(state.measured)
+        published = state.published
     submissions = _submissions(core, records, now, without)
     load = core.realtime(grid_for(core, submissions, now, reach))
     grid = load.grid
@@ -67,6 +69,8 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
+        announced=None if published is None else Announced.of(published.plan, now),
+        hold_gap=core.config.hold_gap,
         pinned=pinned.pieces(core, (r for r in records if r.id in ids), now),
     )
 
@@ -121,7 +125,7 @@ def _submissions(
         blocks = r.state is WorkloadState.LATE and r.id in awaited
         if r.id == without or not (r.state in LIVE_STATES or blocks):
             continue
-        done = core.done(r)
+        done = core.done(r, now)
         stays = r.decided is WorkloadClass.REAL_TIME or bool(pinned.pieces(core, (r,), now))
         if done < r.workload.amount or stays:
             kept.append(Submission(r.workload, r.submitted_at, done))

@@ -166,6 +166,11 @@ class PlanningSettings(_Section):
     running a little slow does not make it late. Other work may use its window to the last second.
     """
 
+    hold_gap_ratio: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] = 0.0025
+    """What was announced stands, and only what is new is placed, while the relative gap of the plan that this makes
+    is at most this much above that of the last one that was solved. -1 solves every cycle anew.
+    """
+
     cycle_deadline_s: PositiveSeconds = 60.0
     """[s] A cycle that takes longer is abandoned, and the last good plan stays."""
 

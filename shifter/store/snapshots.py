@@ -20,6 +20,7 @@ from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid, isoformat_z
 from shifter.classify.policy import Policy
 from shifter.cycle import CycleInputs, Submission
+from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Override, Workload
@@ -48,6 +49,8 @@ def inputs_to_json(inputs: CycleInputs) -> str:
             "time_limit_s": inputs.time_limit_s,
             "deadline_margin_s": inputs.deadline_margin_s,
             "pinned": [plain(a) for a in inputs.pinned],
+            "announced": None if inputs.announced is None else inputs.announced.to_dict(),
+            "hold_gap": inputs.hold_gap,
         }
     )
 
@@ -76,6 +79,8 @@ def inputs_from_json(text: str) -> CycleInputs:
         time_limit_s=raw["time_limit_s"],
         deadline_margin_s=raw["deadline_margin_s"],
         pinned=tuple(adapter(Allocation).validate_python(a) for a in raw.get("pinned", ())),
+        announced=None if raw.get("announced") is None else Announced.from_dict(raw["announced"]),
+        hold_gap=raw.get("hold_gap", 0.0),
     )
 
 

@@ -14,7 +14,7 @@ from forecasts.slots import Floats
 from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, Submission, deferrable, verify_plan
 from shifter.domain.chains import split_windows
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import OPTIMAL, Allocation, Plan
 from shifter.realtime.reserve import reserve
 from shifter.schedule.assemble import assemble
 from shifter.schedule.baseline import run_now
@@ -24,7 +24,7 @@ from shifter.schedule.build import build
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.schedule import OPTIMAL, Schedule
+from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 
 MICROSECOND = timedelta(microseconds=1)

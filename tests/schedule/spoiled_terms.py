@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Allocation, Held, Plan
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row
 
@@ -82,6 +82,10 @@ def carbon(limit: float, start: float = 0, end: float = 4) -> Budget:
 
 
 SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
+    "says that it holds what nobody announced": (
+        {"held"},
+        changed(lambda p: replace(p, held=Held("another", 0.0))),
+    ),
     "a plant gives more than it could": ({"generation"}, lambda: sunny(lambda h: 6.1 if h == 2 else 0.0)),
     "a plant runs at night": ({"generation"}, lambda: sunny(lambda h: 0.5)),
     "a plant that is not there": ({"generation"}, power(24 + 3, generated_kw=0.0)),

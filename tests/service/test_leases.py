@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from shifter.clock import ManualClock
+from shifter.cycle import plan_cycle
 from shifter.domain.fleet import GridEvent, Model
 from shifter.domain.workload import Alternative, Workload
 from shifter.errors import NotFound
@@ -279,3 +280,24 @@ def test_progress_counts_in_the_works_own_unit_whatever_model_runs(
     live_until(made, clock, held.end)
     made.tick()
     assert made.workload("w1").state is WorkloadState.DONE
+
+
+def test_one_more_workload_leaves_the_leases_of_all_others_as_they_are(
+    made: Service, clock: ManualClock
+) -> None:
+    """A plan anew moves nothing that was announced; time that goes by meanwhile is no change either."""
+    made.submit([job(f"w{i}", hours=6.0 + i) for i in range(6)], "ann")
+    made.cycle()
+    before = {r.id: r.lease for r in made.core.state.records.values()}
+    for i in range(3):
+        live_until(made, clock, clock.now() + timedelta(minutes=10))
+        made.submit([job(f"new{i}", hours=3.0)], "ann")
+        assert made.cycle().outcome == "published"
+        plan = made.plan()
+        assert plan.status == "held"
+        assert plan.held is not None
+        assert {id: made.core.state.records[id].lease for id in before} == before
+        assert made.lease(f"new{i}").allocations
+    plan = made.plan()
+    replayed = made.plan_inputs(plan.plan_id)
+    assert replace(plan_cycle(replayed), inputs_id=plan.inputs_id) == plan

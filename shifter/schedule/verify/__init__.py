@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from forecasts.frame import ForecastFrame
+from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
@@ -20,6 +21,7 @@ from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.battery import check_batteries
 from shifter.schedule.verify.budgets import check_budgets
 from shifter.schedule.verify.case import Case
+from shifter.schedule.verify.churn import check_held
 from shifter.schedule.verify.loads import site_loads
 from shifter.schedule.verify.money import check_money, check_shares
 from shifter.schedule.verify.pools import check_pools, check_powered_down, check_slots
@@ -50,18 +52,20 @@ def verify(
     realtime: RealtimeLoad,
     grid_events: tuple[GridEvent, ...] = (),
     pinned: tuple[Allocation, ...] = (),
+    announced: Announced | None = None,
 ) -> list[Violation]:
     """All violations, in a fixed order; empty for a plan that may be published.
 
     `work` is what was to be planned, and what is `pinned`: that must be in the plan as it stands, from `now`, the
     moment of planning, to the horizon's end. It is not held to its window; and where it and real-time load alone are
-    over a limit, no plan can mend it, and the plan must only not add to it.
+    over a limit, no plan can mend it, and the plan must only not add to it. What was `announced` before has its price
+    where it moves.
     """
     stays = {
         a.workload_id: replace(a, start=max(a.start, now), end=min(a.end, frame.grid.end)) for a in pinned
     }
     by_id = {item.workload.id: item for item in work}
-    case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays)
+    case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays, announced)
     altered, known = list(check_id(case)), list(check_known(case))
     if known:
         return [*altered, *known]  # the rest would only repeat that names, grids or rows do not match
@@ -80,6 +84,7 @@ def verify(
         *check_batteries(case, loads),
         *check_budgets(case, loads),
         *check_money(case, loads),
+        *check_held(case),
         *check_shares(case, loads),
         *check_risk(case, loads),
         *check_proof(case, loads),

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
+from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
@@ -43,6 +44,8 @@ class Case:
     grid_events: tuple[GridEvent, ...]
     pinned: Mapping[str, Allocation]
     """By workload: where it runs and must stay, from `now` on and inside the horizon."""
+    announced: Announced | None = None
+    """What the plan before it said."""
 
     @property
     def grid(self) -> SlotGrid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,6 +13,7 @@ from forecasts.slots import Floats, isoformat_z
 from shifter.domain.fleet import PoolKey
 from shifter.domain.plan import Allocation, Cost
 from shifter.schedule.verify.case import Case, differs, positions
+from shifter.schedule.verify.churn import churn_cost
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
@@ -23,7 +24,7 @@ MONEY_TOLERANCE = 1e-6
 def check_money(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     """Every figure of the bill is that of the imports."""
     plan, hours = case.plan, case.grid.slot_hours
-    real = _cost(loads, hours)
+    real = replace(_cost(loads, hours), churn=churn_cost(case, loads))
     allowed = money_tolerance(real)
     for name in (f.name for f in fields(Cost)):
         said, is_ = getattr(plan.cost, name), getattr(real, name)

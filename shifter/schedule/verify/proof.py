@@ -90,6 +90,7 @@ def _check_duals(case: Case) -> Iterator[Violation]:
 def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
     """The bound [currency] on every plan that does of each workload what this one does."""
     hours, none = case.grid.slot_hours, np.zeros(case.grid.n_slots)
+    rest = 1 / case.rest_ratio  # all that work can still hold of each slot
     duals, total = case.plan.duals, 0.0
     if duals.work:
         paid = load_prices(case)
@@ -109,15 +110,15 @@ def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
         per_kw = hours * load.unit_cost_per_kwh + power + peak
         # Where real-time load alone is over the limit, nothing is left of it.
         left_kw = np.maximum(0.0, np.where(limited, load.limit_kw - load.given_kw(case), 0.0))
-        total += float(hours * load.unit_cost_per_kwh @ base_kw - power @ left_kw)
+        total += float(hours * load.unit_cost_per_kwh @ base_kw - power @ (left_kw * rest))
         total += float(peak @ (base_kw - site.peak_so_far_kw))
         if site.battery is not None:
-            total += _battery_cost(case, load, site.battery, per_kw)
+            total += _battery_cost(case, load, site.battery, per_kw - power * (1 - rest))
         for pool in site.pools:
             key = (site.name, pool.name)
             room, reserve = (np.array(d.get(key, none)) for d in (duals.capacity, duals.reserve))
-            total -= float(room @ case.any_room[key])
-            total -= float(reserve @ case.firm_room[key])
+            total -= float(room @ (case.any_room[key] * rest))
+            total -= float(reserve @ (case.firm_room[key] * rest))
             prices.per_kw[key], prices.any[key], prices.firm[key] = per_kw, room, room + reserve
     return total + _work_cost(case, prices)
 

@@ -54,6 +54,7 @@ class ViolationCode(StrEnum):
     DUALS = "duals"
     BOUND = "bound"
     GAP = "gap"
+    HELD = "held"
 
 
 @dataclass(frozen=True)

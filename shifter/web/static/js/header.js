@@ -72,6 +72,7 @@ function drawClock({ connected }, now, redraw) {
 
 const SOLVER = {
   optimal: "optimal",
+  held: "not asked, what was announced stands",
   optimal_inaccurate: "nearly optimal",
   feasible: "feasible, stopped early",
   time_limit: "stopped at its time limit",

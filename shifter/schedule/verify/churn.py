@@ -1,0 +1,80 @@
+"""What the plan moves of what was announced before it, and whose prices prove what it leaves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+
+from shifter.domain.plan import HELD, Allocation
+from shifter.schedule.verify.case import HOUR, Case
+from shifter.schedule.verify.loads import SiteLoad
+from shifter.schedule.verify.violation import Violation, ViolationCode
+from shifter.schedule.verify.ways import key_of
+
+CHURN_SHARE = 0.005
+"""What moving an accelerator-hour costs where the fleet does not say: of what its energy costs, mean of all pools."""
+
+
+def churn_cost(case: Case, loads: Sequence[SiteLoad]) -> float:
+    """What the plan pays for what it moves [currency]."""
+    before = case.announced
+    if before is None or before.slot_minutes != case.grid.slot_minutes:
+        return 0.0
+    own: defaultdict[str, list[Allocation]] = defaultdict(list)
+    for a in before.allocations:
+        if a.workload_id in case.work and a.workload_id not in case.pinned:
+            way = case.ways[a.workload_id].get(key_of(a))
+            usable = way is not None and way.replica <= case.work[a.workload_id].workload.max_accelerators
+            clipped = replace(a, start=max(a.start, case.now), end=min(a.end, case.grid.end))
+            if usable and clipped.start < clipped.end:
+                own[a.workload_id].append(clipped)
+    moved = sum(
+        _moved_hours(old, case.by_workload[id]) for id, old in own.items() if case.by_workload.get(id)
+    )
+    asked = case.fleet.objective.churn_cost_per_accelerator_hour
+    if asked is None:
+        asked = CHURN_SHARE * float(np.mean(_energy_costs(loads)))
+    return asked * moved
+
+
+def _energy_costs(loads: Sequence[SiteLoad]) -> list[float]:
+    """Of a busy accelerator-hour, by pool, mean over the horizon."""
+    return [
+        load.site.pue * (pool.busy_kw - pool.idle_kw) * float(np.abs(load.unit_cost_per_kwh).mean())
+        for load in loads
+        for pool in load.site.pools
+    ]
+
+
+def _moved_hours(old: Sequence[Allocation], new: Sequence[Allocation]) -> float:
+    """Accelerator-hours that are not where they were, of those that there still are."""
+    moments = sorted({moment for a in (*old, *new) for moment in (a.start, a.end)})
+    was = is_ = both = 0.0
+    for start, end in pairwise(moments):
+        held = [_held(side, start) for side in (old, new)]
+        hours = (end - start) / HOUR
+        was += hours * sum(held[0].values())
+        is_ += hours * sum(held[1].values())
+        both += hours * sum(min(n, held[1].get(key, 0)) for key, n in held[0].items())
+    return max(0.0, min(was, is_) - both)
+
+
+def _held(allocations: Sequence[Allocation], moment: datetime) -> dict[object, int]:
+    held: defaultdict[object, int] = defaultdict(int)
+    for a in allocations:
+        if a.start <= moment < a.end:
+            held[key_of(a)] += a.accelerators
+    return held
+
+
+def check_held(case: Case) -> Iterator[Violation]:
+    """A plan that says that it holds what was announced names the plan that solved that."""
+    known = case.announced.held if case.announced is not None else None
+    if (case.plan.status == HELD) != (case.plan.held is not None) or case.plan.held not in (None, known):
+        said = f"says {case.plan.held}, and what was announced is of {known}"
+        yield Violation(ViolationCode.HELD, "held", said)
