@@ -299,7 +299,7 @@ def _width(workload: Workload, given: Container[str] | None) -> str:
 
 
 def _fits(workload: Workload, fleet: Fleet) -> bool:
-    """Whether nothing of the workload conflicts with the fleet, which it does not for any other of its kind and width."""
+    """Whether nothing of it conflicts with the fleet: the same for all of its kind and width."""
     kind = ("fits", kind_of(workload), workload.max_accelerators)
     fits: bool | None = fleet.memory.get(kind)
     if fits is None:
