@@ -37,6 +37,8 @@ from shifter.files.validation import validate
 
 MAX_LINE_BYTES = 2**20
 
+_DEFAULT_WIDTH = {f.name: f.default for f in fields(Workload)}["max_accelerators"]
+
 
 def parse_workload(raw: Any, where: str = "body", fleet: Fleet | None = None) -> Workload:
     """One workload from plain JSON values. Raises InputError with the JSON path of every mistake, under
@@ -293,8 +295,8 @@ def fleet_conflicts(
 def _width(workload: Workload, given: Container[str] | None) -> str:
     """What max_accelerators is, and who said so."""
     if given is not None and "max_accelerators" not in given:
-        return f"was not given: the default is {Workload.max_accelerators}"
-    default = given is None and workload.max_accelerators == Workload.max_accelerators
+        return f"was not given: the default is {_DEFAULT_WIDTH}"
+    default = given is None and workload.max_accelerators == _DEFAULT_WIDTH
     return f"is {workload.max_accelerators}{', as it is where none is given' if default else ''}"
 
 

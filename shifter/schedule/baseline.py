@@ -20,6 +20,7 @@ from shifter.schedule.follow import Room, run_early
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import place, work_hours
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.settle import Settled, idle_batteries, settle
@@ -34,7 +35,7 @@ class RunNow:
     Hours are accelerator-hours of each job's fastest pool; `late_hours` includes `unfinished_hours`.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     settled: Settled
     late_hours: float
     unfinished_hours: float
@@ -50,8 +51,8 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     free = [job for job in order if job.plain and job.id not in chained]
     hours = {job.id: min(job.hours, done_hours[job.id]) for job in order}
     ledger = Ledger(problem, budgets=False)
-    pieces = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
-    pieces += _together(problem, free, hours, ledger)
+    first = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
+    pieces = Pieces.of(problem, first).beside(_together(problem, free, hours, ledger))
     jobs = problem.jobs
     wanted = np.array([hours[job.id] for job in jobs])
     columns = Columns.of(problem, pieces)
@@ -62,7 +63,7 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     late = np.maximum(0.0, wanted - in_time.done_hours(len(jobs)))
     unfinished = np.maximum(0.0, wanted - columns.done_hours(len(jobs)))
     settled = settle(problem, pieces, idle_batteries(problem), sources_at_once(problem, pieces))
-    return RunNow(tuple(pieces), settled, float(late.sum()), float(unfinished.sum()))
+    return RunNow(pieces, settled, float(late.sum()), float(unfinished.sum()))
 
 
 def _one_by_one(
@@ -86,7 +87,7 @@ def _one_by_one(
 
 def _together(
     problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
-) -> list[Piece]:
+) -> Pieces:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
     room = Room.of(left, ledger.room_kw())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.pack import Piece
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.problem import HOUR_US, Ints, ScheduleProblem
 
 
@@ -33,15 +33,18 @@ class Columns:
     @classmethod
     def of(cls, problem: ScheduleProblem, pieces: Iterable[Piece]) -> Columns:
         """The pieces in the order given."""
-        rows = list(pieces)
-        index, ways = problem.positions, problem.way_columns
-        n = len(rows)
-        job = np.fromiter((index[p.job] for p in rows), np.int64, n)
-        numbers = np.fromiter(chain.from_iterable(p[1:] for p in rows), np.int64, 5 * n).reshape(n, 5)
-        pool, way, start, end, count = numbers.T
-        at = ways.first[job] + way
+        table, ways = Pieces.of(problem, pieces), problem.way_columns
+        at = ways.first[table.job] + table.way
         return cls(
-            job, pool, start, end, count, ways.import_kw[at], ways.speed[at], ways.load_us[at], ways.firm[job]
+            table.job,
+            table.pool,
+            table.start_us,
+            table.end_us,
+            table.accelerators,
+            ways.import_kw[at],
+            ways.speed[at],
+            ways.load_us[at],
+            ways.firm[table.job],
         )
 
     def where(self, rows: Ints) -> Columns:

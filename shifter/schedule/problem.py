@@ -322,10 +322,14 @@ class ScheduleProblem:
         return np.array([site.median_kw for site in self.sites])
 
     @cached_property
+    def ids(self) -> list[str]:
+        """Of the jobs, and after them of what is pinned."""
+        return [*(job.id for job in self.jobs), *(piece.id for piece in self.pinned)]
+
+    @cached_property
     def positions(self) -> dict[str, int]:
-        """Where each job stands among the jobs, by its id, and after them what is pinned."""
-        ids = [*(job.id for job in self.jobs), *(piece.id for piece in self.pinned)]
-        return {id: i for i, id in enumerate(ids)}
+        """Where each of `ids` stands."""
+        return {id: i for i, id in enumerate(self.ids)}
 
     @cached_property
     def way_columns(self) -> WayColumns:

@@ -12,7 +12,8 @@ from shifter.domain.workload import Workload
 from shifter.errors import InputError
 from shifter.files import parse_workload
 from shifter.files.lines import read_plain
-from shifter.files.workloads import _json, on_line
+from shifter.files.places import on_line
+from shifter.files.workloads import _json
 
 GOOD = (
     b'{"id": "w-1", "tenant": "a:b", "model": "m", "tokens": 4.1e9, "earliest_start": "2026-01-10T00:00:00Z", '
