@@ -105,7 +105,7 @@ class Uses:
     cell: Ints
     share: Floats
 
-    def where(self, chosen: NDArray[np.bool_]) -> Uses:
+    def where(self, chosen: Ints | NDArray[np.bool_]) -> Uses:
         """Some of them."""
         return Uses(self.job[chosen], self.way[chosen], self.cell[chosen], self.share[chosen])
 

@@ -182,12 +182,14 @@ def _power_rows(
 
 def _allocations(pieces: Pieces) -> Iterator[Allocation]:
     problem = pieces.problem
-    begin, keys = problem.grid.start, [pool.key for pool in problem.pools]
-    for id, pool, number, start, end, count in pieces:
-        way = problem.ways[id][number]
+    begin, ids, keys = problem.grid.start, problem.ids, [pool.key for pool in problem.pools]
+    ways = [*(job.ways for job in problem.jobs), *((held.way,) for held in problem.pinned)]
+    for job, pool, number, start, end, count in zip(*(c.tolist() for c in pieces.columns), strict=True):
+        way, (site, name) = ways[job][number], keys[pool]
         yield Allocation(
-            id,
-            *keys[pool],
+            ids[job],
+            site,
+            name,
             begin + timedelta(microseconds=start),
             begin + timedelta(microseconds=end),
             count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -101,7 +101,7 @@ def _chosen(
 
 
 def _moment(problem: ScheduleProblem, us: int) -> datetime:
-    return problem.grid.moment(us / problem.slot_us)
+    return problem.grid.start + timedelta(microseconds=us)
 
 
 def explain_workloads(

@@ -77,7 +77,7 @@ def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
 def done_hours(problem: ScheduleProblem, pieces: Iterable[Piece]) -> dict[str, float]:
     """Work that pieces do of each job of the problem."""
     done = Columns.of(problem, pieces).done_hours(len(problem.jobs))
-    return dict(zip((job.id for job in problem.jobs), done.tolist(), strict=True))
+    return dict(zip(problem.ids[: len(done)], done.tolist(), strict=True))
 
 
 def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Piece] = ()) -> Iterator[Piece]:

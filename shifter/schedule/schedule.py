@@ -13,7 +13,7 @@ from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.beside import Beside, sources_at_once
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
-from shifter.schedule.classes import WorkClass, merge, option_sets
+from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
@@ -141,8 +141,8 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
     ledger = Ledger(problem)
     ledger.hold_beside(relaxed.beside)
-    placed = _place_shaped(problem, ledger, at)
-    plain = [job for job in problem.jobs if job.plain]
+    plain, shaped = plain_and_shaped(problem.jobs)
+    placed = _place_shaped(shaped, ledger, at)
     packed = spread(problem, plain, relaxed, ledger).beside(merge_pieces(placed))
     try:
         pieces, beside = _settle_shape(problem, packed, relaxed.beside, 0.1 * time_limit_s, rough=True)
@@ -153,10 +153,9 @@ def _large(problem: ScheduleProblem, time_limit_s: float) -> Schedule:
     return replace(made, weights=relaxed.weights, sources=beside.sources)
 
 
-def _place_shaped(problem: ScheduleProblem, ledger: Ledger, at: Prices) -> list[Piece]:
+def _place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
     """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
     one does not."""
-    shaped = [job for job in problem.jobs if not job.plain]
     pieces: list[Piece] = []
     for job in sorted(shaped, key=lambda j: (_room_us(j), -j.hours, j.id)):
         pieces += place(job, ledger, at)
@@ -173,11 +172,12 @@ def _packed(
     """What has a shape of its own, placed at the relaxed problem's prices; the rest solved beside it, and packed."""
     classes, solution = merge(problem.jobs), relaxed
     placed: list[Piece] = []
-    if not all(job.plain for job in problem.jobs):
+    plain, shaped = plain_and_shaped(problem.jobs)
+    if shaped:
         ledger = _beside_batteries(problem)
-        placed = _place_shaped(problem, ledger, _cell_prices(problem, relaxed))
+        placed = _place_shaped(shaped, ledger, _cell_prices(problem, relaxed))
         capacity = ledger.left()
-        classes = merge([job for job in problem.jobs if job.plain])
+        classes = merge(plain)
         solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
     packed = merge_pieces(placed) + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
