@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.schedule.answer import least_cost, offered_hours, segments
+from shifter.schedule.answer import ROWS, least_cost, offered_hours, segments, slices
 from shifter.schedule.classes import option_sets
 from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays
@@ -206,7 +206,10 @@ def _work_cost(
         end = np.array([job.true_end_us for job in jobs]) / problem.slot_us
         if one.loads:  # loading draws power and does no work: at negative prices, that is a gain
             need = np.maximum(need, offered_hours(seen.where(seen.cost < 0), start, end))
-        total += float(most @ least_cost(seen, need, start, end))
+        for rows in slices(
+            len(jobs), ROWS
+        ):  # sums so short come out the same however many threads add them up
+            total += float(most[rows] @ least_cost(seen, need[rows], start[rows], end[rows]))
     return total
 
 
