@@ -29,7 +29,7 @@ class Pieces(Sequence[Piece]):
     @classmethod
     def of(cls, problem: ScheduleProblem, pieces: Iterable[Piece]) -> Pieces:
         """These pieces, in the order given."""
-        if isinstance(pieces, Pieces):
+        if isinstance(pieces, Pieces) and pieces.problem.ids == problem.ids:
             return pieces
         rows, index = list(pieces), problem.positions
         n = len(rows)
@@ -56,6 +56,7 @@ class Pieces(Sequence[Piece]):
 
     @property
     def columns(self) -> tuple[Ints, ...]:
+        """All of them, in the order of a piece's fields."""
         return self.job, self.pool, self.way, self.start_us, self.end_us, self.accelerators
 
     def where(self, rows: Ints | NDArray[np.bool_]) -> Pieces:
