@@ -17,7 +17,7 @@ from forecasts.trust import discounted
 from shifter.classify.policy import Policy, default_policy
 from shifter.classify.rules import classify
 from shifter.domain.announced import Announced
-from shifter.domain.chains import split_windows
+from shifter.domain.chains import in_chains, split_windows
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shifter.schedule.verify import Violation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A workload as it was accepted: when, and how much of it is done [its unit]."""
 
@@ -95,7 +95,9 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
     # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
     classified, running = inputs.classified, inputs.running
     work = deferrable(classified, running)
-    windows = split_windows(classified, inputs.fleet, inputs.now, running)
+    chained = set(in_chains({c.workload.id: c.workload.depends_on for c in classified}))
+    steps = [c for c in classified if c.workload.id in chained]
+    windows = split_windows(steps, inputs.fleet, inputs.now, running)
     # 3. What real-time load holds back, and so what deferrable work may use.
     envelope = reserve(inputs.realtime, inputs.fleet)
     # 4. The convex problem: arrays and named terms.

@@ -97,14 +97,16 @@ def classify(
         hint = "Give each workload an id of its own."
         raise InputError(f"the workload {twice} is given twice.", field=twice, hint=hint)
     runs = {item.workload.id: shortest_run(item.workload, fleet) for item in submissions}
-    steps = {item.workload.id: _step(item, runs[item.workload.id]) for item in submissions}
-    windows = propagate_steps(list(steps.values()))
+    # Work that stands alone keeps its own window.
+    windows = {
+        key: Window(release(i.workload, i.submitted_at), i.workload.deadline) for key, i in by_id.items()
+    }
+    chained = in_chains({key: item.workload.depends_on for key, item in by_id.items()})
+    steps = [_step(by_id[key], runs[key]) for key in chained]
+    windows |= propagate_steps(steps)
     decisions = _decide_all(by_id, windows, runs, _Deciding(policy, in_force(overrides, now)))
-    # What is left of a step moves the windows of its chain; work that stands alone keeps its own.
-    left = [
-        _with_progress(steps[key], by_id[key], decisions[key].decided, fleet)
-        for key in in_chains(steps.values())
-    ]
+    # What is left of a step moves the windows of its chain.
+    left = [_with_progress(step, by_id[step.id], decisions[step.id].decided, fleet) for step in steps]
     left = [_with_end(step, running[step.id], now) if step.id in running else step for step in left]
     windows |= propagate_steps(left, now)
     return tuple(

@@ -15,6 +15,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from shifter.cli.registry import COMMANDS, Entry
 
+# The little linear algebra that there is gains nothing by threads, which wait for one another where a machine is busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 class LazyGroup(TyperGroup):
     """Knows every command's name and help; imports its module only to run it or complete its options."""

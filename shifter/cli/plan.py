@@ -163,9 +163,9 @@ def _publish(made: Plan, inputs: CycleInputs, out: Path | None, as_json: bool) -
     if as_json:
         print_json(made.to_dict())
         return
-    from shifter.cli.summary import print_summary
+    from shifter.cli.summary import print_summary, shown_part
 
-    print_summary(made.to_dict(), real_time_of(inputs))
+    print_summary(shown_part(made), real_time_of(inputs), workload_count=len(made.workloads))
 
 
 def real_time_of(inputs: CycleInputs) -> list[tuple[str, str]]:

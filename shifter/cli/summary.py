@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -21,21 +22,38 @@ from shifter.cli.text import (
     sparkline,
 )
 
+if TYPE_CHECKING:
+    from shifter.domain.plan import Plan
+
 MOST_WORKLOADS = 40
 LOOSE_RATIO = 0.02
 NOT_WHOLE = {"partly_placed", "unplaced"}
 """Of these the plan does less than running at once would: a saving would be a comparison of unlike things."""
 
 
+def shown_part(plan: Plan) -> dict[str, Any]:
+    """`plan.json` with no more workloads than are shown: all of a large plan would take long to make, and much room."""
+    shown = plan.workloads[:MOST_WORKLOADS]
+    ids = {w.workload_id for w in shown}
+    places = tuple(a for a in plan.allocations if a.workload_id in ids)
+    return replace(plan, workloads=shown, allocations=places).to_dict()
+
+
 def print_summary(
-    plan: dict[str, Any], real_time: Sequence[tuple[str, str]] = (), *, sites: bool = True
+    plan: dict[str, Any],
+    real_time: Sequence[tuple[str, str]] = (),
+    *,
+    sites: bool = True,
+    workload_count: int | None = None,
 ) -> None:
-    """`plan` is `plan.json`; `real_time` are the workloads that are not shifted, each with its reason."""
+    """`plan` is `plan.json`, or the part of it that is shown, of `workload_count` in all; `real_time` are the workloads
+    that are not shifted, each with its reason.
+    """
     _print_heading(plan)
     _print_money(plan)
     if sites:
         _print_sites(plan)
-    _print_workloads(plan)
+    _print_workloads(plan, len(plan["workloads"]) if workload_count is None else workload_count)
     if real_time:
         columns = (Column("real-time, never moved"), Column("because", wrap=True))
         print_table(columns, [(styled(name, "magenta"), why) for name, why in real_time])
@@ -187,7 +205,7 @@ def _course(site: str | Text, what: str, values: list[float | None]) -> tuple[st
     return (site, what, sparkline(values, spark_width(62)), span)
 
 
-def _print_workloads(plan: dict[str, Any]) -> None:
+def _print_workloads(plan: dict[str, Any], count: int) -> None:
     shown = plan["workloads"][:MOST_WORKLOADS]
     times = LocalTimes(m for w in shown for m in (w["start"], w["finish"]))
     places: dict[str, dict[str, None]] = {}
@@ -218,8 +236,8 @@ def _print_workloads(plan: dict[str, Any]) -> None:
         Column("why", expendable=150, wrap=True),
     )
     print_table(columns, rows, empty="No deferrable work.")
-    if len(plan["workloads"]) > MOST_WORKLOADS:
-        say(f"… and {plural(len(plan['workloads']) - MOST_WORKLOADS, 'more workload')}.", "dim")
+    if count > MOST_WORKLOADS:
+        say(f"… and {plural(count - MOST_WORKLOADS, 'more workload')}.", "dim")
 
 
 def _print_unplaced(plan: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ NO_TIME = timedelta(0)
 NONE_RUNNING: Mapping[str, datetime] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Window:
     """When a workload may run: `[earliest_start, deadline)`. `inherited`: the deadline is not its own."""
 
@@ -31,7 +31,7 @@ class Window:
     inherited: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One workload as its chain sees it.
 
@@ -51,10 +51,10 @@ class Step:
     """It is running and stays where it is until then, and what waits for it starts then."""
 
 
-def in_chains(steps: Collection[Step]) -> list[str]:
-    """Ids of the steps that wait for another one of them, or that another one waits for, in the order given."""
-    waited_for = {other for step in steps for other in step.depends_on}
-    return [step.id for step in steps if step.depends_on or step.id in waited_for]
+def in_chains(depends_on: Mapping[str, Sequence[str]]) -> list[str]:
+    """The ids that wait for another one of them, or that another one waits for, in the order given."""
+    waited_for = {other for others in depends_on.values() for other in others}
+    return [id for id, others in depends_on.items() if others or id in waited_for]
 
 
 def check_chains(workloads: Iterable[Workload], known_ids: Collection[str] = ()) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
+from itertools import islice
 from math import isclose
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class Horizon:
     slot_minutes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SlotRow:
     """What one pool holds in one slot [accelerators, means over the slot]; `deferrable` includes `preemptible`.
 
@@ -73,7 +74,7 @@ class SlotRow:
     off: float | None = _if_used(None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PowerRow:
     """What one site draws in one slot; price and carbon are None where nobody knows them.
 
@@ -94,7 +95,7 @@ class PowerRow:
     export_kw: float | None = _if_used(None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """A whole number of accelerators of a pool, constant over `[start, end)`."""
 
@@ -184,7 +185,7 @@ class Baseline:
     """The part of `total` that deferrable work causes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkloadPlan:
     """One workload's share of the plan, next to running it at once."""
 
@@ -266,11 +267,14 @@ class Plan:
         json.dumps(_plain(figures), allow_nan=False)
         ids = json.dumps({"plan_id": self.plan_id, "inputs_id": self.inputs_id}, separators=(",", ":"))
         yield f"{ids[:-1]},"
-        yield self._body
+        yield from self._body
 
     def content_id(self) -> str:
         """What `plan_id` must be: a hash of all else that the plan says, but for `inputs_id`, which comes later."""
-        return hashlib.sha256(self._body.encode()).hexdigest()[:16]
+        said = hashlib.sha256()
+        for part in self._body:
+            said.update(part.encode())
+        return said.hexdigest()[:16]
 
     def named(self) -> Plan:
         """The same plan, its `plan_id` as it must be."""
@@ -279,13 +283,13 @@ class Plan:
         return named
 
     @cached_property
-    def _body(self) -> str:
-        """All that the plan says after its ids. Made once, since a plan of a million allocations is long."""
+    def _body(self) -> tuple[str, ...]:
+        """All that the plan says after its ids, in parts. Made once, since a plan of a million allocations is long."""
         said = [
             f.name for f in fields(self)[2:] if not (f.name in IF_GIVEN and getattr(self, f.name) is None)
         ]
-        texts = {name: _text(name, getattr(self, name)) for name in said}
-        return ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
+        texts = (part for name in said for part in (",", f'"{name}":', *_texts(name, getattr(self, name))))
+        return (*islice(texts, 1, None), "}")
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Plan:
@@ -330,15 +334,23 @@ def _site_row(site: str, values: tuple[float, ...]) -> dict[str, Any]:
     return {"site": site, "values": list(values)}
 
 
-def _text(name: str, value: Any) -> str:
-    """One field as JSON. Long columns of equal rows go through pydantic's serializer, which is the fastest there is."""
-    if name in _ROWS:
-        unused = _unused(type(value[0]), value) if value else set()
-        rows = _adapter(name).dump_json(
-            value, exclude={"__all__": unused} if unused else None, exclude_none=name == "allocations"
-        )
-        return rows.decode()
-    return json.dumps(_plain(value), separators=(",", ":"))
+ROWS_AT_ONCE = 20_000
+"""Rows in one part of the text: some megabytes."""
+
+
+def _texts(name: str, value: Any) -> Iterator[str]:
+    """One field as JSON, in parts. Columns of equal rows go through pydantic's serializer, the fastest there is."""
+    if name not in _ROWS:
+        yield json.dumps(_plain(value), separators=(",", ":"))
+        return
+    unused = _unused(type(value[0]), value) if value else set()
+    left_out: Any = {"__all__": unused} if unused else None
+    yield "["
+    for at in range(0, len(value), ROWS_AT_ONCE):
+        some = value[at : at + ROWS_AT_ONCE]
+        rows = _adapter(name).dump_json(some, exclude=left_out, exclude_none=name == "allocations")
+        yield ("," if at else "") + rows[1:-1].decode()
+    yield "]"
 
 
 def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:

@@ -31,7 +31,7 @@ class Alternative:
     tokens: Positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Workload:
     """Work as it is submitted: `tokens` of a `model`, or `accelerator_hours` on `accelerators`.
 

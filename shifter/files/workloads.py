@@ -12,14 +12,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from forecasts.slots import isoformat_z
 from shifter.domain.fleet import Fleet, Pool, Site
-from shifter.domain.options import options_of
+from shifter.domain.options import kind_of, options_of
 from shifter.domain.workload import Workload
 from shifter.errors import InputError
 from shifter.files.document import Document, read_document
+from shifter.files.lines import WORKLOAD, read_plain
 from shifter.files.places import (
     MOST_MISTAKES,
     Finding,
@@ -36,9 +35,9 @@ from shifter.files.places import (
 from shifter.files.text import PathLike, decode, read_lines
 from shifter.files.validation import validate
 
-WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
-
 MAX_LINE_BYTES = 2**20
+
+_DEFAULT_WIDTH = {f.name: f.default for f in fields(Workload)}["max_accelerators"]
 
 
 def parse_workload(raw: Any, where: str = "body", fleet: Fleet | None = None) -> Workload:
@@ -74,8 +73,10 @@ def read_workloads(path: PathLike, fleet: Fleet | None = None) -> tuple[Workload
         locate = on_line(str(path), number)
         try:
             if line.strip():
-                raw = _json(line, locate, str(path), number, truncated=not ends)
-                workload = _parse(raw, locate, fleet)
+                workload = read_plain(line)
+                if workload is None or _contradictions(workload, locate, fleet):
+                    raw = _json(line, locate, str(path), number, truncated=not ends)
+                    workload = _parse(raw, locate, fleet)
                 _refuse_again(workload.id, seen.setdefault(workload.id, number), number, locate)
                 workloads.append(workload)
         except InputError as error:
@@ -155,7 +156,9 @@ def _contradictions(
 
     `given` are the keys that were written, where that is known; of the fields in `untold` nothing is said.
     """
-    findings = [*own_mistakes(workload), *(() if fleet is None else fleet_conflicts(workload, fleet, given))]
+    findings = list(own_mistakes(workload))
+    if fleet is not None and not _fits(workload, fleet):
+        findings += fleet_conflicts(workload, fleet, given)
     told: dict[Loc, InputError] = {}
     for loc, detail, hint in findings:
         if loc[0] not in untold:
@@ -292,9 +295,18 @@ def fleet_conflicts(
 def _width(workload: Workload, given: Container[str] | None) -> str:
     """What max_accelerators is, and who said so."""
     if given is not None and "max_accelerators" not in given:
-        return f"was not given: the default is {Workload.max_accelerators}"
-    default = given is None and workload.max_accelerators == Workload.max_accelerators
+        return f"was not given: the default is {_DEFAULT_WIDTH}"
+    default = given is None and workload.max_accelerators == _DEFAULT_WIDTH
     return f"is {workload.max_accelerators}{', as it is where none is given' if default else ''}"
+
+
+def _fits(workload: Workload, fleet: Fleet) -> bool:
+    """Whether nothing of it conflicts with the fleet: the same for all of its kind and width."""
+    kind = ("fits", kind_of(workload), workload.max_accelerators)
+    fits: bool | None = fleet.memory.get(kind)
+    if fits is None:
+        fits = fleet.memory[kind] = not any(fleet_conflicts(workload, fleet))
+    return fits
 
 
 def _unknown_names(workload: Workload, fleet: Fleet) -> Iterator[Finding]:

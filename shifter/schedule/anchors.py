@@ -73,7 +73,7 @@ class AnchorTerm:
         program.add_cost(work.column, LEAN * typical * work.import_kw * problem.cell_hours[work.cell] * days)
 
 
-def by_themselves(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> list[Piece]:
+def by_themselves(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Sequence[Piece]:
     """Where plain jobs would go by themselves, at the coarse problem's prices. Raises SolverFailed."""
     relaxed = relax(problem, capacity, time_limit_s=time_limit_s)
     ledger = Ledger(problem)

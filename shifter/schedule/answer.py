@@ -105,7 +105,7 @@ class Uses:
     cell: Ints
     share: Floats
 
-    def where(self, chosen: NDArray[np.bool_]) -> Uses:
+    def where(self, chosen: Ints | NDArray[np.bool_]) -> Uses:
         """Some of them."""
         return Uses(self.job[chosen], self.way[chosen], self.cell[chosen], self.share[chosen])
 
@@ -139,7 +139,7 @@ def cheapest(
         _rows(
             seen, hours_each[rows], (window[0][rows], window[1][rows]), None if taken is None else taken[rows]
         )
-        for rows in _slices(len(hours_each), ROWS)
+        for rows in slices(len(hours_each), ROWS)
     ]
     job = np.concatenate(
         [part[0] + at for part, at in zip(parts, range(0, len(hours_each), ROWS), strict=True)]
@@ -159,7 +159,8 @@ def cheapest(
     return Uses(place[last] // len(cell_hours), way, cell, np.minimum(share, 1.0))
 
 
-def _slices(n: int, size: int) -> list[slice]:
+def slices(n: int, size: int) -> list[slice]:
+    """`n` rows in parts of at most `size`; one that is empty where there are none."""
     return [slice(i, i + size) for i in range(0, n, size)] or [slice(0, 0)]
 
 
@@ -197,9 +198,7 @@ def least_cost(seen: Segments, hours_each: Floats, start: Floats, end: Floats) -
     `start`, `end` (n_jobs,) are in cells, which all have the same length here. Work beyond what the window holds costs
     nothing more.
     """
-    costs = [
-        _costs(seen, hours_each[rows], start[rows], end[rows]) for rows in _slices(len(hours_each), ROWS)
-    ]
+    costs = [_costs(seen, hours_each[rows], start[rows], end[rows]) for rows in slices(len(hours_each), ROWS)]
     return np.concatenate(costs)
 
 

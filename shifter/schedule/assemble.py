@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +27,7 @@ from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, best_prices
 from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
-from shifter.schedule.pack import Piece
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import Ints, ScheduleProblem
 from shifter.schedule.risk import plan_risk
@@ -54,11 +53,8 @@ def assemble(
     settled = settle(problem, made.pieces, made.batteries, made.sources)
     if announced is not None:
         settled = replace(settled, cost=replace(settled.cost, churn=announced.churn_cost(made.pieces)))
-    by_job: defaultdict[str, list[Piece]] = defaultdict(list)
-    for piece in made.pieces:
-        by_job[piece.job].append(piece)
     done = done_hours(problem, made.pieces)
-    every = sorted([*made.pieces, *pinned_pieces(problem)])
+    every = Pieces.of(problem, made.pieces).beside(pinned_pieces(problem)).in_order()
     weights = _weights(problem, made)
     weighed = None if weights is None else problem.at_prices(weights)
     prices, bound = _proof(weighed or problem, made.prices, envelope, done)
@@ -77,9 +73,9 @@ def assemble(
         baseline=_baseline(problem, baseline),
         slots=tuple(_slot_rows(problem, made, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
-        allocations=tuple(_allocation(problem, piece) for piece in every),
+        allocations=tuple(_allocations(every)),
         duals=_duals(problem, prices),
-        unplaced=unplaced_work(problem, by_job, done, Beside(made.batteries, made.sources)),
+        unplaced=unplaced_work(problem, made.pieces, done, Beside(made.batteries, made.sources)),
         workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
@@ -128,7 +124,7 @@ def _beside_pinned(problem: ScheduleProblem, capacity: list[Floats], held: Ints)
 
 
 def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:
-    pieces = [*baseline.pieces, *pinned_pieces(problem)]
+    pieces = Pieces.of(problem, baseline.pieces).beside(pinned_pieces(problem))
     return Baseline(
         name=NAME,
         total=baseline.settled.cost.total,
@@ -190,19 +186,22 @@ def _power_rows(
             )
 
 
-def _allocation(problem: ScheduleProblem, piece: Piece) -> Allocation:
-    per_slot = problem.slot_us
-    start, end = (problem.grid.moment(us / per_slot) for us in (piece.start_us, piece.end_us))
-    way = problem.ways[piece.job][piece.way]
-    return Allocation(
-        piece.job,
-        *problem.pools[piece.pool].key,
-        start,
-        end,
-        piece.accelerators,
-        model=way.model,
-        cap_kw=way.cap_kw,
-    )
+def _allocations(pieces: Pieces) -> Iterator[Allocation]:
+    problem = pieces.problem
+    begin, ids, keys = problem.grid.start, problem.ids, [pool.key for pool in problem.pools]
+    ways = [*(job.ways for job in problem.jobs), *((held.way,) for held in problem.pinned)]
+    for job, pool, number, start, end, count in zip(*(c.tolist() for c in pieces.columns), strict=True):
+        way, (site, name) = ways[job][number], keys[pool]
+        yield Allocation(
+            ids[job],
+            site,
+            name,
+            begin + timedelta(microseconds=start),
+            begin + timedelta(microseconds=end),
+            count,
+            way.model,
+            way.cap_kw,
+        )
 
 
 def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:

@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecasts.slots import Floats
 from shifter.schedule.beside import sources_at_once
+from shifter.schedule.classes import by_ways
 from shifter.schedule.columns import Columns
 from shifter.schedule.follow import Room, run_early
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import place, work_hours
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.settle import Settled, idle_batteries, settle
@@ -34,7 +37,7 @@ class RunNow:
     Hours are accelerator-hours of each job's fastest pool; `late_hours` includes `unfinished_hours`.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     settled: Settled
     late_hours: float
     unfinished_hours: float
@@ -45,15 +48,20 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
 
     Work that has a shape or waits for other work goes first, one after the other; what is free of both follows.
     """
-    order = sorted(problem.jobs, key=lambda j: (j.true_start_us, j.id))
-    chained = {id for job in order if job.depends_on for id in (job.id, *job.depends_on)}
-    free = [job for job in order if job.plain and job.id not in chained]
-    hours = {job.id: min(job.hours, done_hours[job.id]) for job in order}
-    ledger = Ledger(problem, budgets=False)
-    pieces = _one_by_one(problem, [j for j in order if not j.plain or j.id in chained], hours, ledger)
-    pieces += _together(problem, free, hours, ledger)
     jobs = problem.jobs
-    wanted = np.array([hours[job.id] for job in jobs])
+    wanted = np.array([min(job.hours, done_hours[job.id]) for job in jobs])
+    chained = {id for job in jobs if job.depends_on for id in (job.id, *job.depends_on)}
+    shaped = by_ways(jobs, lambda job: job.has_shaped_ways)
+    order = sorted(range(len(jobs)), key=problem.ids.__getitem__)
+    order.sort(key=[job.true_start_us for job in jobs].__getitem__)
+    alone: list[int] = []
+    together: list[int] = []
+    for i in order:
+        by_itself = shaped[i] or jobs[i].contiguous or jobs[i].id in chained
+        (alone if by_itself else together).append(i)
+    ledger = Ledger(problem, budgets=False)
+    first = _one_by_one(problem, alone, wanted, ledger)
+    pieces = Pieces.of(problem, first).beside(_together(problem, together, wanted, ledger))
     columns = Columns.of(problem, pieces)
     ends = np.array([job.true_end_us for job in jobs], dtype=np.int64)[columns.job]
     in_time = replace(
@@ -62,37 +70,40 @@ def run_now(problem: ScheduleProblem, done_hours: Mapping[str, float]) -> RunNow
     late = np.maximum(0.0, wanted - in_time.done_hours(len(jobs)))
     unfinished = np.maximum(0.0, wanted - columns.done_hours(len(jobs)))
     settled = settle(problem, pieces, idle_batteries(problem), sources_at_once(problem, pieces))
-    return RunNow(tuple(pieces), settled, float(late.sum()), float(unfinished.sum()))
+    return RunNow(pieces, settled, float(late.sum()), float(unfinished.sum()))
 
 
 def _one_by_one(
-    problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
+    problem: ScheduleProblem, positions: Sequence[int], wanted: Floats, ledger: Ledger
 ) -> list[Piece]:
     horizon_us = int(problem.edges_us[-1])
     pieces: dict[str, list[Piece]] = {}
     unfinished: set[str] = set()
-    for job in jobs:
+    for i in positions:
+        job, hours = problem.jobs[i], float(wanted[i])
         start = max([job.true_start_us, *(_end(pieces.get(d)) for d in job.depends_on)])
         eager = replace(
-            job, ways=job.as_asked, hours=hours[job.id], start_us=min(start, horizon_us), end_us=horizon_us
+            job, ways=job.as_asked, hours=hours, start_us=min(start, horizon_us), end_us=horizon_us
         )
         waits = not unfinished.isdisjoint(job.depends_on)
-        placed = [] if waits or eager.hours <= 0 else merge_pieces(place(eager, ledger, None))
+        placed = [] if waits or hours <= 0 else merge_pieces(place(eager, ledger, None))
         pieces[job.id] = placed
-        if hours[job.id] - work_hours(job, placed) > 1e-6 * hours[job.id]:
+        if hours - work_hours(job, placed) > 1e-6 * hours:
             unfinished.add(job.id)
     return [piece for group in pieces.values() for piece in group]
 
 
-def _together(
-    problem: ScheduleProblem, jobs: Sequence[Job], hours: Mapping[str, float], ledger: Ledger
-) -> list[Piece]:
+def _together(problem: ScheduleProblem, positions: Sequence[int], wanted: Floats, ledger: Ledger) -> Pieces:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
     room = Room.of(left, ledger.room_kw())
+    jobs = [problem.jobs[i] for i in positions]
     windows = [(job.true_start_us, horizon_us) for job in jobs]
-    jobs = [job if job.as_asked is job.ways else replace(job, ways=job.as_asked) for job in jobs]
-    uses = run_early(problem, jobs, np.array([hours[job.id] for job in jobs]), windows, room)
+    asked = by_ways(jobs, lambda job: job.as_asked)
+    jobs = [
+        job if ways is job.ways else replace(job, ways=ways) for job, ways in zip(jobs, asked, strict=True)
+    ]
+    uses = run_early(problem, jobs, wanted[positions], windows, room)
     return pieces_of(problem, jobs, uses, left)
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.schedule.answer import least_cost, offered_hours, segments
+from shifter.schedule.answer import ROWS, least_cost, offered_hours, segments, slices
 from shifter.schedule.classes import option_sets
 from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays, Way
@@ -241,7 +241,11 @@ def _answers(
         end = np.array([job.true_end_us for job in jobs]) / problem.slot_us
         if one.loads:  # loading draws power and does no work: at negative prices, that is a gain
             need = np.maximum(need, offered_hours(seen.where(seen.cost < 0), start, end))
-        yield jobs, most, least_cost(seen, need, start, end)
+        for rows in slices(
+            len(jobs), ROWS
+        ):  # sums so short come out the same however many threads add them up
+            few = jobs[rows], most[rows]
+            yield *few, least_cost(seen, need[rows], start[rows], end[rows])
 
 
 def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:

@@ -147,8 +147,8 @@ def _with_savings(site: SiteArrays, pools: Sequence[PoolArrays]) -> SiteArrays:
 
 def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
     """Boundaries of the cells: those of slots, and of windows."""
-    inside = {t for job in jobs for t in (job.start_us, job.end_us)}
-    return np.array(sorted(slot_edges | inside), dtype=np.int64)
+    windows = [job.start_us for job in jobs] + [job.end_us for job in jobs]
+    return np.unique(np.array([*slot_edges, *windows], dtype=np.int64))
 
 
 def _size(edges: Ints, jobs: Sequence[Job]) -> int:
@@ -264,23 +264,26 @@ def _job(
     def clip(moment: datetime) -> int:
         return min(max(_us(grid, moment), now_us), horizon_us)
 
-    start, end = windows.get(workload.id, (item.earliest_start, item.deadline))
-    start_us, true_start_us = clip(start), clip(item.earliest_start)
+    true_start_us, due_us = clip(item.earliest_start), clip(item.deadline)
+    start_us, end_us = true_start_us, due_us
+    if workload.id in windows:
+        start_us, end_us = (clip(moment) for moment in windows[workload.id])
+    # Its own deadline, not what its chain leaves it: a plan that drops a later step is not bound by that.
+    own_us = due_us if workload.deadline in (item.deadline, None) else clip(workload.deadline)
     return Job(
         id=workload.id,
         hours=item.remaining / fastest,
         ways=own,
         start_us=start_us,
-        end_us=max(start_us, clip(end)),
+        end_us=max(start_us, end_us),
         true_start_us=true_start_us,
-        # Its own deadline, not what its chain leaves it: a plan that drops a later step is not bound by that.
-        true_end_us=max(true_start_us, clip(workload.deadline or item.deadline)),
+        true_end_us=max(true_start_us, own_us),
         max_accelerators=workload.max_accelerators,
         firm=not workload.preemptible,
         contiguous=not workload.interruptible,
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
-        due_us=clip(item.deadline),
+        due_us=due_us,
     )
 
 

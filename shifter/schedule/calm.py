@@ -19,6 +19,7 @@ from shifter.schedule.announced import AnnouncedWork, Own
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem, Way
 from shifter.schedule.runs import in_runs
@@ -64,7 +65,7 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
             return None
         batteries = beside.batteries
     said = site_faults(problem, batteries)
-    made = Schedule(tuple(sorted(pieces)), batteries, announced.prices, HELD, said)
+    made = Schedule(Pieces.of(problem, pieces).in_order(), batteries, announced.prices, HELD, said)
     return replace(made, held=announced.held)
 
 

@@ -9,10 +9,13 @@ scaled by the sum. Nothing is lost by merging.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shifter.schedule.problem import Job, Way
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,31 @@ class WorkClass:
         return job.max_accelerators / self.max_accelerators
 
 
-def option_sets(jobs: Sequence[Job]) -> list[int]:
-    """A number for each job's ways: equal for equal ways. Those of one tuple are compared once."""
-    numbers: dict[tuple[Way, ...], int] = {}
-    seen: dict[int, int] = {}
+def by_ways(jobs: Sequence[Job], of: Callable[[Job], T]) -> list[T]:
+    """`of` each job, where that hangs on nothing but its ways: jobs that share one tuple of them are asked once."""
+    seen: dict[int, T] = {}
+    found = []
     for job in jobs:
-        if id(job.ways) not in seen:
-            seen[id(job.ways)] = numbers.setdefault(job.ways, len(numbers))
-    return [seen[id(job.ways)] for job in jobs]
+        key = id(job.ways)
+        if key not in seen:
+            seen[key] = of(job)
+        found.append(seen[key])
+    return found
+
+
+def option_sets(jobs: Sequence[Job]) -> list[int]:
+    """A number for each job's ways: equal for equal ways."""
+    numbers: dict[tuple[Way, ...], int] = {}
+    return by_ways(jobs, lambda job: numbers.setdefault(job.ways, len(numbers)))
+
+
+def plain_and_shaped(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Jobs that are `plain`, and those that are not, each in the order given."""
+    plain: list[Job] = []
+    shaped: list[Job] = []
+    for job, has_shape in zip(jobs, by_ways(jobs, lambda job: job.has_shaped_ways), strict=True):
+        (shaped if job.contiguous or has_shape else plain).append(job)
+    return plain, shaped
 
 
 def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.pack import Piece
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.problem import HOUR_US, Ints, ScheduleProblem
 
 
@@ -33,16 +33,23 @@ class Columns:
     @classmethod
     def of(cls, problem: ScheduleProblem, pieces: Iterable[Piece]) -> Columns:
         """The pieces in the order given."""
-        rows = list(pieces)
-        index, ways = problem.positions, problem.way_columns
-        n = len(rows)
-        job = np.fromiter((index[p.job] for p in rows), np.int64, n)
-        numbers = np.fromiter(chain.from_iterable(p[1:] for p in rows), np.int64, 5 * n).reshape(n, 5)
-        pool, way, start, end, count = numbers.T
-        at = ways.first[job] + way
+        table, ways = Pieces.of(problem, pieces), problem.way_columns
+        at = ways.first[table.job] + table.way
         return cls(
-            job, pool, start, end, count, ways.import_kw[at], ways.speed[at], ways.load_us[at], ways.firm[job]
+            table.job,
+            table.pool,
+            table.start_us,
+            table.end_us,
+            table.accelerators,
+            ways.import_kw[at],
+            ways.speed[at],
+            ways.load_us[at],
+            ways.firm[table.job],
         )
+
+    def where(self, rows: Ints) -> Columns:
+        """These rows alone."""
+        return Columns(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @property
     def drawn_kw(self) -> Floats:
@@ -69,6 +76,39 @@ def ahead(place: Ints, amount: Any) -> Any:
     before = np.cumsum(amount) - amount
     first = np.flatnonzero(np.diff(place, prepend=-1))
     return before - np.repeat(before[first], np.diff(np.append(first, len(place))))
+
+
+def slot_shares(problem: ScheduleProblem, columns: Columns) -> tuple[Ints, Ints, Floats]:
+    """Every slot that a piece runs in: which piece, which slot, and the share of the slot that it covers, (n,) each."""
+    length = problem.slot_us
+    first = columns.start_us // length
+    which, slot = _spans(first, -(-columns.end_us // length))
+    begin, end = columns.start_us[which], columns.end_us[which]
+    overlap = np.minimum(end, (slot + 1) * length) - np.maximum(begin, slot * length)
+    return which, slot, overlap / length
+
+
+def highest_levels(problem: ScheduleProblem, columns: Columns, row: Ints, n_rows: int) -> Ints:
+    """The most accelerators in use at any instant of each cell, summed over the pieces in a row, (n_rows, n_cells)."""
+    highest = np.zeros((n_rows, problem.n_cells), dtype=np.int64)
+    rows, moment = np.tile(row, 2), np.concatenate([columns.start_us, columns.end_us])
+    change = np.concatenate([columns.accelerators, -columns.accelerators])
+    order = np.lexsort((moment, rows))
+    rows, moment = rows[order], moment[order]
+    level = np.cumsum(change[order])  # each row ends at none, and the next one begins there
+    lasts = np.flatnonzero((level[:-1] > 0) & (moment[1:] > moment[:-1]))
+    edges = problem.edges_us
+    first = np.searchsorted(edges, moment[lasts], side="right") - 1
+    which, cell = _spans(first, np.searchsorted(edges, moment[lasts + 1]))
+    np.maximum.at(highest, (rows[lasts][which], cell), level[lasts][which])
+    return highest
+
+
+def _spans(first: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """All whole numbers of the spans `[first, end)`, one after the other: of which span, and the number."""
+    count = end - first
+    which = np.repeat(np.arange(len(first)), count)
+    return which, np.arange(len(which)) + (first - (np.cumsum(count) - count))[which]
 
 
 def slot_means(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -19,6 +19,7 @@ from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.settle import Settled, pinned_pieces
@@ -90,7 +91,8 @@ def _chosen(
         for job in problem.jobs
         if job.ways and (job.ways[0].model is not None or job.ways[-1].cap_kw is not None)
     }
-    chosen = [piece for piece in pieces if piece.job in several] if several else []
+    table = Pieces.of(problem, pieces)
+    chosen = table.where(table.of_jobs(several))
     _, cost, _ = meter.read(Columns.of(problem, chosen))
     found: dict[str, list[tuple[Piece, float]]] = {}
     for piece, paid in zip(chosen, cost.tolist(), strict=True):
@@ -99,7 +101,7 @@ def _chosen(
 
 
 def _moment(problem: ScheduleProblem, us: int) -> datetime:
-    return problem.grid.moment(us / problem.slot_us)
+    return problem.grid.start + timedelta(microseconds=us)
 
 
 def explain_workloads(
@@ -246,7 +248,7 @@ def _window_unit_cost(problem: ScheduleProblem) -> Floats:
 
 def unplaced_work(
     problem: ScheduleProblem,
-    pieces: Mapping[str, list[Piece]],
+    pieces: Iterable[Piece],
     done: Mapping[str, float],
     beside: Beside,
 ) -> tuple[Unplaced, ...]:
@@ -255,9 +257,13 @@ def unplaced_work(
     if not short:
         return ()
     ledger = Ledger(problem)
-    ledger.hold(p for group in pieces.values() for p in group)
+    table = Pieces.of(problem, pieces)
+    ledger.hold(table)
     ledger.hold_beside(beside)
-    finishes = _finishes(short, pieces, done, ledger)
+    own: dict[str, list[Piece]] = {}
+    for piece in table.where(table.of_jobs(job.id for job in short)):
+        own.setdefault(piece.job, []).append(piece)
+    finishes = _finishes(short, own, done, ledger)
     return tuple(
         Unplaced(
             job.id,

@@ -45,6 +45,9 @@ SHORT_RATIO = 0.1
 MOVES = 5
 """How often others are moved for what found no room."""
 
+BLOCK = 20_000
+"""Uses looked at in one go, of those that could make room: the first ones are mostly enough."""
+
 LEAST = 1e-9
 """Accelerators or kW below which nothing is free [mean of a cell]."""
 
@@ -202,22 +205,26 @@ class _Asking:
     def _in_the_way(self, short: Ints, uses: Uses) -> NDArray[np.bool_]:
         """Jobs that hold twice what each of these lacks, where it could run, (n_jobs,)."""
         moved = np.zeros(len(self.left), dtype=bool)
-        pool = self.pool_of[self.way_of[uses.job] + uses.way]
-        hours = uses.share * self.width[uses.job] * self.problem.cell_hours[uses.cell]
         choice = (self.last - self.first)[uses.job]
         can_move = (self.tight <= TIGHT_RATIO)[uses.job] & (self.left <= 1e-6 * self.needed)[uses.job]
+        rows = np.flatnonzero(can_move)
+        held = uses.where(rows[np.argsort(-choice[rows], kind="stable")])
+        pool = self.pool_of[self.way_of[held.job] + held.way]
+        hours = held.share * self.width[held.job] * self.problem.cell_hours[held.cell]
         for job in short:
-            own = {way.pool for way in self.ways[int(self.kind[job])]}
-            here = (
-                can_move
-                & (uses.cell >= self.first[job])
-                & (uses.cell < self.last[job])
-                & np.isin(pool, list(own))
-            )
-            rows = np.flatnonzero(here)
-            rows = rows[np.argsort(-choice[rows], kind="stable")]
-            enough = np.searchsorted(np.cumsum(hours[rows]), 2.0 * self.left[job] * self.width[job]) + 1
-            moved[uses.job[rows[:enough]]] = True
+            wanted, found = 2.0 * self.left[job] * self.width[job], 0.0
+            own = np.zeros(len(self.problem.pools), dtype=bool)
+            own[[way.pool for way in self.ways[int(self.kind[job])]]] = True
+            for at in range(0, len(held.job), BLOCK):
+                part = slice(at, at + BLOCK)
+                cell = held.cell[part]
+                here = (cell >= self.first[job]) & (cell < self.last[job]) & own[pool[part]]
+                sums = np.cumsum(np.append(found, hours[part][here]))[1:]
+                enough = int(np.searchsorted(sums, wanted)) + 1
+                moved[held.job[part][here][:enough]] = True
+                if enough <= len(sums):
+                    break
+                found = float(sums[-1]) if len(sums) else found
         return moved
 
     def _give_back(self, uses: Uses, moved: NDArray[np.bool_]) -> None:

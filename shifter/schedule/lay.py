@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses
 from shifter.schedule.columns import ahead
-from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.pack import merge_pieces
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.problem import Ints, Job, ScheduleProblem, WayColumns
 from shifter.schedule.program import Capacity
 
@@ -144,7 +145,7 @@ def _joined(table: PieceTable) -> PieceTable:
     return PieceTable(job, way, pool, start, end[last], count)
 
 
-def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: Capacity) -> list[Piece]:
+def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: Capacity) -> Pieces:
     """Pieces for these uses of jobs' ways, within what is `free`."""
     width = np.array([job.max_accelerators for job in jobs], dtype=float)
     ways = WayColumns.of([job.ways for job in jobs], np.array([job.firm for job in jobs], dtype=bool))
@@ -157,17 +158,13 @@ def pieces_of(problem: ScheduleProblem, jobs: Sequence[Job], uses: Uses, free: C
         ways.firm[uses.job],
     )
     laid = lay(levels, problem.edges_us, free.any, free.firm)
-    ids = [job.id for job in jobs]
-    columns = (laid.job, laid.pool, laid.way, laid.start_us, laid.end_us, laid.accelerators)
-    pieces = [
-        Piece(ids[job], pool, way, start, end, count)
-        for job, pool, way, start, end, count in zip(*(c.tolist() for c in columns), strict=True)
-    ]
-    layered = {ids[job] for job in _layered(laid).tolist()}
-    if not layered:
+    position = np.array([problem.positions[job.id] for job in jobs], dtype=np.int64)
+    columns = (laid.pool, laid.way, laid.start_us, laid.end_us, laid.accelerators)
+    pieces = Pieces(problem, position[laid.job], *columns)
+    layered = np.isin(laid.job, _layered(laid))
+    if not layered.any():
         return pieces
-    whole = [piece for piece in pieces if piece.job not in layered]
-    return whole + merge_pieces(piece for piece in pieces if piece.job in layered)
+    return pieces.where(~layered).beside(merge_pieces(pieces.where(layered)))
 
 
 def _layered(table: PieceTable) -> Ints:

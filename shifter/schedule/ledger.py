@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.beside import Beside
+from shifter.schedule.columns import Columns, highest_levels, slot_shares
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import Ints, Job, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
-from shifter.schedule.settle import BatteryTrace, slot_shares
+from shifter.schedule.settle import BatteryTrace
 
 TINY = 1e-12
 """A kW that takes less than this of a budget takes nothing of it."""
@@ -47,23 +47,17 @@ class Ledger:
 
     def hold(self, pieces: Iterable[Piece]) -> None:
         """Take what pieces placed elsewhere hold: in each cell, their highest level at any instant."""
-        self._book(list(pieces), 1)
+        self._book(Columns.of(self.problem, pieces), 1)
 
     def release(self, pieces: Iterable[Piece]) -> None:
         """Give back what one job's pieces, held together before, hold."""
-        self._book(list(pieces), -1)
+        self._book(Columns.of(self.problem, pieces), -1)
 
-    def _book(self, pieces: Sequence[Piece], sign: int) -> None:
-        problem = self.problem
-        firm = [p for p in pieces if self._is_firm(p)]
-        for chosen, free in ((pieces, self.any), (firm, self.firm)):
-            for pool in sorted({p.pool for p in chosen}):
-                free[pool] -= sign * highest_level(problem, [p for p in chosen if p.pool == pool])
-        for piece in pieces:
-            self._draw(piece, sign)
-
-    def _is_firm(self, piece: Piece) -> bool:
-        return bool(self.problem.way_columns.firm[self.problem.positions[piece.job]])
+    def _book(self, pieces: Columns, sign: int) -> None:
+        firm = pieces.where(np.flatnonzero(pieces.firm))
+        self.any -= sign * highest_levels(self.problem, pieces, pieces.pool, len(self.any))
+        self.firm -= sign * highest_levels(self.problem, firm, firm.pool, len(self.firm))
+        self._draw(pieces, sign)
 
     def hold_batteries(self, batteries: Mapping[int, BatteryTrace]) -> None:
         """Take the power that batteries (by site) charge with, and give what they discharge."""
@@ -162,32 +156,19 @@ class Ledger:
         if job.firm:
             self.firm[pool, first:last] -= accelerators
         piece = Piece(job.id, pool, way, start_us, end_us, accelerators)
-        self._draw(piece)
+        self._draw(Columns.of(problem, [piece]), 1)
         return piece
 
-    def _draw(self, piece: Piece, sign: int = 1) -> None:
-        """Count a piece's power, in the running slot over what is left of it."""
-        site = self.problem.pools[piece.pool].site
-        slots, share = slot_shares(self.problem, piece)
-        drawn_kw = sign * piece.accelerators * self.problem.ways[piece.job][piece.way].import_kw
-        self.placed_kw[site, slots] += drawn_kw * share
-        self.placed[: 1 + self._is_firm(piece), piece.pool, slots] += sign * piece.accelerators * share
-        self.headroom_kw[site, slots] -= drawn_kw * np.minimum(
-            1.0, share * self.problem.slot_us / self._rest_us[slots]
-        )
-
-
-def highest_level(problem: ScheduleProblem, pieces: Sequence[Piece]) -> Ints:
-    """The most accelerators in use at any instant of each cell, (n_cells,)."""
-    highest = np.zeros(problem.n_cells, dtype=np.int64)
-    changes = sorted(
-        (t, n) for p in pieces for t, n in ((p.start_us, p.accelerators), (p.end_us, -p.accelerators))
-    )
-    level = 0
-    for (moment, change), (following, _) in pairwise(changes):
-        level += change
-        if level and following > moment:
-            first = int(np.searchsorted(problem.edges_us, moment, side="right")) - 1
-            last = int(np.searchsorted(problem.edges_us, following, side="left"))
-            highest[first:last] = np.maximum(highest[first:last], level)
-    return highest
+    def _draw(self, pieces: Columns, sign: int) -> None:
+        """Count what pieces draw, in the running slot over what is left of it."""
+        problem = self.problem
+        which, slot, share = slot_shares(problem, pieces)
+        site = np.array([pool.site for pool in problem.pools], dtype=np.int64)[pieces.pool]
+        drawn_kw = (sign * pieces.accelerators * pieces.import_kw)[which]
+        used = (sign * pieces.accelerators)[which] * share
+        at, firm = (site[which], slot), pieces.firm[which]
+        np.add.at(self.placed_kw, at, drawn_kw * share)
+        np.add.at(self.placed[0], (pieces.pool[which], slot), used)
+        np.add.at(self.placed[1], (pieces.pool[which][firm], slot[firm]), used[firm])
+        of_rest = np.minimum(1.0, share * problem.slot_us / self._rest_us[slot])
+        np.subtract.at(self.headroom_kw, at, drawn_kw * of_rest)

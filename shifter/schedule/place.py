@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.schedule.columns import Columns
-from shifter.schedule.ledger import Ledger, highest_level
+from shifter.schedule.columns import Columns, highest_levels
+from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
 
@@ -82,7 +82,7 @@ def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
 def done_hours(problem: ScheduleProblem, pieces: Iterable[Piece]) -> dict[str, float]:
     """Work that pieces do of each job of the problem."""
     done = Columns.of(problem, pieces).done_hours(len(problem.jobs))
-    return dict(zip((job.id for job in problem.jobs), done.tolist(), strict=True))
+    return dict(zip(problem.ids[: len(done)], done.tolist(), strict=True))
 
 
 def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Piece] = ()) -> Iterator[Piece]:
@@ -106,7 +106,8 @@ def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Pi
             _price(problem, prices, job, way)[cells] / (way.speed * problem.cell_hours[cells])
             for way in job.ways
         ]
-    used = highest_level(problem, beside)[first:last]
+    own = Columns.of(problem, beside)
+    used = highest_levels(problem, own, np.zeros_like(own.pool), 1)[0, first:last]
     left = job.hours
     for choice in np.argsort(np.concatenate(rank), kind="stable"):
         which, i = divmod(int(choice), len(cells))

@@ -150,7 +150,7 @@ class Way:
     """What one accelerator is capped to [kW]; None where it is not."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Job:
     """What the schedule sees of a deferrable workload.
 
@@ -178,7 +178,12 @@ class Job:
     @property
     def plain(self) -> bool:
         """Whether it may run on any number of accelerators, be stopped and resumed at no loss."""
-        return not self.contiguous and all(way.load_us == 0 and way.replica == 1 for way in self.ways)
+        return not (self.contiguous or self.has_shaped_ways)
+
+    @property
+    def has_shaped_ways(self) -> bool:
+        """Whether there is a way in which it must be loaded first, or runs in replicas of several accelerators."""
+        return any(way.load_us or way.replica > 1 for way in self.ways)
 
     @property
     def as_asked(self) -> tuple[Way, ...]:
@@ -322,10 +327,14 @@ class ScheduleProblem:
         return np.array([site.median_kw for site in self.sites])
 
     @cached_property
+    def ids(self) -> list[str]:
+        """Of the jobs, and after them of what is pinned."""
+        return [*(job.id for job in self.jobs), *(piece.id for piece in self.pinned)]
+
+    @cached_property
     def positions(self) -> dict[str, int]:
-        """Where each job stands among the jobs, by its id, and after them what is pinned."""
-        ids = [*(job.id for job in self.jobs), *(piece.id for piece in self.pinned)]
-        return {id: i for i, id in enumerate(ids)}
+        """Where each of `ids` stands."""
+        return {id: i for i, id in enumerate(self.ids)}
 
     @cached_property
     def way_columns(self) -> WayColumns:

@@ -14,7 +14,7 @@ from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
-from shifter.schedule.pack import Piece
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import Capacity
@@ -90,7 +90,7 @@ def cell_prices(problem: ScheduleProblem, prices: SlotPrices) -> Prices:
     return Prices(per_kw, share, prices.capacity[:, slot] * share, prices.reserve[:, slot] * share)
 
 
-def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledger: Ledger) -> list[Piece]:
+def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledger: Ledger) -> Pieces:
     """Pieces for as much of these plain jobs as fits beside what `ledger` holds.
 
     Batteries count in the ledger; the peak is kept where the coarse optimum has it.

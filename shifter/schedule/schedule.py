@@ -15,10 +15,11 @@ from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork, Own
 from shifter.schedule.beside import Beside, sources_at_once
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
-from shifter.schedule.classes import WorkClass, merge, option_sets
+from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
+from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
@@ -52,7 +53,7 @@ class Schedule:
     `status` is that of the plan (`Plan.status`); where it is `greedy`, `warnings` says why.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     batteries: Mapping[int, BatteryTrace]
     prices: SlotPrices
     status: str
@@ -101,7 +102,7 @@ def _short_hours(problem: ScheduleProblem, made: Schedule) -> float:
     return sum(max(0.0, job.hours * (1 - DONE_RATIO) - done[job.id]) for job in problem.jobs)
 
 
-def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> list[Piece]:
+def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> Sequence[Piece]:
     """Where jobs would go by themselves; without it a plan costs the same, in more pieces.
 
     Where further terms are in use there is none: the price of work that proves the plan is the program's own for every
@@ -163,15 +164,15 @@ def _large(problem: ScheduleProblem, announced: AnnouncedWork | None, time_limit
     ledger.hold_beside(relaxed.beside)
     ledger.hold(held)
     jobs = _rest(problem, announced, stays)
-    placed = _place_shaped(jobs, ledger, at)
-    plain = [job for job in jobs if job.plain]
-    packed = held + merge_pieces(placed) + spread(problem, plain, relaxed, ledger)
+    plain, shaped = plain_and_shaped(jobs)
+    placed = _place_shaped(shaped, ledger, at)
+    packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
     try:
         pieces, beside = _settle_shape(problem, packed, relaxed.beside, 0.1 * time_limit_s, rough=True)
     except SolverFailed as failure:
         return replace(_greedy(problem, at, relaxed.prices, failure, announced), weights=relaxed.weights)
     faults = site_faults(problem, beside.batteries)
-    made = Schedule(tuple(sorted(pieces)), beside.batteries, relaxed.prices, OPTIMAL, faults)
+    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, OPTIMAL, faults)
     return replace(made, weights=relaxed.weights, sources=beside.sources)
 
 
@@ -194,10 +195,9 @@ def _behind(announced: AnnouncedWork, job: Job) -> Job:
     return replace(job, start_us=min(max(job.start_us, announced.frozen_us), job.end_us))
 
 
-def _place_shaped(jobs: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
+def _place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
     """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
     one does not."""
-    shaped = [job for job in jobs if not job.plain]
     pieces: list[Piece] = []
     for job in sorted(shaped, key=lambda j: (room_us(j), -j.hours, j.id)):
         pieces += place(job, ledger, at)
@@ -217,13 +217,14 @@ def _packed(
     beside both, and packed."""
     classes, solution = merge(problem.jobs), relaxed
     placed = [piece for pieces in stays.values() for piece in pieces]
-    if stays or not all(job.plain for job in problem.jobs):
+    plain, shaped = plain_and_shaped(problem.jobs)
+    if stays or shaped:
         ledger = beside_batteries(problem)
         ledger.hold(placed)
-        jobs = _rest(problem, announced, stays)
-        placed += merge_pieces(_place_shaped(jobs, ledger, _cell_prices(problem, relaxed)))
+        plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
+        placed += merge_pieces(_place_shaped(shaped, ledger, _cell_prices(problem, relaxed)))
         capacity = ledger.left()
-        classes = merge([job for job in jobs if job.plain])
+        classes = merge(plain)
         solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
     packed = placed + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
@@ -233,13 +234,18 @@ def _packed(
     rough = tidied is not packed
     pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
     prices, faults = proof_prices(problem, relaxed), site_faults(problem, beside.batteries)
-    made = Schedule(tuple(sorted(pieces)), beside.batteries, prices, OPTIMAL, faults)
+    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, prices, OPTIMAL, faults)
     return replace(made, sources=beside.sources)
 
 
 def _settle_shape(
-    problem: ScheduleProblem, packed: list[Piece], beside: Beside, time_limit_s: float, *, rough: bool = False
-) -> tuple[list[Piece], Beside]:
+    problem: ScheduleProblem,
+    packed: Sequence[Piece],
+    beside: Beside,
+    time_limit_s: float,
+    *,
+    rough: bool = False,
+) -> tuple[Sequence[Piece], Beside]:
     """Second tries for work that fell short, no work for steps that could not start, and sites that fit both.
 
     What sites do in a `rough` one is that of another grid or other work, and is decided anew in any case.
@@ -258,7 +264,7 @@ def _settle_shape(
     raise SolverFailed("nothing that the sites could do beside what was planned keeps their limits.")
 
 
-def sites_beside(problem: ScheduleProblem, pieces: list[Piece], time_limit_s: float) -> Beside | None:
+def sites_beside(problem: ScheduleProblem, pieces: Sequence[Piece], time_limit_s: float) -> Beside | None:
     """The best that the sites can do beside these pieces; None where no solver says, or they do not keep a limit."""
     held = Ledger(problem)
     held.hold(pieces)
@@ -271,49 +277,49 @@ def sites_beside(problem: ScheduleProblem, pieces: list[Piece], time_limit_s: fl
     return None if broken else Beside.of(problem, anew.values)
 
 
-def _repair(problem: ScheduleProblem, pieces: list[Piece], beside: Beside) -> list[Piece]:
+def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside) -> Sequence[Piece]:
     """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
     Work with a shape of its own is placed anew, other work is topped up, in the window that was asked for. Steps of a
     chain keep to their own part of its time, and those that wait for one that still falls short stay out.
     """
-    by_job: dict[str, list[Piece]] = {job.id: [] for job in problem.jobs}
-    for piece in pieces:
+    done = done_hours(problem, pieces)
+    jobs = {job.id: job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO}
+    if not jobs:
+        return pieces
+    table = Pieces.of(problem, pieces)
+    lacking = table.of_jobs(jobs)
+    others, by_job = table.where(~lacking), {id: list[Piece]() for id in jobs}
+    for piece in table.where(lacking):
         by_job[piece.job].append(piece)
-    jobs, done = {job.id: job for job in problem.jobs}, done_hours(problem, pieces)
     chained = {id for job in problem.jobs if job.depends_on for id in (job.id, *job.depends_on)}
     short: set[str] = set()
     full: Ledger | None = None
     for id in order_of({job.id: job.depends_on for job in problem.jobs}):
+        if id not in jobs:
+            continue
         job, own = jobs[id], by_job[id]
         left = job.hours - done[id]
-        if left <= job.hours * DONE_RATIO:
-            continue
         if id not in chained:
             job = replace(job, start_us=job.true_start_us, end_us=job.due_us)
         if short.isdisjoint(job.depends_on):
             if job.plain:
-                full = full or _holding(problem, by_job, beside)
+                full = full or _holding(others, by_job, beside)
                 by_job[id] = merge_pieces([*own, *top_up(job, full, own, left)])
             else:
-                again = merge_pieces(place(job, _holding(problem, by_job, beside, without=id), None))
+                again = merge_pieces(place(job, _holding(others, by_job, beside, without=id), None))
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
         if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
             short.add(id)
-    return [piece for group in by_job.values() for piece in group]
+    return others.beside(piece for group in by_job.values() for piece in group)
 
 
-def _holding(
-    problem: ScheduleProblem,
-    by_job: Mapping[str, list[Piece]],
-    beside: Beside,
-    without: str = "",
-) -> Ledger:
+def _holding(others: Pieces, by_job: Mapping[str, list[Piece]], beside: Beside, without: str = "") -> Ledger:
     """A ledger that holds what sites do beside the work, and all pieces but those of one job."""
-    ledger = Ledger(problem)
+    ledger = Ledger(others.problem)
     ledger.hold_beside(beside)
-    ledger.hold(piece for id, group in by_job.items() if id != without for piece in group)
+    ledger.hold(others.beside(piece for id, group in by_job.items() if id != without for piece in group))
     return ledger
 
 
@@ -324,16 +330,20 @@ def beside_batteries(problem: ScheduleProblem) -> Ledger:
     return ledger
 
 
-def without_stranded(problem: ScheduleProblem, pieces: list[Piece]) -> list[Piece]:
+def without_stranded(problem: ScheduleProblem, pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Take out steps of a chain that wait for one which is not done in full: they could not start."""
+    steps = [job for job in problem.jobs if job.depends_on]
+    if not steps:
+        return pieces
     done = done_hours(problem, pieces)
     unfinished = {job.id for job in problem.jobs if done[job.id] < job.hours * (1 - DONE_RATIO)}
     before = -1
     while before != len(unfinished):  # what waits for what waits, and so on
         before = len(unfinished)
-        unfinished |= {job.id for job in problem.jobs if unfinished.intersection(job.depends_on)}
-    stranded = {job.id for job in problem.jobs if unfinished.intersection(job.depends_on)}
-    return [piece for piece in pieces if piece.job not in stranded]
+        unfinished |= {job.id for job in steps if unfinished.intersection(job.depends_on)}
+    stranded = {job.id for job in steps if unfinished.intersection(job.depends_on)}
+    table = Pieces.of(problem, pieces)
+    return table.where(~table.of_jobs(stranded))
 
 
 def _greedy(
@@ -359,7 +369,7 @@ def _greedy(
     if beside is None:
         beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
     said = (why, *site_faults(problem, beside.batteries))
-    made = Schedule(tuple(sorted(kept)), beside.batteries, proof, GREEDY, said)
+    made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, proof, GREEDY, said)
     return replace(made, sources=beside.sources)
 
 

@@ -111,15 +111,6 @@ def pinned_pieces(problem: ScheduleProblem) -> list[Piece]:
     return [Piece(p.id, p.pool, 0, p.start_us, p.end_us, p.accelerators) for p in problem.pinned]
 
 
-def slot_shares(problem: ScheduleProblem, piece: Piece) -> tuple[slice, Floats]:
-    """The slots that a piece touches, and the share of each that it covers."""
-    length = problem.slot_us
-    first, last = piece.start_us // length, -(-piece.end_us // length)
-    starts = np.arange(first, last) * length
-    overlap = np.minimum(piece.end_us, starts + length) - np.maximum(piece.start_us, starts)
-    return slice(first, last), overlap / length
-
-
 def settle(
     problem: ScheduleProblem,
     pieces: Iterable[Piece],

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from shifter.errors import InputError
 from shifter.files.fleet import FLEET
-from shifter.files.workloads import WORKLOAD
+from shifter.files.lines import WORKLOAD
 from shifter.settings.load import SETTINGS
 
 Kind = Literal["shifter", "fleet", "workload"]

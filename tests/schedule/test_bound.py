@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +102,40 @@ def test_loading_at_negative_prices_is_a_gain_that_the_bound_knows() -> None:
     plan = plan_cycle(cycle_inputs([job], models=[model], prices=[-50.0] * 4 + [40.0] * 20))
     assert plan.cost.total < -4 * 50 / 1000
     assert plan.lower_bound <= plan.cost.total
+
+
+MANY = """
+import os
+import subprocess
+import sys
+
+import numpy as np
+from dataclasses import replace
+from shifter.schedule.bound import SlotPrices, lower_bound
+from tests.schedule.test_bound import fleet_case
+from tests.schedule.problems import problem_of
+few = problem_of(fleet_case())
+draw = np.random.default_rng(0)
+jobs = tuple(
+    replace(few.jobs[0], id=str(i), hours=float(h), max_accelerators=int(n))
+    for i, (h, n) in enumerate(zip(draw.random(30_000), draw.integers(1, 90, 30_000)))
+)
+many = replace(few, jobs=jobs)
+room, kw = np.zeros((2, 24)), np.zeros((1, 24))
+done = {job.id: job.hours for job in jobs}
+print(lower_bound(many, SlotPrices(room, room, kw, kw), (room, room), done).hex())
+"""
+
+
+def test_the_bound_of_many_is_the_same_to_the_bit_however_many_threads_there_are() -> None:
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", MANY],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in (1, 2)
+    }
+    assert len(said) == 1

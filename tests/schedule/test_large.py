@@ -21,11 +21,11 @@ from shifter.schedule.classes import merge
 from shifter.schedule.coarse import clusters, coarsen, coarsest_minutes
 from shifter.schedule.columns import Columns, Meter, slot_means
 from shifter.schedule.lay import Levels, lay
+from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
 from shifter.schedule.problem import HOUR_US, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
-from shifter.schedule.settle import slot_shares
 from shifter.schedule.solve import solve
 from tests.schedule.build import START, at, cycle_inputs
 from tests.schedule.build import work as job_of
@@ -259,7 +259,9 @@ def test_columns_add_up_to_what_single_pieces_come_to() -> None:
     naive = np.zeros((len(problem.pools), problem.grid.n_slots))
     energy = []
     for piece in pieces:
-        slots, share = slot_shares(problem, piece)
+        first, last = (moment / problem.slot_us for moment in (piece.start_us, piece.end_us))
+        slots = np.arange(int(first), int(np.ceil(last)))
+        share = np.minimum(last, slots + 1) - np.maximum(first, slots)
         naive[piece.pool, slots] += piece.accelerators * share
         kw = piece.accelerators * problem.ways[piece.job][piece.way].import_kw
         site = problem.sites[problem.pools[piece.pool].site]
@@ -274,6 +276,35 @@ def test_columns_add_up_to_what_single_pieces_come_to() -> None:
 
 
 @pytest.mark.usefixtures("always_large")
+def test_a_ledger_holds_the_highest_level_of_each_cell_and_what_pieces_draw() -> None:
+    problem = problem_of(crowd(20))
+    pieces = pieces_in(problem, 2)
+    ledger, before = Ledger(problem), Ledger(problem)
+    ledger.hold(pieces)
+    firm = {job.id for job in problem.jobs if job.firm}
+    for kept, free, those in (
+        (before.any, ledger.any, pieces),
+        (before.firm, ledger.firm, [p for p in pieces if p.job in firm]),
+    ):
+        for pool in range(len(problem.pools)):
+            own = [p for p in those if p.pool == pool]
+            for cell, (begin, end) in enumerate(pairwise(problem.edges_us.tolist())):
+                moments = [begin, *(p.start_us for p in own if begin <= p.start_us < end)]
+                levels = [sum(p.accelerators for p in own if p.start_us <= t < p.end_us) for t in moments]
+                assert kept[pool, cell] - free[pool, cell] == max(levels)
+    kwh = sum(
+        p.accelerators * problem.ways[p.job][p.way].import_kw * (p.end_us - p.start_us) / HOUR_US
+        for p in pieces
+    )
+    assert ledger.placed_kw.sum() * problem.grid.slot_hours == pytest.approx(kwh)
+    assert before.headroom_kw - ledger.headroom_kw == pytest.approx(ledger.placed_kw)
+    assert firm
+    ledger.release(pieces)
+    assert (ledger.any == before.any).all()
+    assert (ledger.firm == before.firm).all()
+    assert ledger.headroom_kw == pytest.approx(before.headroom_kw)
+
+
 def test_a_job_that_comes_late_to_a_full_hour_gets_room_from_one_that_can_move() -> None:
     """Ten accelerators, and the cheapest hour is the only one in which the small job may run."""
     flexible = [job_of(f"f{i}", 1.0, 24, max_accelerators=1) for i in range(10)]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +18,9 @@ from shifter.domain.fleet import Fleet, GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
+from shifter.schedule.verify.columns import HOUR_US, Columns, Flags, Ints, Levels, WorkColumns, microseconds
 from shifter.schedule.verify.ways import Way, WayKey, key_of, step_kw, ways_of
 
-HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
 SLACK = timedelta(milliseconds=1)
 """Moments this near to each other are one: plans are in whole microseconds, files of others in seconds."""
 LEVEL_TOLERANCE = 1e-4
@@ -53,12 +52,36 @@ class Case:
         return self.frame.grid
 
     @cached_property
-    def by_workload(self) -> Mapping[str, list[Allocation]]:
-        """What the plan allocates to each workload; nothing to those that it does not know."""
-        groups: defaultdict[str, list[Allocation]] = defaultdict(list)
-        for a in self.plan.allocations:
-            groups[a.workload_id].append(a)
-        return groups
+    def rows(self) -> Mapping[str, int]:
+        """Where each workload stands in columns of work, by its id."""
+        return {id: row for row, id in enumerate(self.work)}
+
+    @cached_property
+    def about(self) -> WorkColumns:
+        """The work as columns."""
+        ways = (self.ways[id] for id in self.work)
+        return WorkColumns.of(self.work.values(), ways, self.pinned, self.grid)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """What the plan allocates, as columns. All names must be known."""
+        return self.columns_of(self.plan.allocations)
+
+    def columns_of(self, allocations: Sequence[Allocation]) -> Columns:
+        """Any allocations as columns."""
+        return Columns.of(allocations, self.rows, self.fleet.pools, self.grid)
+
+    def own(self, id: str) -> list[Allocation]:
+        """What the plan allocates to a workload."""
+        order, first = self._by_work
+        row = self.rows[id]
+        return [self.plan.allocations[i] for i in order[first[row] : first[row + 1]].tolist()]
+
+    @cached_property
+    def _by_work(self) -> tuple[Ints, Ints]:
+        """Allocations in the order of their work, and where those of each begin."""
+        order = np.argsort(self.columns.work, kind="stable")
+        return order, np.searchsorted(self.columns.work[order], np.arange(len(self.work) + 1))
 
     @cached_property
     def ways(self) -> Mapping[str, Mapping[WayKey, Way]]:
@@ -85,23 +108,35 @@ class Case:
 
     def done(self, id: str) -> float:
         """Work that the plan does of a workload, load time taken off [its unit]."""
-        return self._done.get(id, 0.0)
+        return float(self.done_work[self.rows[id]])
 
     @cached_property
-    def _done(self) -> Mapping[str, float]:
-        done: dict[str, float] = {}
-        for id, own in self.by_workload.items():
-            used = ((a, self.ways[id].get(key_of(a))) for a in own)
-            done[id] = sum(
-                a.accelerators * way.rate * (max(NO_TIME, a.end - a.start - way.load) / HOUR)
-                for a, way in used
-                if way is not None
-            )
-        return done
+    def way_of(self) -> tuple[tuple[Way | None, ...], Ints]:
+        """Ways that allocations are done in, None being none of their work's own; and which of them each is."""
+        columns = self.columns
+        said = self.about.kind[columns.work] * max(1, len(columns.keys)) + columns.said
+        _, first, which = np.unique(said, return_index=True, return_inverse=True)
+        allocations = [self.plan.allocations[i] for i in first.tolist()]
+        return tuple(self.ways[a.workload_id].get(key_of(a)) for a in allocations), which
+
+    @cached_property
+    def done_work(self) -> Floats:
+        """Work that the plan does, load time taken off [each in its unit], (n_work,)."""
+        columns, (ways, which) = self.columns, self.way_of
+        rate = np.array([0.0 if way is None else way.rate for way in ways])[which]
+        load = np.array([0 if way is None else microseconds(way.load) for way in ways], dtype=np.int64)[which]
+        hours = np.maximum(0, columns.end_us - columns.start_us - load) / HOUR_US
+        return np.bincount(columns.work, columns.accelerators * rate * hours, len(self.work)).astype(float)
+
+    @cached_property
+    def short_work(self) -> Flags:
+        """Whether less than all of each workload is planned, (n_work,). What is pinned is as done as it will be."""
+        short: Flags = self.done_work < self.about.remaining * (1 - DONE_TOLERANCE)
+        return short & ~self.about.pinned
 
     def short(self, id: str) -> bool:
-        """Whether less than all of a workload's work is planned. What is pinned is as done as it will be."""
-        return id not in self.pinned and self.done(id) < self.work[id].remaining * (1 - DONE_TOLERANCE)
+        """Whether less than all of a workload's work is planned."""
+        return bool(self.short_work[self.rows[id]])
 
     def due(self, id: str) -> bool:
         """Whether a workload must be done inside the horizon; what is due later can still be planned later."""
@@ -119,42 +154,40 @@ class Case:
         needed = self.quantile(key) / kept if kept > 0 else np.full(self.grid.n_slots, np.inf)
         return np.minimum(needed, pool.count)
 
+    def mean_use(self, columns: Columns, weight: Floats | None = None) -> dict[PoolKey, Floats]:
+        """Mean accelerators of allocations by slot, of every pool; or of what each of them counts as."""
+        use = columns.mean_use(self.grid, len(self.fleet.pools), weight)
+        return dict(zip(self.fleet.pools, use, strict=True))
+
     @cached_property
     def used(self) -> Mapping[PoolKey, Floats]:
         """Mean accelerators of all allocations."""
-        return mean_use(self, self.plan.allocations)
+        return self.mean_use(self.columns)
 
     @cached_property
     def busy_kw(self) -> Mapping[PoolKey, Floats]:
         """What all allocations add to their site's import, by pool [kW]."""
-        return self._drawn_kw(self.plan.allocations, self.used)
+        return self.mean_use(self.columns, self.step_kw(self.columns))
+
+    @cached_property
+    def held_columns(self) -> Columns:
+        """What is pinned, as columns."""
+        return self.columns_of(list(self.pinned.values()))
 
     @cached_property
     def held_kw(self) -> Mapping[PoolKey, Floats]:
         """What pinned work adds to it."""
-        return self._drawn_kw(list(self.pinned.values()), self.held)
+        return self.mean_use(self.held_columns, self.step_kw(self.held_columns))
 
     @cached_property
     def held(self) -> Mapping[PoolKey, Floats]:
         """Mean accelerators of what is pinned."""
-        return mean_use(self, self.pinned.values())
+        return self.mean_use(self.held_columns)
 
-    def _drawn_kw(
-        self, allocations: Sequence[Allocation], used: Mapping[PoolKey, Floats]
-    ) -> dict[PoolKey, Floats]:
-        """Their mean accelerators at full power, less what those under a cap save."""
-        capped = [a for a in allocations if a.cap_kw is not None]
-        saved = mean_use(
-            self, capped, [self.step_kw(replace(a, cap_kw=None)) - self.step_kw(a) for a in capped]
-        )
-        return {
-            key: step_kw(site, pool, None) * used[key] - saved[key]
-            for key, (site, pool) in self.fleet.pools.items()
-        }
-
-    def step_kw(self, a: Allocation) -> float:
-        """What one accelerator of an allocation adds to its site's import [kW]."""
-        return step_kw(*self.fleet.pools[a.site, a.pool], a.cap_kw)
+    def step_kw(self, columns: Columns) -> Floats:
+        """What one accelerator of each allocation adds to its site's import [kW]."""
+        steps = [step_kw(*self.fleet.pools[key], cap_kw) for key, _, cap_kw in columns.keys]
+        return np.array(steps, dtype=float)[columns.said]
 
     @cached_property
     def off(self) -> Mapping[PoolKey, Floats]:
@@ -178,14 +211,14 @@ class Case:
         kept = self.reserved(key) if firm else self.quantile(key)
         room = np.maximum(0.0, self.fleet.pools[key][1].count - kept)
         left = room.copy()
-        beside = [a for a in self.pinned.values() if (a.site, a.pool) == key]
+        beside = self.held_columns.where(self.held_columns.pool == list(self.fleet.pools).index(key))
         if firm:
-            beside = [a for a in beside if not self.work[a.workload_id].workload.preemptible]
-        for start, end, level, _ in levels(beside):
-            slots = slots_between(self.grid, start, end)
-            at = np.arange(slots.start, slots.stop)
-            share = np.minimum(at + 1, self.grid.position(end)) - np.maximum(at, self.grid.position(start))
-            left[at] -= share * np.minimum(room[at], level)
+            beside = beside.where(~self.about.soft[beside.work])
+        held, slot_us = Levels.of(beside, beside.pool), microseconds(self.grid.slot)
+        slot, which = held.slots(self.grid)
+        begin, end = np.maximum(slot * slot_us, held.start_us[which]), (slot + 1) * slot_us
+        share = (np.minimum(end, held.end_us[which]) - begin) / slot_us
+        np.subtract.at(left, slot, share * np.minimum(room[slot], held.level[which]))
         return left
 
     @cached_property
@@ -200,67 +233,6 @@ class Case:
         if timedelta(0) < gone < self.grid.slot:
             ratio[0] = self.grid.slot / (self.grid.slot - gone)
         return ratio
-
-
-def mean_use(
-    case: Case, allocations: Iterable[Allocation], weight: Sequence[float] | None = None
-) -> dict[PoolKey, Floats]:
-    """Mean accelerators by slot, of every pool; or of what each of them counts as.
-
-    An allocation that ends in slot j has used, of all time up to there, the part of j before its end and all slots
-    before j; what it has used by its start is taken off again.
-    """
-    n = case.grid.n_slots
-    row = {key: i * (n + 1) for i, key in enumerate(case.fleet.pools)}
-    given = list(allocations)
-    place = np.array([row[a.site, a.pool] for a in given], dtype=np.int64)
-    count = np.array([a.accelerators for a in given], dtype=float)
-    if weight is not None:
-        count = count * np.array(weight, dtype=float)
-    inside, whole = np.zeros(len(row) * (n + 1)), np.zeros(len(row) * (n + 1))
-    for moments, sign in (([a.end for a in given], 1.0), ([a.start for a in given], -1.0)):
-        at = positions(case.grid, moments)
-        slot = np.clip(np.floor(at), 0, n).astype(np.int64)
-        np.add.at(inside, place + slot, sign * count * (at - slot))
-        np.add.at(whole, place + slot, sign * count)
-    # Whole slots: those before the end less those before the start, counted from the last slot backwards.
-    after = np.cumsum(whole.reshape(-1, n + 1)[:, ::-1], axis=1)[:, ::-1] - whole.reshape(-1, n + 1)
-    use = (inside.reshape(-1, n + 1) + after)[:, :n]
-    noise = 1e-14 * float(np.abs(count).sum())  # of adding and taking off again
-    return {key: np.where(np.abs(use[i]) <= noise, 0.0, use[i]) for i, key in enumerate(row)}
-
-
-def positions(grid: SlotGrid, moments: Iterable[datetime]) -> Floats:
-    """Where moments lie, in slots from the grid's start."""
-    start = grid.start
-    since = (moment - start for moment in moments)
-    microseconds = np.array(
-        [(d.days * 86_400 + d.seconds) * 1_000_000 + d.microseconds for d in since], dtype=np.int64
-    )
-    return microseconds / (grid.slot // timedelta(microseconds=1))
-
-
-def slots_between(grid: SlotGrid, start: datetime, end: datetime) -> range:
-    """Slots of the grid that `[start, end)` touches."""
-    first, last = (start - grid.start) // grid.slot, -((grid.start - end) // grid.slot)
-    return range(max(0, first), max(0, min(grid.n_slots, last)))
-
-
-def levels(
-    allocations: Iterable[Allocation], pinned: Container[str] = ()
-) -> Iterator[tuple[datetime, datetime, int, int]]:
-    """Accelerators in use between one change and the next, and how many of them are not `pinned`."""
-    changes: defaultdict[datetime, list[int]] = defaultdict(lambda: [0, 0])
-    for a in allocations:
-        free = 0 if a.workload_id in pinned else a.accelerators
-        for moment, sign in ((a.start, 1), (a.end, -1)):
-            changes[moment][0] += sign * a.accelerators
-            changes[moment][1] += sign * free
-    level = of_plan = 0
-    for moment, following in pairwise(sorted(changes)):
-        level, of_plan = level + changes[moment][0], of_plan + changes[moment][1]
-        if level:
-            yield moment, following, level, of_plan
 
 
 def differs(said: ArrayLike, real: ArrayLike, tolerance: ArrayLike) -> bool:

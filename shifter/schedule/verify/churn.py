@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 
 from shifter.domain.plan import HELD, Allocation
-from shifter.schedule.verify.case import HOUR, Case
+from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.ways import key_of
+
+HOUR = timedelta(hours=1)
 
 CHURN_SHARE = 0.005
 """What moving an accelerator-hour costs where the fleet does not say: of what its energy costs, mean of all pools."""
@@ -33,9 +35,7 @@ def churn_cost(case: Case, loads: Sequence[SiteLoad]) -> float:
             clipped = replace(a, start=max(a.start, case.now), end=min(a.end, case.grid.end))
             if usable and clipped.start < clipped.end:
                 own[a.workload_id].append(clipped)
-    moved = sum(
-        _moved_hours(old, case.by_workload[id]) for id, old in own.items() if case.by_workload.get(id)
-    )
+    moved = sum(_moved_hours(old, new) for id, old in own.items() if (new := case.own(id)))
     asked = case.fleet.objective.churn_cost_per_accelerator_hour
     if asked is None:
         asked = CHURN_SHARE * float(np.mean(_energy_costs(loads)))

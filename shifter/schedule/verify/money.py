@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields, replace
 from datetime import datetime
@@ -10,10 +9,10 @@ from datetime import datetime
 import numpy as np
 
 from forecasts.slots import Floats, isoformat_z
-from shifter.domain.fleet import PoolKey
-from shifter.domain.plan import Allocation, Cost
-from shifter.schedule.verify.case import Case, differs, positions
+from shifter.domain.plan import Cost
+from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.churn import churn_cost
+from shifter.schedule.verify.columns import microseconds, since_us
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
@@ -85,18 +84,26 @@ def check_shares(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
         yield Violation(ViolationCode.WORKLOAD_ROW, "workloads", "has not one row for each workload")
         return
     allowed = money_tolerance(case.plan.cost)
-    own = case.by_workload
-    real = _shares(case, loads, list(rows))
+    own = np.array([case.rows[id] for id in rows], dtype=np.int64)
+    real = _shares(case, loads)[own]
     said = np.array([(r.energy_kwh, r.cost, r.carbon_kg) for r in rows.values()]).reshape(-1, 3)
     off = ~(np.abs(said - real) <= allowed + MONEY_TOLERANCE * np.abs(real))
-    for (id, row), wrong, figures in zip(rows.items(), off, real, strict=True):
-        start = min((a.start for a in own.get(id, ())), default=None)
-        finish = max((a.end for a in own.get(id, ())), default=None)
+    moved = np.zeros(len(rows), dtype=bool)
+    for moments, name in zip(case.columns.span_us(len(case.work)), ("start", "finish"), strict=True):
+        moved |= moments[own] != since_us(case.grid, (getattr(r, name) for r in rows.values()))
+    ids = list(rows)
+    for at in np.flatnonzero(off.any(axis=1) | moved).tolist():
+        id, figures = ids[at], real[at]
+        row, pieces = rows[id], case.own(id)
+        start, finish = (
+            min((a.start for a in pieces), default=None),
+            max((a.end for a in pieces), default=None),
+        )
         for name, moment in (("start", start), ("finish", finish)):
             if getattr(row, name) != moment:
                 detail = f"{name} says {_moment(getattr(row, name))}, and it is {_moment(moment)}"
                 yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
-        for i in np.flatnonzero(wrong):
+        for i in np.flatnonzero(off[at]):
             name = ("energy_kwh", "cost", "carbon_kg")[i]
             detail = f"{name} says {getattr(row, name):.6f}, and it is {figures[i]:.6f}"
             yield Violation(ViolationCode.WORKLOAD_ROW, id, detail)
@@ -106,28 +113,18 @@ def _moment(moment: datetime | None) -> str:
     return "never" if moment is None else isoformat_z(moment)
 
 
-def _shares(case: Case, loads: Sequence[SiteLoad], ids: Sequence[str]) -> Floats:
-    """Energy [kWh], cost and carbon [kg] of what each workload is allocated, (n_ids, 3)."""
-    index = {id: i for i, id in enumerate(ids)}
-    totals, grid = np.zeros((len(ids), 3)), case.grid
-    edges = np.arange(grid.n_slots + 1)
-    groups: defaultdict[PoolKey, list[Allocation]] = defaultdict(list)
-    for a in case.plan.allocations:
-        groups[a.site, a.pool].append(a)
-    for load in loads:
-        rates = (np.ones(grid.n_slots), load.unit_cost_per_kwh, load.carbon_kg_per_kwh)
-        # Of one kW, from the grid's start up to each slot's edge.
-        up_to = [np.append(0.0, np.cumsum(rate * grid.slot_hours)) for rate in rates]
-        for pool in load.site.pools:
-            own = groups[load.site.name, pool.name]
-            full_kw = load.site.pue * (pool.busy_kw - pool.idle_kw)
-            kw = np.array(
-                [a.accelerators * (full_kw if a.cap_kw is None else case.step_kw(a)) for a in own],
-                dtype=float,
-            )
-            start, end = (positions(grid, [getattr(a, f) for a in own]) for f in ("start", "end"))
-            place = np.array([index[a.workload_id] for a in own], dtype=np.int64)
-            for i, summed in enumerate(up_to):
-                drawn = kw * (np.interp(end, edges, summed) - np.interp(start, edges, summed))
-                np.add.at(totals[:, i], place, drawn)
+def _shares(case: Case, loads: Sequence[SiteLoad]) -> Floats:
+    """Energy [kWh], cost and carbon [kg] of what each workload is allocated, (n_work, 3)."""
+    columns, grid = case.columns, case.grid
+    totals, edges = np.zeros((len(case.work), 3)), np.arange(grid.n_slots + 1)
+    kw = columns.accelerators * case.step_kw(columns)
+    start, end = (moments / microseconds(grid.slot) for moments in (columns.start_us, columns.end_us))
+    site_of = np.array([[load.site.name for load in loads].index(site) for site, _ in case.fleet.pools])
+    for i, load in enumerate(loads):
+        here = np.flatnonzero(site_of[columns.pool] == i)
+        for j, rate in enumerate((np.ones(grid.n_slots), load.unit_cost_per_kwh, load.carbon_kg_per_kwh)):
+            # Of one kW, from the grid's start up to each slot's edge.
+            up_to = np.append(0.0, np.cumsum(rate * grid.slot_hours))
+            drawn = kw[here] * (np.interp(end[here], edges, up_to) - np.interp(start[here], edges, up_to))
+            totals[:, j] += np.bincount(columns.work[here], drawn, len(totals))
     return totals

@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from forecasts.slots import Floats
 from shifter.domain.fleet import PoolKey
-from shifter.domain.plan import Allocation
-from shifter.schedule.verify.case import (
-    LEVEL_TOLERANCE,
-    Case,
-    differs,
-    levels,
-    mean_use,
-    positions,
-    slots_between,
-)
+from shifter.schedule.verify.case import LEVEL_TOLERANCE, Case, differs
+from shifter.schedule.verify.columns import Columns, Levels, microseconds
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
 
 def check_pools(case: Case) -> Iterator[Violation]:
     """Nothing stands in real-time load at the quantile, and what may not be preempted not in the reserve."""
-    groups: defaultdict[PoolKey, list[Allocation]] = defaultdict(list)
-    for a in case.plan.allocations:
-        groups[(a.site, a.pool)].append(a)
-    for key, own in groups.items():
-        firm = [a for a in own if not case.work[a.workload_id].workload.preemptible]
-        limits = (
-            (ViolationCode.CAPACITY, own, case.quantile(key)),
-            (ViolationCode.RESERVE, firm, case.reserved(key)),
-        )
-        for code, members, kept in limits:
-            over = _over(case, key, members, kept)
-            slots = np.flatnonzero(over > LEVEL_TOLERANCE)
+    own = case.columns
+    firm = own.where(~case.about.soft[own.work])
+    over = {
+        ViolationCode.CAPACITY: _over(case, own, case.quantile),
+        ViolationCode.RESERVE: _over(case, firm, case.reserved),
+    }
+    for i, key in enumerate(case.fleet.pools):
+        for code, by in over.items():
+            slots = np.flatnonzero(by[i] > LEVEL_TOLERANCE)
             if len(slots):
                 most = (
-                    f"up to {over.max():.3f} accelerators too many in {len(slots)} slots from {slots[0]} on"
+                    f"up to {by[i].max():.3f} accelerators too many in {len(slots)} slots from {slots[0]} on"
                 )
                 yield Violation(code, "/".join(key), most)
 
 
-def _over(case: Case, key: PoolKey, members: list[Allocation], kept: Floats) -> Floats:
-    """By how much members and what is kept exceed the pool at any instant of each slot.
+def _over(case: Case, members: Columns, kept: Callable[[PoolKey], Floats]) -> Floats:
+    """By how much members and what is kept exceed each pool at any instant of each slot, (n_pools, n_slots).
 
     Where all of them are pinned no plan could do better, so that is not looked at.
     """
-    over = np.zeros(case.grid.n_slots)
-    count = case.fleet.pools[key][1].count
-    for start, end, level, of_plan in levels(members, case.pinned):
-        if of_plan:
-            slots = slots_between(case.grid, start, end)
-            at = slice(slots.start, slots.stop)
-            over[at] = np.maximum(over[at], level + kept[at] - count)
+    over = np.zeros((len(case.fleet.pools), case.grid.n_slots))
+    left = np.array([pool.count - kept(key) for key, (_, pool) in case.fleet.pools.items()])
+    used = Levels.of(members, members.pool, ~case.about.pinned[members.work])
+    slot, which = used.slots(case.grid)
+    planned = used.part[which] > 0
+    slot, which = slot[planned], which[planned]
+    at = (used.row[which], slot)
+    np.maximum.at(over, at, used.level[which] - left[at])
     return over
 
 
@@ -75,14 +64,13 @@ def check_powered_down(case: Case) -> Iterator[Violation]:
 
 def _idle(case: Case, key: PoolKey) -> Floats:
     """Accelerators that are idle and not kept, from now on: the mean over each slot of what every instant leaves."""
-    own = [a for a in case.plan.allocations if (a.site, a.pool) == key]
+    own = case.columns.where(case.columns.pool == list(case.fleet.pools).index(key))
     n, count = case.grid.n_slots, case.fleet.pools[key][1].count
-    start, end = (positions(case.grid, [getattr(a, f) for a in own]) for f in ("start", "end"))
+    start, end = (moments / microseconds(case.grid.slot) for moments in (own.start_us, own.end_us))
     now = case.grid.position(case.now)
     edges = np.unique(np.clip(np.concatenate([np.arange(n + 1), [now], start, end]), 0, n))
     slot = edges[:-1].astype(int)
-    level = np.array([a.accelerators for a in own], dtype=float)
-    firm = np.array([not case.work[a.workload_id].workload.preemptible for a in own], dtype=float)
+    level, firm = own.accelerators.astype(float), ~case.about.soft[own.work]
     left = np.full(len(slot), np.inf)
     for kept, held in ((case.quantile(key), level), (case.reserved(key), level * firm)):
         change = np.zeros(len(edges))
@@ -95,7 +83,7 @@ def _idle(case: Case, key: PoolKey) -> Floats:
 
 def check_slots(case: Case) -> Iterator[Violation]:
     """Each row is the mean of what the allocations do, beside the real-time load and the reserve of the inputs."""
-    soft = mean_use(case, (a for a in case.plan.allocations if case.work[a.workload_id].workload.preemptible))
+    soft = case.mean_use(case.columns.where(case.about.soft[case.columns.work]))
     for key, (_, pool) in case.fleet.pools.items():
         rows = [r for r in case.plan.slots if (r.site, r.pool) == key]
         figures: dict[str, tuple[list[float], ArrayLike]] = {

@@ -15,7 +15,6 @@ Where the plan has `work` prices, what the sites do for whatever load there is c
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +26,7 @@ from forecasts.slots import Floats
 from shifter.domain.fleet import Battery, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.case import Case, differs
+from shifter.schedule.verify.columns import microseconds, since_us
 from shifter.schedule.verify.fleet import fleet_cost, load_prices
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance
@@ -36,9 +36,6 @@ from shifter.schedule.verify.ways import Way
 
 AT_ONCE, STEPS_AT_ONCE = 4_000, 256
 """Workloads, and steps, looked at in one go, so that memory stays small."""
-
-Window = tuple[float, float]
-"""From and to, in slots of the grid."""
 
 
 def check_proof(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
@@ -175,37 +172,42 @@ class _Steps:
 
 
 def _work_cost(case: Case, prices: _Prices) -> float:
-    """Each workload's cheapest way to do what is planned of it, summed."""
-    kinds: dict[tuple[object, ...], _Steps] = {}
-    groups: defaultdict[tuple[tuple[object, ...], bool], list[tuple[float, int, Window]]] = defaultdict(list)
-    for id, item in case.work.items():
-        work = 0.0 if id in case.pinned else min(item.remaining, case.done(id))
-        ways = case.usable(id)
-        if work <= 0 or not ways:
+    """Each workload's cheapest way to do what is planned of it, summed. Those of one kind see the same steps."""
+    about = case.about
+    work = np.where(about.pinned, 0.0, np.minimum(about.remaining, case.done_work))
+    # Of how many accelerators it may use, no more matters than whether that is one replica.
+    largest = max((n for m in case.fleet.models for n in m.accelerators_per_replica.values()), default=1)
+    width = np.minimum(about.most, largest)
+    order = np.lexsort((about.soft, width, about.kind))
+    order = order[work[order] > 0]
+    alike = np.all([np.diff(trait[order]) == 0 for trait in (about.kind, width, about.soft)], axis=0)
+    ids, total = list(case.work), 0.0
+    start, end = _windows(case)
+    for members in np.split(order, np.flatnonzero(~alike) + 1) if len(order) else ():
+        ways, soft = case.usable(ids[members[0]]), bool(about.soft[members[0]])
+        if not ways:
             continue
-        fastest, soft = max(way.rate for way in ways), item.workload.preemptible
-        kind = (soft, *((way.key, way.step_kw, way.rate / fastest) for way in ways))
-        if kind not in kinds:
-            ratios = np.array([way.rate / fastest for way in ways])
-            kinds[kind] = _Steps.of(ratios, np.array([prices.of(way, soft) for way in ways]))
+        fastest = max(way.rate for way in ways)
+        ratios = np.array([way.rate / fastest for way in ways])
+        steps = _Steps.of(ratios, np.array([prices.of(way, soft) for way in ways]))
         loads = any(way.load > timedelta(0) for way in ways)
-        groups[kind, loads].append((work / fastest, item.workload.max_accelerators, _window(case, id)))
-    total = 0.0
-    for (kind, loads), jobs in groups.items():
-        for at in range(0, len(jobs), AT_ONCE):
-            total += _cost_of(kinds[kind], jobs[at : at + AT_ONCE], loads, case.grid.slot_hours)
+        for at in range(0, len(members), AT_ONCE):
+            some = members[at : at + AT_ONCE]
+            need = work[some] / fastest / about.most[some]
+            costs = _cost_of(steps, need, (start[some], end[some]), loads, case.grid.slot_hours)
+            total += float(about.most[some] @ costs)
     return total
 
 
 def _cost_of(
-    steps: _Steps, jobs: Sequence[tuple[float, int, Window]], loads: bool, slot_hours: float
-) -> float:
-    """What these workloads cost at the least: each takes the cheapest steps of its window until it has enough."""
+    steps: _Steps, need: Floats, window: tuple[Floats, Floats], loads: bool, slot_hours: float
+) -> Floats:
+    """What one accelerator of each workload costs at the least: it takes the cheapest steps of its window until it has
+    done the hours that it needs, (n_work,)."""
     work, cost, slot = steps.cheapest_first(slot_hours)
-    need = np.array([hours / most for hours, most, _ in jobs])
-    start, end = (np.array([window[i] for _, _, window in jobs]) for i in (0, 1))
-    total = np.zeros(len(jobs))
-    unmet = np.arange(len(jobs))
+    start, end = window
+    total = np.zeros(len(need))
+    unmet = np.arange(len(need))
     for at in range(0, len(work), STEPS_AT_ONCE):
         part = slice(at, at + STEPS_AT_ONCE)
         inside = np.minimum(slot[part] + 1, end[unmet, None]) - np.maximum(slot[part], start[unmet, None])
@@ -220,15 +222,18 @@ def _cost_of(
         unmet = unmet[(need[unmet] > 0) | (loads and cost[part][-1] < 0)]
         if not len(unmet):
             break
-    return float(np.array([most for _, most, _ in jobs], dtype=float) @ total)
+    return total
 
 
-def _window(case: Case, id: str) -> Window:
-    """From when it may run to its own deadline: a plan may drop what waits for it, so its chain's does not bind."""
-    item, grid = case.work[id], case.grid
-    start = max(item.earliest_start, case.now)
-    end = min(item.workload.deadline or item.deadline or grid.end, grid.end)
-    return grid.position(start), max(grid.position(start), grid.position(end))
+def _windows(case: Case) -> tuple[Floats, Floats]:
+    """From when each may run to its own deadline, in slots of the grid, (n_work,) each.
+
+    A plan may drop what waits for it, so its chain's deadline does not bind.
+    """
+    about, slot_us = case.about, microseconds(case.grid.slot)
+    now, end = since_us(case.grid, (case.now, case.grid.end))
+    start = np.maximum(about.earliest_us, now)
+    return start / slot_us, np.maximum(start, np.minimum(about.own_deadline_us, end)) / slot_us
 
 
 def _battery_cost(case: Case, load: SiteLoad, battery: Battery, per_kw: Floats) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from shifter.domain.plan import Unplaced
 from shifter.domain.workload import Classified
-from shifter.schedule.verify.case import DONE_TOLERANCE, SLACK, Case, differs, mean_use
+from shifter.schedule.verify.case import DONE_TOLERANCE, SLACK, Case, differs
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
 HOURS_TOLERANCE = 1e-6
@@ -80,7 +80,7 @@ def _most_between(case: Case, item: Classified, start: datetime, end: datetime) 
     id, grid, soft = item.workload.id, case.grid, item.workload.preemptible
     slots = np.arange(grid.n_slots)
     share = np.clip(np.minimum(slots + 1, grid.position(end)) - np.maximum(slots, grid.position(start)), 0, 1)
-    own = mean_use(case, case.by_workload.get(id, ()))
+    own = case.mean_use(case.columns_of(case.own(id)))
     left, done = item.workload.max_accelerators * share, 0.0
     taken_of = {key: np.zeros(grid.n_slots) for key in case.fleet.pools}
     for way in sorted(case.usable(id), key=lambda way: -way.rate):

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from shifter.domain.plan import PowerRow, SlotRow
-from shifter.schedule.verify.case import SLACK, Case, levels
+from shifter.domain.plan import Allocation, PowerRow, SlotRow
+from shifter.schedule.verify.case import SLACK, Case
+from shifter.schedule.verify.columns import NEVER_US, Levels, microseconds, since_us
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.ways import caps_of, key_of, outcomes
 
@@ -78,7 +79,7 @@ def _bad_rows(code: ViolationCode, subject: str) -> Violation:
 def check_pinned(case: Case) -> Iterator[Violation]:
     """What runs and may not be interrupted is in the plan as it stands, once, and nothing else of it is."""
     for id, stays in case.pinned.items():
-        if case.by_workload.get(id, []) != [stays]:
+        if case.own(id) != [stays]:
             yield Violation(
                 ViolationCode.PINNED,
                 id,
@@ -90,75 +91,93 @@ def check_allocations(case: Case) -> Iterator[Violation]:
     """Each piece is inside the horizon and its workload's window, in an allowed pool, by an
     allowed model, in whole replicas.
     """
-    grid = case.grid
-    for a in case.plan.allocations:
-        if a.workload_id in case.pinned:
-            continue
-        item = case.work[a.workload_id]
+    columns, about, (ways, which) = case.columns, case.about, case.way_of
+    start, end, slack = columns.start_us, columns.end_us, microseconds(SLACK)
+    horizon, now = since_us(case.grid, (case.grid.end, case.now))
+    replica = np.array([1 if way is None else way.replica for way in ways], dtype=np.int64)[which]
+    no_way = np.array([way is None for way in ways], dtype=bool)[which]
+    wrong = {
+        ViolationCode.INTERVAL: (end <= start) | (start < -slack) | (end > horizon + slack),
+        ViolationCode.PAST: start < now - slack,
+        ViolationCode.WINDOW: (start < about.earliest_us[columns.work] - slack)
+        | (end > about.deadline_us[columns.work] + slack),
+        ViolationCode.WAY: no_way,
+        ViolationCode.REPLICA: (columns.accelerators < 1) | (columns.accelerators % replica != 0),
+    }
+    any_wrong = np.any(list(wrong.values()), axis=0) & ~about.pinned[columns.work]
+    for i in np.flatnonzero(any_wrong).tolist():
+        a = case.plan.allocations[i]
         subject = f"{a.workload_id} in {a.site}/{a.pool} at {a.start.isoformat()}"
-        if a.end <= a.start or a.start < grid.start - SLACK or a.end > grid.end + SLACK:
-            yield Violation(ViolationCode.INTERVAL, subject, "is empty, or outside the horizon")
-        if a.start < case.now - SLACK:
-            yield Violation(
-                ViolationCode.PAST, subject, f"starts before the moment of planning, {case.now.isoformat()}"
-            )
-        if a.start < item.earliest_start - SLACK or (
-            item.deadline is not None and a.end > item.deadline + SLACK
-        ):
-            yield Violation(
-                ViolationCode.WINDOW, subject, f"lies outside [{item.earliest_start}, {item.deadline})"
-            )
-        way = case.ways[a.workload_id].get(key_of(a))
-        known = outcomes(item.workload) if item.workload.alternatives else [None]
-        if a.model not in known:
-            yield Violation(
-                ViolationCode.WAY, subject, f"names the model {a.model}, which is none of its own"
-            )
-        elif a.cap_kw is not None and a.cap_kw not in caps_of(case.fleet.pools[a.site, a.pool][1]):
-            yield Violation(ViolationCode.WAY, subject, f"a cap of {a.cap_kw} kW is not one of the pool's")
-        elif way is None:
-            yield Violation(
-                ViolationCode.POOL_NOT_ALLOWED, subject, "by its sites, data boundary, accelerators or model"
-            )
-        if a.accelerators < 1 or (way is not None and a.accelerators % way.replica):
-            yield Violation(
-                ViolationCode.REPLICA, subject, f"{a.accelerators} is not a whole number of replicas"
-            )
+        for code, which_are in wrong.items():
+            if which_are[i]:
+                yield _misplaced(case, a, code, subject)
+
+
+def _misplaced(case: Case, a: Allocation, code: ViolationCode, subject: str) -> Violation:
+    """What is wrong with an allocation, in words."""
+    item = case.work[a.workload_id]
+    known = outcomes(item.workload) if item.workload.alternatives else [None]
+    capped = a.cap_kw is not None and a.cap_kw not in caps_of(case.fleet.pools[a.site, a.pool][1])
+    if code is ViolationCode.WAY and a.model in known and not capped:
+        code = ViolationCode.POOL_NOT_ALLOWED
+    of_way = f"a cap of {a.cap_kw} kW is not one of the pool's"
+    if a.model not in known:
+        of_way = f"names the model {a.model}, which is none of its own"
+    return Violation(
+        code,
+        subject,
+        {
+            ViolationCode.INTERVAL: "is empty, or outside the horizon",
+            ViolationCode.PAST: f"starts before the moment of planning, {case.now.isoformat()}",
+            ViolationCode.WINDOW: f"lies outside [{item.earliest_start}, {item.deadline})",
+            ViolationCode.WAY: of_way,
+            ViolationCode.POOL_NOT_ALLOWED: "by its sites, data boundary, accelerators or model",
+            ViolationCode.REPLICA: f"{a.accelerators} is not a whole number of replicas",
+        }[code],
+    )
 
 
 def check_work(case: Case) -> Iterator[Violation]:
     """Work is done or listed, on no more accelerators than it may use, and in one piece where it must be."""
     unplaced = {u.workload_id for u in case.plan.unplaced}
-    for id, item in case.work.items():
-        if id in case.pinned:
-            continue
-        own = case.by_workload.get(id, [])
-        if case.due(id) and case.short(id) and id not in unplaced:
+    about, columns = case.about, case.columns
+    used = Levels.of(columns, columns.work)
+    highest = np.zeros(len(case.work), dtype=np.int64)
+    np.maximum.at(highest, used.row, used.level)
+    due = (about.deadline_us == NEVER_US) | (about.deadline_us <= since_us(case.grid, [case.grid.end])[0])
+    whole = np.array([not item.workload.interruptible for item in case.work.values()], dtype=bool)
+    looked_at = ((case.short_work & due) | (highest > about.most) | whole) & ~about.pinned
+    ids = list(case.work)
+    for row in np.flatnonzero(looked_at).tolist():
+        id = ids[row]
+        item = case.work[id]
+        if case.short_work[row] and due[row] and id not in unplaced:
             ratio = case.done(id) / item.remaining
             yield Violation(ViolationCode.NOT_DONE, id, f"{ratio:.2%} of it is planned, and it is not listed")
-        highest = max((level for _, _, level, _ in levels(own)), default=0)
         most = item.workload.max_accelerators
-        if highest > most:
-            yield Violation(ViolationCode.MAX_ACCELERATORS, id, f"{highest} at once, over {most}")
-        if not item.workload.interruptible:
-            pieces = sorted(own, key=lambda a: a.start)
-            shapes = {(key_of(a), a.accelerators) for a in pieces}
-            apart = any(abs(b.start - a.end) > SLACK for a, b in pairwise(pieces))
-            if len(shapes) > 1 or apart:
-                yield Violation(ViolationCode.INTERRUPTED, id, "may not be interrupted, moved or resized")
+        if highest[row] > most:
+            yield Violation(ViolationCode.MAX_ACCELERATORS, id, f"{highest[row]} at once, over {most}")
+        if whole[row] and _is_interrupted(case.own(id)):
+            yield Violation(ViolationCode.INTERRUPTED, id, "may not be interrupted, moved or resized")
+
+
+def _is_interrupted(own: Sequence[Allocation]) -> bool:
+    pieces = sorted(own, key=lambda a: a.start)
+    shapes = {(key_of(a), a.accelerators) for a in pieces}
+    return len(shapes) > 1 or any(abs(b.start - a.end) > SLACK for a, b in pairwise(pieces))
 
 
 def check_order(case: Case) -> Iterator[Violation]:
     """Nothing starts before all that it depends on is done, and has ended."""
-    for id, own in case.by_workload.items():
-        if id in case.pinned:
-            continue  # it has begun
-        first = min(a.start for a in own)
-        for other in case.work[id].workload.depends_on:
+    first, last = case.columns.span_us(len(case.work))
+    for id, item in case.work.items():
+        row = case.rows[id]
+        if not item.workload.depends_on or id in case.pinned or first[row] == NEVER_US:
+            continue  # it has begun, or never does
+        for other in item.workload.depends_on:
             if other not in case.work:
                 continue  # done already, or real-time: it is not this plan's to order
-            last = max((a.end for a in case.by_workload.get(other, ())), default=None)
             if case.short(other):
                 yield Violation(ViolationCode.ORDER, id, f"is planned, but {other} is not planned in full")
-            elif last is None or first < last - SLACK:
+            elif first[row] < last[case.rows[other]] - microseconds(SLACK):
                 yield Violation(ViolationCode.ORDER, id, f"starts before {other} ends")
