@@ -43,13 +43,14 @@ REST, IMPORTING = "between them", "importing"
 
 
 class Stopwatch:
-    """Wall seconds of stages that may lie inside one another; each second counts once, for the innermost."""
+    """Seconds of stages that may lie inside one another, wall and CPU; each counts once, for the innermost."""
 
     def __init__(self, changed: Callable[[Stopwatch], None] = lambda _: None) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.calls: defaultdict[str, int] = defaultdict(int)
         self._open: list[str] = [REST]
-        self._since = time.perf_counter()
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
         self._changed = changed
         self._thread = threading.get_ident()
 
@@ -86,9 +87,10 @@ class Stopwatch:
 
     def turn(self) -> None:
         """Count the time since the last stage began or ended for the one that it was spent in."""
-        now = time.perf_counter()
+        now, cpu = time.perf_counter(), time.process_time()
         self.seconds[self._open[-1]] += now - self._since
-        self._since = now
+        self.cpu_s[self._open[-1]] += cpu - self._cpu_since
+        self._since, self._cpu_since = now, cpu
 
 
 @contextmanager
@@ -115,12 +117,14 @@ def main(profile: Path, arguments: list[str]) -> None:
     """Run the command and end as it does."""
 
     def write(watch: Stopwatch) -> None:
-        seconds = {stage: watch.seconds.get(stage, 0.0) for stage in (IMPORTING, *STAGES, REST)}
-        profile.write_text(json.dumps({"seconds": seconds, "now_at": watch.now_at, "calls": watch.calls}))
+        stages = (IMPORTING, *STAGES, REST)
+        seconds, cpu_s = ({s: spent.get(s, 0.0) for s in stages} for spent in (watch.seconds, watch.cpu_s))
+        said = {"seconds": seconds, "cpu_s": cpu_s, "now_at": watch.now_at, "calls": watch.calls}
+        profile.write_text(json.dumps(said))
 
     watch = Stopwatch(write)
     with watch.of(IMPORTING):
-        for module in ("cvxpy", "shifter.cli.main", *(f.split(":")[0] for fs in STAGES.values() for f in fs)):
+        for module in ("shifter.cli.main", "cvxpy", *(f.split(":")[0] for fs in STAGES.values() for f in fs)):
             importlib.import_module(module)
     with wrapped(watch):
         try:

@@ -20,10 +20,11 @@ BAR = 40
 
 @dataclass(frozen=True)
 class Planned:
-    """One whole command: what it took, its stages [s], and its plan; None where it was stopped or failed."""
+    """One whole command: what it took, its stages (wall and CPU), and its plan; None where it was stopped or failed."""
 
     took: Watched
     seconds: dict[str, float]
+    cpu_s: dict[str, float]
     now_at: str
     plan: dict[str, Any] | None
 
@@ -40,14 +41,14 @@ def planned(case: Path, *, time_limit_s: float, memory_limit_mib: float = float(
         command += ["--start", about["start"], "--horizon", f"{about['horizon_h']}h"]
         command += ["--slot", f"{about['slot_minutes']}min", "--out", str(out)]
         took = watch(command, time_limit_s=time_limit_s, memory_limit_mib=memory_limit_mib)
-        seen: dict[str, Any] = {"seconds": {}, "now_at": IMPORTING}
+        seen: dict[str, Any] = {"seconds": {}, "cpu_s": {}, "now_at": IMPORTING}
         if profile.exists():
             seen = json.loads(profile.read_text())
         plan = json.loads(out.read_bytes()) if took.exit_code == 0 else None
     seconds: dict[str, float] = dict(seen["seconds"])
     if plan is None:  # what had begun and never ended
         seconds[seen["now_at"]] = seconds.get(seen["now_at"], 0.0) + took.wall_s - sum(seconds.values())
-    return Planned(took, seconds, seen["now_at"], plan)
+    return Planned(took, seconds, dict(seen["cpu_s"]), seen["now_at"], plan)
 
 
 def chart(name: str, found: Planned) -> Iterator[Figure]:
@@ -57,7 +58,8 @@ def chart(name: str, found: Planned) -> Iterator[Figure]:
     every = {"starting": starting, **found.seconds}
     shown = {stage: s for stage, s in every.items() if s >= 0.01 * whole and stage != REST}
     for stage, seconds in shown.items():
-        yield Figure(f"{name}, {stage}", seconds, "s", beside=bar(seconds / whole))
+        cpu = f", {found.cpu_s[stage]:.1f} s CPU" if stage in found.cpu_s else ""
+        yield Figure(f"{name}, {stage}", seconds, "s", beside=bar(seconds / whole) + cpu)
     rest = whole - sum(shown.values())
     yield Figure(f"{name}, all else", rest, "s", beside=bar(rest / whole))
 

@@ -19,8 +19,8 @@ from shifter.schedule.problem import Ints, Way
 BLOCK = 256
 """Segments looked at in one go: most jobs are done within the first ones."""
 
-ROWS = 4_000
-"""Jobs looked at in one go, so that memory stays small."""
+ROWS, FEW_ROWS = 4_000, 500
+"""Jobs looked at in one go, so that memory stays small; or that what is looked at stays near the processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,8 @@ def least_cost(seen: Segments, hours_each: Floats, start: Floats, end: Floats) -
     `start`, `end` (n_jobs,) are in cells, which all have the same length here. Work beyond what the window holds costs
     nothing more.
     """
-    costs = [_costs(seen, hours_each[rows], start[rows], end[rows]) for rows in slices(len(hours_each), ROWS)]
+    parts = slices(len(hours_each), FEW_ROWS)
+    costs = [_costs(seen, hours_each[rows], start[rows], end[rows]) for rows in parts]
     return np.concatenate(costs)
 
 

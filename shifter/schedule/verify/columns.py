@@ -24,6 +24,7 @@ Flags = NDArray[np.bool_]
 HOUR_US = 3_600_000_000
 NEVER_US = 2**62
 """Beyond all moments."""
+_NEVER = timedelta(microseconds=NEVER_US)
 
 
 def microseconds(span: timedelta) -> int:
@@ -33,8 +34,9 @@ def microseconds(span: timedelta) -> int:
 
 def since_us(grid: SlotGrid, moments: Iterable[datetime | None]) -> Ints:
     """Moments from the grid's start on [us]; none is `NEVER_US`."""
-    start = grid.start
-    return np.array([NEVER_US if m is None else microseconds(m - start) for m in moments], dtype=np.int64)
+    spans = [_NEVER if moment is None else moment - grid.start for moment in moments]
+    us = [(s.days * 86_400 + s.seconds) * 1_000_000 + s.microseconds for s in spans]
+    return np.array(us, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ from shifter.schedule.verify.risk import at_risk
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.ways import Way
 
-AT_ONCE, STEPS_AT_ONCE = 4_000, 256
+AT_ONCE, STEPS_AT_ONCE = 512, 256
 """Workloads, and steps, looked at in one go, so that memory stays small."""
 
 
