@@ -28,7 +28,8 @@ from shifter.schedule.build import build
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram
-from shifter.schedule.solve import SIMPLEX_COLUMNS, linear_program
+from shifter.schedule.rungs import SIMPLEX_COLUMNS
+from shifter.schedule.solve import linear_program
 
 
 @dataclass(frozen=True)

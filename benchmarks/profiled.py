@@ -31,7 +31,7 @@ STAGES = {
     "packing": ("shifter.schedule.schedule:schedule",),
     "baseline": ("shifter.schedule.baseline:run_now",),
     "assembling": ("shifter.schedule.assemble:assemble",),
-    "proving": ("shifter.schedule.assemble:best_prices",),
+    "proving": ("shifter.schedule.assemble:prove",),
     "verifying": ("shifter.cycle:verify_plan",),
     "writing": ("shifter.files:write_plan",),
     "showing": ("shifter.cli.summary:print_summary",),

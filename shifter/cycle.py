@@ -18,6 +18,7 @@ from shifter.classify.policy import Policy, default_policy
 from shifter.classify.rules import classify
 from shifter.domain.announced import Announced
 from shifter.domain.chains import in_chains, split_windows
+from shifter.domain.effort import Effort
 from shifter.domain.fleet import Fleet, GridEvent
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
@@ -79,8 +80,11 @@ class CycleInputs:
         return {a.workload_id: a.end for a in self.pinned}
 
 
-def plan_cycle(inputs: CycleInputs) -> Plan:
-    """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such."""
+def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
+    """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such.
+
+    `effort` is the best way of planning that is tried: less than all where that died of it before.
+    """
     from shifter.schedule.announced import AnnouncedWork
     from shifter.schedule.assemble import assemble
     from shifter.schedule.baseline import run_now
@@ -113,6 +117,7 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
         pinned=_firm(inputs),
     )
     announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
+    limit_s = inputs.time_limit_s
 
     def planned(made: Schedule) -> Plan:
         # 6. The same work at once, to compare with; and the plan, with its cost, its reasons and its proof.
@@ -125,17 +130,18 @@ def plan_cycle(inputs: CycleInputs) -> Plan:
             frame=frame,
             envelope=envelope,
             announced=announced,
+            time_limit_s=limit_s,
         )
 
     # 5. What was announced stands while its proof is about as good as it was; else all is solved, and packed.
     plan = None
     if announced is not None and inputs.hold_gap >= 0:
-        held = hold(problem, announced, time_limit_s=0.1 * inputs.time_limit_s)
+        held = hold(problem, announced, time_limit_s=0.1 * limit_s)
         plan = None if held is None else planned(held)
         if plan is not None and plan.held is not None:
             plan = plan if plan.relative_gap <= plan.held.relative_gap + inputs.hold_gap else None
     if plan is None:
-        plan = planned(schedule(problem, announced=announced, time_limit_s=inputs.time_limit_s))
+        plan = planned(schedule(problem, announced=announced, time_limit_s=limit_s, effort=effort))
     # 7. Checked by what did not make it.
     violations = verify_plan(plan, inputs)
     if violations:

@@ -9,7 +9,7 @@ from typing import Any
 
 from forecasts.slots import isoformat_z
 from shifter.domain.plan import (
-    OPTIMAL,
+    SOLVED,
     Allocation,
     Duals,
     Held,
@@ -39,7 +39,7 @@ class Announced:
     def of(cls, plan: Plan, now: datetime) -> Announced:
         """What a plan announces from `now` on."""
         solved = plan.held
-        if solved is None and plan.status == OPTIMAL:
+        if solved is None and plan.status in SOLVED:
             solved = Held(plan.plan_id, plan.relative_gap)
         ahead = tuple(a for a in plan.allocations if a.end > now)
         return cls(

@@ -116,16 +116,36 @@ class Allocation:
 
 
 @dataclass(frozen=True)
+class LateLimit:
+    """A limit that keeps work from being done in time, and how much more of it one more unit would do.
+
+    `kind` and its unit: `capacity`, `reserve` (an accelerator of the pool, in the workload's window), `power` (a kW of
+    the site, in its window), `budget` (a unit of the budget `name`), `deadline` (an hour later), `max_accelerators`
+    (one more at a time). The first four count all late work that would be done, the last two the workload's own.
+    """
+
+    kind: str
+    site: str | None
+    pool: str | None
+    name: str | None
+    saves_accelerator_hours: float
+    """Less what doing them costs, at the price of lateness; true of the first unit or so."""
+    text: str
+
+
+@dataclass(frozen=True)
 class Unplaced:
     """Work that cannot be done in time: how much, why, and the earliest deadline that would work.
 
-    That deadline is None when it lies beyond the horizon.
+    That deadline is None when it lies beyond the horizon. `limits` are what is in the way, from the program's prices;
+    empty where they say nothing of it.
     """
 
     workload_id: str
     accelerator_hours: float
     reason: str
     earliest_feasible_deadline: datetime | None
+    limits: tuple[LateLimit, ...] = _if_used(())
 
 
 @dataclass(frozen=True)
@@ -213,7 +233,9 @@ class Held:
     relative_gap: float
 
 
-OPTIMAL, GREEDY, HELD = "optimal", "greedy", "held"
+OPTIMAL, ROUNDED, COARSE, GREEDY, HELD = "optimal", "rounded", "coarse", "greedy", "held"
+SOLVED = frozenset({OPTIMAL, ROUNDED, COARSE})
+"""Of these plans, the prices are a program's own."""
 
 
 @dataclass(frozen=True)
@@ -238,8 +260,10 @@ class Plan:
     workloads: tuple[WorkloadPlan, ...] = ()
     deferrable_total: float = 0.0
     status: str = OPTIMAL
-    """`optimal`: the fractional problem was solved, and rounded. `greedy`: no solver answered. `held`: what was
-    announced stands, and what is new has been placed beside it."""
+    """How it was made; how good it is says `relative_gap`. `optimal`: the fractional problem was solved, and all work
+    follows its optimum, in whole accelerators. `rounded`: the same, but work with a shape of its own was placed at its
+    prices, or announced work stays. `coarse`: by the prices of a coarser problem. `greedy`: without a solver, cheapest
+    slots first. `held`: what was announced stands, and what is new has been placed beside it."""
     warnings: tuple[str, ...] = ()
     synthetic: bool = False
     risk: PlanRisk | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -25,17 +25,22 @@ from shifter.realtime.reserve import Envelope
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.beside import Beside
-from shifter.schedule.bound import SlotPrices, best_prices
+from shifter.schedule.bound import SlotPrices
 from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
+from shifter.schedule.limits import LatePrices
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.proof import prove
 from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, settle
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
+
+PROOF_SHARE = 0.1
+"""Of the time limit: what proving a plan may take of it, where some work falls short."""
 
 
 def assemble(
@@ -48,6 +53,7 @@ def assemble(
     frame: ForecastFrame,
     envelope: Envelope,
     announced: AnnouncedWork | None = None,
+    time_limit_s: float = 60.0,
 ) -> Plan:
     """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
     settled = settle(problem, made.pieces, made.batteries, made.sources)
@@ -57,7 +63,9 @@ def assemble(
     every = Pieces.of(problem, made.pieces).beside(pinned_pieces(problem)).in_order()
     weights = _weights(problem, made)
     weighed = None if weights is None else problem.at_prices(weights)
-    prices, bound = _proof(weighed or problem, made.prices, envelope, done)
+    limit_s = PROOF_SHARE * time_limit_s
+    prices, bound = prove(weighed or problem, made.prices, envelope, done, time_limit_s=limit_s)
+    paid = None if made.prices is None else LatePrices(weighed or problem, made.prices)
     risk = None if weights is None else plan_risk(problem, weights, settled, fleet)
     minimised = settled.cost.total if risk is None else risk.objective
     plan = Plan(
@@ -75,7 +83,7 @@ def assemble(
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
         allocations=tuple(_allocations(every)),
         duals=_duals(problem, prices),
-        unplaced=unplaced_work(problem, made.pieces, done, Beside(made.batteries, made.sources)),
+        unplaced=unplaced_work(problem, made.pieces, done, Beside(made.batteries, made.sources), paid),
         workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
@@ -98,29 +106,6 @@ def _weights(problem: ScheduleProblem, made: Schedule) -> Floats | None:
     if problem.risk is None:
         return None
     return problem.weights({}) if made.weights is None else made.weights
-
-
-def _proof(
-    problem: ScheduleProblem, prices: SlotPrices, envelope: Envelope, done: Mapping[str, float]
-) -> tuple[SlotPrices, float]:
-    capacity = (
-        _beside_pinned(
-            problem, [envelope[pool.key].any_capacity for pool in problem.pools], problem.pinned_levels[0]
-        ),
-        _beside_pinned(
-            problem, [envelope[pool.key].firm_capacity for pool in problem.pools], problem.pinned_levels[1]
-        ),
-    )
-    placed = {job.id: min(job.hours, done[job.id]) for job in problem.jobs}
-    return best_prices(problem, prices, capacity, placed)
-
-
-def _beside_pinned(problem: ScheduleProblem, capacity: list[Floats], held: Ints) -> Floats:
-    """What pinned work leaves of a capacity, mean of each slot, (n_pools, n_slots)."""
-    first_cell = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
-    left = np.maximum(0.0, np.array(capacity)[:, problem.cell_slot] - held) * problem.cell_share
-    means: Floats = np.add.reduceat(left, first_cell, axis=1)
-    return means
 
 
 def _baseline(problem: ScheduleProblem, baseline: RunNow) -> Baseline:

@@ -111,50 +111,6 @@ def with_work_prices(problem: ScheduleProblem, prices: SlotPrices, solution: Sol
     return replace(prices, capacity=capacity, reserve=reserve, work=work, budget=solution.duals.get("budget"))
 
 
-def best_prices(
-    problem: ScheduleProblem,
-    prices: SlotPrices,
-    capacity: tuple[Floats, Floats],
-    done_hours: Mapping[str, float],
-) -> tuple[SlotPrices, float]:
-    """The prices that prove most, and the bound that they prove.
-
-    Where work falls short, the price of lateness stands in the program's duals: right for the program, whose capacity
-    is whole accelerators, and far too much for the fractions that the bound leaves free. Any prices are valid, so lower
-    ceilings are tried too, and the best bound wins.
-    """
-    dearest = max(
-        pool.import_kw
-        * float(np.abs(problem.sites[pool.site].unit_cost_per_kwh).max())
-        * problem.grid.slot_hours
-        for pool in problem.pools
-    )
-    energy = np.array([site.unit_cost_per_kwh for site in problem.sites]) * problem.grid.slot_hours
-    widest_kw = max(pool.import_kw for pool in problem.pools)
-    tried = [prices]
-    if (
-        max(float(prices.capacity.max()), float(prices.reserve.max()), float(prices.power.max()))
-        > 10 * dearest
-    ):
-        for ratio in (10.0, 3.0, 1.0, 0.3, 0.0):
-            top = ratio * dearest
-            tried.append(
-                replace(
-                    prices,
-                    capacity=np.minimum(prices.capacity, top),
-                    reserve=np.minimum(prices.reserve, top),
-                    power=np.minimum(prices.power, top),
-                    work=None
-                    if prices.work is None
-                    else np.minimum(prices.work, energy + top / max(widest_kw, 1e-9)),
-                )
-            )
-    tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
-    bounds = [lower_bound(problem, one, capacity, done_hours) for one in tried]
-    best = int(np.argmax(bounds))
-    return tried[best], bounds[best]
-
-
 def lower_bound(
     problem: ScheduleProblem,
     prices: SlotPrices,

@@ -11,13 +11,14 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
-from shifter.domain.plan import Unplaced, WorkloadPlan
+from shifter.domain.plan import LateLimit, Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
 from shifter.schedule.beside import Beside
 from shifter.schedule.choice import choice_of_way
 from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.limits import LatePrices, in_the_way
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO
@@ -251,8 +252,12 @@ def unplaced_work(
     pieces: Iterable[Piece],
     done: Mapping[str, float],
     beside: Beside,
+    paid: LatePrices | None = None,
 ) -> tuple[Unplaced, ...]:
-    """What cannot be done in time, why, and by when it could be, everything else staying where it is."""
+    """What cannot be done in time, why, and by when it could be, everything else staying where it is.
+
+    `paid` is what the program paid for its limits, where one was solved: it says which are in the way.
+    """
     short = [job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO]
     if not short:
         return ()
@@ -264,17 +269,29 @@ def unplaced_work(
     for piece in table.where(table.of_jobs(job.id for job in short)):
         own.setdefault(piece.job, []).append(piece)
     finishes = _finishes(short, own, done, ledger)
-    return tuple(
-        Unplaced(
-            job.id,
-            job.hours - done[job.id],
-            _why_not(problem, job, done, ledger),
-            None if finish is None else _moment(problem, finish),
+    waiting = _waiting(problem, done)
+    found = []
+    for job in short:
+        if job.open_ended:
+            continue
+        finish, left = finishes[job.id], job.hours - done[job.id]
+        limits = () if paid is None or job.id in waiting else paid.limits(job, left)
+        found.append(
+            Unplaced(
+                job.id,
+                left,
+                _why_not(problem, job, left, waiting.get(job.id), limits, ledger),
+                None if finish is None else _moment(problem, finish),
+                limits,
+            )
         )
-        for job in short
-        if not job.open_ended
-        for finish in [finishes[job.id]]
-    )
+    return tuple(found)
+
+
+def _waiting(problem: ScheduleProblem, done: Mapping[str, float]) -> dict[str, str]:
+    """Jobs that wait for one that is not done in full, and for which."""
+    short = {job.id for job in problem.jobs if done[job.id] < job.hours * (1 - DONE_RATIO)}
+    return {job.id: first for job in problem.jobs for first in [d for d in job.depends_on if d in short][:1]}
 
 
 def _finishes(
@@ -301,13 +318,18 @@ def _finishes(
     return finishes
 
 
-def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float], ledger: Ledger) -> str:
+def _why_not(
+    problem: ScheduleProblem,
+    job: Job,
+    left: float,
+    waits_for: str | None,
+    limits: tuple[LateLimit, ...],
+    ledger: Ledger,
+) -> str:
     if not job.ways:
         return "No pool in the fleet may run it."
-    hours_of = {other.id: other.hours for other in problem.jobs}
-    waits_for = [d for d in job.depends_on if d in hours_of and done[d] < hours_of[d] * (1 - DONE_RATIO)]
     if waits_for:
-        return f"It waits for {waits_for[0]}, which is not done in full in time."
+        return f"It waits for {waits_for}, which is not done in full in time."
     hours = (job.end_us - job.start_us) / HOUR_US
     needed = job.least_us / HOUR_US
     if hours <= 0:
@@ -316,7 +338,7 @@ def _why_not(problem: ScheduleProblem, job: Job, done: Mapping[str, float], ledg
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
         until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
-    return _used_up(problem, job, job.hours - done[job.id], ledger) or _tightest_limit(problem, job)
+    return _used_up(problem, job, left, ledger) or _tightest_limit(problem, job, limits)
 
 
 def _used_up(problem: ScheduleProblem, job: Job, hours: float, ledger: Ledger) -> str | None:
@@ -338,8 +360,18 @@ def _used_up(problem: ScheduleProblem, job: Job, hours: float, ledger: Ledger) -
     return None
 
 
-def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
-    """Which limit leaves it no room: power, the redundancy margin, or plain capacity."""
+def _tightest_limit(problem: ScheduleProblem, job: Job, limits: tuple[LateLimit, ...]) -> str:
+    """Which limit leaves it no room: power, the redundancy margin, or plain capacity; by its price where it has one."""
+    kind = in_the_way(limits, max(way.import_kw for way in job.ways)) or _likely(problem, job)
+    if kind == "power":
+        return "The power limit of the sites that may run it leaves too little room in its window."
+    if kind == "reserve" and job.firm:
+        return "It may not be preempted, and outside the redundancy margin too little room is left in its window."
+    return "Too few accelerators are free of real-time load and of other work in its window."
+
+
+def _likely(problem: ScheduleProblem, job: Job) -> str:
+    """The same without prices, by what is free in its window."""
     first, last = job.start_us // problem.slot_us, -(-job.end_us // problem.slot_us)
     by_power = by_margin = True
     for way in job.ways:
@@ -349,8 +381,4 @@ def _tightest_limit(problem: ScheduleProblem, job: Job) -> str:
         headroom = np.maximum(0.0, site.limit_kw - site.quantile_kw + site.own_kw)[first:last]
         by_power &= bool((headroom < free * way.import_kw).mean() > 0.5)
         by_margin &= job.firm and bool(pool.any_capacity[first:last].sum() > 1.5 * free.sum())
-    if by_power:
-        return "The power limit of the sites that may run it leaves too little room in its window."
-    if by_margin:
-        return "It may not be preempted, and outside the redundancy margin too little room is left in its window."
-    return "Too few accelerators are free of real-time load and of other work in its window."
+    return "power" if by_power else "reserve" if by_margin else "capacity"

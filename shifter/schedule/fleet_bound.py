@@ -85,7 +85,7 @@ def fleet_cost(
     pays += firm[work.pool, work.cell] * (work.work_class == 1)
     cost[work.column] -= pays
     try:
-        value, _ = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S)
+        value = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S).values
     except SolverFailed:
         return _loosest(by_slot, program, cost, upper)
     return float(cost @ value)

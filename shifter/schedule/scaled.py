@@ -18,6 +18,7 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import Capacity
+from shifter.schedule.rungs import SIMPLEX_FIRST
 from shifter.schedule.solve import Solution, solve
 
 CLUSTERS = 200
@@ -40,6 +41,8 @@ class Relaxed:
     beside: Beside
     weights: Floats | None
     """Of the paths that prices may take, (n_paths,); None where no risk counts."""
+    notes: tuple[str, ...] = ()
+    """Which solvers failed before one did not."""
 
 
 def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Relaxed:
@@ -47,7 +50,11 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
     minutes = coarsest_minutes(problem.grid.slot_minutes)
     coarse = coarsen(problem, capacity, slot_minutes=minutes, n_clusters=CLUSTERS)
     solution = solve(
-        coarse.problem, coarse.work, coarse.capacity, time_limit_s=time_limit_s, method="simplex"
+        coarse.problem,
+        coarse.work,
+        coarse.capacity,
+        time_limit_s=time_limit_s,
+        rungs=SIMPLEX_FIRST,
     )
     used, drawn_kw = _use(coarse, solution)
     imports = solution.values["import"].reshape(len(problem.sites), -1)
@@ -60,6 +67,7 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
         np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
         Beside.of(problem, solution.values, coarse.slot_of),
         coarse.problem.weights(solution.duals),
+        solution.notes,
     )
 
 

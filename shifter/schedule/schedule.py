@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
-from shifter.domain.plan import GREEDY, OPTIMAL, Held
+from shifter.domain.effort import Effort
+from shifter.domain.plan import COARSE, GREEDY, OPTIMAL, ROUNDED, Held
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork, Own
@@ -17,6 +19,7 @@ from shifter.schedule.beside import Beside, sources_at_once
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
 from shifter.schedule.fleet_bound import further_terms, load_prices
+from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.pieces import Pieces
@@ -24,6 +27,7 @@ from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
 from shifter.schedule.resting import idle_room
+from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
 from shifter.schedule.scaled import cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 from shifter.schedule.solve import Solution, solve
@@ -39,6 +43,11 @@ EXACT_COLUMNS = 200_000
 SHORT_HOURS = 0.01
 """Less than this is no work that falls short [accelerator-hours]."""
 
+DIED = "the planning process ended in the midst of it, which a want of memory may cause."
+
+FEW_LATE_BY = 0.7
+"""Of the time, what the solves before it left of this much is for an optimum in which few are late."""
+
 GREEDY_S = 10.0
 """What the sites do beside a greedy schedule is a small program: it has this long [s]."""
 
@@ -50,12 +59,13 @@ EXCESS = 1e-5
 class Schedule:
     """Pieces of whole accelerators, what the batteries do, and the prices that prove it.
 
-    `status` is that of the plan (`Plan.status`); where it is `greedy`, `warnings` says why.
+    `status` is that of the plan (`Plan.status`); `warnings` says why it is not a better one that was tried. `prices`
+    are those of the program that was solved, None where none was.
     """
 
     pieces: Sequence[Piece]
     batteries: Mapping[int, BatteryTrace]
-    prices: SlotPrices
+    prices: SlotPrices | None
     status: str
     warnings: tuple[str, ...] = ()
     weights: Floats | None = None
@@ -66,34 +76,73 @@ class Schedule:
 
 
 def schedule(
-    problem: ScheduleProblem, *, announced: AnnouncedWork | None = None, time_limit_s: float = 60.0
+    problem: ScheduleProblem,
+    *,
+    announced: AnnouncedWork | None = None,
+    time_limit_s: float = 60.0,
+    effort: Effort = Effort.WHOLE,
 ) -> Schedule:
-    """The cheapest schedule found. Never raises for want of a solver: it falls back, and says so.
+    """The cheapest schedule found. Never raises for want of a solver, of time or of memory: it falls back, and says so.
 
-    What was `announced` stays where moving it does not pay. The time is shared out in advance, so that the fallback
-    always has its turn.
+    First the program whole, unless it is too large for that; then a coarser one; then none. What was `announced` stays
+    where moving it does not pay. The time is shared out in advance, so that each has its turn; what one leaves is
+    another's.
     """
-    if _n_columns(problem) > EXACT_COLUMNS:
-        return _large(problem, announced, time_limit_s)
+    known, failed = _Known(), "" if effort is Effort.WHOLE else f"the whole program: {DIED}"
+    if effort is Effort.WHOLE and n_columns(problem) <= EXACT_COLUMNS:
+        try:
+            return _exact(problem, known, announced, time_limit_s)
+        except (SolverFailed, MemoryError) as failure:
+            failed = f"the whole program: {_why(failure)}"
+    if effort is Effort.GREEDY:
+        return _greedy(
+            problem, known, announced, f"planned without the solver, by price order, after {failed}"
+        )
+    try:
+        share = 0.25 if failed else 0.5
+        made = _large(problem, known, announced, share * time_limit_s, 0.1 * time_limit_s)
+        said = (f"planned by a coarser program, after {failed}",) if failed else ()
+        return replace(made, warnings=(*said, *made.warnings))
+    except (SolverFailed, MemoryError) as failure:
+        failed += f"{' ' if failed else ''}a coarser program: {_why(failure)}"
+    return _greedy(problem, known, announced, f"planned without the solver, by price order, after {failed}")
+
+
+def _why(failure: SolverFailed | MemoryError) -> str:
+    return failure.detail if isinstance(failure, SolverFailed) else "there was too little memory."
+
+
+@dataclass(eq=False)
+class _Known:
+    """What the last program that was solved says: of what cells cost, and of what proves a plan. None before."""
+
+    at: Prices | None = None
+    proof: SlotPrices | None = None
+    weights: Floats | None = None
+
+    def learn(self, at: Prices, proof: SlotPrices, weights: Floats | None) -> None:
+        """For whoever comes next, also after a failure."""
+        self.at, self.proof, self.weights = at, proof, weights
+
+
+def _exact(
+    problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | None, time_limit_s: float
+) -> Schedule:
+    """The program solved whole. Raises SolverFailed."""
+    ends = time.monotonic() + FEW_LATE_BY * time_limit_s
     capacity = Capacity.of(problem)
     lean = _lean(problem, capacity, 0.1 * time_limit_s)
-    try:
-        solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.45 * time_limit_s)
-    except SolverFailed as failure:
-        return _greedy(problem, energy_prices(problem), proof_prices(problem), failure, announced)
+    solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.35 * time_limit_s)
+    at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
+    known.learn(at, proof, problem.weights(solution.duals))
     stays: Own = {}
     if announced is not None:
-        plain = problem.at_prices(problem.weights(solution.duals))
-        stays = announced.staying(plain, proof_prices(problem, solution))
-    try:
-        made = _packed(problem, solution, capacity, lean, announced, stays, time_limit_s)
-        if stays and _short_hours(problem, made) > float(solution.values["short"].sum()) + SHORT_HOURS:
-            # What stays is in the way of what would be done: better all of it moves.
-            made = _packed(problem, solution, capacity, lean, None, {}, time_limit_s)
-    except SolverFailed as failure:
-        at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
-        made = _greedy(problem, at, proof, failure, announced)
-    return replace(made, weights=problem.weights(solution.duals))
+        stays = announced.staying(problem.at_prices(known.weights), proof)
+    made = _packed(problem, solution, at, capacity, lean, announced, stays, ends, time_limit_s)
+    if stays and _short_hours(problem, made) > float(solution.values["short"].sum()) + SHORT_HOURS:
+        # What stays is in the way of what would be done: better all of it moves.
+        made = _packed(problem, solution, at, capacity, lean, None, {}, ends, time_limit_s)
+    return replace(made, prices=proof, weights=known.weights)
 
 
 def _short_hours(problem: ScheduleProblem, made: Schedule) -> float:
@@ -122,14 +171,16 @@ def _solve(
     capacity: Capacity,
     lean: Sequence[Piece],
     time_limit_s: float,
+    *further: Term,
+    rungs: Sequence[Rung] | None = None,
 ) -> Solution:
-    terms: list[Term] = [*installed_terms()]
+    terms: list[Term] = [*installed_terms(), *further]
     if lean:
         terms.append(AnchorTerm.of(problem, classes, lean))
-    return solve(problem, classes, capacity, time_limit_s=time_limit_s, terms=terms)
+    return solve(problem, classes, capacity, time_limit_s=time_limit_s, terms=terms, rungs=rungs)
 
 
-def _n_columns(problem: ScheduleProblem) -> int:
+def n_columns(problem: ScheduleProblem) -> int:
     """Variables of the exact program: one for each class of jobs, way and cell."""
     jobs = problem.jobs
     if not jobs:
@@ -149,17 +200,21 @@ def _n_columns(problem: ScheduleProblem) -> int:
     return int((np.maximum(0, cells) * ways).sum())
 
 
-def _large(problem: ScheduleProblem, announced: AnnouncedWork | None, time_limit_s: float) -> Schedule:
-    """Too large to be solved exactly: prices from a coarser problem, and every job placed at them."""
-    try:
-        relaxed = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s)
-    except SolverFailed as failure:
-        return _greedy(problem, energy_prices(problem), proof_prices(problem), failure, announced)
+def _large(
+    problem: ScheduleProblem,
+    known: _Known,
+    announced: AnnouncedWork | None,
+    time_limit_s: float,
+    settle_s: float,
+) -> Schedule:
+    """Too large to be solved whole: prices of a coarser problem, and every job placed at them. Raises SolverFailed."""
+    relaxed = relax(problem, Capacity.of(problem), time_limit_s=time_limit_s)
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(relaxed.weights), relaxed.prices)
     held = [piece for pieces in stays.values() for piece in pieces]
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
+    known.learn(at, relaxed.prices, relaxed.weights)
     ledger = Ledger(problem)
     ledger.hold_beside(relaxed.beside)
     ledger.hold(held)
@@ -167,12 +222,9 @@ def _large(problem: ScheduleProblem, announced: AnnouncedWork | None, time_limit
     plain, shaped = plain_and_shaped(jobs)
     placed = _place_shaped(shaped, ledger, at)
     packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
-    try:
-        pieces, beside = _settle_shape(problem, packed, relaxed.beside, 0.1 * time_limit_s, rough=True)
-    except SolverFailed as failure:
-        return replace(_greedy(problem, at, relaxed.prices, failure, announced), weights=relaxed.weights)
-    faults = site_faults(problem, beside.batteries)
-    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, OPTIMAL, faults)
+    pieces, beside = _settle_shape(problem, packed, relaxed.beside, settle_s, rough=True)
+    said = (*relaxed.notes, *site_faults(problem, beside.batteries))
+    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, COARSE, said)
     return replace(made, weights=relaxed.weights, sources=beside.sources)
 
 
@@ -207,25 +259,30 @@ def _place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Pie
 def _packed(
     problem: ScheduleProblem,
     relaxed: Solution,
+    at: Prices,
     capacity: Capacity,
     lean: Sequence[Piece],
     announced: AnnouncedWork | None,
     stays: Own,
+    ends: float,
     time_limit_s: float,
 ) -> Schedule:
     """What stays, and beside it what has a shape of its own, placed at the relaxed problem's prices; the rest solved
     beside both, and packed."""
-    classes, solution = merge(problem.jobs), relaxed
+    classes: Sequence[WorkClass] = merge(problem.jobs)
+    solution = relaxed
     placed = [piece for pieces in stays.values() for piece in pieces]
     plain, shaped = plain_and_shaped(problem.jobs)
+    status = ROUNDED if stays or shaped else OPTIMAL
     if stays or shaped:
         ledger = beside_batteries(problem)
         ledger.hold(placed)
         plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
-        placed += merge_pieces(_place_shaped(shaped, ledger, _cell_prices(problem, relaxed)))
+        placed += merge_pieces(_place_shaped(shaped, ledger, at))
         capacity = ledger.left()
         classes = merge(plain)
-        solution = _solve(problem, classes, capacity, lean, 0.25 * time_limit_s)
+        solution = _solve(problem, classes, capacity, lean, 0.15 * time_limit_s)
+    classes, solution = _few_late(problem, classes, capacity, lean, solution, ends - time.monotonic())
     packed = placed + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
     # Costs of further terms are in no price that `tidy` knows.
@@ -233,9 +290,31 @@ def _packed(
         tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries, stays)
     rough = tidied is not packed
     pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
-    prices, faults = proof_prices(problem, relaxed), site_faults(problem, beside.batteries)
-    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, prices, OPTIMAL, faults)
+    said = (*dict.fromkeys((*relaxed.notes, *solution.notes)), *site_faults(problem, beside.batteries))
+    made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, None, status, said)
     return replace(made, sources=beside.sources)
+
+
+def _few_late(
+    problem: ScheduleProblem,
+    classes: Sequence[WorkClass],
+    capacity: Capacity,
+    lean: Sequence[Piece],
+    solution: Solution,
+    time_limit_s: float,
+) -> tuple[Sequence[WorkClass], Solution]:
+    """Where jobs fall short, an optimum in which few do; the one that is there where that is not found in time."""
+    short = solution.values["short"]
+    if not is_late(classes, short):
+        return classes, solution
+    told = apart(classes, short)
+    try:
+        few = _solve(problem, told, capacity, lean, time_limit_s, FewLate.of(told), rungs=SIMPLEX_FIRST)
+    except SolverFailed as failure:
+        return classes, replace(
+            solution, notes=(*solution.notes, f"more are late than need be: {failure.detail}")
+        )
+    return told, few
 
 
 def _settle_shape(
@@ -346,31 +425,25 @@ def without_stranded(problem: ScheduleProblem, pieces: Sequence[Piece]) -> Seque
     return table.where(~table.of_jobs(stranded))
 
 
-def _greedy(
-    problem: ScheduleProblem,
-    at: Prices,
-    proof: SlotPrices,
-    failure: SolverFailed,
-    announced: AnnouncedWork | None,
-) -> Schedule:
+def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | None, why: str) -> Schedule:
     """What was announced stays; the rest by deadline, each in its cheapest slots at the prices that are known.
 
     Batteries only charge up to their floor.
     """
     ledger, batteries = beside_batteries(problem), charged_to_floor(problem)
+    at = energy_prices(problem) if known.at is None else known.at
     stays: Own = {} if announced is None else announced.complete(problem)
     pieces = [piece for own in stays.values() for piece in own]
     ledger.hold(pieces)
     for job in sorted(_rest(problem, None, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)
     kept = without_stranded(problem, merge_pieces(pieces))
-    why = f"planned without the solver, by price order: {failure.detail}"
     beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None
     if beside is None:
         beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
     said = (why, *site_faults(problem, beside.batteries))
-    made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, proof, GREEDY, said)
-    return replace(made, sources=beside.sources)
+    made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, known.proof, GREEDY, said)
+    return replace(made, sources=beside.sources, weights=known.weights)
 
 
 def energy_prices(problem: ScheduleProblem) -> Prices:

@@ -12,10 +12,8 @@ from shifter.errors import SolverFailed
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, WorkColumns, site_slots
+from shifter.schedule.rungs import HINT, Rung, by_size, climb
 from shifter.schedule.terms.registry import installed_terms
-
-SIMPLEX_COLUMNS = 15_000
-"""Beyond this many variables the interior point, with crossover to a vertex, is faster (69,000: 5 s, not over 60)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +31,8 @@ class Solution:
     """Prices of what must be equal, of either sign: what one more on the left would cost."""
     excess: Mapping[str, float] = field(default_factory=dict)
     """By how much a limit is broken beyond what no plan can help, by the relief that says so."""
+    notes: tuple[str, ...] = ()
+    """Which solvers failed before one did not."""
 
 
 def linear_program(
@@ -159,31 +159,49 @@ def solve(
     *,
     time_limit_s: float,
     terms: Sequence[Term] | None = None,
-    method: str | None = None,
+    rungs: Sequence[Rung] | None = None,
 ) -> Solution:
-    """The cheapest fractional schedule, by HiGHS' `method` (by its size, where None is given).
+    """The cheapest fractional schedule, by the first of the solvers `rungs` that finds it (by size, where None).
 
-    Raises SolverFailed when HiGHS gives no optimum within the time limit.
+    Raises SolverFailed when none gives an optimum within the time limit, and where memory is too short.
     """
-    program, _ = linear_program(problem, classes, capacity, terms)
-    value, found = optimum(program, program.cost, program.upper, time_limit_s=time_limit_s, method=method)
-    duals = {name: np.maximum(0.0, y) for name, y in found.items() if not program.rows[name].equal}
-    balances = {name: y for name, y in found.items() if program.rows[name].equal}
-    values = {name: value[block] for name, block in program.columns.items()}
-    excess = {
-        name: float((value[columns] - most).max(initial=0.0))
-        for name, (columns, most) in program.reliefs.items()
-    }
-    return Solution(values, duals, _usage(problem, classes, values["work"]), balances, excess)
+    try:
+        program, _ = linear_program(problem, classes, capacity, terms)
+        found = optimum(program, program.cost, program.upper, time_limit_s=time_limit_s, rungs=rungs)
+    except MemoryError as error:
+        raise SolverFailed("there was too little memory for the program.", hint=HINT) from error
+    equal = {name: program.rows[name].equal for name in found.duals}
+    return Solution(
+        values={name: found.values[block] for name, block in program.columns.items()},
+        duals={name: np.maximum(0.0, y) for name, y in found.duals.items() if not equal[name]},
+        usage=_usage(problem, classes, found.values[program.columns["work"]]),
+        balances={name: y for name, y in found.duals.items() if equal[name]},
+        excess={
+            name: float((found.values[columns] - most).max(initial=0.0))
+            for name, (columns, most) in program.reliefs.items()
+        },
+        notes=found.notes,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The values (n_columns,) of least cost, and each block's duals: of `cost @ v + sum of dual @ (left - right)`."""
+
+    values: Floats
+    duals: Mapping[str, Floats]
+    notes: tuple[str, ...]
 
 
 def optimum(
-    program: LinearProgram, cost: Floats, upper: Floats, *, time_limit_s: float, method: str | None = None
-) -> tuple[Floats, dict[str, Floats]]:
-    """The values (n_columns,) of least `cost`, and each block's duals. Raises SolverFailed where there is none in time.
-
-    The Lagrangian is `cost @ v + sum of dual @ (left - right)`.
-    """
+    program: LinearProgram,
+    cost: Floats,
+    upper: Floats,
+    *,
+    time_limit_s: float,
+    rungs: Sequence[Rung] | None = None,
+) -> Optimum:
+    """The program's optimum at these prices and upper bounds. Raises SolverFailed where there is none in time."""
     import cvxpy as cp
 
     v = cp.Variable(program.n_columns, bounds=[program.lower, upper])
@@ -193,30 +211,9 @@ def optimum(
             left = rows.matrix(program.n_columns) @ v
             constraints[name] = left == rows.limit if rows.equal else left <= rows.limit
     whole = cp.Problem(cp.Minimize(cost @ v), list(constraints.values()))
-    try:
-        # A fresh problem each cycle: re-solving warm switches HiGHS' presolve off, which is 20 times slower.
-        whole.solve(
-            solver=cp.HIGHS, warm_start=False, highs_options=_options(program.n_columns, time_limit_s, method)
-        )
-    except (cp.SolverError, ValueError) as error:
-        raise SolverFailed(
-            f"HiGHS gave no answer: {error}", hint="The greedy schedule is used instead."
-        ) from error
-    if whole.status not in {cp.OPTIMAL, cp.OPTIMAL_INACCURATE} or v.value is None:
-        raise SolverFailed(f"HiGHS ended as {whole.status}.", hint="The greedy schedule is used instead.")
-    return np.asarray(v.value), {name: np.asarray(c.dual_value) for name, c in constraints.items()}
-
-
-def _options(n_columns: int, time_limit_s: float, method: str | None) -> dict[str, object]:
-    """One thread, so that the same problem has the same answer; nothing on stdout, which belongs to the caller."""
-    by_size = "ipm" if n_columns > SIMPLEX_COLUMNS else "simplex"
-    return {
-        "solver": method or by_size,
-        "time_limit": time_limit_s,
-        "threads": 1,
-        "output_flag": False,
-        "log_to_console": False,
-    }
+    notes = climb(whole, by_size(program.n_columns) if rungs is None else rungs, time_limit_s)
+    duals = {name: np.asarray(c.dual_value) for name, c in constraints.items()}
+    return Optimum(np.asarray(v.value), duals, notes)
 
 
 def _usage(

@@ -16,13 +16,25 @@ def late() -> Spoiled:
     inputs = cycle_inputs([work("w", 40, 2), work("v", 10, 20)])
     pieces = (Allocation("w", "a", "p", at(0), at(2), 10), Allocation("v", "a", "p", at(6), at(7), 10))
     plan = made_of(inputs, pieces)
-    assert plan.unplaced == (Unplaced("w", 20.0, plan.unplaced[0].reason, at(4)),)
+    (one,) = plan.unplaced
+    assert one == Unplaced("w", 20.0, one.reason, at(4), one.limits)
+    assert {limit.kind for limit in one.limits} == {"deadline", "max_accelerators"}
     return plan, inputs
 
 
 def said(**over: Any) -> Callable[[], Spoiled]:
     """Something else in the one entry."""
     return listed(lambda p: row(p.unplaced, 0, **over))
+
+
+def limited(**over: Any) -> Callable[[], Spoiled]:
+    """Something else in the first of its limits."""
+
+    def change(plan: Plan) -> tuple[Unplaced, ...]:
+        first, *others = plan.unplaced[0].limits
+        return row(plan.unplaced, 0, limits=(replace(first, **over), *others))
+
+    return listed(change)
 
 
 def listed(change: Callable[[Plan], tuple[Unplaced, ...]]) -> Callable[[], Spoiled]:
@@ -73,6 +85,13 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "it gives no reason": ({"unplaced"}, said(reason="")),
     "it lists too few hours": ({"unplaced"}, said(accelerator_hours=19.999)),
     "it lists no hours": ({"unplaced"}, said(accelerator_hours=float("nan"))),
+    "it names a limit of a pool that may not run it": (
+        {"unplaced"},
+        limited(kind="capacity", site="b", pool="p"),
+    ),
+    "it names a limit that nobody knows": ({"unplaced"}, limited(kind="luck")),
+    "more of a limit would do more than is left": ({"unplaced"}, limited(saves_accelerator_hours=21.0)),
+    "more of a limit would do no number": ({"unplaced"}, limited(saves_accelerator_hours=float("nan"))),
     "it could be done in time, it says": ({"unplaced"}, said(earliest_feasible_deadline=at(2))),
     "it could be done earlier than it could": ({"unplaced"}, said(earliest_feasible_deadline=at(3.9))),
     "it could be done beyond what was planned": ({"unplaced"}, said(earliest_feasible_deadline=at(25))),

@@ -108,7 +108,7 @@ def test_coarse_prices_prove_nearly_as_much_as_exact_ones() -> None:
     exact = solve(problem, merge(problem.jobs), capacity, time_limit_s=60)
     coarse = coarsen(problem, capacity, slot_minutes=coarsest_minutes(30), n_clusters=60)
     assert len(coarse.work) <= 60
-    rough = solve(coarse.problem, coarse.work, coarse.capacity, time_limit_s=60, method="simplex")
+    rough = solve(coarse.problem, coarse.work, coarse.capacity, time_limit_s=60)
     import_exact, import_rough = (s.values["import"].reshape(2, -1).mean(axis=1) for s in (exact, rough))
     assert import_rough == pytest.approx(import_exact, rel=0.02)
     assert rough.values["peak"] == pytest.approx(exact.values["peak"], rel=0.1, abs=0.5)

@@ -33,6 +33,7 @@ def check_unplaced(case: Case) -> Iterator[Violation]:
         else:
             yield from _check_figures(case, case.work[id], late)
             yield from _check_deadline(case, case.work[id], late, listed)
+            yield from _check_limits(case, late)
 
 
 def _untrue(late: Unplaced, why: str) -> Violation:
@@ -50,6 +51,32 @@ def _check_figures(case: Case, item: Classified, late: Unplaced) -> Iterator[Vio
     hours = (item.remaining - case.done(late.workload_id)) / fastest
     if differs(late.accelerator_hours, hours, HOURS_TOLERANCE * item.remaining / fastest):
         yield _untrue(late, f"says {late.accelerator_hours} accelerator-hours, and it is {hours}")
+
+
+def _check_limits(case: Case, late: Unplaced) -> Iterator[Violation]:
+    """Each limit is one that may be in its way, named as its kind is, and would do something.
+
+    How much it would do is the planner's word: the prices that say so are those of another program than the bound's.
+    """
+    keys = {way.key for way in case.usable(late.workload_id)}
+    budgets = {f"budgets[{i}]" for i in range(len(case.fleet.objective.budgets))}
+    for limit in late.limits:
+        named = limit.site, limit.pool, limit.name
+        known = {
+            "capacity": named[:2] in keys and limit.name is None,
+            "reserve": named[:2] in keys and limit.name is None,
+            "power": limit.site in {site for site, _ in keys} and named[1:] == (None, None),
+            "budget": limit.name in budgets and named[:2] == (None, None),
+            "deadline": named == (None, None, None),
+            "max_accelerators": named == (None, None, None),
+        }
+        if not known.get(limit.kind, False) or not limit.text:
+            yield _untrue(late, f"names a limit that is not in its way: {limit.kind} {named}")
+        most = late.accelerator_hours if limit.kind in {"deadline", "max_accelerators"} else np.inf
+        if not 0 < limit.saves_accelerator_hours <= most * (1 + 1e-9) or np.isinf(
+            limit.saves_accelerator_hours
+        ):
+            yield _untrue(late, f"says that {limit.kind} would do {limit.saves_accelerator_hours} hours more")
 
 
 def _check_deadline(

@@ -1,0 +1,142 @@
+"""Solvers that fail, each in earnest: the next one is asked, the plan says so, and every limit is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.effort import Effort
+from shifter.domain.fleet import Battery, Pool
+from shifter.errors import SolverFailed
+from shifter.schedule import proof as proving
+from shifter.schedule import scaled
+from shifter.schedule import schedule as scheduling
+from shifter.schedule import solve as solving
+from shifter.schedule.classes import merge
+from shifter.schedule.program import Capacity
+from shifter.schedule.rungs import CLARABEL, INTERIOR, SIMPLEX, Rung
+from shifter.schedule.solve import solve
+from tests.schedule.build import cycle_inputs, site, work
+from tests.schedule.problems import problem_of
+
+STUCK = Rung("a stuck simplex", "HIGHS", {"solver": "simplex", "simplex_iteration_limit": 0})
+STUCK_TOO = Rung("a stuck interior point", "HIGHS", {"solver": "ipm", "ipm_iteration_limit": 0})
+MISSING = Rung("a solver that nobody has", "XPRESS", {})
+
+
+def case(**over: Any) -> CycleInputs:
+    pools = (Pool("p", "X", 8, busy_kw=1.0), Pool("q", "Y", 4, idle_kw=0.1, busy_kw=0.5))
+    plant = site(
+        pools=pools,
+        power_limit_kw=8.5,
+        demand_charge_per_kw=0.4,
+        peak_so_far_kw=3.0,
+        battery=Battery(6, 2, 0.9, 0.9, initial_kwh=2),
+    )
+    jobs = [
+        work(
+            f"w{i}",
+            4 + i,
+            10 + i,
+            preemptible=bool(i % 3),
+            max_accelerators=2 + i % 3,
+            accelerators=("X", "Y"),
+        )
+        for i in range(9)
+    ]
+    prices = [40.0 + 7 * (i % 6) for i in range(24)]
+    return cycle_inputs(jobs, sites=[plant], prices=prices, load={("a", "p"): {0.5: 1.2, 0.99: 2.4}}, **over)
+
+
+def with_solvers(monkeypatch: pytest.MonkeyPatch, *rungs: Rung) -> None:
+    """Whoever asks for solvers gets these."""
+    monkeypatch.setattr(solving, "by_size", lambda _: rungs)
+    for module in (scheduling, scaled, proving):
+        monkeypatch.setattr(module, "SIMPLEX_FIRST", rungs)
+
+
+@pytest.mark.parametrize("rung", [SIMPLEX, INTERIOR, CLARABEL])
+def test_every_solver_finds_the_same_optimum_and_duals_that_prove_it(rung: Rung) -> None:
+    problem = problem_of(case())
+    found = solve(problem, merge(problem.jobs), Capacity.of(problem), time_limit_s=30, rungs=(rung,))
+    best = solve(problem, merge(problem.jobs), Capacity.of(problem), time_limit_s=30)
+    assert found.notes == ()
+    assert cost(found) == pytest.approx(cost(best), rel=1e-6)
+
+
+def cost(solution: solving.Solution) -> float:
+    prices = np.array([40.0 + 7 * (i % 6) for i in range(24)]) / 1000
+    return float(solution.values["import"] @ prices) + 0.4 * float(solution.values["peak"][0])
+
+
+@pytest.mark.parametrize("next_one", [INTERIOR, CLARABEL])
+def test_where_one_fails_the_next_makes_the_plan_and_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, next_one: Rung
+) -> None:
+    plain = plan_cycle(case())
+    with_solvers(monkeypatch, STUCK, next_one)
+    plan = plan_cycle(case())
+    assert plan.status == "optimal"
+    (said,) = plan.warnings
+    assert said.startswith("a stuck simplex ran out of its")
+    assert said.endswith(f"{next_one.name} was used instead.")
+    assert plan.cost.total == pytest.approx(plain.cost.total, rel=1e-3)
+    assert plan.lower_bound == pytest.approx(plain.lower_bound, rel=1e-4)
+    assert verify_plan(plan, case()) == []
+
+
+def test_where_all_fail_the_error_names_each_and_why() -> None:
+    problem = problem_of(case())
+    rungs = (STUCK, MISSING, STUCK_TOO)
+    with pytest.raises(SolverFailed) as caught:
+        solve(problem, merge(problem.jobs), Capacity.of(problem), time_limit_s=30, rungs=rungs)
+    assert "a stuck simplex ran out of its 24 s" in caught.value.detail
+    assert "a solver that nobody has gave no answer" in caught.value.detail
+    assert "a stuck interior point ran out" in caught.value.detail
+
+
+def test_where_the_whole_program_fails_a_coarser_one_makes_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one for exact programs is stuck; that of the coarser ones is not."""
+    monkeypatch.setattr(solving, "by_size", lambda _: (STUCK, STUCK_TOO))
+    jobs = [work(f"w{i}", 2 + i % 5, 10 + i % 14, max_accelerators=3) for i in range(40)]
+    prices = [40.0 + 7 * (i % 6) for i in range(24)]
+    inputs = cycle_inputs(jobs, sites=[site(power_limit_kw=9.0)], prices=prices)
+    plan = plan_cycle(inputs)
+    assert plan.status == "coarse"
+    assert plan.warnings[0].startswith(
+        "planned by a coarser program, after the whole program: a stuck simplex"
+    )
+    assert verify_plan(plan, inputs) == []
+    assert 0 <= plan.relative_gap < 0.05
+
+
+@pytest.mark.parametrize("shape", [{}, {"interruptible": False}])
+def test_without_time_for_any_solver_there_is_a_plan_all_the_same(shape: dict[str, Any]) -> None:
+    inputs = cycle_inputs(
+        [work(f"w{i}", 20, 9 + i, **shape) for i in range(6)], sites=[site(power_limit_kw=9.0)]
+    )
+    plan = plan_cycle(replace(inputs, time_limit_s=1e-9))
+    assert plan.status == "greedy"
+    assert plan.allocations
+    assert verify_plan(plan, inputs) == []
+    assert plan.lower_bound <= plan.cost.total + 1e-9
+
+
+@pytest.mark.parametrize("effort", [Effort.COARSE, Effort.GREEDY])
+def test_less_may_be_asked_for_after_a_process_died(effort: Effort) -> None:
+    plan = plan_cycle(case(), effort)
+    assert plan.status == effort.value
+    assert "the planning process ended in the midst of it" in plan.warnings[0]
+    assert verify_plan(plan, case()) == []
+
+
+def test_nothing_is_called_optimal_that_a_heuristic_placed() -> None:
+    statuses = [
+        plan_cycle(cycle_inputs([work("w", 20, 24, **shape)], prices=[30.0 + h for h in range(24)])).status
+        for shape in ({}, {"interruptible": False})
+    ]
+    assert statuses == ["optimal", "rounded"]
