@@ -103,8 +103,9 @@ class Daemon:
         """Everything that stands on the store."""
         settings, clock = self.settings, self.clock
         self.database.upgrade()
-        self._planner = planner or WorkerPlanner()
-        self._quote_planner = planner or WorkerPlanner()
+        limit_gib = settings.planning.memory_limit_gib
+        self._planner = planner or WorkerPlanner(memory_limit_gib=limit_gib)
+        self._quote_planner = planner or WorkerPlanner(memory_limit_gib=limit_gib)
         self.metrics = Metrics()
         self._beat_s = min(LONGEST_BEAT_S, max(SHORTEST_BEAT_S, clock.real_s(settings.leases.ttl_s) / 5))
         self.service = Service(

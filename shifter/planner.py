@@ -3,7 +3,8 @@
 A worker process is kept warm, because importing the solver takes seconds. It is given a snapshot's text and
 answers a plan's text over its standard streams, and nothing else goes between the two: so every plan is made
 from exactly what is stored, and a replay of that text is the same computation. One that overruns its deadline
-is killed, and the next request starts another.
+is killed, and the next request starts another. One that dies, of its memory as a rule, is asked once more with
+less effort (`Effort`), so that there is a plan all the same, which says so.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
 from shifter import errors
+from shifter.domain.effort import Effort
 from shifter.domain.plan import Plan
 from shifter.errors import ShifterError, SolverFailed
 
 START_TIMEOUT_S = 120.0
+MORE_MEMORY = "The last good plan stands. Raise planning.memory_limit_gib, if that is what ran out."
 _HEADER = struct.Struct(">cQ")
-_READY, _REQUEST, _PLAN, _ERROR = b"R", b"Q", b"P", b"E"
+_READY, _PLAN, _ERROR = b"R", b"P", b"E"
+_REQUESTS = {b"W": Effort.WHOLE, b"C": Effort.COARSE, b"G": Effort.GREEDY}
 
 
 class Planner(Protocol):
@@ -51,11 +55,17 @@ class InProcessPlanner:
         """Nothing to let go."""
 
 
+class _Died(SolverFailed):
+    """The planning process ended in the midst of it."""
+
+
 class WorkerPlanner:
     """Plans in a process of its own, one request at a time, started when it is first needed."""
 
-    def __init__(self, command: Sequence[str] | None = None) -> None:
+    def __init__(self, command: Sequence[str] | None = None, memory_limit_gib: float | None = None) -> None:
         self._command = list(command or (sys.executable, "-m", "shifter.planner"))
+        if memory_limit_gib is not None:
+            self._command.append(f"--memory-limit-gib={memory_limit_gib:g}")
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
@@ -63,28 +73,46 @@ class WorkerPlanner:
         """How often a process was killed, or found dead."""
 
     def plan(self, inputs_text: str, deadline_s: float) -> Plan:
-        """As `Planner.plan`."""
+        """As `Planner.plan`. A process that dies of it is asked again for less, while there is time."""
         with self._lock:
-            process = self._started()
-            try:
-                ends = time.monotonic() + deadline_s
-                kind, body = _exchange(process, _frame(_REQUEST, inputs_text.encode()), ends)
-            except TimeoutError:
-                self._kill()
-                raise SolverFailed(
-                    f"the cycle took longer than its {deadline_s:g} s, and was stopped.",
-                    hint="The last good plan stands. Raise planning.cycle_deadline_s if the fleet has grown.",
-                    deadline_s=deadline_s,
-                ) from None
-            except (OSError, EOFError) as error:
-                self._kill()
-                raise SolverFailed(
-                    f"the planning process ended without an answer ({error}).",
-                    hint="The last good plan stands; the next cycle starts another process.",
-                ) from error
+            kind, body = self._answer(inputs_text.encode(), deadline_s)
         if kind == _ERROR:
             raise error_from_dict(json.loads(body))
         return Plan.from_dict(json.loads(body))
+
+    def _answer(self, inputs: bytes, deadline_s: float) -> tuple[bytes, bytes]:
+        self._started()
+        ends = time.monotonic() + deadline_s
+        died: _Died | None = None
+        for request in _REQUESTS:
+            if died is not None and time.monotonic() >= ends:
+                break
+            try:
+                return self._ask(_frame(request, inputs), ends, deadline_s)
+            except _Died as error:
+                died = error
+            except SolverFailed as late:
+                raise died or late from None
+        assert died is not None
+        raise died
+
+    def _ask(self, request: bytes, ends: float, deadline_s: float) -> tuple[bytes, bytes]:
+        process = self._started()
+        try:
+            return _exchange(process, request, ends)
+        except TimeoutError:
+            self._kill()
+            raise SolverFailed(
+                f"the cycle took longer than its {deadline_s:g} s, and was stopped.",
+                hint="The last good plan stands. Raise planning.cycle_deadline_s if the fleet has grown.",
+                deadline_s=deadline_s,
+            ) from None
+        except (OSError, EOFError) as error:
+            self._kill()
+            raise _Died(
+                f"the planning process ended without an answer ({error}).",
+                hint=MORE_MEMORY,
+            ) from error
 
     def warm_up(self) -> None:
         """Start the process now, so that the first plan does not wait for it."""
@@ -140,6 +168,9 @@ def error_to_dict(error: Exception) -> dict[str, object]:
             "field": error.field,
             "facts": facts,
         }
+    if isinstance(error, MemoryError):
+        detail = f"planning ran out of memory ({' '.join(str(error).split())})."
+        return {"kind": "SolverFailed", "detail": detail, "hint": MORE_MEMORY, "field": ""}
     return {"kind": "SolverFailed", "detail": f"{type(error).__name__}: {error}", "hint": "", "field": ""}
 
 
@@ -152,7 +183,7 @@ def error_from_dict(raw: dict[str, object]) -> ShifterError:
     return made(str(raw["detail"]), hint=str(raw["hint"]), field=str(raw["field"]), **named)
 
 
-def serve(plan_text: Callable[[str], str]) -> None:
+def serve(plan_text: Callable[[str, Effort], str]) -> None:
     """The worker's side: answer requests on the standard streams until the other side is gone.
 
     What anything prints goes to the standard error, so that it cannot corrupt an answer.
@@ -160,33 +191,45 @@ def serve(plan_text: Callable[[str], str]) -> None:
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    inbox: list[bytes] = []
+    inbox: list[tuple[Effort, bytes]] = []
     arrived = threading.Semaphore(0)
     threading.Thread(target=_listen, args=(requests, inbox, arrived), daemon=True).start()
     _write_all(answers, _frame(_READY, b""))
     while True:
         arrived.acquire()
-        body = inbox.pop(0)
+        effort, body = inbox.pop(0)
         try:
-            answer = _frame(_PLAN, plan_text(body.decode()).encode())
+            answer = _frame(_PLAN, plan_text(body.decode(), effort).encode())
         except Exception as error:  # whatever it is, the daemon must hear of it
             answer = _frame(_ERROR, json.dumps(error_to_dict(error)).encode())
         _write_all(answers, answer)
 
 
-def _listen(requests: BinaryIO, inbox: list[bytes], arrived: threading.Semaphore) -> None:
+def _listen(requests: BinaryIO, inbox: list[tuple[Effort, bytes]], arrived: threading.Semaphore) -> None:
     """Read in a thread of its own, so that the end of the daemon ends a worker that is deep in a solver."""
     while len(header := requests.read(_HEADER.size)) == _HEADER.size:
-        inbox.append(requests.read(_HEADER.unpack(header)[1]))
+        kind, size = _HEADER.unpack(header)
+        inbox.append((_REQUESTS[kind], requests.read(size)))
         arrived.release()
     os._exit(0)
 
 
-def _plan_text(inputs_text: str) -> str:
+def limit_memory(gib: float) -> None:
+    """Let this process have at most this much memory of its own: what it may write to, as the system counts it.
+
+    What asks for more gets none, which is an error of that request alone, as a rule; native code may die of it.
+    """
+    import resource
+
+    size = int(gib * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _plan_text(inputs_text: str, effort: Effort = Effort.WHOLE) -> str:
     from shifter.cycle import plan_cycle
     from shifter.store.snapshots import inputs_from_json
 
-    return plan_cycle(inputs_from_json(inputs_text)).to_json()
+    return plan_cycle(inputs_from_json(inputs_text), effort).to_json()
 
 
 def _frame(kind: bytes, body: bytes) -> bytes:
@@ -230,14 +273,20 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes, ends: float) -> 
 
 
 def _main() -> None:
+    import argparse
     import signal
 
+    parser = argparse.ArgumentParser(description="Answers snapshots with plans over the standard streams.")
+    parser.add_argument("--memory-limit-gib", type=float)
+    memory_limit_gib = parser.parse_args().memory_limit_gib
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the daemon decides
     import cvxpy  # noqa: F401 - warm: it takes seconds
 
     import shifter.cycle
     import shifter.store.snapshots  # noqa: F401
 
+    if memory_limit_gib is not None:
+        limit_memory(memory_limit_gib)
     serve(_plan_text)
 
 

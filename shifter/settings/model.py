@@ -174,6 +174,11 @@ class PlanningSettings(_Section):
     cycle_deadline_s: PositiveSeconds = 60.0
     """[s] A cycle that takes longer is abandoned, and the last good plan stays."""
 
+    memory_limit_gib: Annotated[float, Field(ge=0.5, le=65_536, allow_inf_nan=False)] | None = None
+    """[GiB] What a planning process may take of memory; there are two, one for plans and one for quotes. A plan that
+    would need more is made by a coarser program, or without one, and says so. null: as much as there is.
+    """
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.horizon_hours > self.max_horizon_hours:

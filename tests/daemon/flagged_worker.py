@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from shifter.domain.effort import Effort
 from shifter.errors import PlanRejected
 from shifter.planner import _plan_text, serve
 
 
-def plan_text(text: str) -> str:
+def plan_text(text: str, effort: Effort) -> str:
     """A plan, or the trouble that the file names."""
     flag = Path(sys.argv[1])
     trouble = flag.read_text() if flag.exists() else ""
@@ -23,7 +24,7 @@ def plan_text(text: str) -> str:
         os._exit(139)
     if trouble == "reject":
         raise PlanRejected("the plan breaks 1 conditions.", violations=["capacity: fra/h100: over by 3"])
-    return _plan_text(text)
+    return _plan_text(text, effort)
 
 
 if __name__ == "__main__":

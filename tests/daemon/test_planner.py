@@ -10,22 +10,31 @@ from pathlib import Path
 
 import pytest
 
+from shifter.cycle import verify_plan
+from shifter.domain.fleet import Pool
 from shifter.errors import InputError, PlanRejected, SolverFailed
 from shifter.planner import InProcessPlanner, WorkerPlanner, error_from_dict, error_to_dict
 from shifter.store.snapshots import inputs_to_json
+from tests.schedule.build import at, cycle_inputs, site, work
 from tests.store.test_rows import inputs
 
 ECHO = """
 import os, time
+from shifter.cycle import verify_plan
+from shifter.domain.fleet import Pool
 from shifter.errors import InputError, PlanRejected
 from shifter.planner import serve
 
-def plan_text(text):
+def plan_text(text, effort):
     print("noise on the standard output")
     if text == "hang":
         time.sleep(600)
-    if text == "die":
+    if text == "die" or text == "die of " + effort:
         os._exit(9)
+    if text.startswith("die of"):
+        raise ValueError("tried as " + effort)
+    if text == "full":
+        raise MemoryError("Unable to allocate 3 TiB")
     if text == "reject":
         raise PlanRejected("it breaks a condition.", hint="Look.", field="plan", violations=["a", "b"])
     raise ValueError(str(len(text)))
@@ -76,9 +85,67 @@ def test_one_that_hangs_or_dies_is_replaced(echo: WorkerPlanner, trouble: str, s
     with pytest.raises(SolverFailed, match=says):
         echo.plan(trouble, 0.5)
     assert time.monotonic() - began < 5
-    assert echo.restarts == 1
+    assert echo.restarts >= 1
     with pytest.raises(SolverFailed, match="ValueError: 2"):
         echo.plan("ok", 30)
+
+
+def test_one_that_dies_of_a_plan_is_asked_for_less(echo: WorkerPlanner) -> None:
+    with pytest.raises(SolverFailed, match="tried as coarse"):
+        echo.plan("die of whole", 30)
+    assert echo.restarts == 1
+
+
+def test_one_that_asks_for_too_much_memory_says_so_and_goes_on(echo: WorkerPlanner) -> None:
+    with pytest.raises(SolverFailed, match=r"ran out of memory \(Unable to allocate 3 TiB") as caught:
+        echo.plan("full", 30)
+    assert "planning.memory_limit_gib" in caught.value.hint
+    assert echo.restarts == 0
+
+
+STARVED = """
+import resource, sys
+import cvxpy, scipy.optimize
+import shifter.schedule.assemble, shifter.schedule.verify, shifter.store.snapshots
+from shifter.planner import _plan_text, limit_memory, serve
+
+fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
+limit_memory((int(fields["VmData"].split()[0]) * 1024 + int(sys.argv[1]) * 2**20) / 2**30)
+serve(_plan_text)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts memory as Linux does")
+def test_a_plan_that_needs_more_memory_than_there_is_is_made_with_less(tmp_path: Path) -> None:
+    """Some 40,000 variables, for which HiGHS asks far more; whether it fails or dies of that is its own affair."""
+    script = tmp_path / "starved.py"
+    script.write_text(STARVED)
+    pools = (Pool("p", "X", 40, busy_kw=1.0), Pool("q", "Y", 40, busy_kw=0.8))
+    jobs = [
+        work(
+            f"w{i}",
+            8 + i % 7,
+            9 + (i * 0.1031) % 14,
+            earliest_start=at((i * 0.0719) % 8),
+            accelerators=("X", "Y"),
+        )
+        for i in range(160)
+    ]
+    given = cycle_inputs(
+        jobs,
+        sites=[site(pools=pools, power_limit_kw=60.0)],
+        prices=[20.0 + i % 31 for i in range(288)],
+        slot_minutes=5,
+    )
+    planner = WorkerPlanner([sys.executable, str(script), "60"])
+    try:
+        plan = planner.plan(inputs_to_json(given), 120)
+    finally:
+        planner.close()
+    assert plan.status in {"coarse", "greedy"}
+    assert any("memory" in said for said in plan.warnings)
+    assert verify_plan(plan, given) == []
+    assert plan.lower_bound <= plan.cost.total + 1e-6
 
 
 def test_one_that_cannot_start_says_so() -> None:
