@@ -26,7 +26,23 @@ if TYPE_CHECKING:
     from shifter.domain.plan import Plan
 
 MOST_WORKLOADS = 40
-LOOSE_RATIO = 0.02
+COST_ITEMS = {
+    "energy": "energy",
+    "carbon": "carbon at its price",
+    "demand_charge": "demand charge",
+    "battery_wear": "battery wear",
+    "generation": "own generation",
+    "export": "export",
+}
+"""Items of a plan's cost, as a person calls them; a new one is called by its name."""
+
+ALWAYS = {"energy", "carbon", "demand_charge"}
+MOST_HELPED = 10
+"""Workloads of which it is told what would help them."""
+
+MOST_LIMITS = 2
+"""Limits that are told of work that has no place in time: those that would help most."""
+
 NOT_WHOLE = {"partly_placed", "unplaced"}
 """Of these the plan does less than running at once would: a saving would be a comparison of unlike things."""
 
@@ -86,10 +102,7 @@ def _print_money(plan: dict[str, Any]) -> None:
     ]
     columns = (Column(""), *(Column(name, "right") for name in ("planned", "run at once", "saved", "")))
     print_table(columns, rows)
-    parts = [("energy", "energy"), ("carbon", "carbon at its price"), ("demand_charge", "demand charge")]
-    if cost["battery_wear"]:
-        parts.append(("battery_wear", "battery wear"))
-    made_of = ", ".join(f"{label} {number(cost[key])}" for key, label in parts)
+    made_of = ", ".join(f"{label} {number(amount)}" for label, amount in cost_items(cost))
     late = baseline["late_accelerator_hours"]
     out().print(f"The plan costs {made_of} {currency}; {best(plan)}.", style="dim", soft_wrap=True)
     if plan.get("risk"):
@@ -106,6 +119,13 @@ def _print_money(plan: dict[str, Any]) -> None:
         told = "What has no place in time (below) counts on neither side."
         out().print(told, style="dim", soft_wrap=True)
     out().print()
+
+
+def cost_items(cost: dict[str, float]) -> list[tuple[str, float]]:
+    """The items of a plan's cost with their names: the first three always, others where they are in use."""
+    further = [key for key in cost if key not in {*COST_ITEMS, "total"}]
+    named = {**COST_ITEMS, **{key: key.replace("_", " ") for key in further}}
+    return [(label, cost[key]) for key, label in named.items() if key in ALWAYS or cost.get(key)]
 
 
 def saved(plan: dict[str, Any]) -> str:
@@ -149,9 +169,7 @@ def uncertain(risk: dict[str, Any], currency: str) -> str:
 
 
 def best(plan: dict[str, Any]) -> str:
-    """How far the plan is from the best possible, where its bound says anything of use."""
-    if plan["relative_gap"] > LOOSE_RATIO and plan["unplaced"]:
-        return "its bound is loose, because some work has no place in time"
+    """How far the plan is from the best possible for the same work."""
     above = gap(plan["relative_gap"])
     return f"{above if above.startswith('less') else f'at most {above}'} above the best possible"
 
@@ -257,3 +275,9 @@ def _print_unplaced(plan: dict[str, Any]) -> None:
         Column("because", expendable=120, wrap=True),
     )
     print_table(columns, rows)
+    helped = [u for u in plan["unplaced"] if u.get("limits")]
+    for u in helped[:MOST_HELPED]:
+        texts = (limit["text"] for limit in u["limits"][:MOST_LIMITS])
+        out().print(styled(u["workload_id"], "bold yellow"), " ".join(texts), soft_wrap=True)
+    if len(helped) > MOST_HELPED:
+        say(f"… and what would help {plural(len(helped) - MOST_HELPED, 'more workload')}.", "dim")

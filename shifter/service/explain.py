@@ -32,6 +32,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
     in_slots = facts.means_held() if facts else None
     in_window = facts.means_of_window() if facts else None
     binding = limits(facts, share.cost) if facts and share else ()
+    missing = published.unplaced.get(record.id) if published and not over else None
     raised = peak_changes(record, peaks.fleet_now(core), published) if published and share else ()
     chain = tuple(_chain(record, core, now))
     why = (
@@ -47,6 +48,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
     sentences = [
         record.reason.text,
         *why,
+        *(limit.text for limit in (missing.limits if missing else ())),
         *(limit.text for limit in binding),
         *_chain_text(chain, view.deadline),
     ]

@@ -13,9 +13,11 @@ from shifter.cli import explain, quote, status
 from shifter.cli.demo import carbon_saved, why_more_carbon
 from shifter.cli.serve import store
 from shifter.cli.shown import is_hopeless, print_one, print_workloads, why_hopeless
-from shifter.cli.summary import best, saved
+from shifter.cli.summary import best, cost_items, print_summary, saved
 from shifter.cli.text import local
 from shifter.cli.work import accepted
+from shifter.cycle import plan_cycle
+from tests.schedule.build import cycle_inputs, work
 
 HEALTH: dict[str, Any] = {
     "status": "failing",
@@ -186,6 +188,31 @@ def test_an_explanation_tells_shares_as_its_sentences_do(capsys: pytest.CaptureF
 def test_a_proof_is_never_told_as_nothing() -> None:
     assert best({"relative_gap": 0.0, "unplaced": []}) == "less than 0.01 % above the best possible"
     assert best({"relative_gap": 0.0023, "unplaced": []}) == "at most 0.23 % above the best possible"
+
+
+def test_every_item_of_the_bill_that_is_in_use_is_told_and_new_ones_by_their_names() -> None:
+    plain = {"energy": 3.0, "carbon": 0.0, "demand_charge": 0.0, "battery_wear": 0.0, "total": 3.0}
+    assert cost_items(plain) == [("energy", 3.0), ("carbon at its price", 0.0), ("demand charge", 0.0)]
+    all_of = {
+        **plain,
+        "battery_wear": 0.5,
+        "generation": 0.2,
+        "export": -1.0,
+        "late_fees": 7.0,
+        "unused": 0.0,
+    }
+    assert cost_items(all_of)[3:] == [
+        ("battery wear", 0.5), ("own generation", 0.2), ("export", -1.0), ("late fees", 7.0),
+    ]  # fmt: skip
+
+
+def test_work_without_a_place_is_told_with_what_would_help_most(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 40, 2), work("v", 10, 20)])).to_dict()
+    print_summary(plan)
+    told = " ".join(capsys.readouterr().out.split())
+    assert plan["unplaced"][0]["limits"][0]["kind"] == "deadline"
+    assert "w A deadline one hour later would do 10 accelerator-hours more of it." in told
+    assert "above the best possible" in told
 
 
 def _plan(cost: float, work: float, *workloads: str) -> dict[str, Any]:

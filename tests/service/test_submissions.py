@@ -91,6 +91,9 @@ def test_what_cannot_finish_is_admitted_and_the_answer_says_so(sqlite_url: str, 
     assert view.unplaced_accelerator_hours == pytest.approx(60, rel=1e-3)
     assert view.earliest_feasible_deadline == T0 + 25 * HOUR
     assert "cannot be done by its deadline" in view.note
+    told = made.explain("big").sentences
+    assert "A deadline one hour later would do 4 accelerator-hours more of it." in told
+    assert any(one.startswith("One more accelerator at a time would do ") for one in told)
 
 
 def test_cancelling_frees_its_slots_and_twice_is_once(made: Service) -> None:

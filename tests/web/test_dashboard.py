@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from shifter.domain.plan import LateLimit
+from shifter.domain.risk import PlanRisk, RiskPath
 from shifter.views import EventKind
 from tests.web import fixture
 from tests.web.fake_service import FakeService
@@ -336,3 +338,29 @@ def test_pieces_that_overlap_stand_on_each_other(serve, watch):
     )
     found = {(b["site"], b["from"], b["to"], b["base"], b["accelerators"]) for b in blocks}
     assert found == {("b", 0, 2, 0, 2), ("b", 2, 4, 3, 2), ("a", 2, 4, 0, 3), ("b", 4, 6, 0, 2)}
+
+
+def test_shows_every_item_of_the_bill_in_use_what_prices_may_come_to_and_what_would_help(serve, watch):
+    service = FakeService(40)
+    plan = service.current
+    bill = replace(plan.cost, demand_charge=41.0, generation=3.25, export=-1.5)
+    risk = PlanRisk(
+        "cvar", 0.5, 0.9, 410.0, 400.0, 430.0, 452.5, 10.0, (RiskPath(1.0, 1.0, 400.0),), {"FR": ()}
+    )
+    help_ = LateLimit(
+        "power", "frankfurt", None, None, 4.2, "One more kW at frankfurt in its window would do 4.2."
+    )
+    late = tuple(replace(u, limits=(help_,)) for u in plan.unplaced)
+    assert late
+    service.current = replace(plan, cost=bill, risk=risk, unplaced=late, status="coarse")
+    page = watch().open(serve(service).url)
+    card = page.locator('[data-card="cost"]').inner_text()
+    for part in ("demand charge €41.00", "battery wear €0.40", "own generation €3.25", "export −€1.50"):
+        assert part in card
+    assert "€400.00 expected, €430.00 in the worst 10 %, €452.50 at worst" in card
+    assert page.locator("#trouble .limit").first.inner_text() == help_.text
+    assert "by the prices of a coarser program" in page.locator("#subline").inner_text()
+    assert "optimal" not in page.locator("#subline").inner_text()
+    page.goto(f"{page.url}workloads/{late[0].workload_id}")
+    page.wait_for_selector("#when")
+    assert page.locator("#workload .limit").first.inner_text() == help_.text

@@ -70,12 +70,13 @@ function drawClock({ connected }, now, redraw) {
   axis.now = t;
 }
 
-const SOLVER = {
-  optimal: "optimal",
-  held: "not asked, what was announced stands",
-  optimal_inaccurate: "nearly optimal",
-  feasible: "feasible, stopped early",
-  time_limit: "stopped at its time limit",
+/** How a plan was made, which is no claim of how good it is: that is the gap's to say. */
+const MADE = {
+  optimal: "program solved whole",
+  rounded: "program solved whole, some work placed at its prices",
+  held: "what was announced stands",
+  coarse: "by the prices of a coarser program",
+  greedy: "without a solver, by price order",
 };
 
 function drawSubline({ health }, plan, now) {
@@ -102,10 +103,10 @@ const short = (id) => (id.length > 14 ? `${id.slice(0, 10)}…` : id);
 
 /** How good the plan is, by the bound that proves it. */
 export function gapWords(plan) {
-  const solver = `solver: ${SOLVER[plan.status] ?? String(plan.status).replaceAll("_", " ")}`;
-  if (!Number.isFinite(plan.relative_gap) || plan.lower_bound === null) return `${solver}, no bound proven`;
-  const gap = plan.relative_gap < 0.00005 ? "proven the best possible" : `within ${percent(Math.ceil(plan.relative_gap * 1e4) / 1e4)} of the best possible`;
-  return `${gap} (${solver})`;
+  const made = MADE[plan.status] ?? String(plan.status).replaceAll("_", " ");
+  if (!Number.isFinite(plan.relative_gap) || plan.lower_bound === null) return `no bound proven (${made})`;
+  const gap = plan.relative_gap < 1e-9 ? "proven the best possible" : `within ${percent(Math.ceil(plan.relative_gap * 1e4) / 1e4)} of the best possible`;
+  return `${gap} (${made})`;
 }
 
 function drawBanner({ connected, asOf, problem }, now) {

@@ -7,6 +7,9 @@ import { eventDetail, eventWord, inTrouble, isBad } from "./words.js";
 
 const link = (id) => h("a", { href: `${root}/workloads/${encodeURIComponent(id)}` }, id);
 
+/** What is in the way of work that does not fit, and what one more of it would do: the two that would help most. */
+export const limitWords = (unplaced) => (unplaced?.limits ?? []).slice(0, 2).map((limit) => h("p", { class: "small limit" }, limit.text));
+
 /** Late and unplaced work, with the reason and a way out. */
 export function drawTrouble(host, rows) {
   const list = rows.filter(inTrouble);
@@ -19,6 +22,7 @@ export function drawTrouble(host, rows) {
           return h("li", {}, h("div", {}, link(row.id), row.view.state === "late" ? h("span", { class: "bad" }, " late") : null,
             hours > 0 ? `  ${figure(hours)} accelerator-hours short` : "", h("small", {}, `  due ${moment(row.due)}`)),
             h("p", {}, row.unplaced?.reason ?? row.view.note),
+            limitWords(row.unplaced),
             row.view.state === "late" ? null : h("p", { class: "way-out" }, better ? `A deadline of ${moment(better)} would work.` : "No deadline within the horizon would work."));
         })));
 }

@@ -12,7 +12,7 @@ export function drawSavings(host, sums, plan) {
   replace(host,
     card("Cost", {
       ...verdict(sums.cost, cash),
-      lines: [shares(sums.deferrableCost, sums.cost, "costs", "the whole bill"), unlike],
+      lines: [shares(sums.deferrableCost, sums.cost, "costs", "the whole bill"), madeOf(plan.cost, cash), uncertain(plan, cash), unlike],
       bars: bars(sums.cost, cash),
       note: plan.synthetic ? "synthetic prices" : null,
     }),
@@ -31,6 +31,29 @@ export function drawSavings(host, sums, plan) {
       bars: bars(sums.peak, (x) => `${num(x)} kW`),
     }),
   );
+}
+
+const ITEMS = { energy: "energy", carbon: "carbon at its price", demand_charge: "demand charge", battery_wear: "battery wear", generation: "own generation", export: "export" };
+
+/** The items of the plan's bill that are in use; a new one is called by its name. */
+export function costItems(cost) {
+  return Object.entries(cost).filter(([key, amount]) => key !== "total" && Math.abs(amount) >= 0.005)
+    .map(([key, amount]) => [ITEMS[key] ?? key.replaceAll("_", " "), amount]);
+}
+
+function madeOf(cost, cash) {
+  const items = costItems(cost);
+  return items.length ? h("span", { class: "line", data: { items: "cost" } }, "planned: ",
+    items.flatMap(([name, amount], i) => [i ? ", " : "", h("span", { class: "item" }, `${name} ${cash(amount)}`)])) : null;
+}
+
+/** What the plan may come to where prices are uncertain, which is what was minimised in place of its cost. */
+function uncertain({ risk }, cash) {
+  if (!risk) return null;
+  const words = risk.measure === "quantile"
+    ? `planned for prices at which it costs ${cash(risk.tail)}`
+    : `over ${num(risk.paths.length)} paths of prices: ${cash(risk.expected)} expected, ${cash(risk.tail)} in the worst ${percent(1 - risk.level)}, ${cash(risk.worst)} at worst`;
+  return h("span", { class: "line", data: { risk: risk.measure } }, words);
 }
 
 /** Difference as words: less, more, or none. */

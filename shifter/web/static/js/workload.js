@@ -7,6 +7,7 @@ import { drawHeader } from "./header.js";
 import { createLive } from "./live.js";
 import { track } from "./gantt.js";
 import { lane, laneRow, niceRange, redrawLanes } from "./lane.js";
+import { limitWords } from "./lists.js";
 import { ganttRows, siteList, slotEdges, zoneSeriesOfPlan } from "./model.js";
 import { KINDS, kindSample, zoneColours } from "./prices.js";
 import { addLines, axis, placeLines, tickLabels } from "./timeaxis.js";
@@ -73,6 +74,7 @@ function headline(row) {
     view.note && view.note !== whenWhere(row) ? h("p", { class: "small" }, view.note) : null,
     row.unplaced ? h("p", { class: "bad" }, `${figure(row.unplaced.accelerator_hours)} accelerator-hours do not fit in time: ${row.unplaced.reason} `,
       row.unplaced.earliest_feasible_deadline ? `A deadline of ${moment(ms(row.unplaced.earliest_feasible_deadline))} would work.` : "No deadline within the horizon would work.") : null,
+    limitWords(row.unplaced),
   );
 }
 
