@@ -18,12 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Held
 from shifter.schedule.bound import SlotPrices, least_costs, per_kw, way_price
+from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, work_hours
@@ -75,8 +77,11 @@ class AnnouncedWork:
             frozenset(announced.short),
         )
 
-    def fitting(self, problem: ScheduleProblem) -> Own:
-        """What of it can stand: inside windows, in the order of chains, no more than is left, and within limits."""
+    def fitting(self, problem: ScheduleProblem, free: Ledger | None = None) -> Own:
+        """What of it can stand: inside windows, in the order of chains, no more than is left, and within limits.
+
+        Limits are those of what is `free`; where that is not said, of a site with no more than its battery may give.
+        """
         jobs = {job.id: job for job in problem.jobs}
         whole = (
             (id, pieces)
@@ -85,11 +90,13 @@ class AnnouncedWork:
         )
         own = {id: _trimmed(jobs[id], pieces) for id, pieces in whole}
         kept = _in_time(problem, {id: pieces for id, pieces in own.items() if pieces})
-        return _in_time(problem, _within_limits(problem, kept))
+        return _in_time(problem, _within_limits(problem, kept, free))
 
-    def complete(self, problem: ScheduleProblem) -> Own:
-        """What of it can stand and does all of its job."""
-        jobs, own = {job.id: job for job in problem.jobs}, self.fitting(problem)
+    def complete(self, problem: ScheduleProblem, free: Ledger) -> Own:
+        """What of it can stand in what is `free` and does all of its job; nothing where not all limits are of slots."""
+        if further_terms(problem):
+            return {}
+        jobs, own = {job.id: job for job in problem.jobs}, self.fitting(problem, free)
         return _in_time(problem, {id: pieces for id, pieces in own.items() if _is_done(jobs[id], pieces)})
 
     def staying(self, problem: ScheduleProblem, prices: SlotPrices) -> Own:
@@ -270,14 +277,15 @@ def _chains(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     yield from groups.values()
 
 
-def _within_limits(problem: ScheduleProblem, own: Own) -> Own:
+def _within_limits(problem: ScheduleProblem, own: Own, free: Ledger | None) -> Own:
     """Without jobs that stand where more is announced than there is now, those with the most time first."""
     jobs = {job.id: job for job in problem.jobs}
-    empty = Ledger(problem)
+    empty = Ledger(problem) if free is None else free
+    helped = np.array([free is None and site.battery is not None for site in problem.sites])
     while True:
         ledger = empty.copy()
         ledger.hold(piece for pieces in own.values() for piece in pieces)
-        over = _overdrawn(problem, ledger, empty)
+        over = _overdrawn(problem, ledger, empty, helped)
         if over is None:
             return own
         crowding = [
@@ -287,17 +295,19 @@ def _within_limits(problem: ScheduleProblem, own: Own) -> Own:
         for id in sorted(crowding, key=lambda i: (jobs[i].start_us - jobs[i].end_us, i)):
             ledger.release(own[id])
             gone.add(id)
-            if (over := _overdrawn(problem, ledger, empty)) is None:
+            if (over := _overdrawn(problem, ledger, empty, helped)) is None:
                 break
         own = {id: pieces for id, pieces in own.items() if id not in gone}
 
 
-def _overdrawn(problem: ScheduleProblem, ledger: Ledger, empty: Ledger) -> np.ndarray | None:
-    """Where pieces hold more than there is, (n_pools, n_cells), of accelerators or, but for what a battery may give, of
+def _overdrawn(
+    problem: ScheduleProblem, ledger: Ledger, empty: Ledger, helped: NDArray[np.bool_]
+) -> NDArray[np.bool_] | None:
+    """Where pieces hold more than there is, (n_pools, n_cells), of accelerators or, but at `helped` sites, of
     power; None where nowhere."""
     over = ((ledger.any < 0) & (ledger.any < empty.any)) | ((ledger.firm < 0) & (ledger.firm < empty.firm))
     kw = (ledger.headroom_kw < -1e-6) & (ledger.headroom_kw < empty.headroom_kw)
-    kw &= np.array([site.battery is None for site in problem.sites])[:, None]
+    kw &= ~helped[:, None]
     of_pool = np.array([pool.site for pool in problem.pools], dtype=np.int64)
     over |= kw[of_pool][:, problem.cell_slot]
     return over if over.any() else None

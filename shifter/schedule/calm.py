@@ -94,8 +94,9 @@ def _with_missing(
     found = dict(own)
     missing = [job for job in problem.jobs if _short(job, own.get(job.id, ()))]
     for job in sorted(missing, key=lambda j: (j.plain, room_us(j), -j.hours, j.id)):
-        pieces = _completed(problem, job, own.get(job.id, []), ledger, at)
-        if _short(job, pieces) and not (job.open_ended or job.id in announced.short):
+        may_lack = job.open_ended or job.id in announced.short
+        pieces = _completed(problem, job, own.get(job.id, []), ledger, at, may_lack=may_lack)
+        if _short(job, pieces) and not may_lack:
             return None
         if pieces:
             found[job.id] = pieces
@@ -103,7 +104,7 @@ def _with_missing(
 
 
 def _completed(
-    problem: ScheduleProblem, job: Job, own: Sequence[Piece], ledger: Ledger, at: Prices
+    problem: ScheduleProblem, job: Job, own: Sequence[Piece], ledger: Ledger, at: Prices, *, may_lack: bool
 ) -> list[Piece]:
     """A job's pieces and what they lack, as far as there is room. `ledger` is written to."""
     left = job.hours - work_hours(job, own)
@@ -111,6 +112,8 @@ def _completed(
         return longer
     if own and job.plain:
         return merge_pieces([*own, *top_up(job, ledger, own, left, at)])
+    if own and may_lack:  # another place for its shape would be a move
+        return list(own)
     if job.plain:
         price_of = partial(_price, problem, at)
         if (runs := in_runs(job, ledger, price_of, problem.run_price)) is not None:

@@ -432,7 +432,7 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
     """
     ledger, batteries = beside_batteries(problem), charged_to_floor(problem)
     at = energy_prices(problem) if known.at is None else known.at
-    stays: Own = {} if announced is None else announced.complete(problem)
+    stays: Own = {} if announced is None else announced.complete(problem, ledger)
     pieces = [piece for own in stays.values() for piece in own]
     ledger.hold(pieces)
     for job in sorted(_rest(problem, None, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
