@@ -115,6 +115,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
         grid_events=inputs.grid_events,
         deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
         pinned=_firm(inputs),
+        tenant_of={s.workload.id: s.workload.tenant for s in inputs.submissions if s.workload.id in running},
     )
     announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
     limit_s = inputs.time_limit_s

@@ -196,6 +196,8 @@ class PlanCost(BaseModel):
     battery_wear: float
     generation: float = 0.0
     export: float = 0.0
+    over_quota: float = 0.0
+    fairness: float = 0.0
     total: float
 
 
@@ -214,6 +216,13 @@ class SitePrices(BaseModel):
     values: list[float]
 
 
+class TenantPrices(BaseModel):
+    """Prices of a tenant's quota, one a slot."""
+
+    tenant: str
+    values: list[float]
+
+
 class PlanDuals(BaseModel):
     """Prices of the shared limits, never negative: what proves `lower_bound`. `work` may be negative, and is there only
     where a term is in use that the bound has no formula for.
@@ -225,12 +234,14 @@ class PlanDuals(BaseModel):
     peak: list[SitePrices]
     work: list[SitePrices] = []
     budget: list[float] = []
+    quota: list[TenantPrices] = []
 
 
 def _plan_fields() -> dict[str, Any]:
-    """`Plan`'s fields, with the two that are written differently on the wire, and one that is not always written."""
+    """`Plan`'s fields, with the two that are written differently on the wire, and two that are not always written."""
     wire = {**get_type_hints(Plan), "cost": PlanCost, "duals": PlanDuals, "risk": PlanRisk}
-    return {f.name: (wire[f.name], None if f.name in IF_GIVEN else ...) for f in fields(Plan)}
+    not_always: dict[str, Any] = {**dict.fromkeys(IF_GIVEN), "tenants": ()}
+    return {f.name: (wire[f.name], not_always.get(f.name, ...)) for f in fields(Plan)}
 
 
 PlanDocument: type[BaseModel] = create_model("Plan", __doc__=Plan.__doc__, **_plan_fields())

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from forecasts.slots import to_utc
 from shifter.domain.risk import Risk
+from shifter.domain.tenant import Tenant
 
 Utc = Annotated[AwareDatetime, AfterValidator(to_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
@@ -266,6 +267,13 @@ class Objective:
             description="[min] what is announced to run so soon is not moved",
         ),
     ] = 0.0
+    fairness_cost_per_accelerator_hour: Annotated[
+        NonNegative,
+        Field(
+            description="currency by which an hour of late work costs more where all of a tenant's work is late than "
+            "where none is, at weight 1; 0 = whose work is late does not matter"
+        ),
+    ] = 0.0
 
 
 PoolKey = tuple[str, str]
@@ -284,6 +292,10 @@ class Fleet:
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
     models: tuple[Model, ...] = ()
     objective: Objective = field(default_factory=Objective)
+    tenants: Annotated[
+        tuple[Tenant, ...],
+        Field(description="those with a weight or a quota; any other has weight 1 and no quota"),
+    ] = ()
 
     @cached_property
     def memory(self) -> dict[Hashable, Any]:
@@ -299,6 +311,11 @@ class Fleet:
     def by_model(self) -> dict[str, Model]:
         """Models by name."""
         return {model.name: model for model in self.models}
+
+    @cached_property
+    def by_tenant(self) -> dict[str, Tenant]:
+        """Listed tenants by name."""
+        return {tenant.name: tenant for tenant in self.tenants}
 
     @cached_property
     def by_site(self) -> dict[str, Site]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forecasts.slots import isoformat_z
 from shifter.domain.risk import PlanRisk
+from shifter.domain.tenant import PlanTenant
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -37,12 +38,17 @@ class Cost:
     """What export earns, as a negative cost."""
     churn: float = _if_used(0.0)
     """What it is worth not to move announced work, for the work that this plan moves."""
+    over_quota: float = _if_used(0.0)
+    """What tenants pay for what they use beyond their quotas."""
+    fairness: float = _if_used(0.0)
+    """What it costs that work which is late is late for these tenants: see `terms.fairness`."""
 
     @property
     def total(self) -> float:
         """All of it."""
         plain = self.energy + self.carbon + self.demand_charge + self.battery_wear
-        return plain + self.generation + self.export + self.churn
+        own = self.generation + self.export + self.churn
+        return plain + own + (self.over_quota + self.fairness)
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,8 @@ class Duals:
     work: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     budget: tuple[float, ...] = ()
     """What one more unit of each budget of the fleet would save, in their order."""
+    quota: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By tenant, of those with a quota: what one more accelerator of it would save in each slot."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -174,6 +182,8 @@ class Duals:
         }
         if self.work:
             rows["work"] = [_site_row(k, v) for k, v in self.work.items()]
+        if self.quota:
+            rows["quota"] = [{"tenant": k, "values": list(v)} for k, v in self.quota.items()]
         return rows | ({"budget": list(self.budget)} if self.budget else {})
 
     @classmethod
@@ -186,6 +196,7 @@ class Duals:
             {r["site"]: tuple(r["values"]) for r in raw["peak"]},
             {r["site"]: tuple(r["values"]) for r in raw.get("work", ())},
             tuple(raw.get("budget", ())),
+            {r["tenant"]: tuple(r["values"]) for r in raw.get("quota", ())},
         )
 
 
@@ -270,6 +281,8 @@ class Plan:
     """Where uncertain prices count: what is minimised in place of `cost.total`. Not written where they do not."""
     held: Held | None = None
     """Where what was announced stands: the plan that solved it. Not written where this one did."""
+    tenants: tuple[PlanTenant, ...] = ()
+    """Where a quota or fairness counts: how each tenant is served. Not written where neither does."""
 
     @property
     def minimised(self) -> float:
@@ -309,9 +322,7 @@ class Plan:
     @cached_property
     def _body(self) -> tuple[str, ...]:
         """All that the plan says after its ids, in parts. Made once, since a plan of a million allocations is long."""
-        said = [
-            f.name for f in fields(self)[2:] if not (f.name in IF_GIVEN and getattr(self, f.name) is None)
-        ]
+        said = [f.name for f in fields(self)[2:] if f.name not in IF_GIVEN or getattr(self, f.name)]
         texts = (part for name in said for part in (",", f'"{name}":', *_texts(name, getattr(self, name))))
         return (*islice(texts, 1, None), "}")
 
@@ -383,8 +394,8 @@ def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:
     return {f.name for f in optional if all(getattr(row, f.name) == f.default for row in rows)}
 
 
-IF_GIVEN = frozenset({"risk", "held"})
-"""Fields of a plan that are not written where they are None."""
+IF_GIVEN = frozenset({"risk", "held", "tenants"})
+"""Fields of a plan that are not written where there is nothing in them."""
 
 _ROWS: Mapping[str, Any] = {
     "slots": tuple[SlotRow, ...],

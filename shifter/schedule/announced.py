@@ -25,17 +25,22 @@ from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Held
 from shifter.schedule.bound import SlotPrices, least_costs, per_kw, way_price
+from shifter.schedule.columns import Columns
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.settle import quota_use
 
 CHURN_RATIO = 0.005
 """Where the fleet does not say: this share of what the energy of an accelerator-hour costs on average."""
 
 LEAST_HOURS = 1e-6
 """Less than this has not moved: it is the noise of sums [accelerator-hours]."""
+
+QUOTA_SLACK = 1e-6
+"""Mean accelerators beyond a quota that are the noise of sums."""
 
 SURPLUS_RATIO, SURPLUS_S = 1e-6, 1e-3
 """Work beyond what is left to do by less than this share, or so little time, stays: its end is not moved for that."""
@@ -90,7 +95,7 @@ class AnnouncedWork:
         )
         own = {id: _trimmed(jobs[id], pieces) for id, pieces in whole}
         kept = _in_time(problem, {id: pieces for id, pieces in own.items() if pieces})
-        return _in_time(problem, _within_limits(problem, kept, free))
+        return _in_time(problem, _within_quotas(problem, _within_limits(problem, kept, free)))
 
     def complete(self, problem: ScheduleProblem, free: Ledger) -> Own:
         """What of it can stand in what is `free` and does all of its job; nothing where not all limits are of slots."""
@@ -300,6 +305,24 @@ def _within_limits(problem: ScheduleProblem, own: Own, free: Ledger | None) -> O
         own = {id: pieces for id, pieces in own.items() if id not in gone}
 
 
+def _within_quotas(problem: ScheduleProblem, own: Own) -> Own:
+    """Without jobs of tenants who hold more than a hard quota allows now, those with the most time first."""
+    jobs, kept = {job.id: job for job in problem.jobs}, dict(own)
+    for i, tenant in enumerate(problem.tenants[: problem.n_quotas]):
+        of_tenant = [id for id in own if jobs[id].tenant == i]
+        for id in sorted(of_tenant, key=lambda i: (jobs[i].start_us - jobs[i].end_us, i)):
+            held = Columns.of(problem, (piece for pieces in kept.values() for piece in pieces))
+            over = quota_use(problem, held)[i] > tenant.most + QUOTA_SLACK
+            if not over.any():
+                break
+            touched = (
+                slice(p.start_us // problem.slot_us, -(-p.end_us // problem.slot_us)) for p in kept[id]
+            )
+            if any(over[slots].any() for slots in touched):
+                del kept[id]
+    return kept
+
+
 def _overdrawn(
     problem: ScheduleProblem, ledger: Ledger, empty: Ledger, helped: NDArray[np.bool_]
 ) -> NDArray[np.bool_] | None:
@@ -327,9 +350,10 @@ def _costs(problem: ScheduleProblem, prices: SlotPrices, own: Own) -> dict[str, 
 
     def cost(piece: Piece) -> float:
         way = problem.ways[piece.job][piece.way]
-        key = (way, firm[piece.job])
+        quota = int(problem.quota_of[problem.positions[piece.job]])
+        key = (way, firm[piece.job], quota)
         if key not in up_to:
-            price = way_price(problem, kw, prices, way, firm=firm[piece.job])
+            price = way_price(problem, kw, prices, way, firm=firm[piece.job], quota=quota)
             up_to[key] = np.append(0.0, np.cumsum(price))
         start, end = np.interp([piece.start_us, piece.end_us], edges, up_to[key])
         return piece.accelerators * float(end - start)

@@ -35,6 +35,7 @@ from shifter.schedule.proof import prove
 from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, settle
+from shifter.schedule.tenants import served
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
@@ -56,15 +57,20 @@ def assemble(
     time_limit_s: float = 60.0,
 ) -> Plan:
     """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
+    done = done_hours(problem, made.pieces)
     settled = settle(problem, made.pieces, made.batteries, made.sources)
     if announced is not None:
         settled = replace(settled, cost=replace(settled.cost, churn=announced.churn_cost(made.pieces)))
-    done = done_hours(problem, made.pieces)
+    tenants = served(problem, done, settled.over_quota_hours)
+    fairness = sum(tenant.fairness_cost for tenant in tenants)
+    settled = settled.with_fairness(fairness)
+    # The same work at once leaves the same undone.
+    baseline = replace(baseline, settled=baseline.settled.with_fairness(fairness))
     every = Pieces.of(problem, made.pieces).beside(pinned_pieces(problem)).in_order()
     weights = _weights(problem, made)
     weighed = None if weights is None else problem.at_prices(weights)
-    limit_s = PROOF_SHARE * time_limit_s
-    prices, bound = prove(weighed or problem, made.prices, envelope, done, time_limit_s=limit_s)
+    prices, least = prove(weighed or problem, made, envelope, done, time_limit_s=PROOF_SHARE * time_limit_s)
+    bound = least + fairness  # which charges for what is not done: the same in every plan that does this work
     paid = None if made.prices is None else LatePrices(weighed or problem, made.prices)
     risk = None if weights is None else plan_risk(problem, weights, settled, fleet)
     minimised = settled.cost.total if risk is None else risk.objective
@@ -77,7 +83,7 @@ def assemble(
         cost=settled.cost,
         carbon_kg=settled.carbon_kg,
         lower_bound=bound,
-        relative_gap=(minimised - bound) / max(abs(bound), 1e-9),
+        relative_gap=(minimised - bound) / max(abs(least), 1e-9),
         baseline=_baseline(problem, baseline),
         slots=tuple(_slot_rows(problem, made, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
@@ -98,6 +104,7 @@ def assemble(
         synthetic=any(signal.synthetic for signal in frame.signals),
         risk=risk,
         held=made.held,
+        tenants=tenants,
     )
     return plan.named()
 
@@ -204,6 +211,9 @@ def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:
         tuple(
             _round(v) for v in (np.zeros(len(problem.budgets)) if prices.budget is None else prices.budget)
         ),
+        {}
+        if prices.quota is None
+        else {t.name: values(row) for t, row in zip(problem.tenants, prices.quota, strict=False)},
     )
 
 

@@ -1,10 +1,10 @@
 """Running at once: the same work under the same limits, in order of arrival, as early as each can start.
 
 It is what every plan is compared with: the same work, no more and no less than the plan does. It keeps capacity, the
-reserve, the power and the ramp limits, so the comparison is with something that could really be done; it knows no
-prices and no budgets, and its batteries stand still. What the sites generate is used, or exported, where that pays. It
-does the work as it was asked for: by the model that was named, at full power. Work that it cannot finish by its
-deadline it finishes late.
+reserve, the power and the ramp limits and hard quotas, so the comparison is with something that could really be done;
+it knows no prices and no budgets, and its batteries stand still. What the sites generate is used, or exported, where
+that pays. It does the work as it was asked for: by the model that was named, at full power. Work that it cannot finish
+by its deadline it finishes late.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _one_by_one(
 def _together(problem: ScheduleProblem, positions: Sequence[int], wanted: Floats, ledger: Ledger) -> Pieces:
     horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
-    room = Room.of(left, ledger.room_kw())
+    room = Room.of(left, ledger.room_kw(), ledger.quota_left)
     jobs = [problem.jobs[i] for i in positions]
     windows = [(job.true_start_us, horizon_us) for job in jobs]
     asked = by_ways(jobs, lambda job: job.as_asked)

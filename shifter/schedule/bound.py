@@ -55,13 +55,18 @@ class SlotPrices:
     budget: Floats | None = None
     """What one more unit of each budget would save, (n_budgets,): said in the plan, and no part of the bound."""
 
+    quota: Floats | None = None
+    """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
+    where there are no quotas."""
+
     def map(self, change: Callable[[Floats], Floats]) -> SlotPrices:
         """The same change to all prices."""
         capacity, reserve, power, peak = (
             change(p) for p in (self.capacity, self.reserve, self.power, self.peak)
         )
         work = None if self.work is None else change(self.work)
-        return SlotPrices(capacity, reserve, power, peak, work, self.budget)
+        quota = None if self.quota is None else change(self.quota)
+        return SlotPrices(capacity, reserve, power, peak, work, self.budget, quota)
 
 
 def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPrices:
@@ -89,7 +94,18 @@ def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPr
         total = float(peak[i].sum())
         if total > 0:
             peak[i] *= min(1.0, site.demand_charge_per_kw / total)
-    return SlotPrices(per_slot("capacity") / rest, per_slot("reserve") / rest, power, peak)
+    quota = _of_quotas(problem, duals.get("quota"))
+    return SlotPrices(per_slot("capacity") / rest, per_slot("reserve") / rest, power, peak, quota=quota)
+
+
+def _of_quotas(problem: ScheduleProblem, dual: Floats | None) -> Floats | None:
+    """Prices of quotas (n_quotas, n_slots): what may be exceeded at a price is worth no more."""
+    quotas, n = problem.tenants[: problem.n_quotas], problem.grid.n_slots
+    if not quotas:
+        return None
+    most = problem.grid.slot_hours * np.array([tenant.over_price for tenant in quotas])
+    found = np.zeros((len(quotas), n)) if dual is None else dual.reshape(len(quotas), n)
+    return np.minimum(found, most[:, None])
 
 
 def proof_prices(problem: ScheduleProblem, solution: Solution | None = None) -> SlotPrices:
@@ -121,11 +137,11 @@ def lower_bound(
 
     `capacity` holds what the reserve leaves to all work and to firm work, (n_pools, n_slots) each, in fractions.
     """
+    total = -_quotas_leave(problem, prices)
     if prices.work is not None:
-        total = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
+        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
         return total + _work_cost(problem, prices.work, prices, done_hours)
     hours, rest = problem.grid.slot_hours, problem.rest_share
-    total = 0.0
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
     for i, site in enumerate(problem.sites):
         nu, rho = prices.power[i], prices.peak[i]
@@ -141,6 +157,14 @@ def lower_bound(
             total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
+
+
+def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:
+    """What the quotas leave beside what is pinned, at their prices [currency]."""
+    if prices.quota is None:
+        return 0.0
+    left = [t.most if t.hard else t.left for t in problem.tenants[: problem.n_quotas]]
+    return float((prices.quota * np.array(left)).sum())
 
 
 def _work_cost(
@@ -170,10 +194,13 @@ def per_kw(problem: ScheduleProblem, prices: SlotPrices) -> Floats:
 
 
 def way_price(
-    problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, way: Way, *, firm: bool
+    problem: ScheduleProblem, per_kw: Floats, prices: SlotPrices, way: Way, *, firm: bool, quota: int
 ) -> Floats:
-    """What one accelerator costs for all of each slot, in a way, for work that is `firm` or not, (n_slots,)."""
+    """What one accelerator costs for all of each slot (n_slots,), in a way, for work that is `firm` or not, and that
+    counts against a `quota`, or against none (-1)."""
     price: Floats = way.import_kw * per_kw[problem.pools[way.pool].site] + prices.capacity[way.pool]
+    if prices.quota is not None and quota >= 0 and problem.quota_counts[quota, way.pool]:
+        price = price + prices.quota[quota]
     return price + prices.reserve[way.pool] if firm else price
 
 
@@ -182,14 +209,15 @@ def _answers(
 ) -> Iterator[tuple[list[Job], Floats, Floats]]:
     """Jobs with the same ways, which see the same segments; how many accelerators each may use at the most, and what
     its work costs at the least on each of them (n_jobs,)."""
-    groups: defaultdict[tuple[int, bool], list[Job]] = defaultdict(list)
-    for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True):
+    groups: defaultdict[tuple[int, bool, int], list[Job]] = defaultdict(list)
+    quota_of = problem.quota_of.tolist()
+    for job, options, quota in zip(problem.jobs, option_sets(problem.jobs), quota_of, strict=False):
         if job.ways and done_hours.get(job.id, 0.0) > 0:
-            groups[options, job.firm].append(job)
+            groups[options, job.firm, quota].append(job)
     hours = np.full(problem.grid.n_slots, problem.grid.slot_hours)
-    for jobs in groups.values():
+    for (_, _, quota), jobs in groups.items():
         one = jobs[0]
-        price = [way_price(problem, per_kw, prices, way, firm=one.firm) for way in one.ways]
+        price = [way_price(problem, per_kw, prices, way, firm=one.firm, quota=quota) for way in one.ways]
         seen = segments(one.ways, price, hours)
         most = np.array([job.max_accelerators for job in jobs], dtype=float)
         need = np.array([done_hours[job.id] for job in jobs]) / most

@@ -15,10 +15,12 @@ from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Budget, Fleet, GridEvent, Pool, PoolKey, Site, limits_in_force
 from shifter.domain.plan import Allocation
+from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Classified
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.problem import BudgetArrays, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
 from shifter.schedule.risk import risk_of
+from shifter.schedule.tenants import NOBODY, told_apart, with_tenants
 from shifter.schedule.ways import WorkWays
 
 MICROSECOND = timedelta(microseconds=1)
@@ -44,13 +46,15 @@ def build(
     grid_events: tuple[GridEvent, ...] = (),
     deadline_margin: timedelta = timedelta(0),
     pinned: Mapping[Allocation, bool] | None = None,
+    tenant_of: Mapping[str, str] | None = None,
 ) -> ScheduleProblem:
     """The problem of one cycle.
 
     `work` are the deferrable workloads with work left; `windows` narrows those that are steps of a chain, so that the
     steps of one chain cannot overlap. Nothing is planned before `now`, and work that has time to spare is planned to
     end `deadline_margin` early, so that running a little slow does not make it late. `pinned` allocations (-> whether
-    they are firm, which is: may not be preempted) go on as they stand: they are load that is there already.
+    they are firm, which is: may not be preempted) go on as they stand: they are load that is there already, of the
+    tenants that `tenant_of` names by workload.
     """
     grid = frame.grid
     horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
@@ -58,11 +62,20 @@ def build(
     pools = _pools(fleet, envelope)
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
     ways = WorkWays(fleet)
-    jobs = [_job(item, ways, grid, now_us, horizon_us, windows) for item in work]
+    held_by = tenant_of or {}
+    told = told_apart(fleet, (*(item.workload.tenant for item in work), *held_by.values()))
+    number = {tenant.name: i for i, tenant in enumerate(told)}
+    jobs = [
+        _job(item, ways, grid, now_us, horizon_us, windows, number.get(item.workload.tenant, NOBODY))
+        for item in work
+    ]
     if deadline_margin:
         jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
-    held = tuple(_pinned(a, firm, grid, ways, now_us, horizon_us) for a, firm in (pinned or {}).items())
+    held = tuple(
+        _pinned(a, firm, grid, ways, now_us, horizon_us, number.get(held_by.get(a.workload_id, ""), NOBODY))
+        for a, firm in (pinned or {}).items()
+    )
     sites = _with_pinned([_with_savings(site, pools) for site in sites], pools, held, now_us, slot_us)
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
@@ -70,20 +83,21 @@ def build(
         jobs = [_trim(job, now_us, slot_us) for job in jobs]
         edges = _edges(slot_edges, jobs)
     risk, warnings = risk_of(frame, fleet)
-    return ScheduleProblem(
+    problem = ScheduleProblem(
         grid,
         sites,
         pools,
         tuple(jobs),
         edges,
         now_us,
-        _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh),
+        _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh, told),
         _run_price(sites, jobs) if fleet.objective.cost_per_run is None else fleet.objective.cost_per_run,
         held,
         risk,
         warnings,
         tuple(_budget(budget, i, fleet, sites, grid) for i, budget in enumerate(fleet.objective.budgets)),
     )
+    return with_tenants(problem, fleet, told)
 
 
 def _budget(
@@ -101,10 +115,10 @@ def _budget(
 
 
 def _pinned(
-    a: Allocation, firm: bool, grid: SlotGrid, ways: WorkWays, now_us: int, horizon_us: int
+    a: Allocation, firm: bool, grid: SlotGrid, ways: WorkWays, now_us: int, horizon_us: int, tenant: int
 ) -> Pinned:
     start_us, end_us = max(now_us, _us(grid, a.start)), min(horizon_us, _us(grid, a.end))
-    return Pinned(a.workload_id, ways.held(a), start_us, end_us, a.accelerators, firm)
+    return Pinned(a.workload_id, ways.held(a), start_us, end_us, a.accelerators, firm, tenant)
 
 
 def _with_pinned(
@@ -256,6 +270,7 @@ def _job(
     now_us: int,
     horizon_us: int,
     windows: dict[str, tuple[datetime, datetime]],
+    tenant: int,
 ) -> Job:
     workload = item.workload
     assert item.deadline is not None, "a deferrable workload has a deadline"
@@ -284,6 +299,7 @@ def _job(
         depends_on=workload.depends_on,
         open_ended=item.deadline > grid.end,
         due_us=due_us,
+        tenant=tenant,
     )
 
 
@@ -325,6 +341,7 @@ def _lateness_price(
     jobs: Sequence[Job],
     grid: SlotGrid,
     risk_per_kwh: float,
+    told: Sequence[Tenant],
 ) -> float:
     """Ten times the most that an hour of work could cost anywhere, in its slowest way and at the peak [currency/h]."""
     worst = 1.0
@@ -334,4 +351,5 @@ def _lateness_price(
         site = sites[pool.site]
         spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0)) + risk_per_kwh
         worst = max(worst, pool.import_kw * (spread + site.demand_charge_per_kw / grid.slot_hours))
+    worst += max((tenant.over_quota_cost_per_accelerator_hour or 0.0 for tenant in told), default=0.0)
     return 10.0 * worst / slowest

@@ -35,6 +35,7 @@ from shifter.schedule.schedule import (
     without_stranded,
 )
 from shifter.schedule.settle import BatteryTrace
+from shifter.schedule.tenants import NOBODY
 from shifter.schedule.tidy import below_peak
 
 
@@ -43,9 +44,9 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
 
     New work goes where its energy and carbon cost least, below the peaks that there are; where it does not fit there,
     where it costs least at the announced prices. There is none either where a term is in use whose prices are not those
-    of slots: its prices are the solver's to know.
+    of slots, or tenants are told apart: those prices are the solver's to know.
     """
-    if announced.held is None or further_terms(problem) or problem.risk is not None:
+    if announced.held is None or further_terms(problem) or problem.risk is not None or problem.tenants:
         return None
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
@@ -123,7 +124,7 @@ def _completed(
 
 
 def _price(problem: ScheduleProblem, at: Prices, way: Way, firm: bool) -> Floats:
-    return at.of_way(way, problem.pools[way.pool].site, firm)
+    return at.of_way(way, problem.pools[way.pool].site, firm, NOBODY)
 
 
 def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> list[Piece] | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from shifter.schedule.problem import Job, Way
+from shifter.schedule.tenants import NOBODY
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ class WorkClass:
     ways: tuple[Way, ...]
     firm: bool
     open_ended: bool
+    tenant: int = NOBODY
 
     def share(self, job: Job) -> float:
         """The job's part of the class's accelerators."""
@@ -68,7 +70,7 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job, options in zip(jobs, option_sets(jobs), strict=True):
         ratio = round(job.hours / job.max_accelerators, 9)
-        groups[(job.start_us, job.end_us, options, ratio, job.firm, job.open_ended)].append(job)
+        groups[(job.start_us, job.end_us, options, ratio, job.firm, job.open_ended, job.tenant)].append(job)
     return tuple(
         WorkClass(
             tuple(group),
@@ -79,6 +81,7 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
             group[0].ways,
             group[0].firm,
             group[0].open_ended,
+            group[0].tenant,
         )
         for group in groups.values()
     )

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import SLOT_MINUTES, UTC_EPOCH, Floats, SlotGrid
-from shifter.schedule.classes import WorkClass
+from shifter.schedule.classes import WorkClass, option_sets
 from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
 from shifter.schedule.program import Capacity
+from shifter.schedule.tenants import NOBODY
 
 ENDLESS_HOURS = 1e9
+
+TOLD_RATIO = 0.9
+"""Tenants may be told apart as long as the groups of work that make up clusters are fewer than this share of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +43,13 @@ class Coarse:
     """A true slot's share of a coarse one."""
 
 
-def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, n_clusters: int) -> Coarse:
-    """The problem in slots of `slot_minutes` (a multiple of its own), its jobs in at most about `n_clusters`."""
+def coarsen(
+    problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, n_clusters: int, tell: bool = False
+) -> Coarse:
+    """The problem in slots of `slot_minutes` (a multiple of its own), its jobs in at most about `n_clusters`.
+
+    `tell`, work of different tenants is not added up, as far as that leaves clusters enough.
+    """
     factor = slot_minutes // problem.grid.slot_minutes
     length = problem.slot_us * factor
     lead = int((problem.grid.start - UTC_EPOCH).total_seconds() // 60) % slot_minutes
@@ -76,9 +85,11 @@ def coarsen(problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, 
             )
             for b in problem.budgets
         ),
+        tenants=tuple(tenant.averaged(first, factor) for tenant in problem.tenants),
     )
     cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
-    work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters)]
+    told = _told(problem, n_clusters) if tell else set()
+    work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters, told)]
     return Coarse(
         coarse, _capacity(problem, capacity, cell_of, slot_of, n), tuple(work), slot_of, cell_of, 1 / factor
     )
@@ -133,16 +144,32 @@ def _snapped(one: WorkClass, shift: int, length: int, now: int) -> WorkClass:
     return replace(one, start_us=start, end_us=end)
 
 
-def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
+def _told(problem: ScheduleProblem, n_clusters: int) -> set[int]:
+    """Tenants that stay apart: those with a quota before the others, then those that ask for more."""
+    groups: defaultdict[int, set[object]] = defaultdict(set)
+    for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True) if problem.tenants else ():
+        groups[job.tenant].add((options, job.firm, job.open_ended))
+    every = len(set().union(*groups.values()))
+    order = sorted(
+        range(len(problem.tenants)),
+        key=lambda i: (i >= problem.n_quotas, -problem.tenants[i].asked_hours, i),
+    )
+    fits = np.cumsum([len(groups[i]) for i in order]) + every <= TOLD_RATIO * n_clusters
+    return {i for i, one in zip(order, fits.tolist(), strict=True) if one}
+
+
+def clusters(jobs: Sequence[Job], most: int, told: Collection[int] = ()) -> list[WorkClass]:
     """Jobs of like windows and widths added up, in about `most` clusters.
 
-    Only what may run in the same ways, and is equally firm, is added up at all. Then the cluster whose jobs are most
+    Only what may run in the same ways, is equally firm, and of the same tenant where it is `told` apart, is added up at
+    all. Then the cluster whose jobs are most
     unlike, by start, end and time needed, each weighted with its work, is halved, until there are enough.
     """
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, job in enumerate(jobs):
         if job.ways and job.hours > 0:
-            groups[(job.ways, job.firm, job.open_ended)].append(i)
+            tenant = job.tenant if job.tenant in told else NOBODY
+            groups[(job.ways, job.firm, job.open_ended, tenant)].append(i)
     # As weights and as a trait, work that would take ages is as good as endless: squares of it must stay finite.
     hours = np.minimum([job.hours for job in jobs], ENDLESS_HOURS)
     width = np.array([job.max_accelerators for job in jobs], dtype=float)
@@ -159,7 +186,8 @@ def clusters(jobs: Sequence[Job], most: int) -> list[WorkClass]:
             serial += 1
             heapq.heappush(heap, (-_spread(traits, hours, half), serial, half))
     return [
-        _summed(jobs, traits, hours, width, members) for _, _, members in sorted(heap, key=lambda h: h[1])
+        _summed(jobs, traits, hours, width, members, told)
+        for _, _, members in sorted(heap, key=lambda h: h[1])
     ]
 
 
@@ -188,7 +216,9 @@ def _halves(traits: Floats, hours: Floats, members: Ints) -> tuple[Ints, Ints]:
     return order[:middle], order[middle:]
 
 
-def _summed(jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, members: Ints) -> WorkClass:
+def _summed(
+    jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, members: Ints, told: Collection[int]
+) -> WorkClass:
     """All their work, in the window of the one that is most like all.
 
     A window of a real job, not the mean of theirs: half of them released now and half tomorrow are none that start at
@@ -198,7 +228,7 @@ def _summed(jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, m
     off = traits[members] - weight @ traits[members]
     one = jobs[int(members[np.argmin((off * off).sum(axis=1))])]
     return WorkClass(
-        jobs=(),
+        jobs=tuple(jobs[i] for i in members) if told else (),
         hours=sum(jobs[i].hours for i in members),
         max_accelerators=float(width[members].sum()),
         start_us=one.start_us,
@@ -206,4 +236,5 @@ def _summed(jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, m
         ways=one.ways,
         firm=one.firm,
         open_ended=one.open_ended,
+        tenant=one.tenant if one.tenant in told else NOBODY,
     )

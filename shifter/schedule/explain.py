@@ -24,6 +24,7 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.settle import Settled, pinned_pieces
+from shifter.schedule.tenants import quota_full
 
 
 class ReasonCode(StrEnum):
@@ -57,10 +58,12 @@ def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: 
     """What deferrable work causes: its energy and carbon, and the whole of the demand charge [currency].
 
     The demand charge belongs to the peak, which real-time load and deferrable work make together; it is counted here in
-    full, for the plan and for running at once alike, so that their difference is exact.
+    full, for the plan and for running at once alike, so that their difference is exact. So are what tenants pay beyond
+    their quotas, and fairness.
     """
     _, cost, _ = Meter.of(problem).read(Columns.of(problem, pieces))
-    return float(cost.sum()) + settled.cost.demand_charge
+    bill = settled.cost
+    return float(cost.sum()) + bill.demand_charge + (bill.over_quota + bill.fairness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,7 +341,11 @@ def _why_not(
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
         until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
-    return _used_up(problem, job, left, ledger) or _tightest_limit(problem, job, limits)
+    return (
+        _used_up(problem, job, left, ledger)
+        or quota_full(problem, job, left, ledger.quota_left)
+        or _tightest_limit(problem, job, limits)
+    )
 
 
 def _used_up(problem: ScheduleProblem, job: Job, hours: float, ledger: Ledger) -> str | None:

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses, cheapest, segments
+from shifter.schedule.borrow import Quotas, in_turn
 from shifter.schedule.classes import option_sets
 from shifter.schedule.coarse import ENDLESS_HOURS
-from shifter.schedule.columns import ahead
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way, WayColumns
 from shifter.schedule.program import Capacity
@@ -52,32 +52,42 @@ LEAST = 1e-9
 """Accelerators or kW below which nothing is free [mean of a cell]."""
 
 
+PriceOf = Callable[[Way, bool, int], Floats]
+"""What one accelerator costs in each cell (n_cells,), in a way, for work that is firm or not, of a tenant."""
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What to follow: prices, and mean accelerators of all work in each cell, (n_pools, n_cells)."""
+    """What to follow: prices, mean accelerators of all work in each cell, (n_pools, n_cells), and of what each quota
+    counts in each slot, (n_quotas, n_slots)."""
 
     prices: Prices
     used: Floats
+    of_quotas: Floats
 
 
 @dataclass(eq=False)
 class Room:
-    """What is still free: mean accelerators of each cell (n_pools, n_cells), and import (n_sites, n_slots) [kW]."""
+    """What is still free: mean accelerators of each cell (n_pools, n_cells), import (n_sites, n_slots) [kW], and mean
+    accelerators of each quota (n_quotas, n_slots)."""
 
     any: Floats
     firm: Floats
     import_kw: Floats
+    quota: Floats
 
     @classmethod
-    def of(cls, free: Capacity, import_kw: Floats) -> Room:
+    def of(cls, free: Capacity, import_kw: Floats, quota: Floats) -> Room:
         """What of this is free to begin with; endless import as far more than anything draws."""
-        return cls(free.any.astype(float), free.firm.astype(float), np.clip(import_kw, 0.0, 1e12))
+        kw = np.clip(import_kw, 0.0, 1e12)
+        return cls(free.any.astype(float), free.firm.astype(float), kw, np.maximum(0.0, quota))
 
 
 def follow(problem: ScheduleProblem, jobs: Sequence[Job], target: Target, room: Room) -> Uses:
     """Where each of these plain jobs runs; `room` is written to. What does not fit is left out."""
     hours = np.array([job.hours for job in jobs])
     asking = _Asking(problem, jobs, hours, [(job.start_us, job.end_us) for job in jobs], room)
+    asking.quotas.close(target.of_quotas)
     per_kw = target.prices.per_kw[asking.site_of]
     import_kw = np.array([pool.import_kw for pool in problem.pools])
     share = problem.cell_share
@@ -88,15 +98,17 @@ def follow(problem: ScheduleProblem, jobs: Sequence[Job], target: Target, room: 
         of_turn = float(hours[turn].sum())
         due = (asked + 0.5 * of_turn) / total
         nudge = NUDGE * typical * (asking.used - due * target.used) / scale
-        prices = replace(target.prices, any=target.prices.any + nudge)
+        quota = asking.quotas.nudged(target.prices.quota, target.of_quotas, NUDGE * typical, turn)
+        prices = replace(target.prices, any=target.prices.any + nudge, quota=quota)
         asking.turn(turn, partial(_price, prices, asking.site_of))
         asked += of_turn
-    asking.make_room(partial(_price, target.prices, asking.site_of))
+    opened = asking.quotas.opened(target.prices.quota, target.of_quotas)
+    asking.make_room(partial(_price, replace(target.prices, quota=opened), asking.site_of))
     return asking.uses()
 
 
-def _price(prices: Prices, site_of: Ints, way: Way, firm: bool) -> Floats:
-    return prices.of_way(way, int(site_of[way.pool]), firm)
+def _price(prices: Prices, site_of: Ints, way: Way, firm: bool, tenant: int) -> Floats:
+    return prices.of_way(way, int(site_of[way.pool]), firm, tenant)
 
 
 def run_early(
@@ -113,7 +125,7 @@ def run_early(
     asking = _Asking(problem, jobs, hours, windows, room)
     cells = np.arange(problem.n_cells)
 
-    def time_as_price(way: Way, firm: bool) -> Floats:
+    def time_as_price(way: Way, firm: bool, tenant: int) -> Floats:
         price: Floats = way.speed * problem.cell_hours * (cells + (1.0 - way.speed) / 2)
         return price
 
@@ -160,8 +172,10 @@ class _Asking:
         self.tight = least_us / np.maximum(1, window[:, 1] - window[:, 0])
         ways = np.array(option_sets(jobs), dtype=np.int64)
         self.kind = ways * 2 + np.array([job.firm for job in jobs], dtype=np.int64)
+        self.quotas = Quotas(problem, jobs, hours, room.quota)
+        self.kind += (self.quotas.of + 1) * (2 * int(ways.max(initial=0)) + 2)
         kinds, first = np.unique(self.kind, return_index=True)
-        self.ways = {int(k): jobs[int(i)].ways for k, i in zip(kinds, first, strict=True)}
+        self.like = {int(k): jobs[int(i)] for k, i in zip(kinds, first, strict=True)}
         columns = WayColumns.of([job.ways for job in jobs], np.empty(0, dtype=bool))
         self.way_of, self.pool_of = columns.first, columns.pool
         self.used = np.zeros_like(room.any)
@@ -180,15 +194,15 @@ class _Asking:
         """All that was given so far."""
         return Uses.together(self.found)
 
-    def turn(self, jobs: Ints, price_of: Callable[[Way, bool], Floats]) -> None:
-        """Let these jobs ask; `price_of` (way, firm) is what one accelerator costs in each cell, (n_cells,)."""
+    def turn(self, jobs: Ints, price_of: PriceOf) -> None:
+        """Let these jobs ask."""
         for kind in np.unique(self.kind[jobs]):
-            if ways := self.ways[int(kind)]:
-                firm = bool(kind % 2)
-                asking = jobs[self.kind[jobs] == kind]
-                self._place(asking, ways, firm, [price_of(way, firm) for way in ways])
+            one = self.like[int(kind)]
+            if one.ways:
+                prices = [price_of(way, one.firm, one.tenant) for way in one.ways]
+                self._place(jobs[self.kind[jobs] == kind], one, prices)
 
-    def make_room(self, price_of: Callable[[Way, bool], Floats]) -> None:
+    def make_room(self, price_of: PriceOf) -> None:
         """Move others for jobs that found too little room in their windows: those with the longest windows."""
         for _ in range(MOVES):
             short = np.flatnonzero(self.left > 1e-6 * self.needed)
@@ -214,7 +228,7 @@ class _Asking:
         for job in short:
             wanted, found = 2.0 * self.left[job] * self.width[job], 0.0
             own = np.zeros(len(self.problem.pools), dtype=bool)
-            own[[way.pool for way in self.ways[int(self.kind[job])]]] = True
+            own[[way.pool for way in self.like[int(self.kind[job])].ways]] = True
             for at in range(0, len(held.job), BLOCK):
                 part = slice(at, at + BLOCK)
                 cell = held.cell[part]
@@ -232,19 +246,20 @@ class _Asking:
         gone = moved[uses.job]
         for kind in np.unique(self.kind[moved]):
             chosen = gone & (self.kind[uses.job] == kind)
-            self._hold(uses.where(chosen), self.ways[int(kind)], bool(kind % 2), -1.0)
+            self._hold(uses.where(chosen), self.like[int(kind)], -1.0)
         self.left[moved] = self.needed[moved]
         self.found = [uses.where(~gone)]
 
-    def _place(self, jobs: Ints, ways: Sequence[Way], firm: bool, price: Sequence[Floats]) -> None:
-        problem, room = self.problem, self.room
+    def _place(self, jobs: Ints, one: Job, price: Sequence[Floats]) -> None:
+        """Place jobs that are all like this one."""
+        problem, room, ways = self.problem, self.room, one.ways
         speeds = np.array([way.speed for way in ways])
         taken = np.zeros((len(jobs), problem.n_cells), dtype=bool)
         waiting = np.arange(len(jobs))
         for _ in range(ROUNDS):
             powered = room.import_kw[self.site_of][:, problem.cell_slot] > LEAST
-            free = np.minimum(room.any, room.firm) if firm else room.any
-            shut = (free <= LEAST) | ~powered
+            free = np.minimum(room.any, room.firm) if one.firm else room.any
+            shut = (free <= LEAST) | ~powered | self.quotas.shut(one)
             open_prices = [np.where(shut[way.pool], np.inf, p) for way, p in zip(ways, price, strict=True)]
             seen = segments(ways, open_prices, problem.cell_hours)
             ids = jobs[waiting]
@@ -254,39 +269,40 @@ class _Asking:
                 return
             taken[waiting[asked.job], asked.cell] = True
             asked = replace(asked, job=ids[asked.job])
-            given = self._admit(asked, ways, free)
+            given = self._admit(asked, one, free)
             some = given > LEAST
-            self._take(Uses(asked.job[some], asked.way[some], asked.cell[some], given[some]), ways, firm)
+            self._take(Uses(asked.job[some], asked.way[some], asked.cell[some], given[some]), one)
             waiting = waiting[self.left[ids] > 1e-9 * self.needed[ids]]
             if not len(waiting):
                 return
 
-    def _admit(self, asked: Uses, ways: Sequence[Way], free: Floats) -> Floats:
-        """The share of its cell that each may have, first come first served, by accelerators and by power."""
+    def _admit(self, asked: Uses, one: Job, free: Floats) -> Floats:
+        """The share of its cell that each may have, first come first served, by accelerators, power and quota."""
         problem = self.problem
-        pool, import_kw = _of_way(ways, asked)
+        pool, import_kw = _of_way(one.ways, asked)
         amount = asked.share * self.width[asked.job]
-        given = _in_turn(pool * problem.n_cells + asked.cell, amount, free.ravel())
+        given = in_turn(pool * problem.n_cells + asked.cell, amount, free.ravel())
         drawn = given * import_kw * self.kw_share[asked.cell]
         place = self.site_of[pool] * problem.grid.n_slots + problem.cell_slot[asked.cell]
-        allowed = _in_turn(place, drawn, self.room.import_kw.ravel())
+        allowed = in_turn(place, drawn, self.room.import_kw.ravel())
         ratio = np.divide(allowed, drawn, out=np.ones_like(drawn), where=drawn > 0)
-        kept: Floats = given * ratio / self.width[asked.job]
+        kept: Floats = self.quotas.admit(one, pool, asked.cell, given * ratio) / self.width[asked.job]
         return kept
 
-    def _take(self, uses: Uses, ways: Sequence[Way], firm: bool) -> None:
-        self._hold(uses, ways, firm, 1.0)
-        speeds = np.array([way.speed for way in ways])
+    def _take(self, uses: Uses, one: Job) -> None:
+        self._hold(uses, one, 1.0)
+        speeds = np.array([way.speed for way in one.ways])
         np.subtract.at(
             self.left, uses.job, uses.share * speeds[uses.way] * self.problem.cell_hours[uses.cell]
         )
         self.found.append(uses)
 
-    def _hold(self, uses: Uses, ways: Sequence[Way], firm: bool, sign: float) -> None:
+    def _hold(self, uses: Uses, one: Job, sign: float) -> None:
         problem, room = self.problem, self.room
-        pool, import_kw = _of_way(ways, uses)
+        pool, import_kw = _of_way(one.ways, uses)
         amount = sign * uses.share * self.width[uses.job]
-        for held in (room.any, room.firm) if firm else (room.any,):
+        self.quotas.hold(one, pool, uses.cell, amount)
+        for held in (room.any, room.firm) if one.firm else (room.any,):
             np.subtract.at(held, (pool, uses.cell), amount)
         np.add.at(self.used, (pool, uses.cell), amount)
         drawn = amount * import_kw * self.kw_share[uses.cell]
@@ -297,12 +313,3 @@ def _of_way(ways: Sequence[Way], uses: Uses) -> tuple[Ints, Floats]:
     """Pool and power of each use."""
     pools = np.array([way.pool for way in ways], dtype=np.int64)
     return pools[uses.way], np.array([way.import_kw for way in ways])[uses.way]
-
-
-def _in_turn(place: Ints, amount: Floats, free: Floats) -> Floats:
-    """What each gets of `amount` where `free[place]` is handed out in the order given."""
-    order = np.argsort(place, kind="stable")
-    ordered, wanted = place[order], amount[order]
-    given = np.empty_like(amount)
-    given[order] = np.clip(free[ordered] - ahead(ordered, wanted), 0.0, wanted)
-    return given

@@ -32,6 +32,8 @@ class Ledger:
         self.headroom_kw = np.array([site.limit_kw - site.quantile_kw for site in problem.sites])
         self.beside_kw = np.zeros_like(self.placed_kw)
         self.placed = np.zeros((2, len(problem.pools), problem.grid.n_slots))
+        self.of_quotas = np.zeros((problem.n_quotas, problem.grid.n_slots))
+        self.quota_left = np.array([tenant.most for tenant in problem.tenants[: problem.n_quotas]])
         gone_us = problem.now_us % problem.slot_us
         self._rest_us = np.full(problem.grid.n_slots, float(problem.slot_us))
         if gone_us:  # in the running slot, power is counted over what is left of it
@@ -43,6 +45,7 @@ class Ledger:
         twin.any, twin.firm = self.any.copy(), self.firm.copy()
         twin.placed_kw, twin.headroom_kw = self.placed_kw.copy(), self.headroom_kw.copy()
         twin.placed, twin.beside_kw = self.placed.copy(), self.beside_kw.copy()
+        twin.quota_left, twin.of_quotas = self.quota_left.copy(), self.of_quotas.copy()
         return twin
 
     def hold(self, pieces: Iterable[Piece]) -> None:
@@ -126,7 +129,24 @@ class Ledger:
 
     def left(self) -> Capacity:
         """What is still free, with what has been placed as import."""
-        return Capacity(np.maximum(0, self.any), np.maximum(0, self.firm), self.placed_kw, self.placed)
+        return Capacity(
+            np.maximum(0, self.any),
+            np.maximum(0, self.firm),
+            self.placed_kw,
+            self.placed,
+            of_quotas=self.of_quotas,
+        )
+
+    def _counted(self, tenant: int, pool: int) -> bool:
+        """Whether a tenant's work in a pool counts against a quota."""
+        problem = self.problem
+        return 0 <= tenant < problem.n_quotas and bool(problem.quota_counts[tenant, pool])
+
+    def _quota_count(self, tenant: int) -> Ints:
+        """Accelerators that a tenant's quota leaves, if they run for all that is left of each slot, (n_slots,)."""
+        slots = self.quota_left[tenant] * self.problem.slot_us / self._rest_us
+        whole: Ints = np.minimum(slots + 1e-9, 1e9).astype(np.int64)
+        return whole
 
     def most(self, job: Job, way: Way) -> Ints:
         """The most accelerators the job may add in each cell, (n_cells,)."""
@@ -135,6 +155,8 @@ class Ledger:
         if way.import_kw > 0:
             headroom_kw = self._slot_room_kw(self.problem.pools[pool].site)[self.problem.cell_slot]
             free = np.minimum(free, np.minimum(headroom_kw / way.import_kw + 1e-9, 1e9).astype(np.int64))
+        if self._counted(job.tenant, pool):
+            free = np.minimum(free, self._quota_count(job.tenant)[self.problem.cell_slot])
         usable: Ints = np.maximum(0, np.minimum(free, job.max_accelerators)) // way.replica * way.replica
         return usable
 
@@ -145,6 +167,8 @@ class Ledger:
         if way.import_kw > 0:
             headroom_kw = self._slot_room_kw(self.problem.pools[pool].site)[self.problem.cell_slot[cell]]
             free = min(free, int(min(headroom_kw / way.import_kw + 1e-9, 1e9)))
+        if self._counted(job.tenant, pool):
+            free = min(free, int(self._quota_count(job.tenant)[self.problem.cell_slot[cell]]))
         return max(0, free)
 
     def take(self, job: Job, way: int, start_us: int, end_us: int, accelerators: int) -> Piece:
@@ -160,7 +184,7 @@ class Ledger:
         return piece
 
     def _draw(self, pieces: Columns, sign: int) -> None:
-        """Count what pieces draw, in the running slot over what is left of it."""
+        """Count what pieces draw, in the running slot over what is left of it, and their parts of quotas."""
         problem = self.problem
         which, slot, share = slot_shares(problem, pieces)
         site = np.array([pool.site for pool in problem.pools], dtype=np.int64)[pieces.pool]
@@ -172,3 +196,9 @@ class Ledger:
         np.add.at(self.placed[1], (pieces.pool[which][firm], slot[firm]), used[firm])
         of_rest = np.minimum(1.0, share * problem.slot_us / self._rest_us[slot])
         np.subtract.at(self.headroom_kw, at, drawn_kw * of_rest)
+        if problem.n_quotas:
+            quota, pool = problem.quota_of[pieces.job][which], pieces.pool[which]
+            counted = np.flatnonzero(quota >= 0)
+            counted = counted[problem.quota_counts[quota[counted], pool[counted]]]
+            np.add.at(self.of_quotas, (quota[counted], slot[counted]), used[counted])
+            np.subtract.at(self.quota_left, (quota[counted], slot[counted]), used[counted])

@@ -17,6 +17,7 @@ from shifter.schedule.columns import Columns, highest_levels
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
+from shifter.schedule.tenants import QuotaPrices
 
 MOST_RUNS = 32
 """Work that must be loaded first is not torn into more pieces than this."""
@@ -41,14 +42,18 @@ class Prices:
     share: Floats
     any: Floats
     firm: Floats
+    quota: QuotaPrices | None = None
+    """What an accelerator of a tenant's quota costs besides."""
 
     def of(self, job: Job, way: Way, site: int) -> Floats:
         """The price of one accelerator of this job in this way, for all of each cell (n_cells,)."""
-        return self.of_way(way, site, job.firm)
+        return self.of_way(way, site, job.firm, job.tenant)
 
-    def of_way(self, way: Way, site: int, firm: bool) -> Floats:
-        """The same for any work that is `firm` or not."""
+    def of_way(self, way: Way, site: int, firm: bool, tenant: int) -> Floats:
+        """The same for any work of a tenant that is `firm` or not."""
         price: Floats = way.import_kw * self.per_kw[site] * self.share + self.any[way.pool]
+        if self.quota is not None:
+            price = price + self.quota.of(tenant, way.pool)
         return price + self.firm[way.pool] if firm else price
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Battery, PoolKey
 from shifter.schedule.risk import RiskArrays
+from shifter.schedule.tenants import NOBODY, TenantArrays
 
 Ints = NDArray[np.int64]
 
@@ -174,6 +175,8 @@ class Job:
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
     due_us: int = 0
     """By when it must be done, so that what waits for it can be done too."""
+    tenant: int = NOBODY
+    """Whose work it is, where that matters: an index of the problem's tenants."""
 
     @property
     def plain(self) -> bool:
@@ -217,6 +220,7 @@ class Pinned:
     end_us: int
     accelerators: int
     firm: bool
+    tenant: int = NOBODY
 
     @property
     def pool(self) -> int:
@@ -302,6 +306,9 @@ class ScheduleProblem:
     warnings: tuple[str, ...] = ()
     """What had to be assumed."""
     budgets: tuple[BudgetArrays, ...] = ()
+    tenants: tuple[TenantArrays, ...] = ()
+    """Those that are told apart; the first `n_quotas` of them have a quota."""
+    fairness_price_per_hour: float = 0.0
 
     def weights(self, duals: Mapping[str, Floats]) -> Floats | None:
         """The weights of the paths that a program's duals are, (n_paths,); None where no risk counts."""
@@ -344,6 +351,24 @@ class ScheduleProblem:
         return WayColumns.of(groups, np.array(firm, dtype=bool))
 
     @cached_property
+    def n_quotas(self) -> int:
+        """How many tenants have a quota."""
+        return sum(tenant.counts is not None for tenant in self.tenants)
+
+    @cached_property
+    def quota_counts(self) -> NDArray[np.bool_]:
+        """Pools that each quota counts, (n_quotas, n_pools)."""
+        rows = [tenant.counts for tenant in self.tenants if tenant.counts is not None]
+        return np.array(rows, dtype=bool).reshape(len(rows), len(self.pools))
+
+    @cached_property
+    def quota_of(self) -> Ints:
+        """Whose quota each job counts against, and after the jobs what is pinned: an index, or -1."""
+        tenants = [*(job.tenant for job in self.jobs), *(piece.tenant for piece in self.pinned)]
+        tenant = np.array(tenants, dtype=np.int64)
+        return np.where(tenant < self.n_quotas, tenant, NOBODY)
+
+    @cached_property
     def ways(self) -> dict[str, tuple[Way, ...]]:
         """The ways of every job, by its id; what is pinned has the one that it runs in."""
         held = {piece.id: (piece.way,) for piece in self.pinned}
@@ -365,7 +390,13 @@ class ScheduleProblem:
     @property
     def physical_price(self) -> float:
         """What reliefs of physical limits are multiples of: above lateness, and above what a budget could gain."""
-        return self.lateness_price_per_hour * (1000.0 if self.budgets else 1.0)
+        return self.dearest_hour * (1000.0 if self.budgets else 1.0)
+
+    @property
+    def dearest_hour(self) -> float:
+        """The most that an hour of work could gain by being done: lateness, and what fairness adds to it."""
+        weights = [tenant.weight for tenant in self.tenants]
+        return self.lateness_price_per_hour + self.fairness_price_per_hour * max(weights, default=0.0)
 
     def price_of_leaving_undone(self, open_ended: bool) -> float:
         """Work whose deadline lies beyond the horizon is still done where it can, and yields to work that is due."""

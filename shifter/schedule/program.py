@@ -135,6 +135,10 @@ class Capacity:
     """Mean accelerators of what is already placed, all of it and what is firm, (2, n_pools, n_slots); None: nothing."""
     may_rest: Mapping[int, Floats] | None = None
     """Where all work is placed: mean accelerators that may be powered down, by pool, (n_slots,) each."""
+    of_quotas: Floats | None = None
+    """Mean accelerators of what is already placed that each quota counts, (n_quotas, n_slots); None: nothing."""
+    short_hours: Floats | None = None
+    """Of each tenant's work that is already placed, what is not done, (n_tenants,) [h]; None: nothing."""
 
     @classmethod
     def of(cls, problem: ScheduleProblem) -> Capacity:
@@ -182,6 +186,8 @@ class TermInputs:
     """Per class: its work [accelerator-hours of the fastest pool]."""
     open_ended: NDArray[np.bool_]
     """Per class: its deadline lies beyond the horizon."""
+    tenant: Ints
+    """Per class: whose work it is, or -1 where that does not matter."""
 
 
 class Term(Protocol):
@@ -199,6 +205,15 @@ class Term(Protocol):
         their `export`, and the rows `done` (a class's work), `at_once` (its accelerators) and `import` (the balance of
         import less export).
         """
+
+
+def short_of(program: LinearProgram, given: TermInputs) -> Index:
+    """The variables `short`, work of each class that is not done [h]: made by the first term that asks for them."""
+    if "short" in program.columns:
+        return program.index("short")
+    short = program.variables("short", len(given.hours), upper=given.hours)
+    program.rows["done"].add(range(len(short)), short, 1.0)
+    return short
 
 
 def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:

@@ -25,7 +25,7 @@ from shifter.schedule.problem import Ints, Job, ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.rungs import SIMPLEX_FIRST
 from shifter.schedule.scaled import relax
-from shifter.schedule.schedule import EXACT_COLUMNS, n_columns
+from shifter.schedule.schedule import EXACT_COLUMNS, Schedule, n_columns
 from shifter.schedule.solve import solve
 
 LATE_RATIO = 0.3
@@ -34,7 +34,7 @@ LATE_RATIO = 0.3
 
 def prove(
     problem: ScheduleProblem,
-    prices: SlotPrices | None,
+    made: Schedule,
     envelope: Envelope,
     done_hours: Mapping[str, float],
     *,
@@ -42,8 +42,9 @@ def prove(
 ) -> tuple[SlotPrices, float]:
     """The prices that prove most, and the bound that they prove [currency] on all plans that do `done_hours`.
 
-    `prices` are those of the program that made the plan; None where none was solved.
+    Those of the program that made the plan are tried, where one was solved, and what else it has.
     """
+    prices = made.prices
     free = [
         np.array([getattr(envelope[pool.key], room) for pool in problem.pools])
         for room in ("any_capacity", "firm_capacity")
@@ -51,7 +52,7 @@ def prove(
     by_cell = [_beside_pinned(problem, *row) for row in zip(free, problem.pinned_levels, strict=True)]
     means = _slot_means(problem, by_cell[0]), _slot_means(problem, by_cell[1])
     done = {job.id: min(job.hours, done_hours[job.id]) for job in problem.jobs}
-    tried = [proof_prices(problem) if prices is None else prices]
+    tried = [proof_prices(problem) if prices is None else prices, *made.further_prices]
     short = any(job.ways and done[job.id] < job.hours * (1 - DONE_RATIO) for job in problem.jobs)
     # Where no program was solved, there is little hope that this one is.
     if prices is not None and (short or _holds_lateness(problem, prices)):
@@ -67,7 +68,10 @@ def _holds_lateness(problem: ScheduleProblem, prices: SlotPrices) -> bool:
     most = LATE_RATIO * problem.lateness_price_per_hour * problem.grid.slot_hours
     widest_kw = max(pool.import_kw for pool in problem.pools)
     power = prices.power if prices.work is None else prices.work
-    dearest = max(float(prices.capacity.max()), float(prices.reserve.max()), widest_kw * float(power.max()))
+    quota = 0.0 if prices.quota is None else float(prices.quota.max(initial=0.0))
+    dearest = max(
+        float(prices.capacity.max()), float(prices.reserve.max()), widest_kw * float(power.max()), quota
+    )
     return dearest > most
 
 

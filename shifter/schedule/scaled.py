@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.answer import Uses
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, proof_prices
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
@@ -18,12 +19,24 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import Capacity
-from shifter.schedule.rungs import SIMPLEX_FIRST
+from shifter.schedule.rungs import INTERIOR_FIRST, SIMPLEX_FIRST
 from shifter.schedule.solve import Solution, solve
+from shifter.schedule.tenants import quota_prices
 
 CLUSTERS = 200
 """Of jobs, in the coarse problem. With 10,000 and 100,000 jobs over 8 sites the bound no longer moved from 60 and from
 120 on; with fewer it fell short by 2 %."""
+
+
+YIELD_LEAST = 1e-6
+"""Of a cluster's work: less than this is not short."""
+
+
+TOLD_CLUSTERS = 400
+"""The same where tenants are told apart, which makes more groups of work."""
+
+QUOTA_CLUSTERS = 120
+"""And where they have quotas, whose rows tie the pools together: such a program takes five times as long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +54,28 @@ class Relaxed:
     beside: Beside
     weights: Floats | None
     """Of the paths that prices may take, (n_paths,); None where no risk counts."""
+    of_quotas: Floats
+    """Mean accelerators that each quota counts, (n_quotas, n_slots)."""
+    yielding: frozenset[str] = frozenset()
+    """Jobs that ask after all others: those that fall short where shortage is spread fairly."""
     notes: tuple[str, ...] = ()
     """Which solvers failed before one did not."""
 
 
-def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Relaxed:
-    """The coarse problem, solved. Raises SolverFailed."""
+def relax(
+    problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float, tell: bool = False
+) -> Relaxed:
+    """The coarse problem, solved. Raises SolverFailed.
+
+    Unless tenants are to `tell` apart, it knows nothing of quotas and fairness.
+    """
     minutes = coarsest_minutes(problem.grid.slot_minutes)
-    coarse = coarsen(problem, capacity, slot_minutes=minutes, n_clusters=CLUSTERS)
-    solution = solve(
-        coarse.problem,
-        coarse.work,
-        coarse.capacity,
-        time_limit_s=time_limit_s,
-        rungs=SIMPLEX_FIRST,
-    )
-    used, drawn_kw = _use(coarse, solution)
+    quotas = tell and problem.n_quotas > 0
+    n_clusters = QUOTA_CLUSTERS if quotas else TOLD_CLUSTERS if tell else CLUSTERS
+    coarse = coarsen(problem, capacity, slot_minutes=minutes, n_clusters=n_clusters, tell=tell)
+    rungs = INTERIOR_FIRST if quotas else SIMPLEX_FIRST
+    solution = solve(coarse.problem, coarse.work, coarse.capacity, time_limit_s=time_limit_s, rungs=rungs)
+    used, drawn_kw, of_quotas = _use(coarse, solution)
     imports = solution.values["import"].reshape(len(problem.sites), -1)
     charged = np.array([site.demand_charge_per_kw > 0 for site in problem.sites])
     so_far = np.array([site.peak_so_far_kw for site in problem.sites])
@@ -67,8 +86,23 @@ def relax(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) 
         np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
         Beside.of(problem, solution.values, coarse.slot_of),
         coarse.problem.weights(solution.duals),
+        of_quotas[:, coarse.slot_of],
+        _yielding(coarse, solution) if tell and problem.fairness_price_per_hour > 0 else frozenset(),
         solution.notes,
     )
+
+
+def _yielding(coarse: Coarse, solution: Solution) -> frozenset[str]:
+    """Of each cluster that the coarse optimum leaves short, about as much work as is missing: what can move most."""
+    found: list[str] = []
+    for one, short in zip(coarse.work, solution.values["short"].tolist(), strict=True):
+        missing = short - YIELD_LEAST * one.hours
+        for job in sorted(one.jobs, key=lambda j: (j.start_us - j.end_us, j.id)):
+            if missing <= job.hours / 2:
+                break
+            found.append(job.id)
+            missing -= job.hours
+    return frozenset(found)
 
 
 def _on_true_slots(prices: SlotPrices, coarse: Coarse) -> SlotPrices:
@@ -76,9 +110,13 @@ def _on_true_slots(prices: SlotPrices, coarse: Coarse) -> SlotPrices:
     return prices.map(lambda values: values[:, coarse.slot_of] * coarse.share)
 
 
-def _use(coarse: Coarse, solution: Solution) -> tuple[Floats, Floats]:
-    """What the work uses (n_pools, n_cells), and draws (n_sites, n_slots): less than full power where it is capped."""
+def _use(coarse: Coarse, solution: Solution) -> tuple[Floats, Floats, Floats]:
+    """What the work uses (n_pools, n_cells), and draws (n_sites, n_slots): less than full power where it is capped.
+
+    And what of it each quota counts, (n_quotas, n_slots).
+    """
     problem = coarse.problem
+    of_quotas = np.zeros((problem.n_quotas, problem.n_cells))
     used = np.zeros((len(problem.pools), problem.n_cells))
     drawn = np.zeros((len(problem.sites), problem.n_cells))
     for one, (first, levels) in zip(coarse.work, solution.usage, strict=True):
@@ -86,8 +124,13 @@ def _use(coarse: Coarse, solution: Solution) -> tuple[Floats, Floats]:
             cells = slice(first, first + len(level))
             used[way.pool, cells] += level
             drawn[problem.pools[way.pool].site, cells] += way.import_kw * level
+            if 0 <= one.tenant < problem.n_quotas and problem.quota_counts[one.tenant, way.pool]:
+                of_quotas[one.tenant, cells] += level
     starts = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
-    return used, np.add.reduceat(drawn * problem.cell_share, starts, axis=1)
+    drawn_kw, of_slots = (
+        np.add.reduceat(mean * problem.cell_share, starts, axis=1) for mean in (drawn, of_quotas)
+    )
+    return used, drawn_kw, of_slots
 
 
 def cell_prices(problem: ScheduleProblem, prices: SlotPrices) -> Prices:
@@ -95,7 +138,8 @@ def cell_prices(problem: ScheduleProblem, prices: SlotPrices) -> Prices:
     slot, share = problem.cell_slot, problem.cell_share
     cost = np.array([problem.grid.slot_hours * site.unit_cost_per_kwh for site in problem.sites])
     per_kw = (cost + prices.power + prices.peak if prices.work is None else prices.work)[:, slot]
-    return Prices(per_kw, share, prices.capacity[:, slot] * share, prices.reserve[:, slot] * share)
+    quota = quota_prices(problem, prices.quota)
+    return Prices(per_kw, share, prices.capacity[:, slot] * share, prices.reserve[:, slot] * share, quota)
 
 
 def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledger: Ledger) -> Pieces:
@@ -115,7 +159,14 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
         counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
         import_kw = np.where(counted, np.minimum(import_kw, relaxed.drawn_kw), import_kw)
     free = ledger.left()
-    room = Room.of(free, import_kw)
+    room = Room.of(free, import_kw, ledger.quota_left)
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
-    target = Target(at, relaxed.used)
-    return pieces_of(problem, jobs, follow(problem, jobs, target, room), free)
+    target = Target(at, relaxed.used, relaxed.of_quotas)
+    first = [job for job in jobs if job.id not in relaxed.yielding]
+    uses = follow(problem, first, target, room)
+    if len(first) == len(jobs):
+        return pieces_of(problem, jobs, uses, free)
+    last = [job for job in jobs if job.id in relaxed.yielding]
+    after = follow(problem, last, target, room)
+    after = replace(after, job=after.job + len(first))
+    return pieces_of(problem, first + last, Uses.together([uses, after]), free)

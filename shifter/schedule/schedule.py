@@ -28,9 +28,11 @@ from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
 from shifter.schedule.resting import idle_room
 from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
-from shifter.schedule.scaled import cell_prices, relax, spread
+from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
+from shifter.schedule.shortage import burden, short_of_shaped, suits_tenants
 from shifter.schedule.solve import Solution, solve
+from shifter.schedule.tenants import quota_prices
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.tidy import tidy
 
@@ -73,6 +75,8 @@ class Schedule:
     sources: Sources | None = None
     held: Held | None = None
     """The plan whose prices these are, where what it announced stands."""
+    further_prices: tuple[SlotPrices, ...] = ()
+    """Other prices that may prove more."""
 
 
 def schedule(
@@ -188,6 +192,7 @@ def n_columns(problem: ScheduleProblem) -> int:
     start, end = (np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us"))
     ratio = np.array([round(job.hours / job.max_accelerators, 9) for job in jobs])
     kind = np.array(option_sets(jobs)) * 4 + np.array([2 * job.firm + job.open_ended for job in jobs])
+    kind = kind * (len(problem.tenants) + 1) + np.array([job.tenant + 1 for job in jobs])
     order = np.lexsort((ratio, kind, end, start))
     differs = np.zeros(len(jobs), dtype=bool)
     differs[0] = True
@@ -207,8 +212,31 @@ def _large(
     time_limit_s: float,
     settle_s: float,
 ) -> Schedule:
-    """Too large to be solved whole: prices of a coarser problem, and every job placed at them. Raises SolverFailed."""
+    """Too large to be solved whole: prices of a coarser problem, and every job placed at them. Raises SolverFailed.
+
+    Where tenants have something to say about it, once more at prices that tell them apart; the better one is taken.
+    """
     relaxed = relax(problem, Capacity.of(problem), time_limit_s=time_limit_s)
+    made = _followed(problem, known, relaxed, announced, settle_s)
+    if not problem.tenants or suits_tenants(problem, made.pieces, n_columns(problem)):
+        return made
+    try:
+        told = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
+        both = made, _followed(problem, known, told, announced, settle_s)
+    except SolverFailed:
+        return made
+    best, other = sorted(both, key=lambda m: burden(problem, m.pieces, m.batteries, m.sources))
+    return replace(best, further_prices=() if other.prices is None else (other.prices,))
+
+
+def _followed(
+    problem: ScheduleProblem,
+    known: _Known,
+    relaxed: Relaxed,
+    announced: AnnouncedWork | None,
+    settle_s: float,
+) -> Schedule:
+    """What stays, and every other job placed at the prices of a coarser problem. Raises SolverFailed."""
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(relaxed.weights), relaxed.prices)
@@ -279,7 +307,7 @@ def _packed(
         ledger.hold(placed)
         plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
         placed += merge_pieces(_place_shaped(shaped, ledger, at))
-        capacity = ledger.left()
+        capacity = replace(ledger.left(), short_hours=short_of_shaped(problem, placed))
         classes = merge(plain)
         solution = _solve(problem, classes, capacity, lean, 0.15 * time_limit_s)
     classes, solution = _few_late(problem, classes, capacity, lean, solution, ends - time.monotonic())
@@ -305,7 +333,8 @@ def _few_late(
 ) -> tuple[Sequence[WorkClass], Solution]:
     """Where jobs fall short, an optimum in which few do; the one that is there where that is not found in time."""
     short = solution.values["short"]
-    if not is_late(classes, short):
+    # Where fairness has a price, it says whose work is late.
+    if problem.fairness_price_per_hour > 0 or not is_late(classes, short):
         return classes, solution
     told = apart(classes, short)
     try:
@@ -480,7 +509,8 @@ def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     """What all of each cell costs: energy, carbon, power and peak, and the room that an accelerator takes."""
     if further_terms(problem):
         room, firm, work = load_prices(problem, solution)
-        return Prices(work / problem.cell_share, problem.cell_share, room, firm)
+        quota = quota_prices(problem, slot_prices(problem, solution.duals).quota)
+        return Prices(work / problem.cell_share, problem.cell_share, room, firm, quota)
     plain = problem.at_prices(problem.weights(solution.duals))
     shape = (len(problem.pools), problem.n_cells)
     room, firm = (
@@ -512,4 +542,10 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
                 said.append(
                     f"{site.name}: the battery is up to {short.max():.1f} kWh short of what it must hold."
                 )
+    said += [
+        f"{tenant.name}: work that is running and may not be interrupted holds up to {over:.1f} accelerators more than "
+        "its quota; nothing else of it is planned there."
+        for tenant in problem.tenants
+        if tenant.hard and (over := -tenant.left.min()) > 1e-6
+    ]
     return tuple(said)

@@ -6,7 +6,7 @@ The plan's figures are computed here from what will really run, never read off t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from shifter.domain.plan import Cost
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
+
+LEAST = 1e-9
+"""Mean accelerators beyond a quota that are none: sums are rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,12 @@ class Settled:
     export_kw: Floats
     cost: Cost
     carbon_kg: float
+    over_quota_hours: Floats
+    """Accelerator-hours beyond each quota, (n_quotas,)."""
+
+    def with_fairness(self, cost: float) -> Settled:
+        """The same bill, with what fairness charges [currency]."""
+        return replace(self, cost=replace(self.cost, fairness=cost)) if cost else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +115,27 @@ def usage(problem: ScheduleProblem, columns: Columns) -> Usage:
     return Usage(every, slot_means(problem, columns, columns.pool, soft, n_pools), busy_kw)
 
 
+def quota_use(problem: ScheduleProblem, columns: Columns) -> Floats:
+    """Mean accelerators of these pieces that each quota counts, (n_quotas, n_slots)."""
+    if not problem.n_quotas:
+        return np.zeros((0, problem.grid.n_slots))
+    tenant = problem.quota_of[columns.job]
+    counted = np.flatnonzero(tenant >= 0)
+    counted = counted[problem.quota_counts[tenant[counted], columns.pool[counted]]]
+    some = columns.where(counted)
+    return slot_means(problem, some, tenant[counted], some.accelerators, problem.n_quotas)
+
+
+def over_quota_hours(problem: ScheduleProblem, columns: Columns) -> Floats:
+    """Accelerator-hours beyond each quota, of these pieces beside what is pinned, (n_quotas,)."""
+    if not problem.n_quotas:
+        return np.zeros(0)
+    used = quota_use(problem, columns)
+    over = used - np.array([one.left for one in problem.tenants[: problem.n_quotas]])
+    hours: Floats = np.where(over > LEAST, over, 0.0).sum(axis=1) * problem.grid.slot_hours
+    return hours
+
+
 def pinned_pieces(problem: ScheduleProblem) -> list[Piece]:
     """What is pinned, as pieces."""
     return [Piece(p.id, p.pool, 0, p.start_us, p.end_us, p.accelerators) for p in problem.pinned]
@@ -118,7 +148,14 @@ def settle(
     sources: Sources | None = None,
 ) -> Settled:
     """The bill of these pieces, and of what is pinned, with these batteries (by site) and sources."""
-    used = usage(problem, Columns.of(problem, pieces))
+    columns = Columns.of(problem, pieces)
+    used = usage(problem, columns)
+    over_hours = over_quota_hours(problem, columns)
+    borrowed = [
+        hours * tenant.over_price
+        for tenant, hours in zip(problem.tenants, over_hours.tolist(), strict=False)
+        if not tenant.hard
+    ]
     hours = problem.grid.slot_hours
     imports, exports = (np.zeros((len(problem.sites), problem.grid.n_slots)) for _ in range(2))
     own = Sources.none(problem) if sources is None else sources
@@ -146,6 +183,7 @@ def settle(
         used.preemptible + more.preemptible,
         imports,
         exports,
-        Cost(energy, carbon, demand, wear, generation, export),
+        Cost(energy, carbon, demand, wear, generation, export, over_quota=sum(borrowed, 0.0)),
         carbon_kg,
+        over_hours,
     )

@@ -13,6 +13,7 @@ from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, WorkColumns, site_slots
 from shifter.schedule.rungs import HINT, Rung, by_size, climb
+from shifter.schedule.tenants import NOBODY
 from shifter.schedule.terms.registry import installed_terms
 
 
@@ -49,7 +50,8 @@ def linear_program(
     firm, open_ended = (
         np.array([getattr(c, f) for c in classes], dtype=bool) for f in ("firm", "open_ended")
     )
-    _add_terms(program, TermInputs(problem, capacity, work, firm, hours, open_ended), terms)
+    tenant = np.array([c.tenant if c.ways else NOBODY for c in classes], dtype=np.int64)
+    _add_terms(program, TermInputs(problem, capacity, work, firm, hours, open_ended, tenant), terms)
     return program, work
 
 
@@ -72,7 +74,16 @@ def load_program(
     work = WorkColumns(column, firm, pool, cell, np.ones(len(cell)), full_kw[pool] * draws)
     program.equal("done", np.empty(0))
     program.at_most("at_once", np.empty(0))
-    given = TermInputs(problem, capacity, work, np.array([False, True]), np.empty(0), np.empty(0, dtype=bool))
+    nobodys = np.full(2, NOBODY)
+    given = TermInputs(
+        problem,
+        capacity,
+        work,
+        np.array([False, True]),
+        np.empty(0),
+        np.empty(0, dtype=bool),
+        nobodys,
+    )
     _add_terms(program, given, terms)
     return program, work
 

@@ -74,6 +74,12 @@ def below_peak(
     ledger = Ledger(problem)
     ledger.hold_batteries(batteries)
     imports = settle(problem, pieces, batteries).import_kw
+    if problem.n_quotas:  # nor is more borrowed in any slot than now
+        used = Ledger(problem)
+        used.hold(pieces)
+        for quota, tenant in enumerate(problem.tenants[: problem.n_quotas]):
+            if not tenant.hard:
+                ledger.quota_left[quota] = np.maximum(tenant.left, used.of_quotas[quota])
     for i, site in enumerate(problem.sites):
         if site.demand_charge_per_kw > 0:
             net = batteries[i].charge_kw - batteries[i].discharge_kw if i in batteries else 0.0

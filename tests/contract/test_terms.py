@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from forecasts.series import Signal
 from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, PowerWindow
+from shifter.domain.tenant import Tenant
 from shifter.errors import ShifterError
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
@@ -17,13 +19,14 @@ from shifter.schedule.solve import solve
 from shifter.schedule.terms import registry
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.testing import TermContract
-from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
+from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
 from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 
 def busy_problem() -> ScheduleProblem:
-    """Every term has something to do: a limit, a peak, a battery, late work, two pools, negative prices, sun, risk."""
+    """Every term has something to do: a limit, a peak, a battery, late work, two pools, negative prices, sun, risk,
+    and tenants of whom one has little."""
     plant = site(
         pools=(Pool("p", "X", 8, busy_kw=1.0), Pool("q", "Y", 4, idle_kw=0.1, busy_kw=0.5, off_kw=0.02)),
         power_limit_kw=9.0,
@@ -37,11 +40,16 @@ def busy_problem() -> ScheduleProblem:
         export_price_per_mwh=15.0,
     )
     jobs = [work(f"w{i}", 6 + i, 12 + i, preemptible=bool(i % 3), max_accelerators=2 + i) for i in range(7)]
-    jobs.append(work("late", 30, 4, max_accelerators=4))
+    jobs += [work("late", 30, 4, max_accelerators=4), work("rival", 9, 4, max_accelerators=4)]
+    jobs = [
+        replace(job, tenant="B" if job.id == "late" else "A" if job.id in {"w1", "w4"} else "C")
+        for job in jobs
+    ]
     prices = [-20.0 + 7 * (i % 9) for i in range(24)]
     carbon = [300.0 + 250 * (i % 5) for i in range(24)]
     load = {("a", "p"): {0.5: 1.2, 0.99: 2.4}}
     inputs = cycle_inputs(jobs, sites=[plant], prices=prices, carbon=carbon, carbon_price=50, load=load)
+    inputs = with_tenants(inputs, Tenant("A", 1.0, 1.5), Tenant("B", 4.0), fairness=2.0)
     return problem_of(
         with_budgets(
             risky(inputs, {("Z", Signal.PRICE): [60.0 - 2 * i for i in range(24)]}, cvar_weight=0.5),
@@ -69,11 +77,13 @@ class TestInstalledTerms(TermContract):
         with_it = solve(problem, classes, capacity, time_limit_s=30)
         rest = [term for term in installed_terms() if term.name != name]
         if name == "lateness":
+            # With a price of fairness, work may still be late: there is an answer, and it does nothing.
+            problem = replace(problem, fairness_price_per_hour=0.0)
             with pytest.raises(ShifterError):
                 solve(problem, classes, capacity, time_limit_s=30, terms=rest)
             return
         without = solve(problem, classes, capacity, time_limit_s=30, terms=rest)
-        changes = [abs(with_it.values[x] - without.values[x]).max() for x in ("import", "export")]
+        changes = [abs(with_it.values[x] - without.values[x]).max() for x in ("import", "export", "short")]
         assert max(changes) > 1e-3
 
 

@@ -18,12 +18,14 @@ from scipy.optimize import linprog
 
 from benchmarks.naive_model import NaiveModel, rates_of
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import linear_program
 from tests.properties.test_plans import cases
+from tests.schedule.build import with_tenants
 from tests.schedule.problems import problem_of
 
 SETTINGS = settings(
@@ -81,7 +83,11 @@ def never_dearer(inputs: CycleInputs, wider: CycleInputs) -> None:
     problem, with_more = problem_of(inputs), problem_of(wider)
     # More slack may turn real-time work into work to be planned, which is other work and not more room.
     assume([job.id for job in problem.jobs] == [job.id for job in with_more.jobs])
-    with_more = replace(with_more, lateness_price_per_hour=problem.lateness_price_per_hour)
+    # What is asked for is what fairness measures by: with more slack, less of it may be due.
+    asked = [tenant.asked_hours for tenant in problem.tenants]
+    tenants = [replace(t, asked_hours=h) for t, h in zip(with_more.tenants, asked, strict=True)]
+    price = problem.lateness_price_per_hour
+    with_more = replace(with_more, lateness_price_per_hour=price, tenants=tuple(tenants))
     before, after = optimum(problem), optimum(with_more)
     assert after <= before + 1e-7 * (1 + abs(before))
 
@@ -141,7 +147,27 @@ def test_a_wider_boundary_never_raises_the_optimum(inputs: CycleInputs) -> None:
 @given(cases().map(without_chains), st.integers(1, 6))
 @SETTINGS
 def test_more_width_never_raises_the_optimum(inputs: CycleInputs, more: int) -> None:
+    # What a replica was too large for asks for nothing, and does so when it may run: fairness then measures by more.
+    inputs = with_tenants(inputs, *inputs.fleet.tenants)
     never_dearer(inputs, each(inputs, lambda w: replace(w, max_accelerators=w.max_accelerators + more)))
+
+
+@given(cases().map(without_chains), st.floats(0, 6), st.floats(0, 1))
+@SETTINGS
+def test_a_higher_quota_or_a_lower_price_of_it_never_raises_the_optimum(
+    inputs: CycleInputs, more: float, ratio: float
+) -> None:
+    assume(any(tenant.quota_accelerators is not None for tenant in inputs.fleet.tenants))
+
+    def wider(tenant: Tenant) -> Tenant:
+        quota, price = tenant.quota_accelerators, tenant.over_quota_cost_per_accelerator_hour
+        if quota is None:
+            return tenant
+        less = None if price is None else ratio * price
+        return replace(tenant, quota_accelerators=quota + more, over_quota_cost_per_accelerator_hour=less)
+
+    fleet = replace(inputs.fleet, tenants=tuple(wider(tenant) for tenant in inputs.fleet.tenants))
+    never_dearer(inputs, replace(inputs, fleet=fleet))
 
 
 @given(cases())
@@ -150,7 +176,7 @@ def test_the_certified_bound_is_never_above_the_cost_of_the_plan(inputs: CycleIn
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
     assert plan.lower_bound <= plan.cost.total + 1e-6 * (1 + abs(plan.cost.total))
-    gap = (plan.cost.total - plan.lower_bound) / max(abs(plan.lower_bound), 1e-9)
+    gap = (plan.cost.total - plan.lower_bound) / max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
     assert abs(plan.relative_gap - gap) <= 1e-6 * (1 + abs(gap))
 
 
@@ -208,7 +234,7 @@ def plain(inputs: CycleInputs) -> CycleInputs:
         for site in inputs.fleet.sites
     )
     objective = replace(inputs.fleet.objective, budgets=())
-    return replace(inputs, fleet=replace(inputs.fleet, sites=sites, objective=objective))
+    return with_tenants(replace(inputs, fleet=replace(inputs.fleet, sites=sites, objective=objective)))
 
 
 @given(cases().map(easy).map(plain))

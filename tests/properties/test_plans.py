@@ -22,8 +22,9 @@ from shifter.domain.fleet import (
     Resilience,
     Site,
 )
+from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
-from tests.schedule.build import START, at, cycle_inputs, with_budgets
+from tests.schedule.build import START, at, cycle_inputs, with_budgets, with_tenants
 
 HOURS = 8
 
@@ -88,6 +89,7 @@ def workloads(draw: st.DrawFn, id: str, before: list[str]) -> Workload:
         "preemptible": draw(st.booleans()),
         "interruptible": draw(st.sampled_from([True, True, True, False])),
         "data_boundary": draw(st.sampled_from([None, None, ("DE",)])),
+        "tenant": draw(st.sampled_from(["default", "A", "B"])),
     }
     if draw(st.booleans()):
         over |= {"model": "m", "tokens": draw(st.floats(1e4, 2e7))}
@@ -107,6 +109,23 @@ def budgets(draw: st.DrawFn) -> Budget:
         at(start),
         at(start + draw(st.floats(0.5, HOURS))),
         draw(st.sampled_from([None, ("a",)])),
+    )
+
+
+@st.composite
+def tenants(draw: st.DrawFn) -> tuple[Tenant, ...]:
+    """Sometimes a weight, sometimes a quota of all accelerators or of some, hard or at a price."""
+    return tuple(
+        Tenant(
+            name,
+            draw(st.sampled_from([1.0, 3.0])),
+            draw(st.floats(0, 8)),
+            draw(st.sampled_from([None, None, ("X",)])),
+            draw(st.sampled_from([None, None, 0.0, 0.05, 20.0])),
+        )
+        if draw(st.booleans())
+        else Tenant(name, draw(st.floats(0.1, 5)))
+        for name in ("A", "B")[: draw(st.integers(0, 2))]
     )
 
 
@@ -144,7 +163,8 @@ def cases(draw: st.DrawFn) -> CycleInputs:
         now=START + timedelta(minutes=draw(st.sampled_from([0, 7]))),
         events=limits,
     )
-    return with_budgets(inputs, *draw(st.lists(budgets(), max_size=2)))
+    inputs = with_budgets(inputs, *draw(st.lists(budgets(), max_size=2)))
+    return with_tenants(inputs, *draw(tenants()), fairness=draw(st.sampled_from([0.0, 0.0, 0.5, 1e6])))
 
 
 @given(cases())

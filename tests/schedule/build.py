@@ -13,6 +13,7 @@ from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid
 from shifter.cycle import CycleInputs, Submission
 from shifter.domain.fleet import Budget, Fleet, GridEvent, Model, Objective, Pool, Resilience, Site
+from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
 from shifter.realtime.load import RealtimeLoad
 
@@ -86,3 +87,9 @@ def with_budgets(inputs: CycleInputs, *budgets: Budget) -> CycleInputs:
     """The same inputs under these budgets."""
     objective = replace(inputs.fleet.objective, budgets=budgets)
     return replace(inputs, fleet=replace(inputs.fleet, objective=objective))
+
+
+def with_tenants(inputs: CycleInputs, *tenants: Tenant, fairness: float = 0.0) -> CycleInputs:
+    """The same inputs, shared by these tenants, with this price of fairness."""
+    objective = replace(inputs.fleet.objective, fairness_cost_per_accelerator_hour=fairness)
+    return replace(inputs, fleet=replace(inputs.fleet, objective=objective, tenants=tenants))

@@ -110,6 +110,9 @@ def _problem(inputs: CycleInputs) -> ScheduleProblem:
         windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
         grid_events=inputs.grid_events,
         pinned={a: firm[a.workload_id] for a in inputs.pinned},
+        tenant_of={
+            s.workload.id: s.workload.tenant for s in inputs.submissions if s.workload.id in inputs.running
+        },
     )
 
 
@@ -137,7 +140,8 @@ def priced(plan: Plan, **over: Any) -> Plan:
     """The plan with other figures, and the gap that follows from them."""
     changed = replace(plan, **over)
     bound = changed.lower_bound
-    return replace(changed, relative_gap=(changed.cost.total - bound) / max(abs(bound), 1e-9))
+    base = max(abs(bound - changed.cost.fairness), 1e-9)
+    return replace(changed, relative_gap=(changed.cost.total - bound) / base)
 
 
 def row(rows: Sequence[Any], i: int, **over: Any) -> tuple[Any, ...]:

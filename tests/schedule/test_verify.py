@@ -20,7 +20,7 @@ from shifter.domain.fleet import Model, Pool, PowerCap, Resilience
 from shifter.domain.plan import Allocation, Cost, Plan
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode
-from tests.schedule import spoiled_risk, spoiled_sites, spoiled_terms, spoiled_unplaced
+from tests.schedule import spoiled_risk, spoiled_sites, spoiled_tenants, spoiled_terms, spoiled_unplaced
 from tests.schedule.build import START, at, cycle_inputs, site, work
 from tests.schedule.spoil import Spoiled, asked, codes, made_of, priced, row, sealed
 
@@ -302,6 +302,7 @@ ALL = {
     **spoiled_sites.SPOILINGS,
     **spoiled_unplaced.SPOILINGS,
     **spoiled_risk.SPOILINGS,
+    **spoiled_tenants.SPOILINGS,
     **spoiled_terms.SPOILINGS,
 }
 ALL_GOOD = {
@@ -309,6 +310,7 @@ ALL_GOOD = {
     **spoiled_sites.GOOD,
     **spoiled_unplaced.GOOD,
     **spoiled_risk.GOOD,
+    **spoiled_tenants.GOOD,
     **spoiled_terms.GOOD,
 }
 

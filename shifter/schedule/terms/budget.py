@@ -33,7 +33,7 @@ class BudgetTerm:
         imports, exporting = program.index("import"), problem.exporting_sites
         hour_kw = max(pool.import_kw for pool in problem.pools) / problem.grid.slot_hours
         fastest = [max(1e-9, float(np.abs(b.bought).max(initial=0.0))) * hour_kw for b in problem.budgets]
-        price = WORTH * problem.lateness_price_per_hour / np.array(fastest)
+        price = WORTH * problem.dearest_hour / np.array(fastest)
         hours = problem.grid.slot_hours
         alone = np.array([b.given(problem.sites, hours) - b.limit for b in problem.budgets])
         over = program.relief("budget_over", len(alone), price=price, most=np.maximum(0.0, alone))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.program import LinearProgram, TermInputs
+from shifter.schedule.program import LinearProgram, TermInputs, short_of
 
 
 class LatenessTerm:
@@ -21,7 +21,5 @@ class LatenessTerm:
 
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Let every class fall short, at a price."""
-        n = len(given.hours)
         price = [given.problem.price_of_leaving_undone(bool(open_ended)) for open_ended in given.open_ended]
-        short = program.variables("short", n, upper=given.hours, cost=np.array(price))
-        program.rows["done"].add(range(n), short, 1.0)
+        program.add_cost(short_of(program, given), np.array(price))

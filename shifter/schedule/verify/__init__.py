@@ -28,6 +28,7 @@ from shifter.schedule.verify.pools import check_pools, check_powered_down, check
 from shifter.schedule.verify.power import check_power
 from shifter.schedule.verify.proof import check_proof
 from shifter.schedule.verify.risk import check_risk
+from shifter.schedule.verify.tenants import check_tenants, tenants_of
 from shifter.schedule.verify.unplaced import check_unplaced
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.workloads import (
@@ -69,7 +70,7 @@ def verify(
     altered, known = list(check_id(case)), list(check_known(case))
     if known:
         return [*altered, *known]  # the rest would only repeat that names, grids or rows do not match
-    loads = site_loads(case)
+    loads, tenants = site_loads(case), tenants_of(case)
     return [
         *altered,
         *check_pinned(case),
@@ -83,9 +84,10 @@ def verify(
         *check_power(case, loads),
         *check_batteries(case, loads),
         *check_budgets(case, loads),
-        *check_money(case, loads),
+        *check_tenants(case, tenants),
+        *check_money(case, loads, tenants),
         *check_held(case),
         *check_shares(case, loads),
         *check_risk(case, loads),
-        *check_proof(case, loads),
+        *check_proof(case, loads, tenants),
     ]

@@ -14,16 +14,23 @@ from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.churn import churn_cost
 from shifter.schedule.verify.columns import microseconds, since_us
 from shifter.schedule.verify.loads import SiteLoad
+from shifter.schedule.verify.tenants import TenantUse
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
 MONEY_TOLERANCE = 1e-6
 """Share of the bill (its parts without their signs), and currency where that is below 1; for carbon kg alike."""
 
 
-def check_money(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+def check_money(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse]) -> Iterator[Violation]:
     """Every figure of the bill is that of the imports."""
     plan, hours = case.plan, case.grid.slot_hours
-    real = replace(_cost(loads, hours), churn=churn_cost(case, loads))
+    price = case.fleet.objective.fairness_cost_per_accelerator_hour
+    real = replace(
+        _cost(loads, hours),
+        churn=churn_cost(case, loads),
+        over_quota=sum(one.over_cost for one in tenants),
+        fairness=sum(one.fairness_cost(price) for one in tenants),
+    )
     allowed = money_tolerance(real)
     for name in (f.name for f in fields(Cost)):
         said, is_ = getattr(plan.cost, name), getattr(real, name)
@@ -33,6 +40,7 @@ def check_money(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     if differs(plan.carbon_kg, kg, MONEY_TOLERANCE * max(1.0, abs(kg))):
         yield Violation(ViolationCode.CARBON_KG, "plan", f"says {plan.carbon_kg:.6f}, and it is {kg:.6f}")
     deferrable = real.demand_charge + hours * sum(float(s.busy_kw @ s.unit_cost_per_kwh) for s in loads)
+    deferrable += real.over_quota + real.fairness
     if differs(plan.deferrable_total, deferrable, allowed):
         said = f"says {plan.deferrable_total:.6f}, and it is {deferrable:.6f}"
         yield Violation(ViolationCode.DEFERRABLE_TOTAL, "plan", said)

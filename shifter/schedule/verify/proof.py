@@ -31,6 +31,7 @@ from shifter.schedule.verify.fleet import fleet_cost, load_prices
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance
 from shifter.schedule.verify.risk import at_risk
+from shifter.schedule.verify.tenants import TenantUse
 from shifter.schedule.verify.violation import Violation, ViolationCode
 from shifter.schedule.verify.ways import Way
 
@@ -38,27 +39,28 @@ AT_ONCE, STEPS_AT_ONCE = 512, 256
 """Workloads, and steps, looked at in one go, so that memory stays small."""
 
 
-def check_proof(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse]) -> Iterator[Violation]:
     """Prices that are prices, a bound that they prove and the cost keeps, and the gap between the two."""
     plan = case.plan
-    faults = list(_check_duals(case))
+    faults = list(_check_duals(case, tenants))
     yield from faults
     allowed = money_tolerance(plan.cost)
     if not plan.lower_bound <= plan.minimised + allowed:
         detail = f"the lower bound {plan.lower_bound} exceeds the cost {plan.minimised}"
         yield Violation(ViolationCode.BOUND, "plan", detail)
     elif not faults:
-        proven = certified(case, at_risk(case, loads))
+        proven = certified(case, at_risk(case, loads), tenants)
         # What proves less than it could is no lie; rounding the prices alone may cost the tolerance.
         if not plan.lower_bound <= proven + 10 * allowed:
             detail = f"the lower bound {plan.lower_bound} exceeds what the prices prove, {proven}"
             yield Violation(ViolationCode.BOUND, "plan", detail)
-    gap = (plan.minimised - plan.lower_bound) / max(abs(plan.lower_bound), 1e-9)
+    # Fairness is the same in both, and no part of what the gap is a share of.
+    gap = (plan.minimised - plan.lower_bound) / max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
     if differs(plan.relative_gap, gap, 1e-6 * max(1.0, abs(gap))):
         yield Violation(ViolationCode.GAP, "plan", f"says {plan.relative_gap}, and it is {gap}")
 
 
-def _check_duals(case: Case) -> Iterator[Violation]:
+def _check_duals(case: Case, tenants: Sequence[TenantUse]) -> Iterator[Violation]:
     duals, n = case.plan.duals, case.grid.n_slots
     by_pool, by_site = (duals.capacity, duals.reserve), (duals.power, duals.peak)
     known = all(key in case.fleet.pools for rows in by_pool for key in rows)
@@ -78,25 +80,36 @@ def _check_duals(case: Case) -> Iterator[Violation]:
         0 <= v < np.inf for v in duals.budget
     ):
         yield Violation(ViolationCode.DUALS, "plan", "prices of budgets are not one each, never negative")
+    quotas = {one.tenant.name for one in tenants if one.left is not None}
+    if duals.quota.keys() != quotas or not all(
+        len(row) == n and all(0 <= v < np.inf for v in row) for row in duals.quota.values()
+    ):
+        detail = "prices of quotas are not one a slot for each tenant that has one, never negative"
+        yield Violation(ViolationCode.DUALS, "plan", detail)
     for name, row in duals.peak.items():
         site = case.fleet.by_site.get(name)
         if site is not None and sum(row) > site.demand_charge_per_kw * (1 + 1e-6) + 1e-6:
             yield Violation(ViolationCode.DUALS, name, "the peak's prices exceed the demand charge")
 
 
-def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
+def certified(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse]) -> float:
     """The bound [currency] on every plan that does of each workload what this one does."""
     hours, none = case.grid.slot_hours, np.zeros(case.grid.n_slots)
     rest = 1 / case.rest_ratio  # all that work can still hold of each slot
-    duals, total = case.plan.duals, 0.0
+    duals, quotas = case.plan.duals, _QuotaPrices.of(case, tenants)
+    fairness = case.fleet.objective.fairness_cost_per_accelerator_hour
+    # What is not done is the same in every such plan, and so is what fairness charges for it.
+    total = sum((one.fairness_cost(fairness) for one in tenants), 0.0)
+    for one in tenants:
+        if one.left is not None:
+            total -= float(quotas.rows[one.tenant.name] @ one.bounded)
     if duals.work:
         paid = load_prices(case)
         per_kw_of = {key: paid.per_kw[key[0]] for key in paid.room}
         firm_room = {key: paid.room[key] + paid.reserve[key] for key in paid.room}
-        return fleet_cost(case, loads, paid) + _work_cost(
-            case, _Prices(per_kw_of, dict(paid.room), firm_room)
-        )
-    prices = _Prices({}, {}, {})
+        prices = _Prices(per_kw_of, dict(paid.room), firm_room, quotas)
+        return total + fleet_cost(case, loads, paid) + _work_cost(case, prices)
+    prices = _Prices({}, {}, {}, quotas)
     for load in loads:
         site = load.site
         power, peak = (np.array(d.get(site.name, none)) for d in (duals.power, duals.peak))
@@ -121,16 +134,40 @@ def certified(case: Case, loads: Sequence[SiteLoad]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
+class _QuotaPrices:
+    """Of each tenant with a quota: its price, (n_slots,), and the pools that it counts."""
+
+    rows: dict[str, Floats]
+    counted: dict[str, set[PoolKey]]
+
+    @classmethod
+    def of(cls, case: Case, tenants: Sequence[TenantUse]) -> _QuotaPrices:
+        """As the plan has them; what may be exceeded at a price is worth no more."""
+        rows: dict[str, Floats] = {}
+        counted: dict[str, set[PoolKey]] = {}
+        for one in tenants:
+            if one.left is not None:
+                most = np.inf if one.price is None else one.price * case.grid.slot_hours
+                rows[one.tenant.name] = np.minimum(case.plan.duals.quota[one.tenant.name], most)
+                pools = case.fleet.pools.items()
+                counted[one.tenant.name] = {key for key, (_, p) in pools if one.tenant.counts(p.accelerator)}
+        return cls(rows, counted)
+
+
+@dataclass(frozen=True, eq=False)
 class _Prices:
     """Of each pool, (n_slots,): a kW of its site, and an accelerator of what may be preempted and of what may not."""
 
     per_kw: dict[PoolKey, Floats]
     any: dict[PoolKey, Floats]
     firm: dict[PoolKey, Floats]
+    quotas: _QuotaPrices
 
-    def of(self, way: Way, soft: bool) -> Floats:
-        """An accelerator that runs in this way for a whole slot."""
+    def of(self, way: Way, soft: bool, tenant: str | None) -> Floats:
+        """An accelerator of a tenant that has a quota, or of any other, that runs in this way for a whole slot."""
         price: Floats = way.step_kw * self.per_kw[way.key] + (self.any if soft else self.firm)[way.key]
+        if tenant is not None and way.key in self.quotas.counted[tenant]:
+            price = price + self.quotas.rows[tenant]
         return price
 
 
@@ -178,18 +215,22 @@ def _work_cost(case: Case, prices: _Prices) -> float:
     # Of how many accelerators it may use, no more matters than whether that is one replica.
     largest = max((n for m in case.fleet.models for n in m.accelerators_per_replica.values()), default=1)
     width = np.minimum(about.most, largest)
-    order = np.lexsort((about.soft, width, about.kind))
+    names = list(prices.quotas.rows)
+    numbers = {name: i for i, name in enumerate(names)}
+    quota = np.array([numbers.get(item.workload.tenant, -1) for item in case.work.values()], dtype=np.int64)
+    order = np.lexsort((about.soft, width, about.kind, quota))
     order = order[work[order] > 0]
-    alike = np.all([np.diff(trait[order]) == 0 for trait in (about.kind, width, about.soft)], axis=0)
+    alike = np.all([np.diff(trait[order]) == 0 for trait in (about.kind, width, about.soft, quota)], axis=0)
     ids, total = list(case.work), 0.0
     start, end = _windows(case)
     for members in np.split(order, np.flatnonzero(~alike) + 1) if len(order) else ():
         ways, soft = case.usable(ids[members[0]]), bool(about.soft[members[0]])
         if not ways:
             continue
+        of_quota = names[quota[members[0]]] if quota[members[0]] >= 0 else None
         fastest = max(way.rate for way in ways)
         ratios = np.array([way.rate / fastest for way in ways])
-        steps = _Steps.of(ratios, np.array([prices.of(way, soft) for way in ways]))
+        steps = _Steps.of(ratios, np.array([prices.of(way, soft, of_quota) for way in ways]))
         loads = any(way.load > timedelta(0) for way in ways)
         for at in range(0, len(members), AT_ONCE):
             some = members[at : at + AT_ONCE]

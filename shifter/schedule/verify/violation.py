@@ -44,6 +44,8 @@ class ViolationCode(StrEnum):
     BATTERY_FLOOR = "battery_floor"
     BATTERY_LIMITS = "battery_limits"
     BUDGET = "budget"
+    QUOTA = "quota"
+    TENANT = "tenant"
     COST = "cost"
     CARBON_KG = "carbon_kg"
     DEFERRABLE_TOTAL = "deferrable_total"
