@@ -217,7 +217,9 @@ def _work_cost(case: Case, prices: _Prices) -> float:
     width = np.minimum(about.most, largest)
     names = list(prices.quotas.rows)
     numbers = {name: i for i, name in enumerate(names)}
-    quota = np.array([numbers.get(item.workload.tenant, -1) for item in case.work.values()], dtype=np.int64)
+    quota = np.full(len(case.work), -1)
+    if names:
+        quota[:] = [numbers.get(item.workload.tenant, -1) for item in case.work.values()]
     order = np.lexsort((about.soft, width, about.kind, quota))
     order = order[work[order] > 0]
     alike = np.all([np.diff(trait[order]) == 0 for trait in (about.kind, width, about.soft, quota)], axis=0)
