@@ -56,7 +56,8 @@ def prove(
     short = any(job.ways and done[job.id] < job.hours * (1 - DONE_RATIO) for job in problem.jobs)
     # Where no program was solved, there is little hope that this one is.
     if prices is not None and (short or _holds_lateness(problem, prices)):
-        tried.append(_prices_of_done(problem, done, means, time_limit_s))
+        # Energy alone proves little, and more than prices that hold what relieving a physical limit would cost.
+        tried += [_prices_of_done(problem, done, means, time_limit_s), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
     bounds = [lower_bound(problem, one, means, done) for one in tried]
     best = int(np.argmax(bounds))

@@ -209,6 +209,7 @@ def test_the_greedy_and_running_at_once_keep_a_hard_quota(monkeypatch: pytest.Mo
         raise SolverFailed("out of order")
 
     monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    monkeypatch.setattr("shifter.schedule.scaled.solve", none)
     jobs = [work("a", 30, 24, tenant="A"), *shaped()]
     inputs = case(*jobs, tenants=[Tenant("A", quota_accelerators=2.5)], fairness=1.0)
     plan = planned(inputs)
