@@ -55,8 +55,10 @@ def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantU
             detail = f"the lower bound {plan.lower_bound} exceeds what the prices prove, {proven}"
             yield Violation(ViolationCode.BOUND, "plan", detail)
     # Fairness is the same in both, and no part of what the gap is a share of.
-    gap = (plan.minimised - plan.lower_bound) / max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
-    if differs(plan.relative_gap, gap, 1e-6 * max(1.0, abs(gap))):
+    least = max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
+    gap = (plan.minimised - plan.lower_bound) / least
+    noise = 1e-14 * (abs(plan.minimised) + abs(plan.lower_bound)) / least  # of taking off what is far larger
+    if differs(plan.relative_gap, gap, (1e-6 + noise) * max(1.0, abs(gap))):
         yield Violation(ViolationCode.GAP, "plan", f"says {plan.relative_gap}, and it is {gap}")
 
 
