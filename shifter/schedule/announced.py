@@ -14,24 +14,22 @@ calm costs shows in the gap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Held
 from shifter.schedule.bound import SlotPrices, least_costs, per_kw, way_price
-from shifter.schedule.columns import Columns
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
-from shifter.schedule.place import DONE_RATIO, work_hours
+from shifter.schedule.place import work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
-from shifter.schedule.settle import quota_use
+from shifter.schedule.standing import Own, chains, in_time, is_done, one_by_one, trimmed, within_limits
 
 CHURN_RATIO = 0.005
 """Where the fleet does not say: this share of what the energy of an accelerator-hour costs on average."""
@@ -39,16 +37,7 @@ CHURN_RATIO = 0.005
 LEAST_HOURS = 1e-6
 """Less than this has not moved: it is the noise of sums [accelerator-hours]."""
 
-QUOTA_SLACK = 1e-6
-"""Mean accelerators beyond a quota that are the noise of sums."""
-
-SURPLUS_RATIO, SURPLUS_S = 1e-6, 1e-3
-"""Work beyond what is left to do by less than this share, or so little time, stays: its end is not moved for that."""
-
 MINUTE_US = 60_000_000
-
-Own = dict[str, list[Piece]]
-"""Pieces by job."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,51 +75,85 @@ class AnnouncedWork:
         """What of it can stand: inside windows, in the order of chains, no more than is left, and within limits.
 
         Limits are those of what is `free`; where that is not said, of a site with no more than its battery may give.
+        Where not all of a job fits, what is frozen of it comes first.
         """
+        frozen = self.frozen(problem, free)
+        found = in_time(problem, within_limits(problem, self._possible(problem), free, frozen))
+        return {**frozen, **found}
+
+    def frozen(self, problem: ScheduleProblem, free: Ledger | None = None) -> Own:
+        """What is not moved for any price, as far as it can stand.
+
+        It is what runs before the window's end. A run that has a shape is not cut there, nor is a chain that is
+        announced whole: the order of its steps holds as announced, and perhaps not otherwise.
+        """
+        if self.frozen_us <= problem.now_us:
+            return {}
+        possible, soon = self._possible(problem), Own()
+        for chain in chains(problem.jobs):
+            early = {job.id: cut for job in chain if (cut := self._early(job, possible.get(job.id, ())))}
+            if early and len(chain) > 1 and all(is_done(job, possible.get(job.id, ())) for job in chain):
+                early = {job.id: possible[job.id] for job in chain}
+            soon.update(early)
+        return in_time(problem, within_limits(problem, soon, free, {}))
+
+    def _possible(self, problem: ScheduleProblem) -> Own:
+        """What lies inside its window, in order, and is no more than is left to do."""
         jobs = {job.id: job for job in problem.jobs}
         whole = (
             (id, pieces)
             for id, pieces in self.own.items()
             if not any(piece.accelerators % jobs[id].ways[piece.way].replica for piece in pieces)
         )
-        own = {id: _trimmed(jobs[id], pieces) for id, pieces in whole}
-        kept = _in_time(problem, {id: pieces for id, pieces in own.items() if pieces})
-        return _in_time(problem, _within_quotas(problem, _within_limits(problem, kept, free)))
+        own = {id: trimmed(jobs[id], pieces) for id, pieces in whole}
+        return in_time(problem, {id: pieces for id, pieces in own.items() if pieces})
+
+    def _early(self, job: Job, pieces: Iterable[Piece]) -> list[Piece]:
+        soon = [piece for piece in pieces if piece.start_us < self.frozen_us]
+        if not job.plain:
+            return soon
+        return [piece._replace(end_us=min(piece.end_us, self.frozen_us)) for piece in soon]
 
     def complete(self, problem: ScheduleProblem, free: Ledger) -> Own:
-        """What of it can stand in what is `free` and does all of its job; nothing where not all limits are of slots."""
+        """What of it can stand in what is `free` and does all of its job, and what is frozen.
+
+        Where not all limits are of slots, what is frozen alone, each run as it fits beside those before it.
+        """
+        frozen = self.frozen(problem, free)
         if further_terms(problem):
-            return {}
+            return in_time(problem, one_by_one(problem, frozen, free))
         jobs, own = {job.id: job for job in problem.jobs}, self.fitting(problem, free)
-        return _in_time(problem, {id: pieces for id, pieces in own.items() if _is_done(jobs[id], pieces)})
+        whole = {id: pieces for id, pieces in own.items() if is_done(jobs[id], pieces)}
+        return {**frozen, **in_time(problem, whole)}
 
     def staying(self, problem: ScheduleProblem, prices: SlotPrices) -> Own:
         """What need not move at these prices: all that a job has where moving it does not pay, else what is frozen."""
-        own, jobs = self.fitting(problem), {job.id: job for job in problem.jobs}
+        own, frozen, jobs = self.fitting(problem), self.frozen(problem), {job.id: job for job in problem.jobs}
         done = {id: work_hours(jobs[id], pieces) for id, pieces in own.items()}
         least, now = least_costs(problem, prices, done), _costs(problem, prices, own)
         found: Own = {}
         for id, pieces in own.items():
-            job = jobs[id]
             hours = sum(_hours(piece) for piece in pieces)
-            complete = _is_done(job, pieces)
-            if complete and now[id] - least[id] <= self.price_per_hour * hours + 1e-9:
+            gain = now[id] - least[id]
+            if is_done(jobs[id], pieces) and gain <= self.price_per_hour * hours + 1e-9:
                 found[id] = pieces
-            elif frozen := self._frozen(job, pieces, complete):
-                found[id] = frozen
-        return _in_time(problem, found)
+        return {**frozen, **in_time(problem, {**frozen, **found})}
 
-    def _frozen(self, job: Job, pieces: Sequence[Piece], complete: bool) -> list[Piece]:
-        soon = [piece for piece in pieces if piece.start_us < self.frozen_us]
-        if not job.plain:  # cutting it would break its shape
-            return list(pieces) if soon and complete else []
-        return [piece._replace(end_us=min(piece.end_us, self.frozen_us)) for piece in soon]
+    def thawed(self, pieces: Iterable[Piece]) -> list[str]:
+        """Jobs of which something moves, in a plan of these pieces, that was to run within the frozen window."""
+        new, end_us = _by_job(pieces), self.frozen_us
+        return [
+            id
+            for id, old in self.own.items()
+            if id in new
+            and moved_hours(
+                [p._replace(end_us=min(p.end_us, end_us)) for p in old if p.start_us < end_us], new[id]
+            )
+        ]
 
     def churn_cost(self, pieces: Iterable[Piece]) -> float:
         """What moving costs in a plan of these pieces [currency]."""
-        new: defaultdict[str, list[Piece]] = defaultdict(list)
-        for piece in pieces:
-            new[piece.job].append(piece)
+        new = _by_job(pieces)
         moved = sum(moved_hours(old, new[id]) for id, old in self.own.items() if id in new)
         return self.price_per_hour * moved
 
@@ -159,8 +182,11 @@ def _common_hours(old: Sequence[Piece], new: Sequence[Piece]) -> float:
     return total / HOUR_US
 
 
-def _is_done(job: Job, pieces: Sequence[Piece]) -> bool:
-    return work_hours(job, pieces) >= job.hours * (1 - DONE_RATIO)
+def _by_job(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
+    found: defaultdict[str, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        found[piece.job].append(piece)
+    return found
 
 
 def _hours(piece: Piece) -> float:
@@ -220,126 +246,6 @@ def _on_grid(problem: ScheduleProblem, announced: Announced) -> SlotPrices:
         power[i] = np.where(np.isfinite(site.limit_kw), power[i], 0.0)
         peak[i] *= min(1.0, site.demand_charge_per_kw / max(float(peak[i].sum()), 1e-12))
     return SlotPrices(capacity, reserve, power, peak)
-
-
-def _trimmed(job: Job, pieces: Sequence[Piece]) -> list[Piece]:
-    """Without the end of what does more than is left to do."""
-    kept = sorted(pieces, key=lambda piece: piece.end_us)
-    surplus = work_hours(job, kept) - job.hours
-    while kept and surplus > max(job.hours * SURPLUS_RATIO, SURPLUS_S / 3600 * kept[-1].accelerators):
-        piece = kept.pop()
-        way, rate = job.ways[piece.way], piece.accelerators * job.ways[piece.way].speed
-        useful_us = piece.end_us - piece.start_us - way.load_us
-        if useful_us * rate <= surplus * HOUR_US:
-            surplus -= max(0.0, useful_us * rate / HOUR_US)
-            continue
-        kept.append(piece._replace(end_us=piece.end_us - int(surplus * HOUR_US / rate)))
-        break
-    return sorted(kept)
-
-
-def _in_time(problem: ScheduleProblem, own: Own) -> Own:
-    """Pieces inside the window that was asked for. Steps of a chain keep theirs where all of it is announced, in order;
-    else those whose pieces lie in the part of its time that each has now."""
-    jobs = {job.id: job for job in problem.jobs}
-
-    def inside(id: str, start_us: int, end_us: int) -> bool:
-        return all(start_us <= p.start_us and p.end_us <= end_us for p in own[id])
-
-    asked = {id for id in own if inside(id, jobs[id].true_start_us, jobs[id].due_us)}
-    found = {}
-    for chain in _chains(problem.jobs):
-        whole = all(job.id in asked and _is_done(job, own[job.id]) for job in chain)
-        in_order = whole and all(
-            max(p.end_us for p in own[before]) <= min(p.start_us for p in own[job.id])
-            for job in chain
-            for before in job.depends_on
-            if before in own
-        )
-        for job in chain:
-            alone = len(chain) == 1 and job.id in asked
-            if alone or in_order or (job.id in own and inside(job.id, job.start_us, job.end_us)):
-                found[job.id] = own[job.id]
-    return found
-
-
-def _chains(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Jobs that wait for one another, together; most are alone."""
-    root = {job.id: job.id for job in jobs}
-
-    def of(id: str) -> str:
-        while root[id] != id:
-            root[id] = id = root[root[id]]
-        return id
-
-    for job in jobs:
-        for before in job.depends_on:
-            if before in root:
-                root[of(job.id)] = of(before)
-    groups: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        groups[of(job.id)].append(job)
-    yield from groups.values()
-
-
-def _within_limits(problem: ScheduleProblem, own: Own, free: Ledger | None) -> Own:
-    """Without jobs that stand where more is announced than there is now, those with the most time first."""
-    jobs = {job.id: job for job in problem.jobs}
-    empty = Ledger(problem) if free is None else free
-    helped = np.array([free is None and site.battery is not None for site in problem.sites])
-    while True:
-        ledger = empty.copy()
-        ledger.hold(piece for pieces in own.values() for piece in pieces)
-        over = _overdrawn(problem, ledger, empty, helped)
-        if over is None:
-            return own
-        crowding = [
-            id for id, pieces in own.items() if any(over[p.pool, _cells(problem, p)].any() for p in pieces)
-        ]
-        gone = set()
-        for id in sorted(crowding, key=lambda i: (jobs[i].start_us - jobs[i].end_us, i)):
-            ledger.release(own[id])
-            gone.add(id)
-            if (over := _overdrawn(problem, ledger, empty, helped)) is None:
-                break
-        own = {id: pieces for id, pieces in own.items() if id not in gone}
-
-
-def _within_quotas(problem: ScheduleProblem, own: Own) -> Own:
-    """Without jobs of tenants who hold more than a hard quota allows now, those with the most time first."""
-    jobs, kept = {job.id: job for job in problem.jobs}, dict(own)
-    for i, tenant in enumerate(problem.tenants[: problem.n_quotas]):
-        of_tenant = [id for id in own if jobs[id].tenant == i]
-        for id in sorted(of_tenant, key=lambda i: (jobs[i].start_us - jobs[i].end_us, i)):
-            held = Columns.of(problem, (piece for pieces in kept.values() for piece in pieces))
-            over = quota_use(problem, held)[i] > tenant.most + QUOTA_SLACK
-            if not over.any():
-                break
-            touched = (
-                slice(p.start_us // problem.slot_us, -(-p.end_us // problem.slot_us)) for p in kept[id]
-            )
-            if any(over[slots].any() for slots in touched):
-                del kept[id]
-    return kept
-
-
-def _overdrawn(
-    problem: ScheduleProblem, ledger: Ledger, empty: Ledger, helped: NDArray[np.bool_]
-) -> NDArray[np.bool_] | None:
-    """Where pieces hold more than there is, (n_pools, n_cells), of accelerators or, but at `helped` sites, of
-    power; None where nowhere."""
-    over = ((ledger.any < 0) & (ledger.any < empty.any)) | ((ledger.firm < 0) & (ledger.firm < empty.firm))
-    kw = (ledger.headroom_kw < -1e-6) & (ledger.headroom_kw < empty.headroom_kw)
-    kw &= ~helped[:, None]
-    of_pool = np.array([pool.site for pool in problem.pools], dtype=np.int64)
-    over |= kw[of_pool][:, problem.cell_slot]
-    return over if over.any() else None
-
-
-def _cells(problem: ScheduleProblem, piece: Piece) -> slice:
-    edges = problem.edges_us
-    first = int(np.searchsorted(edges, piece.start_us, side="right")) - 1
-    return slice(first, int(np.searchsorted(edges, piece.end_us, side="left")))
 
 
 def _costs(problem: ScheduleProblem, prices: SlotPrices, own: Own) -> dict[str, float]:

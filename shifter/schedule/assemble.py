@@ -99,6 +99,7 @@ def assemble(
             *problem.warnings,
             *_crowded(problem),
             *_broken(problem, settled),
+            *_thawed(announced, made),
             *made.warnings,
         ),
         synthetic=any(signal.synthetic for signal in frame.signals),
@@ -107,6 +108,17 @@ def assemble(
         tenants=tenants,
     )
     return plan.named()
+
+
+def _thawed(announced: AnnouncedWork | None, made: Schedule) -> list[str]:
+    """What was to run within the frozen window, and moves because it cannot stand."""
+    ids = [] if announced is None else announced.thawed(made.pieces)
+    if not ids:
+        return []
+    shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    return [
+        f"what was to run within the frozen window moves, since there is no room for it as announced: {shown}."
+    ]
 
 
 def _weights(problem: ScheduleProblem, made: Schedule) -> Floats | None:

@@ -15,12 +15,12 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.plan import HELD
-from shifter.schedule.announced import AnnouncedWork, Own
+from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
 from shifter.schedule.pieces import Pieces
-from shifter.schedule.place import DONE_RATIO, Prices, place, top_up, work_hours
+from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem, Way
 from shifter.schedule.runs import in_runs
 from shifter.schedule.scaled import cell_prices
@@ -35,6 +35,7 @@ from shifter.schedule.schedule import (
     without_stranded,
 )
 from shifter.schedule.settle import BatteryTrace
+from shifter.schedule.standing import Own, is_done
 from shifter.schedule.tenants import NOBODY
 from shifter.schedule.tidy import below_peak
 
@@ -60,6 +61,8 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
     else:
         return None
     pieces = without_stranded(problem, _all(found))
+    if announced.thawed(pieces):
+        return None
     if problem.has_batteries:
         beside = sites_beside(problem, pieces, time_limit_s)
         if beside is None:
@@ -80,12 +83,8 @@ def _whole(problem: ScheduleProblem, own: Own) -> Own:
     return {
         id: pieces
         for id, pieces in own.items()
-        if jobs[id].plain or len(pieces) == 1 or not _short(jobs[id], pieces)
+        if jobs[id].plain or len(pieces) == 1 or is_done(jobs[id], pieces)
     }
-
-
-def _short(job: Job, pieces: Sequence[Piece]) -> bool:
-    return work_hours(job, pieces) < job.hours * (1 - DONE_RATIO)
 
 
 def _with_missing(
@@ -93,11 +92,11 @@ def _with_missing(
 ) -> Own | None:
     """`own`, and what it lacks; None where that has no room. `ledger` is written to."""
     found = dict(own)
-    missing = [job for job in problem.jobs if _short(job, own.get(job.id, ()))]
+    missing = [job for job in problem.jobs if not is_done(job, own.get(job.id, ()))]
     for job in sorted(missing, key=lambda j: (j.plain, room_us(j), -j.hours, j.id)):
         may_lack = job.open_ended or job.id in announced.short
         pieces = _completed(problem, job, own.get(job.id, []), ledger, at, may_lack=may_lack)
-        if _short(job, pieces) and not may_lack:
+        if not (may_lack or is_done(job, pieces)):
             return None
         if pieces:
             found[job.id] = pieces

@@ -14,7 +14,7 @@ from shifter.domain.effort import Effort
 from shifter.domain.plan import COARSE, GREEDY, OPTIMAL, ROUNDED, Held
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
-from shifter.schedule.announced import AnnouncedWork, Own
+from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.beside import Beside, sources_at_once
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
@@ -32,6 +32,7 @@ from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 from shifter.schedule.shortage import burden, short_of_shaped, suits_tenants
 from shifter.schedule.solve import Solution, solve
+from shifter.schedule.standing import Own, is_done
 from shifter.schedule.tenants import quota_prices
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.tidy import tidy
@@ -144,8 +145,9 @@ def _exact(
         stays = announced.staying(problem.at_prices(known.weights), proof)
     made = _packed(problem, solution, at, capacity, lean, announced, stays, ends, time_limit_s)
     if stays and _short_hours(problem, made) > float(solution.values["short"].sum()) + SHORT_HOURS:
-        # What stays is in the way of what would be done: better all of it moves.
-        made = _packed(problem, solution, at, capacity, lean, None, {}, ends, time_limit_s)
+        # What stays is in the way of what would be done: better all of it moves that is not frozen.
+        frozen = announced.frozen(problem) if announced is not None else {}
+        made = _packed(problem, solution, at, capacity, lean, announced, frozen, ends, time_limit_s)
     return replace(made, prices=proof, weights=known.weights)
 
 
@@ -250,7 +252,7 @@ def _followed(
     plain, shaped = plain_and_shaped(jobs)
     placed = _place_shaped(shaped, ledger, at)
     packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
-    pieces, beside = _settle_shape(problem, packed, relaxed.beside, settle_s, rough=True)
+    pieces, beside = _settle_shape(problem, packed, relaxed.beside, stays, settle_s, rough=True)
     said = (*relaxed.notes, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, COARSE, said)
     return replace(made, weights=relaxed.weights, sources=beside.sources)
@@ -258,21 +260,25 @@ def _followed(
 
 def _rest(problem: ScheduleProblem, announced: AnnouncedWork | None, stays: Own) -> list[Job]:
     """What is still to be placed beside what stays. Announced work that moves does so behind the frozen window."""
+    if announced is None:
+        return list(problem.jobs)
     rest = []
     for job in problem.jobs:
         own = stays.get(job.id)
         if own is None:
-            later = job if announced is None else _behind(announced, job)
+            later = _behind(announced, job)
             rest.append(later if later.least_us <= later.end_us - later.start_us else job)
-        elif (left := job.hours - work_hours(job, own)) > job.hours * DONE_RATIO:
-            rest.append(replace(job if announced is None else _behind(announced, job), hours=left))
+        elif not (is_done(job, own) or job.contiguous):
+            rest.append(replace(_behind(announced, job, own), hours=job.hours - work_hours(job, own)))
     return rest
 
 
-def _behind(announced: AnnouncedWork, job: Job) -> Job:
+def _behind(announced: AnnouncedWork, job: Job, own: Sequence[Piece] = ()) -> Job:
+    """The job behind the frozen window and what stays of it, where it was announced."""
     if job.id not in announced.own:
         return job
-    return replace(job, start_us=min(max(job.start_us, announced.frozen_us), job.end_us))
+    after_us = max([job.start_us, announced.frozen_us, *(piece.end_us for piece in own)])
+    return replace(job, start_us=min(after_us, job.end_us))
 
 
 def _place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
@@ -317,7 +323,7 @@ def _packed(
     if len(problem.jobs) <= TIDY_JOBS and not further_terms(problem):
         tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries, stays)
     rough = tidied is not packed
-    pieces, beside = _settle_shape(problem, tidied, beside, 0.1 * time_limit_s, rough=rough)
+    pieces, beside = _settle_shape(problem, tidied, beside, stays, 0.1 * time_limit_s, rough=rough)
     said = (*dict.fromkeys((*relaxed.notes, *solution.notes)), *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, None, status, said)
     return replace(made, sources=beside.sources)
@@ -350,6 +356,7 @@ def _settle_shape(
     problem: ScheduleProblem,
     packed: Sequence[Piece],
     beside: Beside,
+    stays: Own,
     time_limit_s: float,
     *,
     rough: bool = False,
@@ -359,7 +366,7 @@ def _settle_shape(
     What sites do in a `rough` one is that of another grid or other work, and is decided anew in any case.
     """
     kept = without_stranded(problem, packed)
-    mended = _repair(problem, kept, beside)
+    mended = _repair(problem, kept, beside, stays)
     further = bool(further_terms(problem))
     if not (problem.has_batteries or further):
         return mended, beside
@@ -385,11 +392,12 @@ def sites_beside(problem: ScheduleProblem, pieces: Sequence[Piece], time_limit_s
     return None if broken else Beside.of(problem, anew.values)
 
 
-def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside) -> Sequence[Piece]:
+def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, stays: Own) -> Sequence[Piece]:
     """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
-    Work with a shape of its own is placed anew, other work is topped up, in the window that was asked for. Steps of a
-    chain keep to their own part of its time, and those that wait for one that still falls short stay out.
+    Work with a shape of its own is placed anew where none of it `stays`, other work is topped up, in the window that
+    was asked for. Steps of a chain keep to their own part of its time, and those that wait for one that still falls
+    short stay out.
     """
     done = done_hours(problem, pieces)
     jobs = {job.id: job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO}
@@ -414,7 +422,7 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside) -
             if job.plain:
                 full = full or _holding(others, by_job, beside)
                 by_job[id] = merge_pieces([*own, *top_up(job, full, own, left)])
-            else:
+            elif id not in stays:
                 again = merge_pieces(place(job, _holding(others, by_job, beside, without=id), None))
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
@@ -464,7 +472,7 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
     stays: Own = {} if announced is None else announced.complete(problem, ledger)
     pieces = [piece for own in stays.values() for piece in own]
     ledger.hold(pieces)
-    for job in sorted(_rest(problem, None, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
+    for job in sorted(_rest(problem, announced, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
         pieces += place(job, ledger, at)
     kept = without_stranded(problem, merge_pieces(pieces))
     beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None

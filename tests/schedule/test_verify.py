@@ -355,7 +355,7 @@ def test_a_workload_row_names_the_figure_that_differs(figure: str) -> None:
 
 
 def test_every_code_has_a_spoiling() -> None:
-    elsewhere = {"pinned", "plan_id"}  # in test_pinned, and above
+    elsewhere = {"pinned", "plan_id", "frozen"}  # in test_pinned, above, and in test_frozen
     assert {code for expected, _ in ALL.values() for code in expected} | elsewhere == set(ViolationCode)
 
 

@@ -22,6 +22,7 @@ from shifter.schedule.verify.battery import check_batteries
 from shifter.schedule.verify.budgets import check_budgets
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.churn import check_held
+from shifter.schedule.verify.frozen import check_frozen
 from shifter.schedule.verify.loads import site_loads
 from shifter.schedule.verify.money import check_money, check_shares
 from shifter.schedule.verify.pools import check_pools, check_powered_down, check_slots
@@ -87,6 +88,7 @@ def verify(
         *check_tenants(case, tenants),
         *check_money(case, loads, tenants),
         *check_held(case),
+        *check_frozen(case, loads, tenants),
         *check_shares(case, loads),
         *check_risk(case, loads),
         *check_proof(case, loads, tenants),

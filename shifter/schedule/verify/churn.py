@@ -24,22 +24,29 @@ CHURN_SHARE = 0.005
 
 def churn_cost(case: Case, loads: Sequence[SiteLoad]) -> float:
     """What the plan pays for what it moves [currency]."""
-    before = case.announced
-    if before is None or before.slot_minutes != case.grid.slot_minutes:
+    own = announced_until(case, case.grid.end)
+    if not own:
         return 0.0
-    own: defaultdict[str, list[Allocation]] = defaultdict(list)
-    for a in before.allocations:
-        if a.workload_id in case.work and a.workload_id not in case.pinned:
-            way = case.ways[a.workload_id].get(key_of(a))
-            usable = way is not None and way.replica <= case.work[a.workload_id].workload.max_accelerators
-            clipped = replace(a, start=max(a.start, case.now), end=min(a.end, case.grid.end))
-            if usable and clipped.start < clipped.end:
-                own[a.workload_id].append(clipped)
-    moved = sum(_moved_hours(old, new) for id, old in own.items() if (new := case.own(id)))
+    moved = sum(moved_hours(old, new) for id, old in own.items() if (new := case.own(id)))
     asked = case.fleet.objective.churn_cost_per_accelerator_hour
     if asked is None:
         asked = CHURN_SHARE * float(np.mean(_energy_costs(loads)))
     return asked * moved
+
+
+def announced_until(case: Case, end: datetime) -> dict[str, list[Allocation]]:
+    """What was announced from now until a moment, by workload: of what is still to be done, in ways that there are."""
+    before, own = case.announced, defaultdict[str, list[Allocation]](list)
+    if before is None or before.slot_minutes != case.grid.slot_minutes:
+        return own
+    for a in before.allocations:
+        if a.workload_id in case.work and a.workload_id not in case.pinned:
+            way = case.ways[a.workload_id].get(key_of(a))
+            usable = way is not None and way.replica <= case.work[a.workload_id].workload.max_accelerators
+            clipped = replace(a, start=max(a.start, case.now), end=min(a.end, end, case.grid.end))
+            if usable and clipped.start < clipped.end:
+                own[a.workload_id].append(clipped)
+    return own
 
 
 def _energy_costs(loads: Sequence[SiteLoad]) -> list[float]:
@@ -51,7 +58,7 @@ def _energy_costs(loads: Sequence[SiteLoad]) -> list[float]:
     ]
 
 
-def _moved_hours(old: Sequence[Allocation], new: Sequence[Allocation]) -> float:
+def moved_hours(old: Sequence[Allocation], new: Sequence[Allocation]) -> float:
     """Accelerator-hours that are not where they were, of those that there still are."""
     moments = sorted({moment for a in (*old, *new) for moment in (a.start, a.end)})
     was = is_ = both = 0.0

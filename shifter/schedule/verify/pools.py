@@ -19,8 +19,8 @@ def check_pools(case: Case) -> Iterator[Violation]:
     own = case.columns
     firm = own.where(~case.about.soft[own.work])
     over = {
-        ViolationCode.CAPACITY: _over(case, own, case.quantile),
-        ViolationCode.RESERVE: _over(case, firm, case.reserved),
+        ViolationCode.CAPACITY: over_pools(case, own, case.quantile),
+        ViolationCode.RESERVE: over_pools(case, firm, case.reserved),
     }
     for i, key in enumerate(case.fleet.pools):
         for code, by in over.items():
@@ -32,7 +32,7 @@ def check_pools(case: Case) -> Iterator[Violation]:
                 yield Violation(code, "/".join(key), most)
 
 
-def _over(case: Case, members: Columns, kept: Callable[[PoolKey], Floats]) -> Floats:
+def over_pools(case: Case, members: Columns, kept: Callable[[PoolKey], Floats]) -> Floats:
     """By how much members and what is kept exceed each pool at any instant of each slot, (n_pools, n_slots).
 
     Where all of them are pinned no plan could do better, so that is not looked at.

@@ -87,9 +87,7 @@ def tenants_of(case: Case) -> list[TenantUse]:
         own = np.array([name == tenant.name for name in tenant_of], dtype=bool)
         left = used = None
         if tenant.quota_accelerators is not None:
-            used, pinned = (
-                _counted(case, tenant, c.where(own[c.work])) for c in (planned, case.held_columns)
-            )
+            used, pinned = (counted(case, tenant, c.where(own[c.work])) for c in (planned, case.held_columns))
             left = tenant.quota_accelerators / case.rest_ratio - pinned
         hours = float(asked[own].sum()), float(short[own].sum())
         found.append(TenantUse(tenant, *hours, left, used, case.grid.slot_hours))
@@ -107,7 +105,7 @@ def _hours(case: Case) -> tuple[Floats, Floats]:
     return asked, asked * lacking
 
 
-def _counted(case: Case, tenant: Tenant, columns: Columns) -> Floats:
+def counted(case: Case, tenant: Tenant, columns: Columns) -> Floats:
     """Mean accelerators of these that the tenant's quota counts, (n_slots,)."""
     means = case.mean_use(columns)
     counted = [means[key] for key, (_, pool) in case.fleet.pools.items() if tenant.counts(pool.accelerator)]

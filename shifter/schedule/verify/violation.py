@@ -57,6 +57,7 @@ class ViolationCode(StrEnum):
     BOUND = "bound"
     GAP = "gap"
     HELD = "held"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True)
