@@ -26,6 +26,7 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
+from shifter.schedule.release import released, short_hours
 from shifter.schedule.resting import idle_room
 from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
 from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
@@ -144,17 +145,14 @@ def _exact(
     if announced is not None:
         stays = announced.staying(problem.at_prices(known.weights), proof)
     made = _packed(problem, solution, at, capacity, lean, announced, stays, ends, time_limit_s)
-    if stays and _short_hours(problem, made) > float(solution.values["short"].sum()) + SHORT_HOURS:
-        # What stays is in the way of what would be done: better all of it moves that is not frozen.
-        frozen = announced.frozen(problem) if announced is not None else {}
-        made = _packed(problem, solution, at, capacity, lean, announced, frozen, ends, time_limit_s)
+    short, enough = short_hours(problem, made.pieces), float(solution.values["short"].sum()) + SHORT_HOURS
+    if announced is not None and stays and sum(short.values()) > enough:
+        # What stays is in the way of what would be done: better some of it moves that is not frozen.
+        for fewer in released(problem, stays, announced.frozen(problem), short):
+            made = _packed(problem, solution, at, capacity, lean, announced, fewer, ends, 0.5 * time_limit_s)
+            if sum(short_hours(problem, made.pieces).values()) <= enough:
+                break
     return replace(made, prices=proof, weights=known.weights)
-
-
-def _short_hours(problem: ScheduleProblem, made: Schedule) -> float:
-    """Work that is not done [accelerator-hours of the fastest way]."""
-    done = done_hours(problem, made.pieces)
-    return sum(max(0.0, job.hours * (1 - DONE_RATIO) - done[job.id]) for job in problem.jobs)
 
 
 def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> Sequence[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,8 +24,18 @@ SETTINGS = settings(
 )
 
 
+class NextCycle(NamedTuple):
+    """A plan, and the inputs of the cycle after it. Shown without the plan, which those make again."""
+
+    before: Plan
+    inputs: CycleInputs
+
+    def __repr__(self) -> str:
+        return f"NextCycle({self.inputs!r})"
+
+
 @st.composite
-def next_cycles(draw: st.DrawFn) -> tuple[Plan, CycleInputs]:
+def next_cycles(draw: st.DrawFn) -> NextCycle:
     """A plan of some of the work, and the cycle after it: more work, perhaps less real-time capacity, other prices."""
     inputs = draw(cases())
     if draw(st.booleans()):  # terms of slots alone, whose announced prices can be held
@@ -55,7 +66,7 @@ def next_cycles(draw: st.DrawFn) -> tuple[Plan, CycleInputs]:
         announced=Announced.of(before, inputs.now),
         hold_gap=draw(st.sampled_from([-1.0, 0.0025, 1e9])),
     )
-    return before, after
+    return NextCycle(before, after)
 
 
 def shaken(frame: ForecastFrame, size: float, seed: int) -> ForecastFrame:
@@ -69,7 +80,7 @@ def shaken(frame: ForecastFrame, size: float, seed: int) -> ForecastFrame:
 
 @given(next_cycles())
 @SETTINGS
-def test_the_next_plan_keeps_the_contract(case: tuple[Plan, CycleInputs]) -> None:
+def test_the_next_plan_keeps_the_contract(case: NextCycle) -> None:
     before, inputs = case
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
@@ -84,12 +95,49 @@ def test_the_next_plan_keeps_the_contract(case: tuple[Plan, CycleInputs]) -> Non
 
 @given(next_cycles())
 @SETTINGS
-def test_a_large_next_plan_keeps_it_too(case: tuple[Plan, CycleInputs]) -> None:
+def test_a_large_next_plan_keeps_it_too(case: NextCycle) -> None:
     _, inputs = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "EXACT_COLUMNS", 0)
         plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
+
+
+@given(next_cycles())
+@SETTINGS
+def test_a_next_plan_without_a_solver_keeps_it_too(case: NextCycle) -> None:
+    _, inputs = case
+    plan = plan_cycle(replace(inputs, time_limit_s=1e-9))
+    assert verify_plan(plan, inputs) == []
+
+
+@given(cases())
+@SETTINGS
+def test_what_is_frozen_stays_where_nothing_but_prices_changes(inputs: CycleInputs) -> None:
+    """All of the plan is frozen: whatever prices say, it is what it was."""
+    before = plan_cycle(replace(inputs, grid_events=()))
+    after = replace(
+        inputs,
+        frame=shaken(inputs.frame, 0.9, 3),
+        fleet=replace(inputs.fleet, objective=replace(inputs.fleet.objective, frozen_minutes=10_080.0)),
+        announced=Announced.of(before, inputs.now),
+        hold_gap=-1.0,
+        grid_events=(),
+    )
+    chained = {
+        id
+        for s in inputs.submissions
+        for id in (*s.workload.depends_on, s.workload.id)
+        if s.workload.depends_on
+    }
+    if after.fleet.objective.budgets or any(
+        site.battery or site.generation or site.ramp_limit_kw_per_minute for site in after.fleet.sites
+    ):
+        return  # limits that hang on prices, or on what else the site does
+    plan = plan_cycle(after)
+    kept = {a for a in plan.allocations if a.workload_id not in chained}
+    was = {a for a in before.allocations if a.workload_id not in chained}
+    assert was <= kept
 
 
 @given(cases())

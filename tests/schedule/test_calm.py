@@ -259,6 +259,20 @@ def test_nobody_is_late_for_the_sake_of_calm() -> None:
     assert plan.cost.churn == pytest.approx(20_000.0)
 
 
+def test_for_urgent_work_only_those_move_that_stand_in_its_way() -> None:
+    """Moving is dear beyond any gain. One urgent job needs the one hour in which another is announced."""
+    later = [work(f"later{i}", 10, 20, earliest_start=at(3)) for i in range(5)]
+    day = [10.0] + [50.0] * 9 + [20.0] * 5 + [50.0] * 9
+    inputs = cycle_inputs([work("early", 10, 6), *later], prices=day)
+    before = plan_cycle(inputs)
+    day[3:8] = [10.0] * 5
+    case = objective(prices(inputs, day), churn_cost_per_accelerator_hour=100.0)
+    plan = plan_cycle(again(case, before, work("urgent", 10, 1)))
+    assert not plan.unplaced
+    assert plan.cost.churn == pytest.approx(1000.0), "the ten hours of one job"
+    assert rows(plan, *(w.id for w in later)) == rows(before, *(w.id for w in later))
+
+
 def test_without_a_solver_the_announced_slots_stand(first: tuple[CycleInputs, Plan]) -> None:
     inputs, before = first
 
