@@ -63,7 +63,7 @@ def row(name: str, bill: Bill, ours: Bill, hours: float, currency: str) -> Row:
         name,
         (
             Figure("cost", bill.cost, currency),
-            Figure("of it demand charge", bill.demand_charge, currency),
+            Figure("demand charge", bill.demand_charge, currency),
             Figure("carbon", bill.carbon_kg, "kg", digits=0),
             Figure("peaks over ours", peaks, "times"),
             Figure("limits broken", bill.broken, "", KEPT, digits=0),
@@ -71,7 +71,7 @@ def row(name: str, bill: Bill, ours: Bill, hours: float, currency: str) -> Row:
             Figure("done in time", bill.in_time_hours, "h", digits=0),
             Figure("cost of an hour in time", each(bill.work_cost), f"{currency}/h", digits=4),
             Figure("ours, for the same work", each(bill.our_work_cost), f"{currency}/h", digits=4),
-            Figure("peak memory", bill.peak_mib, "MiB", digits=0),
+            Figure("memory", bill.peak_mib, "MiB", digits=0),
         ),
         bill.beside,
     )

@@ -1,5 +1,5 @@
-"""What few pieces cost: the gap and the pieces of a workload, by what it is worth to run in one run less
-(`objective.cost_per_run`), from nothing to four times the default.
+"""What few pieces cost: the gap, and the pieces of a workload in the mean and at most, by what it is worth to run in
+one run less (`objective.cost_per_run`), from nothing to four times the default.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def row(name: str, times: float, price: float, made: OnePlan) -> Row:
         f"{name}, {times:g} × the default",
         (
             Figure("price of a run", price, plan.currency, digits=4),
-            Figure("pieces a workload", len(plan.allocations) / max(1, len(pieces)), "", PIECES.get(name)),
+            Figure("pieces", len(plan.allocations) / max(1, len(pieces)), "", PIECES.get(name)),
             Figure("most pieces", max(pieces.values(), default=0), digits=0),
-            Figure("gap to our bound", 100 * plan.relative_gap, "%", GAP.get(name), digits=3),
+            Figure("gap: our bound", 100 * plan.relative_gap, "%", GAP.get(name), digits=3),
             Figure("cost", plan.cost.total, plan.currency),
-            Figure("cycle, wall", made.wall_s, "s", digits=1),
-            Figure("cycle, CPU", made.cpu_s, "s", digits=1),
-            Figure("peak memory", made.peak_mib, "MiB", digits=0),
+            Figure("wall", made.wall_s, "s", digits=1),
+            Figure("CPU", made.cpu_s, "s", digits=1),
+            Figure("memory", made.peak_mib, "MiB", digits=0),
         ),
     )
 

@@ -1,5 +1,6 @@
 """How far plans of the cases are from the best possible, by our certified bound and an independent judge; in how many
-pieces their work is; what planning takes.
+pieces a workload is, in the mean and at most; how many are not placed in time; how much cheaper deferrable work is than
+at once; and what `plan_cycle` takes.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ def quality(name: str, kind: str, folder: Path, judge: Path | None, *, own_bound
     return Row(
         name,
         (
-            Figure("violations, our verifier", count, "", NONE, digits=0),
+            Figure("violations: verifier", count, "", NONE, digits=0),
             *opinion,
-            Figure("gap to our bound", 100 * plan.relative_gap, "%", goal, digits=3),
-            Figure("pieces a workload", mean, "", PIECES.get(kind), digits=1),
+            Figure("gap: our bound", 100 * plan.relative_gap, "%", goal, digits=3),
+            Figure("pieces", mean, "", PIECES.get(kind), digits=1),
             Figure("most pieces", max(pieces.values(), default=0), digits=0),
-            Figure("not placed in time", len(plan.unplaced), digits=0),
-            Figure("below running at once", saved, "%", digits=1),
-            Figure("cycle, wall", made.wall_s, "s", digits=1),
-            Figure("cycle, CPU", made.cpu_s, "s", digits=1),
-            Figure("peak memory", made.peak_mib, "MiB", digits=0),
+            Figure("not placed", len(plan.unplaced), digits=0),
+            Figure("below at once", saved, "%", digits=1),
+            Figure("wall", made.wall_s, "s", digits=1),
+            Figure("CPU", made.cpu_s, "s", digits=1),
+            Figure("memory", made.peak_mib, "MiB", digits=0),
         ),
         said,
     )
@@ -65,11 +66,11 @@ def _opinion(
         certified = verdict.certificate_gap
         if plan.unplaced:
             certified = gap_of_what_is_done(judge, folder, path, inputs, plan.unplaced)
-    solved = (Figure("gap to the judge's bound", verdict.gap, "%", goal, digits=3),) if own_bound else ()
+    solved = (Figure("gap: judge's bound", verdict.gap, "%", goal, digits=3),) if own_bound else ()
     return (
-        Figure("violations, judge", verdict.violations, "", NONE, digits=0),
+        Figure("violations: judge", verdict.violations, "", NONE, digits=0),
         *solved,
-        Figure("gap by the judge's certificate", certified, "%", goal, digits=3),
+        Figure("gap: judge's certificate", certified, "%", goal, digits=3),
     ), verdict.first
 
 

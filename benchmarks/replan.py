@@ -149,7 +149,9 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
     answers = [one.answer_s for one in more]
     said = f"median: {spread(answers)}; 2 s of it wait for other changes"
     yield Figure(f"{CASE}, one more workload, asked to answered", median(answers), "s", None, said)
-    said = "at most, of all whose slots were announced"
+    said = (
+        f"at most, of those whose slots were announced; by each: {', '.join(str(one.moved) for one in more)}"
+    )
     yield Figure(f"{CASE}, workloads moved by one more", max(o.moved for o in more), "", AtMost(0), said, 0)
     said = "to our bound, proven by the prices held"
     yield Figure(f"{CASE}, gap after {MORE} more", 100 * more[-1].gap, "%", None, said, 3)

@@ -66,10 +66,13 @@ def print_table(outcomes: Sequence[Outcome]) -> None:
             Text.assemble((outcome.name, "bold"), (f"  {outcome.about}  ({outcome.wall_s:.0f} s)", "dim"))
         )
         for kind, some in groupby(outcome.lines, type):
-            lines = [*some]
-            console.print(_side_by_side(lines) if kind is Row else _one_by_one(lines))
+            lines: list[Any] = [*some]
+            if kind is not Row:
+                console.print(_one_by_one(lines))
+                continue
+            console.print(_side_by_side(lines), width=max(console.width, PIPED_WIDTH), crop=False)
             for line in lines:
-                if kind is Row and line.beside:
+                if line.beside:
                     console.print(Text(f"{line.name}: {line.beside}", style="dim"))
         if outcome.skipped:
             console.print(Text(f"{outcome.name}: skipped, it {outcome.skipped}", style="yellow"))
@@ -101,17 +104,19 @@ def _one_by_one(figures: Sequence[Any]) -> Table:
 
 def _side_by_side(rows: Sequence[Any]) -> Table:
     """A column for each figure of the rows, headed by its name and unit, and by the target where all have the same."""
-    columns = [*zip(*(row.figures for row in rows), strict=True)]
-    targets = [{str(f.target) for f in column if f.target is not None} for column in columns]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", min_width=14)
-    for column, target in zip(columns, targets, strict=True):
-        unit = f" [{column[0].unit}]" if column[0].unit else ""
-        goal = f", target {target.copy().pop()}" if len(target) == 1 else ""
-        table.add_column(Text(f"{column[0].name}{unit}{goal}"), justify="right", vertical="top")
-    for row in rows:
-        cells = zip(row.figures, targets, strict=True)
-        table.add_row(Text(row.name), *(_cell(figure, told=len(target) == 1) for figure, target in cells))
+    table.add_column("", no_wrap=True)
+    columns: list[list[Text]] = []
+    for figures in zip(*(row.figures for row in rows), strict=True):
+        targets = {str(f.target) for f in figures if f.target is not None}
+        head = figures[0].name + (f" [{figures[0].unit}]" if figures[0].unit else "")
+        head += f", target {min(targets)}" if len(targets) == 1 else ""
+        cells = [_cell(figure, told=len(targets) == 1) for figure in figures]
+        widest = max(*map(len, head.split()), *map(len, cells))  # or words and figures are cut in two
+        table.add_column(Text(head), justify="right", min_width=widest)
+        columns.append(cells)
+    for row, in_row in zip(rows, zip(*columns, strict=True), strict=True):
+        table.add_row(Text(row.name), *in_row)
     return table
 
 
