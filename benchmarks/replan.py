@@ -38,7 +38,9 @@ class Replanned:
     answer_s: float
     """From asking to the answer with its planned finish; changes are gathered for 2 s of it."""
     moved: int
-    """Workloads that no longer have the slots that were announced."""
+    """Workloads that no longer have the slots that were announced and had not begun."""
+    missed: int
+    """Workloads that were to run by now: nobody runs them here, and they get other slots."""
     status: str
     gap: float
 
@@ -113,23 +115,29 @@ def _one_more(daemon: Daemon, job: dict[str, Any]) -> Replanned:
     daemon.client.submit([job])
     cycle_s = daemon.until_planned(job["id"])
     answer_s, after = time.perf_counter() - asked, daemon.client.plan()
-    return Replanned(cycle_s, answer_s, _moved(before, after), after["status"], after["relative_gap"])
+    counts = moved_and_missed(before, after)
+    return Replanned(cycle_s, answer_s, *counts, after["status"], after["relative_gap"])
 
 
-def _moved(before: dict[str, Any], after: dict[str, Any]) -> int:
-    """Of the workloads of both plans; what ran before the second was made is left out."""
+def moved_and_missed(before: dict[str, Any], after: dict[str, Any]) -> tuple[int, int]:
+    """Workloads of the first plan that do not have the same slots in the second: those to come, and those begun.
+
+    Nobody runs work here. What of it was to run before the second plan was made has been missed, and must move.
+    """
     now = after["created_at"]
+    ahead = {a["workload_id"] for a in before["allocations"]}
+    begun = {a["workload_id"] for a in before["allocations"] if a["start"] < now}
 
-    def ahead(plan: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
+    def slots(plan: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
         found: dict[str, set[tuple[Any, ...]]] = {}
         for a in plan["allocations"]:
-            if a["end"] > now:
-                row = (a["site"], a["pool"], max(a["start"], now), a["end"], a["accelerators"])
-                found.setdefault(a["workload_id"], set()).add(row)
+            row = (a["site"], a["pool"], max(a["start"], now), a["end"], a["accelerators"])
+            found.setdefault(a["workload_id"], set()).update({row} if a["end"] > now else ())
         return found
 
-    was, is_ = ahead(before), ahead(after)
-    return sum(was[id] != is_.get(id) for id in was)
+    was, is_ = slots(before), slots(after)
+    changed = {id for id in ahead if was[id] != is_.get(id, set())}
+    return len(changed - begun), len(changed & begun)
 
 
 def run(options: Options, tell: Tell) -> Iterator[Figure]:

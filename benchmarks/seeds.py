@@ -1,6 +1,6 @@
 """Further seeds of each kind of case, as `plan_quality`: what the judge and our verifier find wrong, and how far plans
-are from the best possible. The judge's gap is to its certificate: from the plan's prices, by its own arithmetic, for the
-work that is done.
+are from the best possible. The judge's gap is to its certificate: from the plan's prices, by its own arithmetic, for
+the work that is done.
 """
 
 from __future__ import annotations
