@@ -1,18 +1,30 @@
-"""A folder of fleet.yaml, workloads.jsonl, forecasts.csv, realtime.csv and case.json as a cycle's inputs."""
+"""A folder of fleet.yaml, workloads.jsonl, forecasts.csv, realtime.csv and case.json as a cycle's inputs, and what
+several benchmarks ask of those.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from forecasts.assemble import frame_from_series
 from forecasts.series import Signal
-from forecasts.slots import SlotGrid
+from forecasts.slots import Floats, SlotGrid
 from forecasts.sources.base import FetchRequest
 from forecasts.sources.registry import make_source
-from shifter.cycle import CycleInputs, Submission
+from shifter.classify.rules import classify
+from shifter.cycle import CycleInputs, Submission, deferrable
+from shifter.domain.chains import split_windows
+from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.workload import Workload
 from shifter.files import read_fleet, read_realtime, read_workloads
+from shifter.realtime.reserve import reserve
+from shifter.schedule.build import build
+from shifter.schedule.problem import ScheduleProblem
 
 
 def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = None) -> CycleInputs:
@@ -37,3 +49,48 @@ def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = 
         ),
         time_limit_s=time_limit_s,
     )
+
+
+def problem_of(inputs: CycleInputs) -> ScheduleProblem:
+    """Steps 1 to 4 of `plan_cycle`."""
+    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
+    windows = split_windows(classified, inputs.fleet, inputs.now)
+    return build(
+        inputs.frame,
+        deferrable(classified),
+        reserve(inputs.realtime, inputs.fleet),
+        inputs.fleet,
+        inputs.now,
+        windows={key: (w.earliest_start, w.deadline) for key, w in windows.items() if w.deadline},
+        grid_events=inputs.grid_events,
+    )
+
+
+def rates_of(job: Workload, fleet: Fleet) -> dict[PoolKey, float]:
+    """Pools that may run it, and the work that one accelerator does there in an hour [its unit/h]."""
+    models = {model.name: model for model in fleet.models}
+    rates = {}
+    for key, (site, pool) in fleet.pools.items():
+        at_home = job.data_boundary is None or site.jurisdiction in job.data_boundary
+        if not at_home or (job.sites is not None and site.name not in job.sites):
+            continue
+        if job.tokens is None:
+            if job.accelerators is None or pool.accelerator in job.accelerators:
+                rates[key] = 1.0
+        elif (speed := models[job.model or ""].throughput_tokens_per_s.get(pool.accelerator)) is not None:
+            rates[key] = 3600.0 * speed
+    return rates
+
+
+def hours_of(job: Workload, fleet: Fleet) -> float:
+    """How much work it is [accelerator-hours of its fastest pool]; 0 where no pool may run it."""
+    fastest = max(rates_of(job, fleet).values(), default=0.0)
+    return job.amount / fastest if fastest else 0.0
+
+
+def window_share(job: Workload, edges: list[datetime], now: datetime) -> Floats:
+    """The share of each slot that lies inside the workload's window and is not over by `now`, (n_slots,)."""
+    start, end = max(job.earliest_start or now, now), job.deadline or edges[-1]
+    inside = [(min(end, b) - max(start, a)) / (b - a) for a, b in pairwise(edges)]
+    share: Floats = np.clip(np.array(inside), 0.0, 1.0)
+    return share

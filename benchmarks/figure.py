@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 CASES = ("small", "gang", "quarter", "fleet")
 """The cases that every benchmark of plans takes, in this order."""
 SEED = 1
-"""Of cases that a generator makes."""
+"""Of cases that a generator makes; further seeds come after it."""
 
 
 class Skipped(Exception):
@@ -99,6 +99,38 @@ class Figure:
         }
 
 
+@dataclass(frozen=True)
+class Row:
+    """Figures of one thing, side by side: rows in a run make a table, headed by their figures' names and units."""
+
+    name: str
+    figures: tuple[Figure, ...]
+    beside: str = ""
+
+    def flat(self) -> Iterator[Figure]:
+        """The same figures one by one, each under the row's name and its own."""
+        for figure in self.figures:
+            beside = "; ".join(filter(None, (figure.beside, self.beside)))
+            yield replace(figure, name=f"{self.name}, {figure.name}", beside=beside)
+
+
+Line = Figure | Row
+
+
+def flat(lines: Iterable[Line]) -> Iterator[Figure]:
+    """All figures, those of rows one by one."""
+    for line in lines:
+        yield from line.flat() if isinstance(line, Row) else (line,)
+
+
+def left_out(names: Sequence[str], found: Container[str]) -> Iterator[Figure]:
+    """A line for each case that there is not."""
+    for name in names:
+        if name not in found:
+            said = f"there is no {name}: give --cases PATH, or --generator PROGRAM that makes it"
+            yield Figure(f"{name}: skipped", None, beside=said)
+
+
 Tell = Callable[[str, float], None]
 """Progress: what is being done, and the share of the benchmark that is done (0..1)."""
 
@@ -112,7 +144,8 @@ class Options:
     """Where data, cases and the judge lie; None where they are not given.
 
     `generator` makes a case that does not lie among the cases: a program that takes KIND SEED OUT_DIR. What may not
-    live, such as a model of somebody else, is stopped after `time_limit_s` or beyond `memory_limit_mib`.
+    live, such as a model of somebody else, is stopped after `time_limit_s` or beyond `memory_limit_mib`. `seeds` is how
+    many further ones of each kind are made, `repeat` how often a large case is planned.
     """
 
     data: Path | None = None
@@ -122,6 +155,13 @@ class Options:
     generator: Path | None = None
     time_limit_s: float = 600.0
     memory_limit_mib: float = 12 * 1024.0
+    seeds: int = 3
+    repeat: int = 1
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What one run may take, by the names that `machine.watch` has for them."""
+        return {"time_limit_s": self.time_limit_s, "memory_limit_mib": self.memory_limit_mib}
 
     def data_folder(self, name: str) -> Path:
         """A folder of the data. Raises Skipped where it is not there."""
@@ -148,20 +188,29 @@ class Options:
     def case_or_made(self, name: str, kept: Path) -> Path | None:
         """The folder of one case; where it is not there, a generator makes it in `kept`. None without one."""
         found = self.case(name)
-        if found is not None or self.generator is None:
-            return found
-        made = kept / name
-        command = [sys.executable, str(self.generator), name, str(SEED), str(made)]
-        same = {
-            **os.environ,
-            "PYTHONHASHSEED": "0",
-        }  # a seed is not all that a generator's sets and dicts hang on
+        return found if found is not None or self.generator is None else self.made(name, SEED, kept / name)
+
+    def cases_or_made(self, names: Sequence[str], kept: Path) -> dict[str, Path]:
+        """Those of some cases that there are or that a generator makes. Raises Skipped where that is none."""
+        found = {name: self.case_or_made(name, kept) for name in names}
+        if not any(found.values()):
+            wanted = f"needs {' or '.join(names)} among the cases"
+            raise Skipped(f"{wanted}: give --cases PATH, or --generator PROGRAM that makes them.")
+        return {name: folder for name, folder in found.items() if folder is not None}
+
+    def made(self, kind: str, seed: int, folder: Path) -> Path:
+        """A folder in which the generator has made a case. Raises Skipped without one, RuntimeError where it fails."""
+        if self.generator is None:
+            raise Skipped("needs a program that makes cases: give --generator PROGRAM.")
+        command = [sys.executable, str(self.generator), kind, str(seed), str(folder)]
+        # A seed is not all that a generator's sets and dicts hang on.
+        same = {**os.environ, "PYTHONHASHSEED": "0"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=same)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise RuntimeError(f"the generator made no case {name}: {last}")
-        return made
+            raise RuntimeError(f"the generator made no case {kind}: {last}")
+        return folder
 
 
-Run = Callable[[Options, Tell], Iterator[Figure]]
-"""A benchmark: yields its figures, tells how far it is, raises Skipped."""
+Run = Callable[[Options, Tell], Iterator[Line]]
+"""A benchmark: yields its figures, alone or in rows, tells how far it is, raises Skipped."""

@@ -1,7 +1,10 @@
-"""Measuring commands: wall and CPU time of a child process and all that it waited for; our own peak memory."""
+"""Measuring commands: wall and CPU time of a child process and all that it waited for; memory at its highest, that of
+others and our own.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import resource
@@ -10,12 +13,14 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 _PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 """Of the kernel's `ru_maxrss`."""
@@ -79,7 +84,7 @@ def watch(command: Sequence[str], *, time_limit_s: float, memory_limit_mib: floa
             wall_s = time.perf_counter() - begun
             if pid:
                 break
-            peak = max(peak, _family_mib(process.pid))
+            peak = max(peak, family_mib(process.pid))
             if not stopped and (wall_s > time_limit_s or peak > memory_limit_mib):
                 stopped = "time" if wall_s > time_limit_s else "memory"
                 process.kill()
@@ -98,8 +103,8 @@ def watch(command: Sequence[str], *, time_limit_s: float, memory_limit_mib: floa
         )
 
 
-def _high_water_mib(pid: int) -> float:
-    """0 where it cannot be known: no /proc, or a process that has just ended."""
+def high_water_mib(pid: int) -> float:
+    """The most memory [MiB] that a process has held; 0 where that cannot be known: no /proc, or it has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -115,9 +120,16 @@ def _children(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
-def _family_mib(pid: int) -> float:
-    """High-water marks of a process and all that it started and that still live, summed."""
-    return _high_water_mib(pid) + sum(_family_mib(child) for child in _children(pid))
+def family_mib(pid: int) -> float:
+    """High-water marks [MiB] of a process and all that it started and that still live, summed."""
+    return high_water_mib(pid) + sum(family_mib(child) for child in _children(pid))
+
+
+def apart(call: Callable[..., T], *arguments: Any) -> T:
+    """What `call(*arguments)` gives in a fresh process, which holds nothing that others have left in this one."""
+    # Spawned, not forked: solvers and threads do not survive a fork.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
 
 
 def peak_mib() -> float:
@@ -126,7 +138,7 @@ def peak_mib() -> float:
     Where there is one, from the kernel's own account of the process as it is now: `ru_maxrss` survives an exec,
     and so would count what the parent held when it started us.
     """
-    return _high_water_mib(os.getpid()) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MIB
+    return high_water_mib(os.getpid()) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MIB
 
 
 def shifter() -> list[str]:

@@ -24,11 +24,7 @@ AGREES = AtMost(0.01)
 def measured(module: str, case: Path, first: int | None, options: Options) -> tuple[Watched, dict[str, Any]]:
     """One run of `benchmarks.MODULE` on a case; what it found is empty where it did not live to tell."""
     command = [sys.executable, "-m", f"benchmarks.{module}", str(case.resolve())]
-    took = watch(
-        command if first is None else [*command, str(first)],
-        time_limit_s=options.time_limit_s,
-        memory_limit_mib=options.memory_limit_mib,
-    )
+    took = watch(command if first is None else [*command, str(first)], **options.limits)
     found: dict[str, Any] = json.loads(took.out.splitlines()[-1]) if took.exit_code == 0 else {}
     return took, found
 

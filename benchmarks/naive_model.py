@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,10 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from benchmarks.cases import read_case
+from benchmarks.cases import rates_of, read_case, window_share
 from benchmarks.machine import peak_mib
-from forecasts.slots import Floats
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Battery, Fleet, PoolKey, Site, limits_in_force
-from shifter.domain.workload import Workload
+from shifter.domain.fleet import Battery, Site, limits_in_force
 
 
 class NaiveModel:
@@ -127,30 +124,6 @@ class NaiveModel:
         ]
         self.cost = self.cost + battery.wear_cost_per_kwh * hours * cp.sum(discharge)
         return charge, discharge
-
-
-def rates_of(job: Workload, fleet: Fleet) -> dict[PoolKey, float]:
-    """Pools that may run it, and the work that one accelerator does there in an hour [its unit/h]."""
-    models = {model.name: model for model in fleet.models}
-    rates = {}
-    for key, (site, pool) in fleet.pools.items():
-        at_home = job.data_boundary is None or site.jurisdiction in job.data_boundary
-        if not at_home or (job.sites is not None and site.name not in job.sites):
-            continue
-        if job.tokens is None:
-            if job.accelerators is None or pool.accelerator in job.accelerators:
-                rates[key] = 1.0
-        elif (speed := models[job.model or ""].throughput_tokens_per_s.get(pool.accelerator)) is not None:
-            rates[key] = 3600.0 * speed
-    return rates
-
-
-def window_share(job: Workload, edges: list[datetime], now: datetime) -> Floats:
-    """The share of each slot that lies inside the workload's window and is not over by `now`, (n_slots,)."""
-    start, end = max(job.earliest_start or now, now), job.deadline or edges[-1]
-    inside = [(min(end, b) - max(start, a)) / (b - a) for a, b in pairwise(edges)]
-    share: Floats = np.clip(np.array(inside), 0.0, 1.0)
-    return share
 
 
 def measure_naive(folder: Path, first: int | None = None) -> dict[str, Any]:

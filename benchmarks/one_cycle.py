@@ -18,15 +18,10 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.cases import read_case
+from benchmarks.cases import problem_of, read_case
 from benchmarks.machine import peak_mib
-from shifter.classify.rules import classify
-from shifter.cycle import CycleInputs, deferrable, plan_cycle
-from shifter.domain.chains import split_windows
-from shifter.realtime.reserve import reserve
-from shifter.schedule.build import build
+from shifter.cycle import plan_cycle
 from shifter.schedule.classes import merge
-from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram
 from shifter.schedule.rungs import SIMPLEX_COLUMNS
 from shifter.schedule.solve import linear_program
@@ -46,21 +41,6 @@ class Measured:
     highs_status: str
     imports_mib: float
     cycle_mib: float
-
-
-def problem_of(inputs: CycleInputs) -> ScheduleProblem:
-    """Steps 1 to 4 of `plan_cycle`."""
-    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
-    windows = split_windows(classified, inputs.fleet, inputs.now)
-    return build(
-        inputs.frame,
-        deferrable(classified),
-        reserve(inputs.realtime, inputs.fleet),
-        inputs.fleet,
-        inputs.now,
-        windows={key: (w.earliest_start, w.deadline) for key, w in windows.items() if w.deadline},
-        grid_events=inputs.grid_events,
-    )
 
 
 def highs_alone(program: LinearProgram) -> tuple[float, float, str]:

@@ -1,96 +1,87 @@
 """How far plans of the cases are from the best possible, by our certified bound and an independent judge; in how many
-pieces their work is.
+pieces a workload is, in the mean and at most; how many are not placed in time; how much cheaper deferrable work is than
+at once; and what `plan_cycle` takes.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cases import read_case
-from benchmarks.figure import AtMost, Figure, Options, Tell, Within
-from shifter.cycle import plan_cycle, verify_plan
+from benchmarks.figure import AtMost, Figure, Line, Options, Row, Tell, Within
+from benchmarks.judge import gap_of_what_is_done, judged
+from benchmarks.one_plan import planned_apart
+from shifter.cycle import CycleInputs, verify_plan
+from shifter.domain.plan import Plan
 from shifter.files import write_plan
 
 GAP = {"small": AtMost(0.5), "gang": AtMost(3.0), "quarter": AtMost(0.5), "fleet": AtMost(0.5)}
-"""Of the cost above the bound [%]."""
+"""Of the cost above the bound [%], by kind of case."""
 PIECES = {"quarter": AtMost(4.0), "fleet": AtMost(4.0)}
 """A workload that is planned, in the mean."""
-JUDGE_TIMEOUT_S = 900.0
+NONE = Within(0, 0)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge says: violations, and gaps [%] to its own bound and to that of the plan's prices."""
+def quality(name: str, kind: str, folder: Path, judge: Path | None, *, own_bound: bool = True) -> Row:
+    """A case, planned in a process of its own, checked and judged. Without `own_bound` the judge solves nothing."""
+    made, inputs = planned_apart(folder), read_case(folder)
+    plan, goal = made.plan, GAP.get(kind)
+    count = float(len(verify_plan(plan, inputs)))
+    opinion: tuple[Figure, ...] = ()
+    said = ""
+    if judge is not None:
+        opinion, said = _opinion(judge, folder, plan, inputs, goal, own_bound=own_bound)
+    pieces = Counter(a.workload_id for a in plan.allocations)
+    mean = len(plan.allocations) / max(1, len(pieces))
+    saved = 100 * (1 - plan.deferrable_total / plan.baseline.deferrable_total)
+    return Row(
+        name,
+        (
+            Figure("violations: verifier", count, "", NONE, digits=0),
+            *opinion,
+            Figure("gap: our bound", 100 * plan.relative_gap, "%", goal, digits=3),
+            Figure("pieces", mean, "", PIECES.get(kind), digits=1),
+            Figure("most pieces", max(pieces.values(), default=0), digits=0),
+            Figure("not placed", len(plan.unplaced), digits=0),
+            Figure("below at once", saved, "%", digits=1),
+            Figure("wall", made.wall_s, "s", digits=1),
+            Figure("CPU", made.cpu_s, "s", digits=1),
+            Figure("memory", made.peak_mib, "MiB", digits=0),
+        ),
+        said,
+    )
 
-    violations: int
-    first: str
-    gap: float | None
-    certificate_gap: float | None
+
+def _opinion(
+    judge: Path, folder: Path, plan: Plan, inputs: CycleInputs, goal: AtMost | None, *, own_bound: bool
+) -> tuple[tuple[Figure, ...], str]:
+    """The judge's figures, and the first violations that it names."""
+    with tempfile.TemporaryDirectory() as kept:
+        path = Path(kept) / "plan.json"
+        write_plan(plan, path)
+        verdict = judged(judge, folder, path, own_bound=own_bound)
+        certified = verdict.certificate_gap
+        if plan.unplaced:
+            certified = gap_of_what_is_done(judge, folder, path, inputs, plan.unplaced)
+    solved = (Figure("gap: judge's bound", verdict.gap, "%", goal, digits=3),) if own_bound else ()
+    return (
+        Figure("violations: judge", verdict.violations, "", NONE, digits=0),
+        *solved,
+        Figure("gap: judge's certificate", certified, "%", goal, digits=3),
+    ), verdict.first
 
 
-def judged(judge: Path, case: Path, plan: Path) -> Verdict:
-    """Run a check_plan.py: `CASE_DIR plan.json`, JSON on stdout. Raises RuntimeError without a verdict."""
-    command = [sys.executable, str(judge), str(case), str(plan)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=JUDGE_TIMEOUT_S, check=False)
-    try:
-        said = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise RuntimeError(f"the judge gave no verdict on {case.name}: {last}") from None
-
-    def percent(key: str) -> float | None:
-        return None if said.get(key) is None else 100 * float(said[key])
-
-    return Verdict(said["violations"], "; ".join(said["first"]), percent("gap"), percent("certificate_gap"))
-
-
-def run(options: Options, tell: Tell) -> Iterator[Figure]:
-    """Gaps of each case; with a judge its violations and gaps too."""
+def run(options: Options, tell: Tell) -> Iterator[Line]:
+    """A row for each case; with a judge, its violations and gaps too."""
     folders = options.case_folders()
     for i, folder in enumerate(folders):
-        name, target = folder.name, GAP.get(folder.name)
-        tell(f"planning {name}", i / len(folders))
-        inputs = read_case(folder)
-        wall, cpu = time.perf_counter(), time.process_time()
-        plan = plan_cycle(inputs)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        gap = 100 * plan.relative_gap
-        saved = 100 * (1 - plan.deferrable_total / plan.baseline.deferrable_total)
-        said = (
-            f"cost {plan.cost.total:.2f}, bound {plan.lower_bound:.2f} {plan.currency}; deferrable "
-            f"{saved:.1f} % below at once; {len(plan.unplaced)} not placed; "
-            f"{wall:.1f} s wall, {cpu:.1f} s CPU"
-        )
-        yield Figure(f"{name}, gap to our bound", gap, "%", target, said, 3)
-        pieces = Counter(a.workload_id for a in plan.allocations)
-        most = max(pieces.values(), default=0)
-        said = f"{len(plan.allocations)} allocations of {len(pieces)} workloads; at most {most}"
-        mean = len(plan.allocations) / max(1, len(pieces))
-        yield Figure(f"{name}, pieces per workload", mean, "", PIECES.get(name), said)
-        if options.judge is None:
-            count = len(verify_plan(plan, inputs))
-            yield Figure(f"{name}, violations, our verifier", count, "", Within(0, 0), "no --judge given", 0)
-            continue
-        tell(f"judging {name}", (i + 0.5) / len(folders))
-        with tempfile.TemporaryDirectory() as kept:
-            path = Path(kept) / "plan.json"
-            write_plan(plan, path)
-            verdict = judged(options.judge, folder, path)
-        count = len(verify_plan(plan, inputs))
-        said = verdict.first or f"our own verifier: {count}"
-        yield Figure(f"{name}, violations, judge", verdict.violations, "", Within(0, 0), said, 0)
-        if verdict.gap is not None:
-            other = verdict.certificate_gap
-            said = "" if other is None else f"by our prices, judge's arithmetic: {other:.3f} %"
-            yield Figure(f"{name}, gap to the judge's bound", verdict.gap, "%", target, said, 3)
+        tell(folder.name, i / len(folders))
+        yield quality(folder.name, folder.name, folder, options.judge)
+    if options.judge is None:
+        yield Figure("the judge's figures: skipped", None, beside="give --judge PROGRAM (a check_plan.py)")
 
 
 if __name__ == "__main__":

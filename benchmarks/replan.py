@@ -1,4 +1,6 @@
-"""One more workload in a running daemon: how long the plan anew takes, and what it moves of what was announced."""
+"""One more workload in a running daemon: how long the plan anew takes, what it moves of what was announced, and the
+daemon's memory.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.figure import AtMost, Figure, Options, Skipped, Tell
+from benchmarks.figure import AtMost, Figure, Options, Tell
 from benchmarks.first_plan import free_port
-from benchmarks.machine import shifter, spread
+from benchmarks.machine import family_mib, high_water_mib, shifter, spread
 from shifter.client import Client
+from shifter.domain.plan import HELD
 from shifter.errors import ShifterError
 
 CASE = "fleet"
@@ -35,16 +38,56 @@ class Replanned:
     answer_s: float
     """From asking to the answer with its planned finish; changes are gathered for 2 s of it."""
     moved: int
-    """Workloads that no longer have the slots that were announced."""
+    """Workloads that no longer have the slots that were announced and had not begun."""
+    missed: int
+    """Workloads that were to run by now: nobody runs them here, and they get other slots."""
     status: str
     gap: float
 
 
-def replanned(folder: Path, kept: Path) -> tuple[float, list[Replanned]]:
-    """Seconds of the cycle that first plans all but some; and what each further one brings.
+@dataclass
+class Daemon:
+    """A daemon that runs, and the most memory [MiB] that it, and it and its planning processes, were seen to hold."""
 
-    The daemon's clock starts where the case does. Raises RuntimeError where it does not plan in time.
-    """
+    process: subprocess.Popen[bytes]
+    client: Client
+    own_mib: float = 0.0
+    family_mib: float = 0.0
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for something. Raises RuntimeError where it does not come in time, or the daemon has ended."""
+        ends = time.perf_counter() + TIMEOUT_S
+        while self.process.poll() is None and time.perf_counter() < ends:
+            # Marks of a planning process that has ended are gone with it, so they are looked at again and again.
+            self.own_mib = max(self.own_mib, high_water_mib(self.process.pid))
+            self.family_mib = max(self.family_mib, family_mib(self.process.pid))
+            try:
+                if true():
+                    return
+            except ShifterError:
+                pass  # it does not answer yet
+            time.sleep(POLL_S)
+        raise RuntimeError("the daemon did not plan in time.")
+
+    def until_planned(self, id: str) -> float:
+        """Wait until a workload has its slots. Seconds that the last cycle took."""
+        self.until(lambda: self.client.workload(id)["state"] in {"planned", "running"})
+        last: float = self.client.health()["last_cycle"]["duration_s"]
+        return last
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cycle that first plans all but some, what each further one brings, and the daemon's memory."""
+
+    first_s: float
+    more: list[Replanned]
+    own_mib: float
+    family_mib: float
+
+
+def replanned(folder: Path, kept: Path) -> Found:
+    """A daemon whose clock starts where the case does. Raises RuntimeError where it does not plan in time."""
     jobs = [json.loads(line) for line in (folder / "workloads.jsonl").read_text("utf-8").splitlines()]
     start = json.loads((folder / "case.json").read_text("utf-8"))["start"]
     port = free_port()
@@ -56,77 +99,74 @@ def replanned(folder: Path, kept: Path) -> tuple[float, list[Replanned]]:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         with Client(f"http://127.0.0.1:{port}", timeout_s=TIMEOUT_S) as client:
-            _until(client.ready, process)
+            daemon = Daemon(process, client)
+            daemon.until(client.ready)
             client.submit(jobs[:-MORE])
-            _until(lambda: _planned(client, jobs[0]["id"]), process)
-            first_s = client.health()["last_cycle"]["duration_s"]
-            return first_s, [_one_more(client, job, process) for job in jobs[-MORE:]]
+            first_s = daemon.until_planned(jobs[0]["id"])
+            more = [_one_more(daemon, job) for job in jobs[-MORE:]]
+            return Found(first_s, more, daemon.own_mib, daemon.family_mib)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
 
 
-def _one_more(client: Client, job: dict[str, Any], process: subprocess.Popen[bytes]) -> Replanned:
-    before, asked = client.plan(), time.perf_counter()
-    client.submit([job])
-    _until(lambda: _planned(client, job["id"]), process)
-    answer_s, after = time.perf_counter() - asked, client.plan()
-    cycle_s = client.health()["last_cycle"]["duration_s"]
-    return Replanned(cycle_s, answer_s, _moved(before, after), after["status"], after["relative_gap"])
+def _one_more(daemon: Daemon, job: dict[str, Any]) -> Replanned:
+    before, asked = daemon.client.plan(), time.perf_counter()
+    daemon.client.submit([job])
+    cycle_s = daemon.until_planned(job["id"])
+    answer_s, after = time.perf_counter() - asked, daemon.client.plan()
+    counts = moved_and_missed(before, after)
+    return Replanned(cycle_s, answer_s, *counts, after["status"], after["relative_gap"])
 
 
-def _planned(client: Client, id: str) -> bool:
-    return client.workload(id)["state"] in {"planned", "running"}
+def moved_and_missed(before: dict[str, Any], after: dict[str, Any]) -> tuple[int, int]:
+    """Workloads of the first plan that do not have the same slots in the second: those to come, and those begun.
 
-
-def _until(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    ends = time.perf_counter() + TIMEOUT_S
-    while process.poll() is None and time.perf_counter() < ends:
-        try:
-            if true():
-                return
-        except ShifterError:
-            pass  # it does not answer yet
-        time.sleep(POLL_S)
-    raise RuntimeError("the daemon did not plan in time.")
-
-
-def _moved(before: dict[str, Any], after: dict[str, Any]) -> int:
-    """Of the workloads of both plans; what ran before the second was made is left out."""
+    Nobody runs work here. What of it was to run before the second plan was made has been missed, and must move.
+    """
     now = after["created_at"]
+    ahead = {a["workload_id"] for a in before["allocations"]}
+    begun = {a["workload_id"] for a in before["allocations"] if a["start"] < now}
 
-    def ahead(plan: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
+    def slots(plan: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
         found: dict[str, set[tuple[Any, ...]]] = {}
         for a in plan["allocations"]:
-            if a["end"] > now:
-                row = (a["site"], a["pool"], max(a["start"], now), a["end"], a["accelerators"])
-                found.setdefault(a["workload_id"], set()).add(row)
+            row = (a["site"], a["pool"], max(a["start"], now), a["end"], a["accelerators"])
+            found.setdefault(a["workload_id"], set()).update({row} if a["end"] > now else ())
         return found
 
-    was, is_ = ahead(before), ahead(after)
-    return sum(was[id] != is_.get(id) for id in was)
+    was, is_ = slots(before), slots(after)
+    changed = {id for id in ahead if was[id] != is_.get(id, set())}
+    return len(changed - begun), len(changed & begun)
 
 
 def run(options: Options, tell: Tell) -> Iterator[Figure]:
     """The median of the plans after one more workload each."""
     tell(CASE, 0.0)
     with tempfile.TemporaryDirectory() as kept:
-        folder = options.case_or_made(CASE, Path(kept))
-        if folder is None:
-            raise Skipped(f"needs {CASE} among the cases: give --cases PATH, or --generator.")
-        first_s, found = replanned(folder, Path(kept))
-    yield Figure(f"{CASE}, all workloads at once, cycle", first_s, "s", None, "solved")
-    cycles = [one.cycle_s for one in found]
-    said = f"wall: {spread(cycles)}, max {max(cycles):.2f}; {', '.join(one.status for one in found)}"
-    yield Figure(f"{CASE}, one more workload, cycle", median(cycles), "s", TARGET, said, 2)
-    answers = [one.answer_s for one in found]
-    said = "2 s of it wait for other changes"
-    yield Figure(f"{CASE}, one more workload, asked to answered", median(answers), "s", None, said, 2)
-    yield Figure(
-        f"{CASE}, workloads moved by one more", float(max(one.moved for one in found)), "", AtMost(0)
+        folders = options.cases_or_made([CASE], Path(kept))
+        found = replanned(folders[CASE], Path(kept))
+    more = found.more
+    yield Figure(f"{CASE}, all but {MORE} at once, cycle", found.first_s, "s", None, "wall; solved")
+    cycles = [one.cycle_s for one in more]
+    said = f"median of {MORE}, wall: {spread(cycles)}, max {max(cycles):.2f}"
+    yield Figure(f"{CASE}, one more workload, cycle", median(cycles), "s", TARGET, said)
+    solved = [one.status for one in more if one.status != HELD]
+    said = f"how each was planned: {', '.join(one.status for one in more)}"
+    yield Figure(f"{CASE}, one more workload, solved anew", len(solved), f"of {MORE}", None, said, 0)
+    answers = [one.answer_s for one in more]
+    said = f"median: {spread(answers)}; 2 s of it wait for other changes"
+    yield Figure(f"{CASE}, one more workload, asked to answered", median(answers), "s", None, said)
+    said = (
+        f"at most, of those whose slots were announced; by each: {', '.join(str(one.moved) for one in more)}"
     )
-    gaps = [100 * one.gap for one in found]
-    yield Figure(f"{CASE}, gap after {MORE} more", gaps[-1], "%", None, "proven by the prices held", 3)
+    yield Figure(f"{CASE}, workloads moved by one more", max(o.moved for o in more), "", AtMost(0), said, 0)
+    said = "to our bound, proven by the prices held"
+    yield Figure(f"{CASE}, gap after {MORE} more", 100 * more[-1].gap, "%", None, said, 3)
+    said = (
+        f"the daemon and its planning process, each at its highest; the daemon alone {found.own_mib:.0f} MiB"
+    )
+    yield Figure(f"{CASE}, peak memory", found.family_mib, "MiB", None, said, 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from benchmarks.figure import Options, Run, Skipped
 from benchmarks.table import Outcome, print_json, print_table, progress_bar
 
 NAMES = (
-    *("plan_quality", "peers", "gaia", "zones"),
+    *("plan_quality", "seeds", "pieces", "peers", "gaia", "zones"),
     *("cycle_speed", "replan", "stages", "naive", "scale", "cli_startup", "first_plan"),
 )
 """Every benchmark is the module of its name, in the order in which they run."""
@@ -32,10 +32,20 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
     parser.add_argument("--judge", type=Path, help="a check_plan.py that judges plans independently")
     parser.add_argument("--generator", type=Path, help="makes cases that are not there: KIND SEED OUT_DIR")
     parser.add_argument(
-        "--time-limit", type=float, default=600.0, metavar="S", help="for one run of naive and scale [s]"
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="for one run of naive, scale and stages [s]",
     )
     parser.add_argument(
-        "--memory-limit", type=float, default=12.0, metavar="GIB", help="for one run of naive and scale [GiB]"
+        "--memory-limit", type=float, default=12.0, metavar="GIB", help="the same [GiB of memory]"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="how many further seeds of each kind (default: 3)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="how often scale plans each case (default: once)"
     )
     parser.add_argument("--processes", type=int, default=2, help="for what can run side by side (default: 2)")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
@@ -55,6 +65,8 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
         given.generator,
         given.time_limit,
         1024 * given.memory_limit,
+        max(1, given.seeds),
+        max(1, given.repeat),
     )
     outcomes = [carry_out(name, options) for name in given.names or names]
     (print_json if given.json else print_table)(outcomes)
@@ -63,12 +75,13 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
 
 def carry_out(name: str, options: Options) -> Outcome:
     """One benchmark. What goes wrong in it is told, and the others still run."""
-    run: Run = importlib.import_module(f"benchmarks.{name}").run
-    outcome = Outcome(name)
+    module = importlib.import_module(f"benchmarks.{name}")
+    run: Run = module.run
+    outcome = Outcome(name, " ".join((module.__doc__ or "").partition("\n\n")[0].split()))
     begun = time.perf_counter()
     with progress_bar(name) as tell:
         try:
-            outcome.figures.extend(run(options, tell))
+            outcome.lines.extend(run(options, tell))
         except Skipped as reason:
             outcome.skipped = str(reason)
         except Exception as error:  # the figures so far still count, and so do the other benchmarks

@@ -26,28 +26,35 @@ class Planned:
     seconds: dict[str, float]
     cpu_s: dict[str, float]
     now_at: str
-    plan: dict[str, Any] | None
+    plan: Path | None
 
 
-def planned(case: Path, *, time_limit_s: float, memory_limit_mib: float = float("inf")) -> Planned:
-    """`shifter plan` on a case, files to plan, with its defaults."""
+def files_of(case: Path) -> list[str]:
+    """The options of `shifter plan` that name a case's files."""
+    files = {"fleet": "yaml", "workloads": "jsonl", "forecasts": "csv", "realtime": "csv"}
+    return [
+        x for name, suffix in files.items() for x in (f"--{name}", str(case.resolve() / f"{name}.{suffix}"))
+    ]
+
+
+def planned(
+    case: Path, kept: Path, *, time_limit_s: float, memory_limit_mib: float = float("inf")
+) -> Planned:
+    """`shifter plan` on a case, files to plan, with its defaults; the plan is written to the folder `kept`."""
     about = json.loads((case / "case.json").read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory() as kept:
-        profile, out = Path(kept) / "profile.json", Path(kept) / "plan.json"
-        files = {"fleet": "yaml", "workloads": "jsonl", "forecasts": "csv", "realtime": "csv"}
-        command = [sys.executable, "-m", "benchmarks.profiled", str(profile), "plan"]
-        for name, suffix in files.items():
-            command += [f"--{name}", str(case.resolve() / f"{name}.{suffix}")]
-        command += ["--start", about["start"], "--horizon", f"{about['horizon_h']}h"]
-        command += ["--slot", f"{about['slot_minutes']}min", "--out", str(out)]
-        took = watch(command, time_limit_s=time_limit_s, memory_limit_mib=memory_limit_mib)
-        seen: dict[str, Any] = {"seconds": {}, "cpu_s": {}, "now_at": IMPORTING}
-        if profile.exists():
-            seen = json.loads(profile.read_text())
-        plan = json.loads(out.read_bytes()) if took.exit_code == 0 else None
+    profile, out = kept / "profile.json", kept / "plan.json"
+    command = [sys.executable, "-m", "benchmarks.profiled", str(profile), "plan", *files_of(case)]
+    command += ["--start", about["start"], "--horizon", f"{about['horizon_h']}h"]
+    command += ["--slot", f"{about['slot_minutes']}min", "--out", str(out)]
+    profile.unlink(missing_ok=True)
+    took = watch(command, time_limit_s=time_limit_s, memory_limit_mib=memory_limit_mib)
+    seen: dict[str, Any] = {"seconds": {}, "cpu_s": {}, "now_at": IMPORTING}
+    if profile.exists():
+        seen = json.loads(profile.read_text())
     seconds: dict[str, float] = dict(seen["seconds"])
-    if plan is None:  # what had begun and never ended
+    if took.exit_code != 0:  # what had begun and never ended
         seconds[seen["now_at"]] = seconds.get(seen["now_at"], 0.0) + took.wall_s - sum(seconds.values())
+    plan = out if took.exit_code == 0 else None
     return Planned(took, seconds, dict(seen["cpu_s"]), seen["now_at"], plan)
 
 
@@ -74,7 +81,8 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
     folders = options.case_folders()
     for i, folder in enumerate(folders):
         tell(f"planning {folder.name}", i / len(folders))
-        found = planned(folder, time_limit_s=options.time_limit_s, memory_limit_mib=options.memory_limit_mib)
+        with tempfile.TemporaryDirectory() as kept:
+            found = planned(folder, Path(kept), **options.limits)
         if found.plan is None and not found.took.stopped:
             raise RuntimeError(f"{folder.name}: {found.took.last_word}")
         said = f"{found.took.cpu_s:.2f} s CPU, {found.took.peak_mib:.0f} MiB"

@@ -1,4 +1,4 @@
-"""Figures for people (a table) and for programs (JSON); progress on stderr."""
+"""Figures for people (tables) and for programs (JSON); progress on stderr."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.figure import Figure, Tell
+from benchmarks.figure import Figure, Line, Row, Tell, flat
 from benchmarks.machine import about
 
 PIPED_WIDTH = 160
@@ -23,10 +24,11 @@ PIPED_WIDTH = 160
 
 @dataclass
 class Outcome:
-    """One benchmark: its figures, or why there are none."""
+    """One benchmark: what it measures, its figures, or why there are none."""
 
     name: str
-    figures: list[Figure] = field(default_factory=list)
+    about: str = ""
+    lines: list[Line] = field(default_factory=list)
     skipped: str = ""
     failed: str = ""
     wall_s: float = 0.0
@@ -35,7 +37,7 @@ class Outcome:
         """Plain JSON values."""
         return {
             "benchmark": self.name,
-            "figures": [figure.to_dict() for figure in self.figures],
+            "figures": [figure.to_dict() for figure in flat(self.lines)],
             "skipped": self.skipped or None,
             "failed": self.failed or None,
             "wall_s": round(self.wall_s, 1),
@@ -57,42 +59,79 @@ def progress_bar(name: str) -> Iterator[Tell]:
 
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
-    """All figures side by side, and what was left out."""
+    """Each benchmark under its name, what it measures, its tables, and what was left out."""
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    for outcome in outcomes:
+        console.print(
+            Text.assemble((outcome.name, "bold"), (f"  {outcome.about}  ({outcome.wall_s:.0f} s)", "dim"))
+        )
+        for kind, some in groupby(outcome.lines, type):
+            lines: list[Any] = [*some]
+            if kind is not Row:
+                console.print(_one_by_one(lines))
+                continue
+            console.print(_side_by_side(lines), width=max(console.width, PIPED_WIDTH), crop=False)
+            for line in lines:
+                if line.beside:
+                    console.print(Text(f"{line.name}: {line.beside}", style="dim"))
+        if outcome.skipped:
+            console.print(Text(f"{outcome.name}: skipped, it {outcome.skipped}", style="yellow"))
+        if outcome.failed:
+            console.print(Text(f"{outcome.name}: failed: {outcome.failed}", style="bold red"))
+        console.print()
+    where = about()
+    load = ", ".join(map(str, where["load_average"]))
+    said = "✓ the target is met, ✗ it is missed; what has neither has no target"
+    machine = f"Python {where['python']}, {where['system']}, {where['cpus']} CPUs, load {load}"
+    console.print(Text(f"{said}\n{machine}", style="dim"))
+
+
+def _one_by_one(figures: Sequence[Any]) -> Table:
+    """A line for each figure."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure", min_width=30)
     table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("target", justify="right", no_wrap=True)
     table.add_column("", width=1)
     table.add_column("beside it")
-    for outcome in outcomes:
-        if not outcome.figures:
-            continue
-        table.add_section()
-        table.add_row(Text(f"{outcome.name}  ({outcome.wall_s:.0f} s)", style="bold"))
-        for figure in outcome.figures:
-            table.add_row(*_cells(figure))
-    if table.row_count:
-        console.print(table)
-    for outcome in outcomes:
-        if outcome.skipped:
-            console.print(Text(f"{outcome.name}: skipped, it {outcome.skipped}", style="yellow"))
-        if outcome.failed:
-            console.print(Text(f"{outcome.name}: failed: {outcome.failed}", style="bold red"))
-    where = about()
-    load = ", ".join(map(str, where["load_average"]))
-    console.print(
-        Text(f"Python {where['python']}, {where['system']}, {where['cpus']} CPUs, load {load}", style="dim")
-    )
+    for figure in figures:
+        value, target = _number(figure), "" if figure.target is None else str(figure.target)
+        cells = (f"{value} {figure.unit}", f"{target} {figure.unit}" if target else "")
+        name, beside = Text(figure.name), Text(figure.beside, style="dim")
+        table.add_row(name, *map(str.strip, cells), _mark(figure), beside)
+    return table
 
 
-def _cells(figure: Figure) -> tuple[Text, ...]:
-    measured = (
-        "–" if figure.measured is None else f"{figure.measured:.{figure.digits}f} {figure.unit}".strip()
-    )
-    mark = {None: Text(""), True: Text("✓", style="green"), False: Text("✗", style="bold red")}[figure.met]
-    target = "" if figure.target is None else f"{figure.target} {figure.unit}".strip()
-    return Text(f"  {figure.name}"), Text(measured), Text(target), mark, Text(figure.beside, style="dim")
+def _side_by_side(rows: Sequence[Any]) -> Table:
+    """A column for each figure of the rows, headed by its name and unit, and by the target where all have the same."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    columns: list[list[Text]] = []
+    for figures in zip(*(row.figures for row in rows), strict=True):
+        targets = {str(f.target) for f in figures if f.target is not None}
+        head = figures[0].name + (f" [{figures[0].unit}]" if figures[0].unit else "")
+        head += f", target {min(targets)}" if len(targets) == 1 else ""
+        cells = [_cell(figure, told=len(targets) == 1) for figure in figures]
+        widest = max(*map(len, head.split()), *map(len, cells))  # or words and figures are cut in two
+        table.add_column(Text(head), justify="right", min_width=widest)
+        columns.append(cells)
+    for row, in_row in zip(rows, zip(*columns, strict=True), strict=True):
+        table.add_row(Text(row.name), *in_row)
+    return table
+
+
+def _cell(figure: Figure, *, told: bool) -> Text:
+    """A figure in a row, with its target where the column's head has not told it."""
+    target = "" if told or figure.target is None else str(figure.target)
+    return Text(" ").join(part for part in (Text(_number(figure)), Text(target), _mark(figure)) if part)
+
+
+def _number(figure: Figure) -> str:
+    return "–" if figure.measured is None else f"{figure.measured:,.{figure.digits}f}"
+
+
+def _mark(figure: Figure) -> Text:
+    return {None: Text(""), True: Text("✓", style="green"), False: Text("✗", style="bold red")}[figure.met]
 
 
 def print_json(outcomes: Sequence[Outcome]) -> None:

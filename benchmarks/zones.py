@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.figure import Figure, Options, Tell, Within
 from benchmarks.hourly import day_jobs
+from benchmarks.machine import peak_mib
 from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid
 from shifter.cycle import CycleInputs, Submission, plan_cycle
@@ -65,6 +66,8 @@ class Outcome:
     at_once_g: float
     planned_g: float
     bound_g: float
+    peak_mib: float
+    """The most memory that its process had held by then."""
 
 
 def read_zones(folder: Path) -> dict[str, tuple[float, ...]]:
@@ -115,7 +118,7 @@ def replay(batch: Batch) -> Outcome:
     if plan.unplaced:
         raise RuntimeError(f"{batch.zone}, hour {batch.first_hour}: {len(plan.unplaced)} jobs not placed")
     bound_g = plan.lower_bound / CARBON_PRICE_PER_TONNE * 1e6
-    return Outcome(batch, 1000 * plan.baseline.carbon_kg, 1000 * plan.carbon_kg, bound_g)
+    return Outcome(batch, 1000 * plan.baseline.carbon_kg, 1000 * plan.carbon_kg, bound_g, peak_mib())
 
 
 def run(options: Options, tell: Tell) -> Iterator[Figure]:
@@ -145,6 +148,9 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
         least = 100 * (1 - peer.whole_g / peer.at_once_g)
         said = f"closed form {least:.2f}, published {whole:.2f} %"
         yield Figure(f"{zone}, moved whole", saved(outcomes[zone, False]), "%", beside=said)
+    most_mib = max(o.peak_mib for some in outcomes.values() for o in some)
+    said = f"of one process, {len(todo)} cycles in {options.processes} of them"
+    yield Figure("peak memory", most_mib, "MiB", beside=said, digits=0)
 
 
 def saved(outcomes: Sequence[Outcome]) -> float:

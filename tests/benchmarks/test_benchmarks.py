@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 from benchmarks import gaia, zones
-from benchmarks.figure import Below, Figure, Options, Skipped, Tell, Within, quiet
+from benchmarks.figure import AtMost, Below, Figure, Options, Row, Skipped, Tell, Within, quiet
 from benchmarks.hourly import HourlyJob, day_jobs, least_carbon_g
-from benchmarks.machine import measure, peak_mib
-from benchmarks.plan_quality import judged
+from benchmarks.machine import apart, family_mib, high_water_mib, measure, peak_mib
 from benchmarks.runner import NAMES, carry_out, main
+from benchmarks.table import Outcome, print_table
 from shifter.cycle import plan_cycle
 
 CARBON = np.array([300.0, 200.0, 100.0, 400.0, 50.0, 250.0, 120.0, 80.0])
@@ -110,7 +111,7 @@ def _bench(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
         if fails:
             raise RuntimeError("no more")
 
-    module = ModuleType("benchmarks.plan_quality")
+    module = ModuleType("benchmarks.plan_quality", "How good\nplans are.\n\nAnd more.")
     module.__dict__["run"] = run
     monkeypatch.setitem(sys.modules, "benchmarks.plan_quality", module)
 
@@ -136,11 +137,43 @@ def test_one_that_fails_keeps_its_figures_and_is_an_error(
 ) -> None:
     _bench(monkeypatch, fails=True)
     outcome = carry_out("plan_quality", Options())
-    assert (len(outcome.figures), outcome.failed) == (1, "RuntimeError: no more")
+    assert (len(outcome.lines), outcome.failed) == (1, "RuntimeError: no more")
     assert main(["plan_quality"]) == 1
     said = capsys.readouterr().out
+    assert "plan_quality  How good plans are.  (0 s)" in said
     assert "[b]gap[/b]" in said
     assert "plan_quality: failed: RuntimeError: no more" in said
+
+
+def test_rows_are_a_table_for_people_and_figures_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Row(
+            name,
+            (
+                Figure("gap", gap, "%", AtMost(most)),
+                Figure("pieces", pieces, "", AtMost(4), digits=1),
+                Figure("cost", None, "EUR"),
+            ),
+            beside,
+        )
+        for name, gap, most, pieces, beside in (("a", 0.25, 0.5, 5.0, "slowly"), ("b", 0.75, 3.0, 2.0, ""))
+    ]
+    outcome = Outcome("some", "About it.", [Figure("alone", 1.0), *rows])
+    print_table([outcome])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["gap", "[%]", "pieces,", "target", "≤", "4", "cost", "[EUR]"] in lines
+    assert ["a", "0.25", "≤", "0.5", "✓", "5.0", "✗", "–"] in lines
+    assert ["b", "0.75", "≤", "3", "✓", "2.0", "✓", "–"] in lines
+    assert ["a:", "slowly"] in lines
+    found = outcome.to_dict()["figures"]
+    assert [f["figure"] for f in found[:3]] == ["alone", "a, gap", "a, pieces"]
+    assert (found[1]["beside"], found[1]["target"], found[2]["met"]) == ("slowly", "≤ 0.5", False)
+
+
+def test_what_is_called_apart_runs_in_a_process_of_its_own() -> None:
+    assert apart(os.getpid) != os.getpid()
+    assert 1 < apart(peak_mib) < 1000
+    assert family_mib(os.getpid()) >= high_water_mib(os.getpid()) == peak_mib()
 
 
 def test_a_command_is_measured() -> None:
@@ -149,15 +182,3 @@ def test_a_command_is_measured() -> None:
     assert 0 < took.cpu_s < 60
     assert took.wall_s > 0
     assert 1 < peak_mib() < 10_000
-
-
-def test_the_judge_is_any_program_that_prints_json(tmp_path: Path) -> None:
-    judge = tmp_path / "judge.py"
-    verdict = {"violations": 2, "first": ["a", "b"], "gap": 0.012, "certificate_gap": None}
-    judge.write_text(f"import sys\nprint({json.dumps(json.dumps(verdict))})\nsys.exit(1)\n", encoding="utf-8")
-    found = judged(judge, tmp_path, tmp_path / "plan.json")
-    assert (found.violations, found.first, found.certificate_gap) == (2, "a; b", None)
-    assert found.gap == pytest.approx(1.2)
-    judge.write_text("raise SystemExit('broken')\n", encoding="utf-8")
-    with pytest.raises(RuntimeError, match=r"gave no verdict on .*: broken"):
-        judged(judge, tmp_path, tmp_path / "plan.json")

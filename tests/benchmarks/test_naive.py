@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import read_case
+from benchmarks.cases import read_case, window_share
 from benchmarks.figure import Options, quiet
 from benchmarks.machine import watch
 from benchmarks.naive import run
-from benchmarks.naive_model import NaiveModel, measure_naive, window_share
+from benchmarks.naive_model import NaiveModel, measure_naive
 from benchmarks.one_plan import measure_plan
 from shifter.domain.fleet import Pool, Resilience
 from tests.schedule.build import at, cycle_inputs, site, work

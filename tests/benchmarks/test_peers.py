@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.figure import Options, Skipped, quiet
-from benchmarks.job_by_job import Policy, alone, job_by_job
+from benchmarks.figure import Options, Skipped, flat, quiet
+from benchmarks.job_by_job import (
+    Policy,
+    added_up,
+    alone,
+    job_by_job,
+    no_job,
+    only_what_is_left,
+    within_limits,
+)
 from benchmarks.peers import run
 from shifter.cycle import CycleInputs
 from shifter.domain.fleet import Model, Pool, PowerWindow, Resilience
@@ -44,7 +52,8 @@ def test_what_all_of_them_together_cost_and_break() -> None:
         pools=(Pool("p", "X", count=10, failure_domains=2, idle_kw=0.0, busy_kw=1.0),),
         resilience=Resilience(0.99, lose_domains=1),
     )
-    found = job_by_job(inputs, Policy.CHEAPEST)
+    taken = job_by_job(inputs, Policy.CHEAPEST)
+    found = added_up(inputs, taken)
     # 16 and 8 accelerators in hours 1 and 3: 24 kW and 12 kW of import
     assert found.peak_kw == {"a": 24.0}
     assert found.demand_charge == pytest.approx(2 * (24 - 15))
@@ -54,7 +63,16 @@ def test_what_all_of_them_together_cost_and_break() -> None:
     assert found.over_capacity == 1  # 16 of ten
     assert found.in_reserve == 0  # b's 8 are under ten, and nothing is reserved
     assert found.worst_ratio == pytest.approx(1.6)
-    assert found.short_hours == 0
+    assert found.done_hours == pytest.approx(24)
+    # ten of 16 have room in hour 1, 15 kW under 20; of 12 kW in hour 3 ten do
+    cut = within_limits(inputs, taken)
+    left = added_up(inputs, cut)
+    assert left.broken == 0 < found.broken
+    assert left.done_hours == pytest.approx(10 + 8 * 10 / 12)
+    assert left.cost == pytest.approx(0.030 * 15 + 0.030 * 10)
+    same = only_what_is_left(inputs, Policy.CHEAPEST, taken, cut)
+    assert [s.done for s in same.submissions] == pytest.approx([12 - 8 * 10 / 16 - 4 * 10 / 12] * 2)
+    assert added_up(inputs, no_job(inputs)).cost == 0
 
 
 def test_real_time_load_counts_at_its_median_in_the_bill_and_at_its_quantile_under_the_limits() -> None:
@@ -67,13 +85,15 @@ def test_real_time_load_counts_at_its_median_in_the_bill_and_at_its_quantile_und
         load={("a", "p"): {0.5: 2.0, 0.99: 4.0}},
         hours=4,
     )
-    found = job_by_job(inputs, Policy.CHEAPEST)
+    taken = job_by_job(inputs, Policy.CHEAPEST)
+    found = added_up(inputs, taken)
     idle_kw, median_kw = 0.2 * 10, 0.8 * 2
     assert found.peak_kw["a"] == pytest.approx(idle_kw + median_kw + 0.8 * 4)
     assert found.cost == pytest.approx((idle_kw + median_kw) * 0.1 + 0.8 * 4 * 0.01)
     # 2 + 0.8 * (4 + 4) = 8.4 kW is under 9; 4 + 4 is under ten; after a lost half, 8 are reserved and 4 + 8 is not
     assert (found.over_power, found.over_capacity, found.in_reserve) == (0, 0, 1)
     assert found.worst_ratio == pytest.approx(0.6)
+    assert added_up(inputs, within_limits(inputs, taken)).done_hours == pytest.approx(2)
 
 
 def test_a_window_inside_a_slot_and_whole_replicas_in_the_pool_that_is_best_for_the_work() -> None:
@@ -110,11 +130,23 @@ def test_without_cases_it_says_what_to_give_and_without_one_case_the_other_still
         list(run(Options(generator=maker), quiet))
 
 
+@pytest.mark.usefixtures("here")
 def test_beside_a_plan_of_a_case(tmp_path: Path, tiny_case: Path) -> None:
     maker = tmp_path / "maker.py"
     copy = f"import shutil, sys\nshutil.copytree({json.dumps(str(tiny_case))}, sys.argv[3])\n"
     maker.write_text(f"{copy}sys.exit(sys.argv[1] == 'fleet' and sys.argv[2] != '1')\n", encoding="utf-8")
-    figures = {f.name: f for f in run(Options(generator=maker), quiet)}
+    figures = {f.name: f for f in flat(run(Options(generator=maker), quiet))}
     assert figures["fleet, ours, limits broken"].met is True
     assert figures["tight, cheapest, limits broken"].met is False
-    assert (figures["fleet, cheapest, sum of peak imports over ours"].measured or 0) > 1.5
+    assert (figures["fleet, cheapest, peaks over ours"].measured or 0) > 1.5
+    in_time, late, each, same = (
+        figures[f"tight, cheapest, {name}"].measured or 0.0
+        for name in (
+            "done in time",
+            "late, or without room",
+            "cost of an hour in time",
+            "ours, for the same work",
+        )
+    )
+    assert in_time + late == pytest.approx(figures["tight, ours, done in time"].measured)
+    assert 0 < same < each

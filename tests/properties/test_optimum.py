@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from benchmarks.naive_model import NaiveModel, rates_of
+from benchmarks.cases import rates_of
+from benchmarks.naive_model import NaiveModel
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
