@@ -27,7 +27,7 @@ from shifter.domain.chains import (
     release,
 )
 from shifter.domain.fleet import Fleet
-from shifter.domain.options import shortest_run
+from shifter.domain.options import least_run, shortest_run
 from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
 from shifter.errors import InputError
 
@@ -102,7 +102,7 @@ def classify(
         key: Window(release(i.workload, i.submitted_at), i.workload.deadline) for key, i in by_id.items()
     }
     chained = in_chains({key: item.workload.depends_on for key, item in by_id.items()})
-    steps = [_step(by_id[key], runs[key]) for key in chained]
+    steps = [_step(by_id[key], fleet) for key in chained]
     windows |= propagate_steps(steps)
     decisions = _decide_all(by_id, windows, runs, _Deciding(policy, in_force(overrides, now)))
     # What is left of a step moves the windows of its chain.
@@ -114,9 +114,9 @@ def classify(
     )
 
 
-def _step(item: Submitted, run: timedelta | None) -> Step:
+def _step(item: Submitted, fleet: Fleet) -> Step:
     workload = item.workload
-    start = release(workload, item.submitted_at)
+    start, run = release(workload, item.submitted_at), least_run(workload, fleet)
     return Step(workload.id, start, workload.deadline, run or NO_TIME, run or NO_TIME, workload.depends_on)
 
 
@@ -125,7 +125,7 @@ def _with_progress(step: Step, item: Submitted, decided: WorkloadClass, fleet: F
     if not item.done or not item.workload.amount:
         return replace(step, at_once=at_once)
     remaining = item.workload.amount - item.done
-    left = shortest_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
+    left = least_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
     return replace(step, left=left, at_once=at_once)
 
 

@@ -1,0 +1,96 @@
+"""Plans of chains: each step gets the time that it needs, in slots that are cheap, and the bound stays below."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shifter.cycle import CycleInputs, plan_cycle
+from shifter.domain.fleet import Model, Pool, Site
+from shifter.domain.options import least_run, shortest_run
+from shifter.domain.plan import Plan
+from shifter.domain.workload import Alternative, Workload
+from tests.schedule.build import START, at, cycle_inputs, site, work
+
+
+def two_pools() -> Site:
+    return site(pools=tuple(Pool(name, "X", count=10, idle_kw=0.0, busy_kw=1.0) for name in "pr"))
+
+
+def spans(plan: Plan) -> dict[str, tuple[float, float]]:
+    """From when to when each workload is planned [h from the start]."""
+    hours = timedelta(hours=1)
+    return {
+        row.workload_id: ((row.start - START) / hours, (row.finish - START) / hours)
+        for row in plan.workloads
+        if row.start is not None and row.finish is not None
+    }
+
+
+# Steps that may use several pools at once ------------------------------------------------------------------
+
+
+def over_both_pools(deadline: float) -> CycleInputs:
+    steps = [work("a", 20, deadline, max_accelerators=20)]
+    steps.append(work("b", 20, deadline, max_accelerators=20, depends_on=("a",)))
+    return cycle_inputs(steps, sites=[two_pools()], prices=[0, 0] + [100] * 22)
+
+
+def test_a_bound_knows_that_a_step_may_use_all_pools_at_once() -> None:
+    """Both steps can be done in the two hours that cost nothing."""
+    assert plan_cycle(over_both_pools(6)).lower_bound <= 1e-9
+
+
+def test_a_chain_that_only_fits_over_all_pools_is_planned() -> None:
+    plan = plan_cycle(over_both_pools(2))
+    assert plan.unplaced == ()
+    assert plan.cost.total == pytest.approx(0)
+    assert spans(plan) == {"a": (0, 1), "b": (1, 2)}
+
+
+def run(w: Workload, *pools: Pool, models: tuple[Model, ...] = ()) -> timedelta | None:
+    return least_run(w, cycle_inputs([], sites=[site(pools=pools)], models=models).fleet)
+
+
+def test_least_time_over_pools_takes_the_best_of_each() -> None:
+    llm = Model("m", {"X": 1000, "Y": 500}, accelerators_per_replica={"X": 4})
+    pools = Pool("p", "X", count=7), Pool("q", "Y", count=10), Pool("r", "Z", count=10)
+
+    def tokens(most: int, **over: Any) -> Workload:
+        return work(
+            "w", 0, 20, accelerator_hours=None, tokens=3600 * 1000, model="m", max_accelerators=most, **over
+        )
+
+    # One replica of four in p, and two slower ones in q, that count half.
+    assert run(tokens(6), *pools, models=(llm,)) == timedelta(hours=1 / 5)
+    # More than q holds do not help, nor the rest of p, which is no whole replica.
+    assert run(tokens(20), *pools, models=(llm,)) == timedelta(hours=1 / 9)
+    # Without a break it runs in one pool: the ten of q are faster than the four of p.
+    assert run(tokens(20, interruptible=False), *pools, models=(llm,)) == timedelta(hours=1 / 5)
+    assert run(tokens(3), pools[0], models=(llm,)) is None
+
+
+def test_least_time_counts_what_loads_sooner_from_then_on() -> None:
+
+    models = Model("m", {"X": 1000}, load_minutes=60), Model("small", {"Y": 1000}, load_minutes=6)
+    pools = Pool("p", "X", count=2), Pool("q", "Y", count=1)
+    w = work("w", 0, 20, accelerator_hours=None, tokens=3600 * 1000 * 1.9, model="m", max_accelerators=9)
+    w = replace(w, alternatives=(Alternative("small", 3600 * 1000 * 1.9),))
+    # The small one alone until an hour is over, which does 0.9 of 1.9; then all three.
+    assert run(w, *pools, models=models) == timedelta(hours=1 + 1 / 3)
+    fleet = cycle_inputs([], sites=[site(pools=pools)], models=models).fleet
+    assert shortest_run(w, fleet) == timedelta(hours=1.95)
+
+
+# Steps with progress ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deadline", [4, 6])
+def test_a_step_that_is_nearly_done_does_not_hold_up_the_next_for_all_of_its_time(deadline: float) -> None:
+    steps = [work("a", 40, 20, max_accelerators=10), work("b", 10, deadline, depends_on=("a",))]
+    plan = plan_cycle(cycle_inputs(steps, now=at(0.5), done={"a": 39.0}))
+    assert plan.unplaced == ()
+    assert spans(plan)["b"][0] < 4
