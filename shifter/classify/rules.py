@@ -25,6 +25,7 @@ from shifter.domain.chains import (
     order_of,
     propagate_steps,
     release,
+    step_of,
 )
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import least_run, shortest_run
@@ -102,7 +103,7 @@ def classify(
         key: Window(release(i.workload, i.submitted_at), i.workload.deadline) for key, i in by_id.items()
     }
     chained = in_chains({key: item.workload.depends_on for key, item in by_id.items()})
-    steps = [_step(by_id[key], fleet) for key in chained]
+    steps = [step_of(by_id[key].workload, fleet, by_id[key].submitted_at) for key in chained]
     windows |= propagate_steps(steps)
     decisions = _decide_all(by_id, windows, runs, _Deciding(policy, in_force(overrides, now)))
     # What is left of a step moves the windows of its chain.
@@ -112,12 +113,6 @@ def classify(
     return tuple(
         _classified(item, decisions[item.workload.id], windows[item.workload.id]) for item in submissions
     )
-
-
-def _step(item: Submitted, fleet: Fleet) -> Step:
-    workload = item.workload
-    start, run = release(workload, item.submitted_at), least_run(workload, fleet)
-    return Step(workload.id, start, workload.deadline, run or NO_TIME, run or NO_TIME, workload.depends_on)
 
 
 def _with_progress(step: Step, item: Submitted, decided: WorkloadClass, fleet: Fleet) -> Step:

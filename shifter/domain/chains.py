@@ -8,7 +8,7 @@ in them keeps the order, without a constraint between workloads. Both look at no
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -37,7 +37,7 @@ class Step:
 
     `run` is a time in which no plan does all of it, `left` the same for what is left of it; None means that
     it is done and nothing waits for it any more. `at_once`: it runs as it arrives, so it is not late
-    because time passed.
+    because time passed. `possible`: there is a pool that may run it.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Step:
     left: timedelta | None
     depends_on: tuple[str, ...] = ()
     at_once: bool = False
+    possible: bool = True
     ends_at: datetime | None = None
     """It is running and stays where it is until then, and what waits for it starts then."""
 
@@ -119,11 +120,16 @@ def propagate(
         check_chains(workloads, done_ids)
     steps = []
     for workload in workloads:
-        run = least_run(workload, fleet) or NO_TIME
-        left = None if workload.id in (done_ids or ()) else run
-        start = release(workload, (released or {}).get(workload.id))
-        steps.append(Step(workload.id, start, workload.deadline, run, left, workload.depends_on))
+        step = step_of(workload, fleet, (released or {}).get(workload.id))
+        steps.append(replace(step, left=None) if workload.id in (done_ids or ()) else step)
     return propagate_steps(steps, now)
+
+
+def step_of(workload: Workload, fleet: Fleet, submitted_at: datetime | None) -> Step:
+    """A workload of which nothing is done yet. Raises InputError where no start is known."""
+    start, run = release(workload, submitted_at), least_run(workload, fleet)
+    time, waits_for = run or NO_TIME, workload.depends_on
+    return Step(workload.id, start, workload.deadline, time, time, waits_for, possible=run is not None)
 
 
 def release(workload: Workload, submitted_at: datetime | None) -> datetime:
@@ -149,7 +155,8 @@ def propagate_steps(steps: Sequence[Step], now: datetime | None = None) -> dict[
     But L_i is never moved below the time at which i can be done if all before it run at once from `now` on
     (nor above D_i): where a chain does not fit, its first steps keep the time that they need and the last
     ones come short, because what waits for an unfinished step could not run at all. A step without a
-    deadline of its own takes the one that those after it leave it, or has none.
+    deadline of its own takes the one that those after it leave it, or has none. One that no pool may run
+    leaves its own to those alone: it asks for nothing of steps that have a deadline.
     """
     chained = {step.id: step for step in steps if step.depends_on}
     if not chained:
@@ -197,6 +204,8 @@ def _backward(
             continue
         last = min(own, end.get(key, own)) if own is not None else end[key]
         for other in step.depends_on:
+            if not step.possible and by_id[other].deadline is not None:
+                continue
             handed[other] = min(handed.get(other, latest - left), latest - left)
             end[other] = min(end.get(other, last), last)
     return {key: windows[key] for key in by_id}

@@ -284,7 +284,7 @@ def _job(
     if workload.id in windows:
         start_us, end_us = (clip(moment) for moment in windows[workload.id])
     # Its own deadline, not what its chain leaves it: a plan that drops a later step is not bound by that.
-    own_us = due_us if workload.deadline in (item.deadline, None) else clip(workload.deadline)
+    own_us = horizon_us if workload.deadline is None else clip(workload.deadline)
     return Job(
         id=workload.id,
         hours=item.remaining / fastest,

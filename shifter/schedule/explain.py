@@ -339,7 +339,7 @@ def _why_not(
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
-        until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
+        until = "its deadline" if job.due_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
     return (
         _used_up(problem, job, left, ledger)

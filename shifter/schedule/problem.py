@@ -156,8 +156,9 @@ class Job:
     """What the schedule sees of a deferrable workload.
 
     `hours` is the work left in accelerator-hours of the fastest of the `ways` to do it. `[start_us, end_us)` is the
-    window to plan in; `true_start_us` and `true_end_us` are the one that was asked for, which the lower bound is
-    computed with. Jobs with equal ways share one tuple, so that many jobs are cheap to make and to tell apart.
+    window to plan in; `true_start_us` and `true_end_us` are the one that was asked for, to the horizon's end where it
+    has no deadline of its own, which the lower bound is computed with. Jobs with equal ways share one tuple, so that
+    many jobs are cheap to make and to tell apart.
     """
 
     id: str

@@ -94,3 +94,31 @@ def test_a_step_that_is_nearly_done_does_not_hold_up_the_next_for_all_of_its_tim
     plan = plan_cycle(cycle_inputs(steps, now=at(0.5), done={"a": 39.0}))
     assert plan.unplaced == ()
     assert spans(plan)["b"][0] < 4
+
+
+# What binds a step -----------------------------------------------------------------------------------------
+
+CHEAP_LATER = [90, 80, 70] + [10] * 21
+
+
+def test_no_deadline_binds_a_step_whose_chain_cannot_be_done() -> None:
+    """It is planned for what may never run, and the gap says what that costs: after 03:00 it costs 0.1."""
+    steps = [replace(work("a", 10, 24, mode="batch"), deadline=None)]
+    steps.append(work("b", 10, 3, depends_on=("a",), sites=("nowhere",)))
+    plan = plan_cycle(cycle_inputs(steps, prices=CHEAP_LATER))
+    assert [late.workload_id for late in plan.unplaced] == ["b"]
+    assert plan.lower_bound == pytest.approx(0.1)
+
+
+def test_a_step_that_no_pool_may_run_does_not_hurry_one_with_a_deadline() -> None:
+    steps = [work("a", 10, 24), work("b", 10, 3, depends_on=("a",), sites=("nowhere",))]
+    plan = plan_cycle(cycle_inputs(steps, prices=CHEAP_LATER))
+    assert plan.cost.total == pytest.approx(0.1)
+
+
+def test_a_chain_that_is_done_in_full_binds_its_steps() -> None:
+    """The first must end at 02:00, though nobody gave it a deadline; so the bound need not allow for later."""
+    steps = [replace(work("a", 10, 24), deadline=None), work("b", 10, 3, depends_on=("a",))]
+    plan = plan_cycle(cycle_inputs(steps, prices=CHEAP_LATER))
+    assert plan.unplaced == ()
+    assert plan.lower_bound == pytest.approx(1.5)
