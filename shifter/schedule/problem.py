@@ -176,6 +176,9 @@ class Job:
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
     due_us: int = 0
     """By when it must be done, so that what waits for it can be done too."""
+    span_us: tuple[int, int] | None = None
+    """Of a step of a chain: all the time that the others may leave it. Its window is its part of that, and may be cut
+    anew with theirs (`parts`). None of other work, and of steps that keep their part."""
     tenant: int = NOBODY
     """Whose work it is, where that matters: an index of the problem's tenants."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle
@@ -13,6 +14,7 @@ from shifter.domain.fleet import Model, Pool, Site
 from shifter.domain.options import least_run, shortest_run
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Alternative, Workload
+from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import START, at, cycle_inputs, site, work
 
 
@@ -122,3 +124,61 @@ def test_a_chain_that_is_done_in_full_binds_its_steps() -> None:
     plan = plan_cycle(cycle_inputs(steps, prices=CHEAP_LATER))
     assert plan.unplaced == ()
     assert plan.lower_bound == pytest.approx(1.5)
+
+
+# Where a chain's time is cut -------------------------------------------------------------------------------
+
+
+def pair(deadline: float) -> list[Workload]:
+    return [work("a", 10, deadline), work("b", 10, deadline, depends_on=("a",))]
+
+
+def busy_until(hours: int, inputs: CycleInputs) -> CycleInputs:
+    """The same beside real-time load that takes all accelerators at first."""
+    load = np.where(np.arange(inputs.frame.grid.n_slots) < hours, 10.0, 0.0)
+    return replace(inputs, realtime=RealtimeLoad(inputs.frame.grid, {("a", "p"): {0.5: load, 0.99: load}}))
+
+
+def test_both_steps_run_in_the_cheapest_hours_wherever_they_are() -> None:
+    plan = plan_cycle(cycle_inputs(pair(24), prices=[100] * 22 + [10, 10]))
+    assert spans(plan) == {"a": (22, 23), "b": (23, 24)}
+    assert plan.cost.total == pytest.approx(0.2)
+    assert plan.status == "rounded"
+
+
+def test_steps_get_the_time_in_which_there_is_room() -> None:
+    plan = plan_cycle(busy_until(2, cycle_inputs(pair(4))))
+    assert plan.unplaced == ()
+    assert spans(plan) == {"a": (2, 3), "b": (3, 4)}
+
+
+def test_three_steps_share_what_is_cheap_at_the_end() -> None:
+    steps = [*pair(24), work("c", 5, 24, depends_on=("b",))]
+    plan = plan_cycle(cycle_inputs(steps, prices=[100] * 20 + [30, 20, 10, 10]))
+    # The first and the second may both begin at half past: 5 of 10 at 20, and all else at 10.
+    assert plan.cost.total == pytest.approx(0.1 + 0.05 + 0.1 + 0.05)
+
+
+def test_what_several_steps_wait_for_is_done_for_the_first_of_them() -> None:
+    steps = [*pair(24), work("c", 10, 12, depends_on=("a",)), work("d", 10, 24, depends_on=("b", "c"))]
+    plan = plan_cycle(cycle_inputs(steps, prices=[50, 50, 10, 10] + [50] * 18 + [10, 10]))
+    assert plan.unplaced == ()
+    assert plan.cost.total == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    "model", [Model("m", {"X": 1000.0}, load_minutes=30), Model("m", {"X": 1000.0}, {"X": 4})]
+)
+def test_steps_with_a_shape_get_parts_that_hold_it(model: Model) -> None:
+    over = {"accelerator_hours": None, "tokens": 3600 * 8000.0, "model": "m", "max_accelerators": 8}
+    steps = [work("a", 0, 24, **over), work("b", 0, 24, depends_on=("a",), interruptible=False, **over)]
+    plan = plan_cycle(cycle_inputs(steps, models=[model], prices=[100] * 20 + [10] * 4))
+    assert plan.unplaced == ()
+    assert spans(plan)["a"][0] >= 20
+
+
+def test_parts_leave_a_margin_before_the_deadline() -> None:
+    inputs = replace(cycle_inputs(pair(24), prices=[100] * 20 + [10] * 4), deadline_margin_s=3600.0)
+    plan = plan_cycle(inputs)
+    assert spans(plan)["b"][1] <= 23
+    assert plan.cost.total == pytest.approx(0.2)
