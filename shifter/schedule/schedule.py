@@ -21,6 +21,7 @@ from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_sh
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.parts import has_parts, parted, with_spans
 from shifter.schedule.pieces import Pieces
@@ -402,8 +403,8 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
     """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
     Work with a shape of its own is placed anew where none of it `stays`, other work is topped up, in the window that
-    was asked for. Steps of a chain keep to their own part of its time, and those that wait for one that still falls
-    short stay out.
+    was asked for. Steps of a chain go between those before and after them, and those that wait for one that still
+    falls short stay out.
     """
     done = done_hours(problem, pieces)
     jobs = {job.id: job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO}
@@ -414,16 +415,13 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
     others, by_job = table.where(~lacking), {id: list[Piece]() for id in jobs}
     for piece in table.where(lacking):
         by_job[piece.job].append(piece)
-    chained = {id for job in problem.jobs if job.depends_on for id in (job.id, *job.depends_on)}
-    short: set[str] = set()
+    order, short = Order.of(problem, table), set[str]()
     full: Ledger | None = None
     for id in order_of({job.id: job.depends_on for job in problem.jobs}):
         if id not in jobs:
             continue
-        job, own = jobs[id], by_job[id]
+        job, own = order.between(jobs[id]), by_job[id]
         left = job.hours - done[id]
-        if id not in chained:
-            job = replace(job, start_us=job.true_start_us, end_us=job.due_us)
         if short.isdisjoint(job.depends_on):
             if job.plain:
                 full = full or _holding(others, by_job, beside)
@@ -432,6 +430,7 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
                 again = merge_pieces(place(job, _holding(others, by_job, beside, without=id), None))
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
+        order.move(id, by_job[id])
         if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
             short.add(id)
     return others.beside(piece for group in by_job.values() for piece in group)

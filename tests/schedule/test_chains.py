@@ -15,7 +15,11 @@ from shifter.domain.options import least_run, shortest_run
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Alternative, Workload
 from shifter.realtime.load import RealtimeLoad
+from shifter.schedule.order import Order
+from shifter.schedule.pack import Piece
+from shifter.schedule.problem import HOUR_US
 from tests.schedule.build import START, at, cycle_inputs, site, work
+from tests.schedule.problems import problem_of
 
 
 def two_pools() -> Site:
@@ -182,3 +186,32 @@ def test_parts_leave_a_margin_before_the_deadline() -> None:
     plan = plan_cycle(inputs)
     assert spans(plan)["b"][1] <= 23
     assert plan.cost.total == pytest.approx(0.2)
+
+
+def test_a_step_that_is_due_for_others_says_so() -> None:
+    """It could be done by its own deadline, but then what waits for it could not."""
+    plan = plan_cycle(busy_until(3, cycle_inputs(pair(4))))
+    first, second = plan.unplaced
+    assert first.reason.endswith("It must end by 2026-01-10T03:00:00Z, for what waits for it.")
+    assert first.earliest_feasible_deadline == at(4)
+    assert second.earliest_feasible_deadline == at(5)
+    assert "must end by" not in second.reason
+
+
+def test_a_step_that_fell_short_is_tried_between_its_neighbours() -> None:
+    """Its part of the time has no room for its shape; the time before the next step does."""
+    inputs = cycle_inputs(pair(10))
+    problem = problem_of(inputs)
+    jobs = {
+        job.id: replace(job, start_us=start * HOUR_US, end_us=end * HOUR_US, span_us=(0, 10 * HOUR_US))
+        for job, start, end in zip(problem.jobs, (0, 1), (1, 5), strict=True)
+    }
+    problem = replace(problem, jobs=tuple(jobs.values()))
+    order = Order.of(problem, [Piece("b", 0, 0, 4 * HOUR_US, 5 * HOUR_US, 10)])
+    a, b = (order.between(job) for job in problem.jobs)
+    assert (a.start_us, a.end_us) == (0, 4 * HOUR_US)
+    order.move("a", [Piece("a", 0, 0, 2 * HOUR_US, 3 * HOUR_US, 10)])
+    b = order.between(jobs["b"])
+    assert (b.start_us, b.end_us) == (3 * HOUR_US, 10 * HOUR_US)
+    kept = order.between(replace(jobs["b"], span_us=None))
+    assert (kept.start_us, kept.end_us) == (1 * HOUR_US, 5 * HOUR_US)
