@@ -6,7 +6,7 @@ clock, no file and no store, so the same inputs give the same plan, byte for byt
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -112,6 +112,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
         inputs.fleet,
         inputs.now,
         windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
+        parted=_parted(steps),
         grid_events=inputs.grid_events,
         deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
         pinned=_firm(inputs),
@@ -185,6 +186,14 @@ def deferrable(classified: Iterable[Classified], running: Container[str] = ()) -
         for c in classified
         if c.decided is WorkloadClass.DEFERRABLE and c.remaining > 0 and c.workload.id not in running
     )
+
+
+def _parted(steps: Collection[Classified]) -> set[str]:
+    """Steps of chains whose part may be moved: not those next to real-time ones, which this plan does not order."""
+    at_once = {c.workload.id for c in steps if c.decided is WorkloadClass.REAL_TIME}
+    beside = {id for c in steps if c.workload.id in at_once for id in c.workload.depends_on}
+    after = {c.workload.id for c in steps if at_once.intersection(c.workload.depends_on)}
+    return {c.workload.id for c in steps} - beside - after
 
 
 def _firm(inputs: CycleInputs) -> dict[Allocation, bool]:

@@ -25,9 +25,10 @@ from shifter.domain.chains import (
     order_of,
     propagate_steps,
     release,
+    step_of,
 )
 from shifter.domain.fleet import Fleet
-from shifter.domain.options import shortest_run
+from shifter.domain.options import least_run, shortest_run
 from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
 from shifter.errors import InputError
 
@@ -102,7 +103,7 @@ def classify(
         key: Window(release(i.workload, i.submitted_at), i.workload.deadline) for key, i in by_id.items()
     }
     chained = in_chains({key: item.workload.depends_on for key, item in by_id.items()})
-    steps = [_step(by_id[key], runs[key]) for key in chained]
+    steps = [step_of(by_id[key].workload, fleet, by_id[key].submitted_at) for key in chained]
     windows |= propagate_steps(steps)
     decisions = _decide_all(by_id, windows, runs, _Deciding(policy, in_force(overrides, now)))
     # What is left of a step moves the windows of its chain.
@@ -114,18 +115,12 @@ def classify(
     )
 
 
-def _step(item: Submitted, run: timedelta | None) -> Step:
-    workload = item.workload
-    start = release(workload, item.submitted_at)
-    return Step(workload.id, start, workload.deadline, run or NO_TIME, run or NO_TIME, workload.depends_on)
-
-
 def _with_progress(step: Step, item: Submitted, decided: WorkloadClass, fleet: Fleet) -> Step:
     at_once = decided is WorkloadClass.REAL_TIME
     if not item.done or not item.workload.amount:
         return replace(step, at_once=at_once)
     remaining = item.workload.amount - item.done
-    left = shortest_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
+    left = least_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
     return replace(step, left=left, at_once=at_once)
 
 

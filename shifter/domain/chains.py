@@ -8,13 +8,13 @@ in them keeps the order, without a constraint between workloads. Both look at no
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
 from shifter.domain.fleet import Fleet
-from shifter.domain.options import shortest_run
+from shifter.domain.options import least_run
 from shifter.domain.workload import Classified, Workload, WorkloadClass
 from shifter.errors import InputError
 
@@ -35,9 +35,9 @@ class Window:
 class Step:
     """One workload as its chain sees it.
 
-    `run` is the shortest time that all of it takes, `left` the same for what is left of it; None means that
+    `run` is a time in which no plan does all of it, `left` the same for what is left of it; None means that
     it is done and nothing waits for it any more. `at_once`: it runs as it arrives, so it is not late
-    because time passed.
+    because time passed. `possible`: there is a pool that may run it.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Step:
     left: timedelta | None
     depends_on: tuple[str, ...] = ()
     at_once: bool = False
+    possible: bool = True
     ends_at: datetime | None = None
     """It is running and stays where it is until then, and what waits for it starts then."""
 
@@ -119,11 +120,16 @@ def propagate(
         check_chains(workloads, done_ids)
     steps = []
     for workload in workloads:
-        run = shortest_run(workload, fleet) or NO_TIME
-        left = None if workload.id in (done_ids or ()) else run
-        start = release(workload, (released or {}).get(workload.id))
-        steps.append(Step(workload.id, start, workload.deadline, run, left, workload.depends_on))
+        step = step_of(workload, fleet, (released or {}).get(workload.id))
+        steps.append(replace(step, left=None) if workload.id in (done_ids or ()) else step)
     return propagate_steps(steps, now)
+
+
+def step_of(workload: Workload, fleet: Fleet, submitted_at: datetime | None) -> Step:
+    """A workload of which nothing is done yet. Raises InputError where no start is known."""
+    start, run = release(workload, submitted_at), least_run(workload, fleet)
+    time, waits_for = run or NO_TIME, workload.depends_on
+    return Step(workload.id, start, workload.deadline, time, time, waits_for, possible=run is not None)
 
 
 def release(workload: Workload, submitted_at: datetime | None) -> datetime:
@@ -141,13 +147,16 @@ def release(workload: Workload, submitted_at: datetime | None) -> datetime:
 def propagate_steps(steps: Sequence[Step], now: datetime | None = None) -> dict[str, Window]:
     """`propagate` for steps whose run times are known.
 
-    Forward, for i before j:  E_j = max(E_j, E_i + run_i)
+    Forward, for i before j:  E_j = max(E_j, min(E_i + run_i, max(now, E_i) + left_i))
     Backward:                 L_i = min(D_i, L_j - left_j over all j that wait for i)
+
+    So E_j does not move as time passes, but for what waits for a step that is ahead of that.
 
     But L_i is never moved below the time at which i can be done if all before it run at once from `now` on
     (nor above D_i): where a chain does not fit, its first steps keep the time that they need and the last
     ones come short, because what waits for an unfinished step could not run at all. A step without a
-    deadline of its own takes the one that those after it leave it, or has none.
+    deadline of its own takes the one that those after it leave it, or has none. One that no pool may run
+    leaves its own to those alone: it asks for nothing of steps that have a deadline.
     """
     chained = {step.id: step for step in steps if step.depends_on}
     if not chained:
@@ -159,10 +168,18 @@ def propagate_steps(steps: Sequence[Step], now: datetime | None = None) -> dict[
     for key in order:
         step = by_id[key]
         before = [by_id[d] for d in step.depends_on if d in by_id and by_id[d].left is not None]
-        earliest[key] = max([step.earliest_start, *(b.ends_at or earliest[b.id] + b.run for b in before)])
+        earliest[key] = max([step.earliest_start, *(_done_from(b, earliest[b.id], now) for b in before)])
         floor = earliest[key] if now is None or step.at_once else max(earliest[key], now)
         ready[key] = max([floor, *(b.ends_at or ready[b.id] + (b.left or NO_TIME) for b in before)])
     return _backward(order, by_id, earliest, ready)
+
+
+def _done_from(step: Step, earliest: datetime, now: datetime | None) -> datetime:
+    """Before this, no plan has done all of a step that could start at `earliest`."""
+    if step.ends_at is not None:
+        return step.ends_at
+    whole, rest = earliest + step.run, max(earliest, now or earliest) + (step.left or NO_TIME)
+    return whole if now is None else min(whole, rest)
 
 
 def _backward(
@@ -187,6 +204,8 @@ def _backward(
             continue
         last = min(own, end.get(key, own)) if own is not None else end[key]
         for other in step.depends_on:
+            if not step.possible and by_id[other].deadline is not None:
+                continue
             handed[other] = min(handed.get(other, latest - left), latest - left)
             end[other] = min(end.get(other, last), last)
     return {key: windows[key] for key in by_id}
@@ -216,7 +235,7 @@ def split_windows(
     chained = {x for key, i in by_id.items() if i.workload.depends_on for x in (key, *i.workload.depends_on)}
     own = dict.fromkeys(by_id, NO_TIME)  # only chains need it
     for key in chained & by_id.keys():
-        own[key] = shortest_run(by_id[key].workload, fleet, by_id[key].remaining) or NO_TIME
+        own[key] = least_run(by_id[key].workload, fleet, by_id[key].remaining) or NO_TIME
     tail = dict.fromkeys(order, NO_TIME)
     for key in reversed(order):
         for other in by_id[key].workload.depends_on:

@@ -7,9 +7,10 @@ workload's tokens twice as fast as it does its own. So parts done in different w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import zip_longest
 
 from shifter.domain.capping import import_kw, used_caps
 from shifter.domain.fleet import Fleet, Pool, PoolKey, PowerCap, Site
@@ -71,6 +72,55 @@ def option_of(workload: Workload, fleet: Fleet, held: Allocation) -> Option | No
     return next((_under(cap, option, *place) for cap in caps), None)
 
 
+def least_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
+    """A time in which no plan does `amount` (default: all of it), but for rounding; None when nothing can run it.
+
+    Work that may be interrupted may use several options at once. Those that take less to load begin before the others.
+    """
+    if not workload.interruptible:
+        return shortest_run(workload, fleet, amount)
+    left = workload.amount if amount is None else amount
+    paces = _paces(workload, fleet)
+    for (load, speed), (faster_from, _) in zip_longest(paces, paces[1:], fillvalue=(timedelta.max, 0.0)):
+        run = load + timedelta(hours=min(left / speed, LONGEST_HOURS))
+        if run <= faster_from:
+            return run
+        left -= speed * ((faster_from - load) / timedelta(hours=1))
+    return None
+
+
+def _paces(workload: Workload, fleet: Fleet) -> tuple[tuple[timedelta, float], ...]:
+    """From when after its start the most work per hour is this; kept for work that is alike."""
+    kind = ("paces", kind_of(workload), workload.max_accelerators)
+    found: tuple[tuple[timedelta, float], ...] | None = fleet.memory.get(kind)
+    if found is None:
+        options = [o for o in options_of(workload, fleet) if o.replica <= _widest(workload, fleet, o)]
+        options.sort(key=lambda option: -option.rate)
+        loads = sorted({option.load for option in options})
+        found = fleet.memory[kind] = tuple(
+            (load, _speed_together([o for o in options if o.load <= load], workload, fleet)) for load in loads
+        )
+    return found
+
+
+def _speed_together(fastest_first: Sequence[Option], workload: Workload, fleet: Fleet) -> float:
+    """The most work per hour of these options at once, in fractions of replicas but for what each pool can hold."""
+    left, speed = workload.max_accelerators, 0.0
+    room = {option.key: fleet.pools[option.key][1].count for option in fastest_first}
+    for option in fastest_first:
+        width = min(
+            left, room[option.key], _widest(workload, fleet, option) // option.replica * option.replica
+        )
+        speed += option.rate * width
+        left, room[option.key] = left - width, room[option.key] - width
+    return speed
+
+
+def _widest(workload: Workload, fleet: Fleet, option: Option) -> int:
+    """Accelerators that it may use in an option's pool."""
+    return min(workload.max_accelerators, fleet.pools[option.key][1].count)
+
+
 def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
     """The least time that `amount` (default: all of it) takes in any one option; None when nothing can run it."""
     work = workload.amount if amount is None else amount
@@ -87,7 +137,7 @@ def _fastest(workload: Workload, fleet: Fleet) -> tuple[tuple[timedelta, float],
     if found is None:
         best: dict[timedelta, float] = {}
         for option in options_of(workload, fleet):
-            width = min(workload.max_accelerators, fleet.pools[option.key][1].count)
+            width = _widest(workload, fleet, option)
             speed = option.rate * (width // option.replica * option.replica)
             if speed:
                 best[option.load] = max(speed, best.get(option.load, 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -22,6 +22,7 @@ from shifter.schedule.problem import BudgetArrays, Ints, Job, Pinned, PoolArrays
 from shifter.schedule.risk import risk_of
 from shifter.schedule.tenants import NOBODY, told_apart, with_tenants
 from shifter.schedule.ways import WorkWays
+from shifter.schedule.windows import trimmed, with_margin
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -30,9 +31,6 @@ EXACT_SIZE = 200_000
 
 RUN_RATIO = 0.02
 """What a run less is worth where the fleet does not say: this share of what an average job's energy costs."""
-
-COMFORT_RATIO = 0.5
-"""A window of which the job needs less than this share may be narrowed a little: see `_trim` and `_with_margin`."""
 
 
 def build(
@@ -43,6 +41,7 @@ def build(
     now: datetime,
     *,
     windows: dict[str, tuple[datetime, datetime]],
+    parted: Collection[str] = (),
     grid_events: tuple[GridEvent, ...] = (),
     deadline_margin: timedelta = timedelta(0),
     pinned: Mapping[Allocation, bool] | None = None,
@@ -51,10 +50,10 @@ def build(
     """The problem of one cycle.
 
     `work` are the deferrable workloads with work left; `windows` narrows those that are steps of a chain, so that the
-    steps of one chain cannot overlap. Nothing is planned before `now`, and work that has time to spare is planned to
-    end `deadline_margin` early, so that running a little slow does not make it late. `pinned` allocations (-> whether
-    they are firm, which is: may not be preempted) go on as they stand: they are load that is there already, of the
-    tenants that `tenant_of` names by workload.
+    steps of one chain cannot overlap. Those that are `parted` may get other windows, as long as that holds. Nothing is
+    planned before `now`, and work that has time to spare is planned to end `deadline_margin` early, so that running a
+    little slow does not make it late. `pinned` allocations (-> whether they are firm, which is: may not be preempted)
+    go on as they stand: they are load that is there already, of the tenants that `tenant_of` names by workload.
     """
     grid = frame.grid
     horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
@@ -69,8 +68,9 @@ def build(
         _job(item, ways, grid, now_us, horizon_us, windows, number.get(item.workload.tenant, NOBODY))
         for item in work
     ]
+    jobs = [replace(j, span_us=(j.true_start_us, j.due_us)) if j.id in parted else j for j in jobs]
     if deadline_margin:
-        jobs = [_with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
+        jobs = [with_margin(job, round(deadline_margin / MICROSECOND)) for job in jobs]
     slot_us = grid.slot_minutes * 60_000_000
     held = tuple(
         _pinned(a, firm, grid, ways, now_us, horizon_us, number.get(held_by.get(a.workload_id, ""), NOBODY))
@@ -80,7 +80,7 @@ def build(
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
     if _size(edges, jobs) > EXACT_SIZE:
-        jobs = [_trim(job, now_us, slot_us) for job in jobs]
+        jobs = [trimmed(job, now_us, slot_us) for job in jobs]
         edges = _edges(slot_edges, jobs)
     risk, warnings = risk_of(frame, fleet)
     problem = ScheduleProblem(
@@ -160,8 +160,8 @@ def _with_savings(site: SiteArrays, pools: Sequence[PoolArrays]) -> SiteArrays:
 
 
 def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
-    """Boundaries of the cells: those of slots, and of windows."""
-    windows = [job.start_us for job in jobs] + [job.end_us for job in jobs]
+    """Boundaries of the cells: those of slots, and of windows; of steps whose part may be moved, of their spans."""
+    windows = (edge for job in jobs for edge in (job.span_us or (job.start_us, job.end_us)))
     return np.unique(np.array([*slot_edges, *windows], dtype=np.int64))
 
 
@@ -284,7 +284,7 @@ def _job(
     if workload.id in windows:
         start_us, end_us = (clip(moment) for moment in windows[workload.id])
     # Its own deadline, not what its chain leaves it: a plan that drops a later step is not bound by that.
-    own_us = due_us if workload.deadline in (item.deadline, None) else clip(workload.deadline)
+    own_us = horizon_us if workload.deadline is None else clip(workload.deadline)
     return Job(
         id=workload.id,
         hours=item.remaining / fastest,
@@ -301,29 +301,6 @@ def _job(
         due_us=due_us,
         tenant=tenant,
     )
-
-
-def _with_margin(job: Job, margin_us: int) -> Job:
-    """The window without its last part, where the job still has twice the time that it needs; else as it is."""
-    return _narrowed(job, job.start_us, job.end_us - margin_us)
-
-
-def _narrowed(job: Job, start_us: int, end_us: int) -> Job:
-    if (start_us, end_us) == (job.start_us, job.end_us):
-        return job
-    comfortable = end_us > start_us and job.least_us <= COMFORT_RATIO * (end_us - start_us)
-    return replace(job, start_us=start_us, end_us=end_us) if comfortable else job
-
-
-def _trim(job: Job, now_us: int, slot_us: int) -> Job:
-    """A comfortable window, trimmed to whole slots.
-
-    Window edges inside a slot cut it into cells, and a thousand workloads over several pools would make too many.
-    Prices and limits are constant in a slot, so a job that needs less than half its window loses at most a part of two
-    slots of choice; the bound is computed with the true window, so that what this costs shows in the gap.
-    """
-    start = job.start_us if job.start_us == now_us else -(-job.start_us // slot_us) * slot_us
-    return _narrowed(job, start, job.end_us // slot_us * slot_us)
 
 
 def _run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:

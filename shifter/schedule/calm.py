@@ -19,6 +19,7 @@ from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.parts import parted
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem, Way
@@ -49,10 +50,12 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
     """
     if announced.held is None or further_terms(problem) or problem.risk is not None or problem.tenants:
         return None
+    at_announced = cell_prices(problem, announced.prices)
+    problem = parted(problem, at_announced, beside_batteries(problem))
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
     low, free = below_peak(problem, _all(own), batteries), beside_batteries(problem)
-    tries = ((low, energy_prices(problem)), (free, cell_prices(problem, announced.prices)))
+    tries = ((low, energy_prices(problem)), (free, at_announced))
     for ledger, at in tries:
         ledger.hold(_all(own))
         found = _with_missing(problem, announced, own, ledger, at)

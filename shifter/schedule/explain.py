@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from forecasts.slots import Floats
+from forecasts.slots import Floats, isoformat_z
 from shifter.domain.chains import order_of
 from shifter.domain.plan import LateLimit, Unplaced, WorkloadPlan
 from shifter.schedule.baseline import RunNow, earliest_finish_us
@@ -19,6 +19,7 @@ from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.limits import LatePrices, in_the_way
+from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO
@@ -271,6 +272,8 @@ def unplaced_work(
     own: dict[str, list[Piece]] = {}
     for piece in table.where(table.of_jobs(job.id for job in short)):
         own.setdefault(piece.job, []).append(piece)
+    order = Order.of(problem, table)
+    short = [order.between(job) for job in short]
     finishes = _finishes(short, own, done, ledger)
     waiting = _waiting(problem, done)
     found = []
@@ -283,12 +286,19 @@ def unplaced_work(
             Unplaced(
                 job.id,
                 left,
-                _why_not(problem, job, left, waiting.get(job.id), limits, ledger),
+                _why_not(problem, job, left, waiting.get(job.id), limits, ledger) + _for_others(problem, job),
                 None if finish is None else _moment(problem, finish),
                 limits,
             )
         )
     return tuple(found)
+
+
+def _for_others(problem: ScheduleProblem, job: Job) -> str:
+    """Why it is due before its own deadline, with a space before it; else nothing."""
+    if job.due_us >= job.true_end_us:
+        return ""
+    return f" It must end by {isoformat_z(_moment(problem, job.due_us))}, for what waits for it."
 
 
 def _waiting(problem: ScheduleProblem, done: Mapping[str, float]) -> dict[str, str]:
@@ -339,7 +349,7 @@ def _why_not(
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
-        until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
+        until = "its deadline" if job.due_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
     return (
         _used_up(problem, job, left, ledger)

@@ -156,8 +156,9 @@ class Job:
     """What the schedule sees of a deferrable workload.
 
     `hours` is the work left in accelerator-hours of the fastest of the `ways` to do it. `[start_us, end_us)` is the
-    window to plan in; `true_start_us` and `true_end_us` are the one that was asked for, which the lower bound is
-    computed with. Jobs with equal ways share one tuple, so that many jobs are cheap to make and to tell apart.
+    window to plan in; `true_start_us` and `true_end_us` are the one that was asked for, to the horizon's end where it
+    has no deadline of its own, which the lower bound is computed with. Jobs with equal ways share one tuple, so that
+    many jobs are cheap to make and to tell apart.
     """
 
     id: str
@@ -175,6 +176,9 @@ class Job:
     """Its deadline lies beyond the horizon: what does not fit is planned later, and is not late."""
     due_us: int = 0
     """By when it must be done, so that what waits for it can be done too."""
+    span_us: tuple[int, int] | None = None
+    """Of a step of a chain: all the time that the others may leave it. Its window is its part of that, and may be cut
+    anew with theirs (`parts`). None of other work, and of steps that keep their part."""
     tenant: int = NOBODY
     """Whose work it is, where that matters: an index of the problem's tenants."""
 

@@ -31,6 +31,9 @@ from shifter.schedule.solve import solve
 LATE_RATIO = 0.3
 """The price of lateness is ten times the most that an hour of work can cost: above this share of it, it is lateness."""
 
+WHOLE_RATIO = 1e-6
+"""Of a step's work: what is less than this short of all of it is the noise of whole microseconds."""
+
 
 def prove(
     problem: ScheduleProblem,
@@ -52,6 +55,7 @@ def prove(
     by_cell = [_beside_pinned(problem, *row) for row in zip(free, problem.pinned_levels, strict=True)]
     means = _slot_means(problem, by_cell[0]), _slot_means(problem, by_cell[1])
     done = {job.id: min(job.hours, done_hours[job.id]) for job in problem.jobs}
+    problem = _bound_by_chains(problem, done)
     tried = [proof_prices(problem) if prices is None else prices, *made.further_prices]
     short = any(job.ways and done[job.id] < job.hours * (1 - DONE_RATIO) for job in problem.jobs)
     # Where no program was solved, there is little hope that this one is.
@@ -62,6 +66,29 @@ def prove(
     bounds = [lower_bound(problem, one, means, done) for one in tried]
     best = int(np.argmax(bounds))
     return tried[best], bounds[best]
+
+
+def _bound_by_chains(problem: ScheduleProblem, done: Mapping[str, float]) -> ScheduleProblem:
+    """The problem in which a step ends in time for what waits for it, where all of that is done: for then it must.
+
+    What leaves out any of that may do the step as late as its own deadline, or at any time where it has none.
+    """
+    waited_for = {before for job in problem.jobs for before in job.depends_on}
+    if not waited_for:
+        return problem
+    before = {job.id: job.depends_on for job in problem.jobs}
+    left = [job.id for job in problem.jobs if done[job.id] < job.hours * (1 - WHOLE_RATIO)]
+    while left:
+        freed = waited_for.intersection(before.get(left.pop(), ()))
+        waited_for -= freed
+        left += freed
+    jobs = [
+        replace(job, true_end_us=min(job.true_end_us, max(job.true_start_us, job.due_us)))
+        if job.id in waited_for
+        else job
+        for job in problem.jobs
+    ]
+    return replace(problem, jobs=tuple(jobs))
 
 
 def _holds_lateness(problem: ScheduleProblem, prices: SlotPrices) -> bool:

@@ -21,7 +21,9 @@ from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_sh
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece, merge_pieces, pack
+from shifter.schedule.parts import has_parts, parted, with_spans
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
@@ -138,9 +140,11 @@ def _exact(
     ends = time.monotonic() + FEW_LATE_BY * time_limit_s
     capacity = Capacity.of(problem)
     lean = _lean(problem, capacity, 0.1 * time_limit_s)
-    solution = _solve(problem, merge(problem.jobs), capacity, lean, 0.35 * time_limit_s)
+    spans = with_spans(problem)
+    solution = _solve(spans, merge(spans.jobs), capacity, lean, 0.35 * time_limit_s)
     at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
     known.learn(at, proof, problem.weights(solution.duals))
+    problem = parted(problem, at, beside_batteries(problem))
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(known.weights), proof)
@@ -216,12 +220,13 @@ def _large(
 
     Where tenants have something to say about it, once more at prices that tell them apart; the better one is taken.
     """
-    relaxed = relax(problem, Capacity.of(problem), time_limit_s=time_limit_s)
+    spans = with_spans(problem)
+    relaxed = relax(spans, Capacity.of(problem), time_limit_s=time_limit_s)
     made = _followed(problem, known, relaxed, announced, settle_s)
     if not problem.tenants or suits_tenants(problem, made.pieces, n_columns(problem)):
         return made
     try:
-        told = relax(problem, Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
+        told = relax(spans, Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
         both = made, _followed(problem, known, told, announced, settle_s)
     except SolverFailed:
         return made
@@ -237,12 +242,13 @@ def _followed(
     settle_s: float,
 ) -> Schedule:
     """What stays, and every other job placed at the prices of a coarser problem. Raises SolverFailed."""
+    at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
+    known.learn(at, relaxed.prices, relaxed.weights)
+    problem = parted(problem, at, beside_batteries(problem))
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(relaxed.weights), relaxed.prices)
     held = [piece for pieces in stays.values() for piece in pieces]
-    at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
-    known.learn(at, relaxed.prices, relaxed.weights)
     ledger = Ledger(problem)
     ledger.hold_beside(relaxed.beside)
     ledger.hold(held)
@@ -300,13 +306,14 @@ def _packed(
     time_limit_s: float,
 ) -> Schedule:
     """What stays, and beside it what has a shape of its own, placed at the relaxed problem's prices; the rest solved
-    beside both, and packed."""
+    beside both, each step of a chain in its part, and packed."""
     classes: Sequence[WorkClass] = merge(problem.jobs)
     solution = relaxed
     placed = [piece for pieces in stays.values() for piece in pieces]
     plain, shaped = plain_and_shaped(problem.jobs)
-    status = ROUNDED if stays or shaped else OPTIMAL
-    if stays or shaped:
+    again = bool(stays or shaped) or has_parts(problem)
+    status = ROUNDED if again else OPTIMAL
+    if again:
         ledger = beside_batteries(problem)
         ledger.hold(placed)
         plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
@@ -394,8 +401,8 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
     """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
     Work with a shape of its own is placed anew where none of it `stays`, other work is topped up, in the window that
-    was asked for. Steps of a chain keep to their own part of its time, and those that wait for one that still falls
-    short stay out.
+    was asked for. Steps of a chain go between those before and after them, and those that wait for one that still
+    falls short stay out.
     """
     done = done_hours(problem, pieces)
     jobs = {job.id: job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO}
@@ -406,16 +413,13 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
     others, by_job = table.where(~lacking), {id: list[Piece]() for id in jobs}
     for piece in table.where(lacking):
         by_job[piece.job].append(piece)
-    chained = {id for job in problem.jobs if job.depends_on for id in (job.id, *job.depends_on)}
-    short: set[str] = set()
+    order, short = Order.of(problem, table), set[str]()
     full: Ledger | None = None
     for id in order_of({job.id: job.depends_on for job in problem.jobs}):
         if id not in jobs:
             continue
-        job, own = jobs[id], by_job[id]
+        job, own = order.between(jobs[id]), by_job[id]
         left = job.hours - done[id]
-        if id not in chained:
-            job = replace(job, start_us=job.true_start_us, end_us=job.due_us)
         if short.isdisjoint(job.depends_on):
             if job.plain:
                 full = full or _holding(others, by_job, beside)
@@ -424,6 +428,7 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
                 again = merge_pieces(place(job, _holding(others, by_job, beside, without=id), None))
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
+        order.move(id, by_job[id])
         if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
             short.add(id)
     return others.beside(piece for group in by_job.values() for piece in group)
@@ -465,8 +470,10 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
 
     Batteries only charge up to their floor.
     """
-    ledger, batteries = beside_batteries(problem), charged_to_floor(problem)
+    batteries = charged_to_floor(problem)
     at = energy_prices(problem) if known.at is None else known.at
+    problem = parted(problem, at, beside_batteries(problem))
+    ledger = beside_batteries(problem)
     stays: Own = {} if announced is None else announced.complete(problem, ledger)
     pieces = [piece for own in stays.values() for piece in own]
     ledger.hold(pieces)

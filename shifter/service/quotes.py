@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from forecasts.slots import floor_to_slot, isoformat_z, to_utc
 from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, Submission
-from shifter.domain.options import shortest_run
+from shifter.domain.options import least_run
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Classified, Workload, WorkloadClass
 from shifter.errors import InputError
@@ -101,7 +101,7 @@ def _over_its_window(
     """From the earliest deadline that works to the furthest, in even steps."""
     now = quoting.inputs.now
     start = max(now, workload.earliest_start or now)
-    shortest = shortest_run(workload, core.fleet) or timedelta(0)
+    shortest = least_run(workload, core.fleet) or timedelta(0)
     soonest = min(furthest, _slot_after(core, start + shortest))
     first, earliest = quoting.option(soonest)
     if earliest is None or earliest > furthest:

@@ -47,7 +47,7 @@ class WorkColumns:
     deadline_us: Ints
     """As its chain leaves it; `NEVER_US` without one."""
     own_deadline_us: Ints
-    """What it came with, else as its chain leaves it."""
+    """What it came with, if any."""
     remaining: Floats
     """[its unit]"""
     most: Ints
@@ -69,12 +69,10 @@ class WorkColumns:
         """Equal `ways`, one mapping for each item of work, are the same object."""
         numbers: dict[int, int] = {}
         plain = [item.workload for item in work]
-        deadline = since_us(grid, (item.deadline for item in work))
-        own = since_us(grid, (w.deadline for w in plain))
         return cls(
             since_us(grid, (item.earliest_start for item in work)),
-            deadline,
-            np.where(own == NEVER_US, deadline, own),
+            since_us(grid, (item.deadline for item in work)),
+            since_us(grid, (w.deadline for w in plain)),
             np.array([item.remaining for item in work], dtype=float),
             np.array([w.max_accelerators for w in plain], dtype=np.int64),
             np.array([w.preemptible for w in plain], dtype=bool),

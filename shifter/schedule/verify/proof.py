@@ -38,6 +38,9 @@ from shifter.schedule.verify.ways import Way
 AT_ONCE, STEPS_AT_ONCE = 512, 256
 """Workloads, and steps, looked at in one go, so that memory stays small."""
 
+WHOLE_TOLERANCE = 1e-6
+"""Share of a step's work that may be missing where it is planned in full: whole microseconds cost that."""
+
 
 def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse]) -> Iterator[Violation]:
     """Prices that are prices, a bound that they prove and the cost keeps, and the gap between the two."""
@@ -271,14 +274,31 @@ def _cost_of(
 
 
 def _windows(case: Case) -> tuple[Floats, Floats]:
-    """From when each may run to its own deadline, in slots of the grid, (n_work,) each.
+    """From when each may run, and until when, in slots of the grid, (n_work,) each.
 
-    A plan may drop what waits for it, so its chain's deadline does not bind.
+    Its chain's deadline binds where all that waits for it is planned in full, and so is in every plan that does this
+    work. Else what binds is its own, if any.
     """
     about, slot_us = case.about, microseconds(case.grid.slot)
     now, end = since_us(case.grid, (case.now, case.grid.end))
     start = np.maximum(about.earliest_us, now)
-    return start / slot_us, np.maximum(start, np.minimum(about.own_deadline_us, end)) / slot_us
+    last = np.minimum(about.own_deadline_us, end)
+    rows = _rows_before_whole_chains(case)
+    last[rows] = np.minimum(last[rows], about.deadline_us[rows])
+    return start / slot_us, np.maximum(start, last) / slot_us
+
+
+def _rows_before_whole_chains(case: Case) -> list[int]:
+    """Steps of which all that waits for them, at any distance, is planned in full."""
+    steps = {id: item.workload.depends_on for id, item in case.work.items() if id not in case.pinned}
+    waited_for = {other for others in steps.values() for other in others} & steps.keys()
+    whole = case.done_work >= case.about.remaining * (1 - WHOLE_TOLERANCE)
+    unfinished = [id for id in steps if not whole[case.rows[id]]] if waited_for else []
+    while unfinished:
+        freed = waited_for.intersection(steps[unfinished.pop()])
+        waited_for -= freed
+        unfinished += freed
+    return [case.rows[id] for id in waited_for]
 
 
 def _battery_cost(case: Case, load: SiteLoad, battery: Battery, per_kw: Floats) -> float:
