@@ -62,7 +62,7 @@ class RiskArrays:
 
     def costs(self, import_kw: Floats, slot_hours: float) -> Floats:
         """What imports (n_sites, n_slots) cost more on each path than at the forecast, (n_paths,) [currency]."""
-        more: Floats = slot_hours * np.tensordot(self.offsets_per_kwh, import_kw, axes=2)
+        more: Floats = slot_hours * np.einsum("kst,st->k", self.offsets_per_kwh, import_kw)
         return more
 
     def worst_weights(self, costs: Floats) -> Floats:
@@ -75,11 +75,11 @@ class RiskArrays:
 
     def tail(self, costs: Floats) -> float:
         """CVaR of `costs` (n_paths,): the mean of the worst `1 - level` of them."""
-        return float(self.worst_weights(costs) @ costs)
+        return float((self.worst_weights(costs) * costs).sum())
 
     def premium_per_kwh(self, weights: Floats) -> Floats:
         """What risk adds to the cost of a kWh at these weights of the paths, (n_sites, n_slots) [currency/kWh]."""
-        premium: Floats = self.weight * np.tensordot(weights, self.offsets_per_kwh, axes=1)
+        premium: Floats = self.weight * np.einsum("k,kst->st", weights, self.offsets_per_kwh)
         return premium
 
     def weights_of(self, duals: Mapping[str, Floats]) -> Floats:

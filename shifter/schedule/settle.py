@@ -168,11 +168,11 @@ def settle(
             wear += site.battery.wear_cost_per_kwh * float(batteries[i].discharge_kw.sum()) * hours
         if site.export_price_per_kwh is not None:
             imports[i], exports[i] = np.maximum(0.0, imports[i]), np.maximum(0.0, -imports[i])
-            export -= hours * float(exports[i] @ site.export_price_per_kwh)
+            export -= hours * float((exports[i] * site.export_price_per_kwh).sum())
         generation += site.generation_cost_per_kwh * hours * float(own.generated_kw[i].sum())
         kwh = imports[i] * hours
-        energy += float(kwh @ site.price_per_kwh)
-        kg = float(kwh @ site.carbon_kg_per_kwh)
+        energy += float((kwh * site.price_per_kwh).sum())
+        kg = float((kwh * site.carbon_kg_per_kwh).sum())
         carbon_kg += kg
         carbon += kg * site.carbon_price_per_kg
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
