@@ -151,7 +151,7 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
         more += _battery(program, case, load, site.battery)
     net: list[Part] = [(imports, 1.0)]
     if site.export_limit_kw > 0:
-        earned = hours * load.export_price_per_kwh
+        earned = hours * load.unit_export_per_kwh
         net.append((program.add(n, high=site.export_limit_kw, cost=-earned), -1.0))
     less: list[Part] = [(where, -sign) for where, sign in more]
     program.each([*net, (drawn, -1.0), *less], load.median_kw + load.pinned_kw, equal=True)
