@@ -216,6 +216,18 @@ def short_of(program: LinearProgram, given: TermInputs) -> Index:
     return short
 
 
+def generated_of(program: LinearProgram, problem: ScheduleProblem, i: int) -> Index:
+    """The variables `generated.i`, what a site's plant gives [kW]: made by the first term that asks for them; none
+    where it has no plant."""
+    available_kw = problem.sites[i].generation_kw
+    if available_kw is None:
+        return np.empty(0, dtype=np.int64)
+    name = f"generated.{i}"
+    if name in program.columns:
+        return program.index(name)
+    return program.variables(name, problem.grid.n_slots, upper=available_kw)
+
+
 def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
     """Positions in a site-major (n_sites * n_slots,) block of all slots of `sites`."""
     n = problem.grid.n_slots
@@ -224,12 +236,14 @@ def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
     )
 
 
-def net_import(rows: Rows, program: LinearProgram, problem: ScheduleProblem, sites: Sequence[int]) -> None:
-    """Add import less export of `sites` to a block of rows, one for each of their slots, site-major."""
+def net_import(
+    rows: Rows, program: LinearProgram, problem: ScheduleProblem, sites: Sequence[int], factor: float = 1.0
+) -> None:
+    """Add `factor` times import less export of `sites` to a block of rows, one for each of their slots, site-major."""
     where = site_slots(problem, sites)
-    rows.add(range(len(where)), program.index("import")[where], 1.0)
+    rows.add(range(len(where)), program.index("import")[where], factor)
     n, exporting = problem.grid.n_slots, problem.exporting_sites
     for k, i in enumerate(sites):
         if i in exporting:
             first = exporting.index(i) * n
-            rows.add(range(k * n, (k + 1) * n), program.index("export")[first : first + n], -1.0)
+            rows.add(range(k * n, (k + 1) * n), program.index("export")[first : first + n], -factor)

@@ -144,24 +144,23 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
     program.each(held, 0.0)  # work draws no more than its accelerators at full load
 
     imports = program.add(n, cost=hours * load.unit_cost_per_kwh)
+    given: list[Part] = []
     if site.generation is not None:
         cost = hours * site.generation.cost_per_kwh
-        more.append((program.add(n, high=load.available_kw, cost=cost), -1.0))
+        given.append((program.add(n, high=load.available_kw, cost=cost), -1.0))
+    more += given
     if site.battery is not None:
         more += _battery(program, case, load, site.battery)
     net: list[Part] = [(imports, 1.0)]
     if site.export_limit_kw > 0:
         earned = hours * load.unit_export_per_kwh
         net.append((program.add(n, high=site.export_limit_kw, cost=-earned), -1.0))
+        if site.battery is not None:  # it exports nothing: what leaves the site is its own plant's
+            program.each([*[(where, -sign) for where, sign in net], *given], 0.0)
     less: list[Part] = [(where, -sign) for where, sign in more]
     program.each([*net, (drawn, -1.0), *less], load.median_kw + load.pinned_kw, equal=True)
     if site.ramp_limit_kw_per_minute is not None:
-        given = np.abs(np.diff(load.median_kw + load.pinned_kw))
-        most = np.maximum(site.ramp_limit_kw_per_minute * case.grid.slot_minutes, given)
-        after = [(slice(where.start + 1, where.stop), sign) for where, sign in net]
-        before = [(slice(where.start, where.stop - 1), -sign) for where, sign in net]
-        program.each([*after, *before], most)
-        program.each([(where, -sign) for where, sign in (*after, *before)], most)
+        _ramp(program, load, net, site.ramp_limit_kw_per_minute * case.grid.slot_minutes)
     limited = np.flatnonzero(np.isfinite(load.limit_kw))
     if len(limited):
         # Where real-time load alone is over the limit, nothing is left of it.
@@ -171,6 +170,15 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
         peak = program.add(1, cost=site.demand_charge_per_kw)
         program.each([(imports, 1.0), (peak, -1.0)], site.peak_so_far_kw)
     return net
+
+
+def _ramp(program: Program, load: SiteLoad, net: list[Part], limit_kw: float) -> None:
+    """Up and down from slot to slot; by no less than real-time load and what is pinned do."""
+    most = np.maximum(limit_kw, np.abs(np.diff(load.median_kw + load.pinned_kw)))
+    after = [(slice(where.start + 1, where.stop), sign) for where, sign in net]
+    before = [(slice(where.start, where.stop - 1), -sign) for where, sign in net]
+    program.each([*after, *before], most)
+    program.each([(where, -sign) for where, sign in (*after, *before)], most)
 
 
 def _battery(program: Program, case: Case, load: SiteLoad, battery: Battery) -> list[Part]:
