@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.problem import Ints, ScheduleProblem
+
+if TYPE_CHECKING:
+    from shifter.schedule.settle import Settled
 
 Index = NDArray[np.int64]
 Like = Floats | float
@@ -204,6 +207,21 @@ class Term(Protocol):
         Every program has the variables `work`, `import` (n_sites * n_slots, [kW], site-major) and, where sites may,
         their `export`, and the rows `done` (a class's work), `at_once` (its accelerators) and `import` (the balance of
         import less export).
+        """
+
+
+@runtime_checkable
+class PricedTerm(Term, Protocol):
+    """A term whose cost is none of the plan's own figures: that of somebody else, who says in the plan what it costs.
+
+    It stands in `cost.further` by the term's name, and in the total. A term that only limits something has a bill of 0:
+    so a plan says that a term stands behind its bound which the verifier does not know.
+    """
+
+    def bill(self, problem: ScheduleProblem, settled: Settled) -> float:
+        """What its variables cost at the least in the program, for what will really run [currency].
+
+        Less would make the bound exceed the cost, and the plan be rejected; more would be in the gap.
         """
 
 

@@ -16,6 +16,8 @@ from shifter.domain.plan import Cost
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.program import PricedTerm
+from shifter.schedule.terms.registry import installed_terms
 
 LEAST = 1e-9
 """Mean accelerators beyond a quota that are none: sums are rounded."""
@@ -178,7 +180,7 @@ def settle(
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
     # Sites' power holds that of pinned work already; its accelerators are added here.
     more = usage(problem, Columns.of(problem, pinned_pieces(problem)))
-    return Settled(
+    settled = Settled(
         used.every + more.every,
         used.preemptible + more.preemptible,
         imports,
@@ -187,3 +189,7 @@ def settle(
         carbon_kg,
         over_hours,
     )
+    further = {
+        t.name: float(t.bill(problem, settled)) for t in installed_terms() if isinstance(t, PricedTerm)
+    }
+    return replace(settled, cost=replace(settled.cost, further=further)) if further else settled

@@ -103,7 +103,7 @@ def _check_figures(
         "worst": float(costs.max()),
         "premium": objective - expected,
     }
-    allowed = money_tolerance(Cost(*map(float, (abs(expected), np.abs(costs).max()))))
+    allowed = money_tolerance(Cost(abs(expected), float(np.abs(costs).max())))
     for name, real in figures.items():
         if differs(getattr(said, name), real, 2 * allowed):
             detail = f"{name} says {getattr(said, name):.6f}, and it is {real:.6f}"
