@@ -74,7 +74,7 @@ def fleet_cost(
     """The least of what the fleet's own side costs less what the load pays [currency]; a bound where it is not found.
 
     Prices are per slot: `per_kw` (n_sites, n_slots), `room` and `firm` (n_pools, n_slots). `capacity` holds what the
-    reserve leaves to all work and to firm work, in fractions, (n_pools, n_slots) each.
+    reserve leaves to all work and to firm work, as means over whole slots, in fractions, (n_pools, n_slots) each.
     """
     by_slot = _by_slot(problem)
     placed = np.zeros((len(problem.sites), problem.grid.n_slots))
