@@ -198,6 +198,7 @@ class PlanCost(BaseModel):
     export: float = 0.0
     over_quota: float = 0.0
     fairness: float = 0.0
+    further: dict[str, float] = {}
     total: float
 
 

@@ -124,8 +124,9 @@ def _print_money(plan: dict[str, Any]) -> None:
     out().print()
 
 
-def cost_items(cost: dict[str, float]) -> list[tuple[str, float]]:
+def cost_items(cost: dict[str, Any]) -> list[tuple[str, float]]:
     """The items of a plan's cost with their names: the first three always, others where they are in use."""
+    cost = {key: amount for key, amount in cost.items() if key != "further"} | cost.get("further", {})
     further = [key for key in cost if key not in {*COST_ITEMS, "total"}]
     named = {**COST_ITEMS, **{key: key.replace("_", " ") for key in further}}
     return [(label, cost[key]) for key, label in named.items() if key in ALWAYS or cost.get(key)]

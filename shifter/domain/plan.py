@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import islice
@@ -42,13 +42,20 @@ class Cost:
     """What tenants pay for what they use beyond their quotas."""
     fairness: float = _if_used(0.0)
     """What it costs that work which is late is late for these tenants: see `terms.fairness`."""
+    further: Mapping[str, float] = field(default_factory=dict, metadata={"if_used": True})
+    """What the terms of others cost, by their names: see `PricedTerm`."""
 
     @property
     def total(self) -> float:
         """All of it."""
         plain = self.energy + self.carbon + self.demand_charge + self.battery_wear
         own = self.generation + self.export + self.churn
-        return plain + own + (self.over_quota + self.fairness)
+        return plain + own + (self.over_quota + self.fairness) + self.further_total
+
+    @property
+    def further_total(self) -> float:
+        """What the terms of others cost together."""
+        return sum(self.further.values(), 0.0)
 
 
 @dataclass(frozen=True)
@@ -391,7 +398,11 @@ def _texts(name: str, value: Any) -> Iterator[str]:
 def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:
     """Fields that speak of a term which none of these rows makes use of."""
     optional = [f for f in fields(kind) if "if_used" in f.metadata]
-    return {f.name for f in optional if all(getattr(row, f.name) == f.default for row in rows)}
+    return {f.name for f in optional if all(getattr(row, f.name) == _default(f) for row in rows)}
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 IF_GIVEN = frozenset({"risk", "held", "tenants"})
@@ -420,7 +431,8 @@ def _plain(value: Any) -> Any:
         return isoformat_z(value)
     if isinstance(value, Cost):
         unused = _unused(Cost, [value])
-        return {**{k: v for k, v in vars(value).items() if k not in unused}, "total": value.total}
+        said = {k: _plain(v) for k, v in vars(value).items() if k not in unused}
+        return {**said, "total": value.total}
     if isinstance(value, Duals):
         return value.to_dict()
     if is_dataclass(value):

@@ -207,7 +207,11 @@ def offered_hours(seen: Segments, start: Floats, end: Floats) -> Floats:
     """All the work that one accelerator could do in these segments, in each window, (n_jobs,)."""
     return np.array(
         [
-            float(np.clip(np.minimum(seen.cell + 1, b) - np.maximum(seen.cell, a), 0.0, 1.0) @ seen.hours)
+            float(
+                (
+                    np.clip(np.minimum(seen.cell + 1, b) - np.maximum(seen.cell, a), 0.0, 1.0) * seen.hours
+                ).sum()
+            )
             for a, b in zip(start, end, strict=True)
         ]
     )
@@ -225,7 +229,8 @@ def _costs(seen: Segments, need: Floats, start: Floats, end: Floats) -> Floats:
         offered = np.clip(share, 0.0, 1.0) * seen.hours[block]
         before = np.cumsum(offered, axis=1)
         used = np.clip(left[live, None] - (before - offered), 0.0, offered)
-        total[live] += used @ (seen.cost[block] / seen.hours[block])
+        # Not `used @ ...`: threads would add that up in another order.
+        total[live] += np.einsum("js,s->j", used, seen.cost[block] / seen.hours[block])
         left[live] -= before[:, -1]
         live = live[left[live] > 0]
     return total

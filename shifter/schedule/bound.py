@@ -124,7 +124,16 @@ def with_work_prices(problem: ScheduleProblem, prices: SlotPrices, solution: Sol
     capacity, reserve, work = (
         np.add.reduceat(price, first_cell, axis=1) for price in load_prices(problem, solution)
     )
-    return replace(prices, capacity=capacity, reserve=reserve, work=work, budget=solution.duals.get("budget"))
+    rest = np.maximum(
+        problem.rest_share, LEAST_REST
+    )  # the part that is gone has no price; a kW's is of all cells
+    return replace(
+        prices,
+        capacity=capacity / rest,
+        reserve=reserve / rest,
+        work=work,
+        budget=solution.duals.get("budget"),
+    )
 
 
 def lower_bound(
@@ -135,13 +144,15 @@ def lower_bound(
 ) -> float:
     """The bound [currency] on any plan that does `done_hours` of each job [accelerator-hours of the fastest pool].
 
-    `capacity` holds what the reserve leaves to all work and to firm work, (n_pools, n_slots) each, in fractions.
+    `capacity` holds what the reserve and pinned work leave to all work and to firm work, in what is left of each slot,
+    (n_pools, n_slots) each, in fractions.
     """
     total = -_quotas_leave(problem, prices)
-    if prices.work is not None:
-        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
-        return total + _work_cost(problem, prices.work, prices, done_hours)
     hours, rest = problem.grid.slot_hours, problem.rest_share
+    if prices.work is not None:
+        whole = capacity[0] * rest, capacity[1] * rest
+        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, whole)
+        return total + _work_cost(problem, prices.work, prices, done_hours)
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
     for i, site in enumerate(problem.sites):
         nu, rho = prices.power[i], prices.peak[i]

@@ -199,9 +199,15 @@ def _spread(traits: Floats, hours: Floats, members: Ints) -> float:
 def _deviations(traits: Floats, hours: Floats, members: Ints) -> Floats:
     weight = hours[members] / hours[members].sum()
     chosen = traits[members]
-    off = chosen - weight @ chosen
-    deviations: Floats = np.sqrt(weight @ (off * off))
+    off = chosen - _mean(chosen, weight)
+    deviations: Floats = np.sqrt(_mean(off * off, weight))
     return np.where(deviations > 1e-9, deviations, 0.0)
+
+
+def _mean(traits: Floats, weight: Floats) -> Floats:
+    """Weighted, (n_traits,). Not `weight @ traits`: threads would add that up in another order."""
+    mean: Floats = (weight[:, None] * traits).sum(axis=0)
+    return mean
 
 
 def _halves(traits: Floats, hours: Floats, members: Ints) -> tuple[Ints, Ints]:
@@ -225,7 +231,7 @@ def _summed(
     noon, and prices that suit such a window suit nobody.
     """
     weight = hours[members] / hours[members].sum()
-    off = traits[members] - weight @ traits[members]
+    off = traits[members] - _mean(traits[members], weight)
     one = jobs[int(members[np.argmin((off * off).sum(axis=1))])]
     return WorkClass(
         jobs=tuple(jobs[i] for i in members) if told else (),

@@ -60,11 +60,11 @@ def deferrable_cost(problem: ScheduleProblem, pieces: Iterable[Piece], settled: 
 
     The demand charge belongs to the peak, which real-time load and deferrable work make together; it is counted here in
     full, for the plan and for running at once alike, so that their difference is exact. So are what tenants pay beyond
-    their quotas, and fairness.
+    their quotas, fairness, and what the terms of others cost.
     """
     _, cost, _ = Meter.of(problem).read(Columns.of(problem, pieces))
     bill = settled.cost
-    return float(cost.sum()) + bill.demand_charge + (bill.over_quota + bill.fairness)
+    return float(cost.sum()) + bill.demand_charge + (bill.over_quota + bill.fairness) + bill.further_total
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ def fleet_cost(
     """The least of what the fleet's own side costs less what the load pays [currency]; a bound where it is not found.
 
     Prices are per slot: `per_kw` (n_sites, n_slots), `room` and `firm` (n_pools, n_slots). `capacity` holds what the
-    reserve leaves to all work and to firm work, in fractions, (n_pools, n_slots) each.
+    reserve leaves to all work and to firm work, as means over whole slots, in fractions, (n_pools, n_slots) each.
     """
     by_slot = _by_slot(problem)
     placed = np.zeros((len(problem.sites), problem.grid.n_slots))
@@ -88,7 +88,7 @@ def fleet_cost(
         value = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S).values
     except SolverFailed:
         return _loosest(by_slot, program, cost, upper)
-    return float(cost @ value)
+    return float((cost * value).sum())
 
 
 def _whatever(problem: ScheduleProblem) -> Capacity:
@@ -120,4 +120,4 @@ def _loosest(problem: ScheduleProblem, program: LinearProgram, cost: Floats, upp
         slots = program.index("import")[i * problem.grid.n_slots : (i + 1) * problem.grid.n_slots]
         most[slots] = site.median_kw + draws_kw + site.export_limit_kw
     gains = cost < 0
-    return float(cost[~gains] @ program.lower[~gains] + cost[gains] @ most[gains])
+    return float((cost * np.where(gains, most, program.lower)).sum())

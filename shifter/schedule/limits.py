@@ -78,8 +78,8 @@ class LatePrices:
             yield LateLimit("budget", None, None, budget.name, price, told)
         worth = self._worth(job)
         end = max(job.true_start_us, job.true_end_us)
-        later = job.max_accelerators * float(worth @ self._slots(end, end + HOUR_US))
-        wider = float(worth @ self._slots(job.true_start_us, job.true_end_us))
+        later = job.max_accelerators * float((worth * self._slots(end, end + HOUR_US)).sum())
+        wider = float((worth * self._slots(job.true_start_us, job.true_end_us)).sum())
         own = "would do {:.3g} accelerator-hours more of it."
         for kind, hours, what in (
             ("deadline", min(left_hours, later), "A deadline one hour later"),
@@ -148,7 +148,7 @@ class LatePrices:
         """Work that it could do in its window, at its width, in slots that are free to it [h]."""
         worth, work = self._of_ways(job)
         return job.max_accelerators * float(
-            (work * (worth > 0)) @ self._slots(job.true_start_us, job.true_end_us)
+            (work * (worth > 0) * self._slots(job.true_start_us, job.true_end_us)).sum()
         )
 
     def _slots(self, start_us: int, end_us: int) -> Floats:

@@ -325,11 +325,18 @@ class ScheduleProblem:
         """
         if self.risk is None or weights is None:
             return self
-        premium = self.risk.premium_per_kwh(weights)
+        premium, earned = self.risk.premium_per_kwh(weights), self.risk.export_premium_per_kwh(weights)
         sites = [
             replace(site, price_per_kwh=site.price_per_kwh + more)
             for site, more in zip(self.sites, premium, strict=True)
         ]
+        if earned is not None:
+            sites = [
+                site
+                if site.export_price_per_kwh is None
+                else replace(site, export_price_per_kwh=site.export_price_per_kwh + more)
+                for site, more in zip(sites, earned, strict=True)
+            ]
         return replace(self, sites=tuple(sites), risk=None)
 
     @cached_property

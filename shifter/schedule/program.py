@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.problem import Ints, ScheduleProblem
+
+if TYPE_CHECKING:
+    from shifter.schedule.settle import Settled
 
 Index = NDArray[np.int64]
 Like = Floats | float
@@ -207,6 +210,21 @@ class Term(Protocol):
         """
 
 
+@runtime_checkable
+class PricedTerm(Term, Protocol):
+    """A term whose cost is none of the plan's own figures: that of somebody else, who says in the plan what it costs.
+
+    It stands in `cost.further` by the term's name, and in the total. A term that only limits something has a bill of 0:
+    so a plan says that a term stands behind its bound which the verifier does not know.
+    """
+
+    def bill(self, problem: ScheduleProblem, settled: Settled) -> float:
+        """What its variables cost at the least in the program, for what will really run [currency].
+
+        Less would make the bound exceed the cost, and the plan be rejected; more would be in the gap.
+        """
+
+
 def short_of(program: LinearProgram, given: TermInputs) -> Index:
     """The variables `short`, work of each class that is not done [h]: made by the first term that asks for them."""
     if "short" in program.columns:
@@ -214,6 +232,18 @@ def short_of(program: LinearProgram, given: TermInputs) -> Index:
     short = program.variables("short", len(given.hours), upper=given.hours)
     program.rows["done"].add(range(len(short)), short, 1.0)
     return short
+
+
+def generated_of(program: LinearProgram, problem: ScheduleProblem, i: int) -> Index:
+    """The variables `generated.i`, what a site's plant gives [kW]: made by the first term that asks for them; none
+    where it has no plant."""
+    available_kw = problem.sites[i].generation_kw
+    if available_kw is None:
+        return np.empty(0, dtype=np.int64)
+    name = f"generated.{i}"
+    if name in program.columns:
+        return program.index(name)
+    return program.variables(name, problem.grid.n_slots, upper=available_kw)
 
 
 def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
@@ -224,12 +254,14 @@ def site_slots(problem: ScheduleProblem, sites: Sequence[int]) -> Index:
     )
 
 
-def net_import(rows: Rows, program: LinearProgram, problem: ScheduleProblem, sites: Sequence[int]) -> None:
-    """Add import less export of `sites` to a block of rows, one for each of their slots, site-major."""
+def net_import(
+    rows: Rows, program: LinearProgram, problem: ScheduleProblem, sites: Sequence[int], factor: float = 1.0
+) -> None:
+    """Add `factor` times import less export of `sites` to a block of rows, one for each of their slots, site-major."""
     where = site_slots(problem, sites)
-    rows.add(range(len(where)), program.index("import")[where], 1.0)
+    rows.add(range(len(where)), program.index("import")[where], factor)
     n, exporting = problem.grid.n_slots, problem.exporting_sites
     for k, i in enumerate(sites):
         if i in exporting:
             first = exporting.index(i) * n
-            rows.add(range(k * n, (k + 1) * n), program.index("export")[first : first + n], -1.0)
+            rows.add(range(k * n, (k + 1) * n), program.index("export")[first : first + n], -factor)

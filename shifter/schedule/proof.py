@@ -18,7 +18,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.bound import PRICE_DIGITS, SlotPrices, lower_bound, proof_prices
+from shifter.schedule.bound import LEAST_REST, PRICE_DIGITS, SlotPrices, lower_bound, proof_prices
 from shifter.schedule.classes import merge
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import Ints, Job, ScheduleProblem
@@ -53,7 +53,7 @@ def prove(
         for room in ("any_capacity", "firm_capacity")
     ]
     by_cell = [_beside_pinned(problem, *row) for row in zip(free, problem.pinned_levels, strict=True)]
-    means = _slot_means(problem, by_cell[0]), _slot_means(problem, by_cell[1])
+    means = _rest_means(problem, by_cell[0]), _rest_means(problem, by_cell[1])
     done = {job.id: min(job.hours, done_hours[job.id]) for job in problem.jobs}
     problem = _bound_by_chains(problem, done)
     tried = [proof_prices(problem) if prices is None else prices, *made.further_prices]
@@ -110,11 +110,11 @@ def _prices_of_done(
     time_limit_s: float,
 ) -> SlotPrices:
     """The duals of the program of the work that is done; where it is too large or fails, of a coarser one."""
-    edges = np.arange(problem.grid.n_slots + 1, dtype=np.int64) * problem.slot_us
-    problem = replace(problem, edges_us=edges)
+    slots = np.arange(problem.grid.n_slots + 1, dtype=np.int64) * problem.slot_us
     jobs = [_as_done(problem, job, done[job.id]) for job in problem.jobs if done[job.id] > 0]
-    doing = replace(problem, jobs=tuple(jobs))
-    capacity = Capacity(*free, np.zeros((len(problem.sites), problem.grid.n_slots)))
+    doing = replace(problem, edges_us=np.unique(np.append(slots, problem.now_us)), jobs=tuple(jobs))
+    room, firm = (by_slot[:, doing.cell_slot] for by_slot in free)
+    capacity = Capacity(room, firm, np.zeros((len(problem.sites), problem.grid.n_slots)))
     try:
         if n_columns(doing) <= EXACT_COLUMNS:
             solution = solve(
@@ -130,9 +130,10 @@ def _prices_of_done(
 
 
 def _as_done(problem: ScheduleProblem, job: Job, hours: float) -> Job:
-    """A job of the work that is done, in the slots that its true window touches."""
+    """A job of the work that is done, in what is left of the slots that its true window touches."""
     length = problem.slot_us
-    start, end = job.true_start_us // length * length, -(-job.true_end_us // length) * length
+    start = max(problem.now_us, job.true_start_us // length * length)
+    end = -(-job.true_end_us // length) * length
     return replace(job, hours=hours, start_us=start, end_us=end)
 
 
@@ -142,7 +143,9 @@ def _beside_pinned(problem: ScheduleProblem, capacity: Floats, held: Ints) -> Fl
     return left
 
 
-def _slot_means(problem: ScheduleProblem, by_cell: Floats) -> Floats:
+def _rest_means(problem: ScheduleProblem, by_cell: Floats) -> Floats:
+    """Means over what is left of each slot, (n_pools, n_slots): before now, pinned work is not held."""
+    ahead = problem.cell_share * (problem.edges_us[:-1] >= problem.now_us)
     first_cell = np.searchsorted(problem.cell_slot, np.arange(problem.grid.n_slots))
-    means: Floats = np.add.reduceat(by_cell * problem.cell_share, first_cell, axis=1)
-    return means
+    left: Floats = np.add.reduceat(by_cell * ahead, first_cell, axis=1)
+    return left / np.maximum(problem.rest_share, LEAST_REST)

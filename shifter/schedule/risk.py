@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forecasts.frame import ForecastFrame
+from forecasts.scenarios import Paths
 from forecasts.series import Signal
 from forecasts.slots import Floats
 from shifter.domain.fleet import Fleet
@@ -34,6 +35,9 @@ class RiskArrays:
     weight: float
     level: float
     offsets_per_kwh: Floats
+    export_offsets_per_kwh: Floats | None = None
+    """What a kWh of export earns more on each path than at the forecast, alike; None where no site exports. On every
+    path, as at the forecast, it earns what is given or the price of import, whichever is less."""
 
     @property
     def n_paths(self) -> int:
@@ -57,12 +61,19 @@ class RiskArrays:
 
     def averaged(self, first: Ints, count: Ints) -> RiskArrays:
         """The same on coarser slots, which begin at `first` and hold `count` of these, (n_coarse,) each."""
-        means = np.add.reduceat(self.offsets_per_kwh, first, axis=2) / count
-        return replace(self, offsets_per_kwh=means)
+        bought, sold = self.offsets_per_kwh, self.export_offsets_per_kwh
+        return replace(
+            self,
+            offsets_per_kwh=np.add.reduceat(bought, first, axis=2) / count,
+            export_offsets_per_kwh=None if sold is None else np.add.reduceat(sold, first, axis=2) / count,
+        )
 
-    def costs(self, import_kw: Floats, slot_hours: float) -> Floats:
-        """What imports (n_sites, n_slots) cost more on each path than at the forecast, (n_paths,) [currency]."""
-        more: Floats = slot_hours * np.tensordot(self.offsets_per_kwh, import_kw, axes=2)
+    def costs(self, import_kw: Floats, export_kw: Floats, slot_hours: float) -> Floats:
+        """What imports less exports (n_sites, n_slots) cost more on each path than at the forecast, (n_paths,)
+        [currency]."""
+        more: Floats = slot_hours * np.einsum("kst,st->k", self.offsets_per_kwh, import_kw)
+        if self.export_offsets_per_kwh is not None:
+            more = more - slot_hours * np.einsum("kst,st->k", self.export_offsets_per_kwh, export_kw)
         return more
 
     def worst_weights(self, costs: Floats) -> Floats:
@@ -75,11 +86,18 @@ class RiskArrays:
 
     def tail(self, costs: Floats) -> float:
         """CVaR of `costs` (n_paths,): the mean of the worst `1 - level` of them."""
-        return float(self.worst_weights(costs) @ costs)
+        return float((self.worst_weights(costs) * costs).sum())
 
     def premium_per_kwh(self, weights: Floats) -> Floats:
         """What risk adds to the cost of a kWh at these weights of the paths, (n_sites, n_slots) [currency/kWh]."""
-        premium: Floats = self.weight * np.tensordot(weights, self.offsets_per_kwh, axes=1)
+        premium: Floats = self.weight * np.einsum("k,kst->st", weights, self.offsets_per_kwh)
+        return premium
+
+    def export_premium_per_kwh(self, weights: Floats) -> Floats | None:
+        """The same of what a kWh of export earns; None where no site exports."""
+        if self.export_offsets_per_kwh is None:
+            return None
+        premium: Floats = self.weight * np.einsum("k,kst->st", weights, self.export_offsets_per_kwh)
         return premium
 
     def weights_of(self, duals: Mapping[str, Floats]) -> Floats:
@@ -109,14 +127,31 @@ def risk_of(frame: ForecastFrame, fleet: Fleet) -> tuple[RiskArrays | None, tupl
         + carbon_price_per_kg * paths.of(site.zone, Signal.CARBON, n) / 1000
         for site in fleet.sites
     ]
-    return RiskArrays(risk.weight, risk.level, np.stack(offsets, axis=1)), paths.warnings
+    arrays = RiskArrays(
+        risk.weight, risk.level, np.stack(offsets, axis=1), _export_offsets(frame, fleet, paths)
+    )
+    return arrays, paths.warnings
+
+
+def _export_offsets(frame: ForecastFrame, fleet: Fleet, paths: Paths) -> Floats | None:
+    """What a kWh of export earns more on each path than at the forecast, (n_paths, n_sites, n_slots)."""
+    if not any(site.export_limit_kw > 0 for site in fleet.sites):
+        return None
+    n = frame.grid.n_slots
+    offsets = np.zeros((paths.count, len(fleet.sites), n))
+    for i, site in enumerate(fleet.sites):
+        if site.export_limit_kw > 0 and site.export_price_per_mwh is not None:
+            price = frame.assumed(site.zone, Signal.PRICE)
+            on_paths = np.minimum(site.export_price_per_mwh, price + paths.of(site.zone, Signal.PRICE, n))
+            offsets[:, i] = (on_paths - np.minimum(site.export_price_per_mwh, price)) / 1000
+    return offsets
 
 
 def plan_risk(problem: ScheduleProblem, weights: Floats, settled: Settled, fleet: Fleet) -> PlanRisk:
     """What a plan says of its risk: the bill on each path, the measure over them, and the prices that it amounts to."""
     risk, expected = problem.risk, settled.cost.total
     assert risk is not None
-    costs = expected + risk.costs(settled.import_kw, problem.grid.slot_hours)
+    costs = expected + risk.costs(settled.import_kw, settled.export_kw, problem.grid.slot_hours)
     tail = risk.tail(costs)
     objective = expected + risk.weight * (tail - expected)
     of_zone = {site.zone: i for i, site in enumerate(fleet.sites)}

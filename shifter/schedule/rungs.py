@@ -72,15 +72,21 @@ def climb(whole: Any, rungs: Sequence[Rung], time_limit_s: float) -> tuple[str, 
         left_s = ends - time.monotonic()
         if failed and left_s <= 0:
             break
-        why = _attempt(whole, rung, FIRST_SHARE * time_limit_s if not failed and len(rungs) > 1 else left_s)
+        if failed or len(rungs) == 1:
+            why = _attempt(whole, rung, left_s, "the time that was left")
+        else:
+            why = _attempt(
+                whole, rung, FIRST_SHARE * time_limit_s, f"its {100 * FIRST_SHARE:g} % of the time"
+            )
         if why is None:
             return (f"{'; '.join(failed)}; {rung.name} was used instead.",) if failed else ()
         failed.append(f"{rung.name} {why}")
     raise SolverFailed(f"{'; '.join(failed)}.", hint=HINT)
 
 
-def _attempt(whole: Any, rung: Rung, time_limit_s: float) -> str | None:
-    """Why this one gave no optimum; None where it did."""
+def _attempt(whole: Any, rung: Rung, time_limit_s: float, allowed: str) -> str | None:
+    """Why this one gave no optimum; None where it did. What it was `allowed` is said in words: what a clock measured
+    would differ from run to run, and plans of the same inputs with it."""
     import cvxpy as cp
 
     try:
@@ -93,8 +99,4 @@ def _attempt(whole: Any, rung: Rung, time_limit_s: float) -> str | None:
         return f"gave no answer ({' '.join(str(error).split())})"
     if whole.status == cp.OPTIMAL:
         return None
-    return (
-        f"ran out of its {time_limit_s:.3g} s"
-        if whole.status == cp.USER_LIMIT
-        else f"ended as {whole.status}"
-    )
+    return f"ran out of {allowed}" if whole.status == cp.USER_LIMIT else f"ended as {whole.status}"

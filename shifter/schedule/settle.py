@@ -16,6 +16,8 @@ from shifter.domain.plan import Cost
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.program import PricedTerm
+from shifter.schedule.terms.registry import installed_terms
 
 LEAST = 1e-9
 """Mean accelerators beyond a quota that are none: sums are rounded."""
@@ -168,17 +170,17 @@ def settle(
             wear += site.battery.wear_cost_per_kwh * float(batteries[i].discharge_kw.sum()) * hours
         if site.export_price_per_kwh is not None:
             imports[i], exports[i] = np.maximum(0.0, imports[i]), np.maximum(0.0, -imports[i])
-            export -= hours * float(exports[i] @ site.export_price_per_kwh)
+            export -= hours * float((exports[i] * site.export_price_per_kwh).sum())
         generation += site.generation_cost_per_kwh * hours * float(own.generated_kw[i].sum())
         kwh = imports[i] * hours
-        energy += float(kwh @ site.price_per_kwh)
-        kg = float(kwh @ site.carbon_kg_per_kwh)
+        energy += float((kwh * site.price_per_kwh).sum())
+        kg = float((kwh * site.carbon_kg_per_kwh).sum())
         carbon_kg += kg
         carbon += kg * site.carbon_price_per_kg
         demand += site.demand_charge_per_kw * max(0.0, float(imports[i].max()) - site.peak_so_far_kw)
     # Sites' power holds that of pinned work already; its accelerators are added here.
     more = usage(problem, Columns.of(problem, pinned_pieces(problem)))
-    return Settled(
+    settled = Settled(
         used.every + more.every,
         used.preemptible + more.preemptible,
         imports,
@@ -187,3 +189,7 @@ def settle(
         carbon_kg,
         over_hours,
     )
+    further = {
+        t.name: float(t.bill(problem, settled)) for t in installed_terms() if isinstance(t, PricedTerm)
+    }
+    return replace(settled, cost=replace(settled.cost, further=further)) if further else settled

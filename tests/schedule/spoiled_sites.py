@@ -153,6 +153,10 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     ),
     "it adds to what is over the limit": ({"power_limit"}, two_limits),
     "it exports": ({"export"}, lambda: plant(battery_kw=charging({6: 3.0, 7: -2.1}))),
+    "its battery exports": (
+        {"export"},
+        lambda: plant(battery_kw=charging({6: 3.0, 7: -2.1}), export_limit_kw=5.0, export_price_per_mwh=20.0),
+    ),
     "a battery that is not there": ({"battery"}, power(30, charge_kw=1.0, discharge_kw=1.0)),
     "a battery that is not there holds energy": ({"battery"}, power(30, stored_kwh=1.0)),
     "stored energy comes from nowhere": ({"battery_balance"}, power(5, stored_kwh=5.5)),

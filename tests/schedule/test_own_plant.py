@@ -87,12 +87,34 @@ def test_export_priced_above_import_counts_at_the_price_of_import_and_says_so() 
     assert all(r.import_kw == 0 or r.export_kw == 0 for r in rows(plan))
 
 
-@pytest.mark.parametrize(("limit", "sold"), [(0.0, 0.0), (3.0, 9.5)])
-def test_a_battery_discharges_into_the_grid_only_where_export_is_allowed(limit: float, sold: float) -> None:
-    over: Any = {"export_limit_kw": limit, "export_price_per_mwh": 1000} if limit else {"generation": SUN}
-    battery = Battery(10, 5, 1.0, 0.95, initial_kwh=0)
-    plan = planned(case(prices=[10.0] * 12 + [300.0] * 12, battery=battery, **over))
-    assert sum(r.export_kw or 0.0 for r in rows(plan)) == pytest.approx(sold)
+EXPORTING: Any = {"export_limit_kw": 10.0, "export_price_per_mwh": 1000.0}
+DEAR_EVENING = [10.0] * 12 + [300.0] * 12
+
+
+@pytest.mark.parametrize("load", [0.0, 2.0])
+def test_a_battery_discharges_at_most_what_its_site_draws(load: float) -> None:
+    """At the median of real-time load, which is what the site is billed for; its quantile is twice that."""
+    battery = Battery(60, 5, 0.9, 0.9, initial_kwh=0)
+    real_time = {("a", "p"): {0.5: load, 0.99: 2 * load}}
+    inputs = cycle_inputs([], sites=[site(battery=battery, **EXPORTING)], prices=DEAR_EVENING, load=real_time)
+    plan = planned(inputs)
+    assert sum(r.export_kw or 0.0 for r in rows(plan)) == 0
+    assert [r.discharge_kw for r in rows(plan)[12:]] == pytest.approx([load] * 12)
+    assert plan.relative_gap == pytest.approx(0, abs=1e-6)
+
+
+def test_beside_a_battery_the_plant_alone_is_sold() -> None:
+    """It carries the load in the plant's place, which is sold whole, and no more is."""
+    evening = Generation((GenerationWindow(at(12), at(24), 1.5),))
+    inputs = cycle_inputs(
+        [work("w", 6, 24, earliest_start=at(18), max_accelerators=1)],
+        sites=[site(battery=Battery(60, 5, 0.9, 0.9, initial_kwh=0), generation=evening, **EXPORTING)],
+        prices=DEAR_EVENING,
+        load={("a", "p"): {0.5: 2.0, 0.99: 4.0}},
+    )
+    plan = planned(inputs)
+    assert [r.export_kw for r in rows(plan)[12:]] == pytest.approx([1.5] * 12)
+    assert [r.discharge_kw for r in rows(plan)[12:]] == pytest.approx([2.0] * 6 + [3.0] * 6)
 
 
 def test_a_plant_makes_room_under_a_power_limit() -> None:

@@ -208,7 +208,7 @@ def test_more_weight_on_the_tail_lowers_it_and_raises_the_expected_cost(
     for weight in sorted(weights):
         problem = problem_of(busy(cvar_weight=max(weight, 1e-6), **risk))
         value, imports, _ = optimum(problem)
-        costs = fixed.risk.costs(imports, 1.0)
+        costs = fixed.risk.costs(imports, np.zeros_like(imports), 1.0)
         tails.append(fixed.risk.tail(costs))
         expected.append(value - max(weight, 1e-6) * tails[-1])
     slack = 1e-6 * max(1.0, abs(expected[0]))

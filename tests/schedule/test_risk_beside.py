@@ -40,6 +40,35 @@ def test_risk_meets_its_bound_beside_a_plant() -> None:
     assert verify_plan(plan, inputs) == []
 
 
+SUN = Generation((GenerationWindow(at(12), at(24), 3.0),), 0.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("export_price_per_mwh", [1000.0, 35.0])
+def test_no_site_buys_and_sells_at_once_to_be_safe(seed: int, export_price_per_mwh: float) -> None:
+    """On a path where power is cheap, what is sold earns no more than that either."""
+    plant = site(export_limit_kw=20.0, export_price_per_mwh=export_price_per_mwh, generation=SUN)
+    load = {("a", "p"): {0.5: 2.0, 0.99: 3.0}}
+    inputs = cycle_inputs([work("w", 24, 12)], sites=[plant], prices=[40.0] * 24, load=load)
+    few = {"cvar_level": 0.75, "scenarios": 4, "autocorrelation_hours": 1.0, "seed": seed}
+    inputs = risky(inputs, {("Z", Signal.PRICE): 30.0}, cvar_weight=1.0, **few)
+    plan = plan_cycle(inputs)
+    assert plan.relative_gap == pytest.approx(0, abs=1e-6)
+    assert verify_plan(plan, inputs) == []
+    assert plan.cost.export == pytest.approx(-12 * 1.0 * min(40.0, export_price_per_mwh) / 1000)
+    # The bill on each path, from the paths' own prices.
+    paths = inputs.fleet.objective.risk.paths(inputs.frame)
+    assert paths is not None
+    assert plan.risk is not None
+    for told, more in zip(plan.risk.paths, paths.of("Z", Signal.PRICE, 24), strict=True):
+        price = 40.0 + more
+        bill = [
+            row.import_kw * p - (row.export_kw or 0.0) * min(p, export_price_per_mwh)
+            for row, p in zip(plan.power, price.tolist(), strict=True)
+        ]
+        assert told.cost == pytest.approx(sum(bill) / 1000)
+
+
 def test_a_budget_of_money_counts_forecast_prices() -> None:
     """What risk adds to a price is no money that anybody pays."""
     tight = Budget("money", 0.85, at(0), at(24))

@@ -94,9 +94,11 @@ def test_where_all_fail_the_error_names_each_and_why() -> None:
     rungs = (STUCK, MISSING, STUCK_TOO)
     with pytest.raises(SolverFailed) as caught:
         solve(problem, merge(problem.jobs), Capacity.of(problem), time_limit_s=30, rungs=rungs)
-    assert "a stuck simplex ran out of its 24 s" in caught.value.detail
-    assert "a solver that nobody has gave no answer" in caught.value.detail
-    assert "a stuck interior point ran out" in caught.value.detail
+    first, second, third = caught.value.detail.removesuffix(".").split("; ")
+    # Shares that were set, not seconds that were measured: the plan says this, and is the same each time.
+    assert first == "a stuck simplex ran out of its 80 % of the time"
+    assert second.startswith("a solver that nobody has gave no answer")
+    assert third == "a stuck interior point ran out of the time that was left"
 
 
 def test_where_the_whole_program_fails_a_coarser_one_makes_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:

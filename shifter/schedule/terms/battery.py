@@ -3,7 +3,10 @@
     stored[t+1] = stored[t] + slot_hours * (charge_efficiency * charge[t] - discharge[t] / discharge_efficiency)
     stored[0] = initial,  stored[n] >= initial,  floor[t] <= stored[t] <= energy_kwh
     charge[t] + discharge[t] <= power_kw      (it does one at a time: both means share the slot)
-    import[t] >= 0                            (no export: `solve` bounds import from below)
+    discharge[t] - charge[t] <= what the site draws         (it exports nothing)
+
+By the balance of the site, the last is `export - import <= generated`: a site sells no more than its own plant gives.
+Where it has no export at all, import and generation are never negative, and no row is needed.
 
 `floor` holds the minimum and the ride-through of real-time load. Where the battery cannot hold that much, `short_kwh`
 says by how much, at a price above everything else; the load itself is never cut.
@@ -14,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from shifter.schedule.problem import SiteArrays
-from shifter.schedule.program import LinearProgram, TermInputs
+from shifter.schedule.program import LinearProgram, TermInputs, generated_of, net_import
 
 SHORT_PRICE_RATIO = 200.0
 """Against the price of lateness, for a kW over a slot: what must be held comes before work. It also comes before the
@@ -57,6 +60,12 @@ class BatteryTerm:
         one_at_a_time = program.at_most(f"battery_power.{i}", np.full(n, battery.power_kw))
         one_at_a_time.add(slots, charge, 1.0)
         one_at_a_time.add(slots, discharge, 1.0)
+
+        if site.export_limit_kw > 0:
+            at_home = program.at_most(f"battery_at_home.{i}", np.zeros(n))
+            net_import(at_home, program, given.problem, [i], -1.0)
+            generated = generated_of(program, given.problem, i)
+            at_home.add(range(len(generated)), generated, -1.0)
 
         floor = site.battery_floor_kwh(n)
         price = SHORT_PRICE_RATIO * given.problem.physical_price / hours

@@ -5,7 +5,8 @@
     export_price[s, t] = min(what is given, price[s, t])
 
 A meter counts the difference of import and export over a slot, so a site never does both. The program needs no row for
-it: doing both would gain export_price - price - carbon's price < 0 or nothing. Where the price that is given is higher
+it: doing both would gain export_price - price - carbon's price < 0 or nothing, on every path that uncertain prices may
+take, too (`terms.risk`). Where the price that is given is higher
 than the slot's price of import, that would fail, and the choice between the two would no longer be convex; export then
 counts at the price of import, and the plan says so. It is never too optimistic.
 """

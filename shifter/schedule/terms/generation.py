@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.program import LinearProgram, TermInputs
+from shifter.schedule.program import LinearProgram, TermInputs, generated_of
 
 
 class GenerationTerm:
@@ -23,6 +23,6 @@ class GenerationTerm:
         n, hours = given.problem.grid.n_slots, given.problem.grid.slot_hours
         for i, site in enumerate(given.problem.sites):
             if site.generation_kw is not None:
-                cost = site.generation_cost_per_kwh * hours
-                generated = program.variables(f"generated.{i}", n, upper=site.generation_kw, cost=cost)
+                generated = generated_of(program, given.problem, i)
+                program.add_cost(generated, site.generation_cost_per_kwh * hours)
                 program.rows["import"].add(i * n + np.arange(n), generated, 1.0)

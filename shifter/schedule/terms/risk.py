@@ -2,9 +2,11 @@ r"""Risk: what uncertain prices add to the cost, as conditional value at risk (R
 
 On path k, one of K equally likely ones, a kWh costs `offset[k, s, t]` more than forecast, and the plan
 
-    D[k] = sum over sites s, slots t of  offset[k, s, t] * slot_hours * import[s, t]
+    D[k] = sum over sites s, slots t of  slot_hours * (offset[k, s, t] * import[s, t] - earned[k, s, t] * export[s, t])
 
-more than expected. The mean of the worst `1 - level` of these is the least, over `eta`, of
+more than expected. There a kWh of export earns `earned` more than at the forecast: on each path it is worth what is
+given or that path's price of import, whichever is less. So on no path, and at no weights of them, does a site gain by
+buying and selling at once. The mean of the worst `1 - level` of these is the least, over `eta`, of
 
     eta + sum over k of excess[k] / (K * (1 - level)),     excess[k] >= D[k] - eta,   excess[k] >= 0
 
@@ -34,15 +36,19 @@ class RiskTerm:
         risk = given.problem.risk
         if risk is None:
             return
-        imports, n = program.index("import"), risk.n_paths
+        columns, n = program.index("import"), risk.n_paths
         per_kw = given.problem.grid.slot_hours * risk.offsets_per_kwh.reshape(n, -1)
+        exporting = given.problem.exporting_sites
+        if exporting and risk.export_offsets_per_kwh is not None:
+            earned = risk.export_offsets_per_kwh[:, exporting].reshape(n, -1)
+            columns = np.append(columns, program.index("export"))
+            per_kw = np.hstack([per_kw, -given.problem.grid.slot_hours * earned])
         if n == 1:
-            program.add_cost(imports, risk.weight * per_kw[0])
+            program.add_cost(columns, risk.weight * per_kw[0])
             return
         eta = program.variables("risk_level", 1, lower=-np.inf, cost=risk.weight)
         excess = program.variables("risk_excess", n, cost=risk.weight / (n * (1.0 - risk.level)))
         rows = program.at_most("risk", np.zeros(n))
-        path = np.repeat(np.arange(n), len(imports))
-        rows.add(path, np.tile(imports, n), per_kw.ravel())
+        rows.add(np.repeat(np.arange(n), len(columns)), np.tile(columns, n), per_kw.ravel())
         rows.add(range(n), np.repeat(eta, n), -1.0)
         rows.add(range(n), excess, -1.0)

@@ -1,4 +1,7 @@
-"""The conditions of each site's battery: its balance, its limits, and what it must hold for real-time load."""
+"""The conditions of each site's battery: its balance, its limits, and what it must hold for real-time load.
+
+That it discharges no more than its site draws is checked with the site's exchange (`power`).
+"""
 
 from __future__ import annotations
 

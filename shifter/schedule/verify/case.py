@@ -199,7 +199,7 @@ class Case:
 
     @cached_property
     def any_room(self) -> Mapping[PoolKey, Floats]:
-        """Mean accelerators that real-time load and pinned work leave."""
+        """Mean accelerators that real-time load and pinned work leave, in what is left of each slot."""
         return {key: self._room(key, firm=False) for key in self.fleet.pools}
 
     @cached_property
@@ -217,7 +217,7 @@ class Case:
         held, slot_us = Levels.of(beside, beside.pool), microseconds(self.grid.slot)
         slot, which = held.slots(self.grid)
         begin, end = np.maximum(slot * slot_us, held.start_us[which]), (slot + 1) * slot_us
-        share = (np.minimum(end, held.end_us[which]) - begin) / slot_us
+        share = (np.minimum(end, held.end_us[which]) - begin) / slot_us * self.rest_ratio[slot]
         np.subtract.at(left, slot, share * np.minimum(room[slot], held.level[which]))
         return left
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.fleet import Battery, Pool, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.budgets import allowed, budget_rates
 from shifter.schedule.verify.case import Case
@@ -125,34 +125,23 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
     held: list[Part] = [(drawn, 1.0)]
     more: list[Part] = []
     for pool in site.pools:
-        key = (site.name, pool.name)
-        soft = program.add(n, cost=-prices.room[key])
-        firm = program.add(n, cost=-prices.room[key] - prices.reserve[key])
-        program.each([(soft, 1.0), (firm, 1.0)], case.any_room[key])
-        program.each([(firm, 1.0)], case.firm_room[key])
-        if pool.off_kw is not None:
-            off = program.add(n)
-            more.append((off, -site.pue * (pool.idle_kw - pool.off_kw)))
-            # Of the slot that is running, only the rest can still be off.
-            gone = 1 - 1 / case.rest_ratio
-            spare = case.any_room[key] - gone * np.maximum(0.0, pool.count - case.quantile(key))
-            program.each([(off, 1.0), (soft, 1.0), (firm, 1.0)], np.maximum(0.0, spare))
-            spare = case.firm_room[key] - gone * np.maximum(0.0, pool.count - case.reserved(key))
-            program.each([(off, 1.0), (firm, 1.0)], np.maximum(0.0, spare))
-        step_kw = site.pue * (pool.busy_kw - pool.idle_kw)
-        held += [(soft, -step_kw), (firm, -step_kw)]
+        held += _pool(program, case, load, pool, prices, more)
     program.each(held, 0.0)  # work draws no more than its accelerators at full load
 
     imports = program.add(n, cost=hours * load.unit_cost_per_kwh)
+    own: list[Part] = []
     if site.generation is not None:
         cost = hours * site.generation.cost_per_kwh
-        more.append((program.add(n, high=load.available_kw, cost=cost), -1.0))
+        own.append((program.add(n, high=load.available_kw, cost=cost), -1.0))
+    more += own
     if site.battery is not None:
         more += _battery(program, case, load, site.battery)
     net: list[Part] = [(imports, 1.0)]
     if site.export_limit_kw > 0:
-        earned = hours * load.export_price_per_kwh
+        earned = hours * load.unit_export_per_kwh
         net.append((program.add(n, high=site.export_limit_kw, cost=-earned), -1.0))
+        if site.battery is not None:  # it exports nothing: what leaves the site is its own plant's
+            program.each([*[(where, -sign) for where, sign in net], *own], 0.0)
     less: list[Part] = [(where, -sign) for where, sign in more]
     program.each([*net, (drawn, -1.0), *less], load.median_kw + load.pinned_kw, equal=True)
     if site.ramp_limit_kw_per_minute is not None:
@@ -171,6 +160,26 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
         peak = program.add(1, cost=site.demand_charge_per_kw)
         program.each([(imports, 1.0), (peak, -1.0)], site.peak_so_far_kw)
     return net
+
+
+def _pool(
+    program: Program, case: Case, load: SiteLoad, pool: Pool, prices: LoadPrices, more: list[Part]
+) -> list[Part]:
+    """What work may hold of a pool, and draw at the most; what is powered down goes to `more` of the site's draw."""
+    key, n, pue = (load.site.name, pool.name), case.grid.n_slots, load.site.pue
+    # Means over whole slots: of the one that is running, only the rest can be used.
+    room, reserve = case.any_room[key] / case.rest_ratio, case.firm_room[key] / case.rest_ratio
+    soft = program.add(n, cost=-prices.room[key])
+    firm = program.add(n, cost=-prices.room[key] - prices.reserve[key])
+    program.each([(soft, 1.0), (firm, 1.0)], room)
+    program.each([(firm, 1.0)], reserve)
+    if pool.off_kw is not None:
+        off = program.add(n)
+        more.append((off, -pue * (pool.idle_kw - pool.off_kw)))
+        program.each([(off, 1.0), (soft, 1.0), (firm, 1.0)], room)
+        program.each([(off, 1.0), (firm, 1.0)], reserve)
+    step_kw = pue * (pool.busy_kw - pool.idle_kw)
+    return [(soft, -step_kw), (firm, -step_kw)]
 
 
 def _battery(program: Program, case: Case, load: SiteLoad, battery: Battery) -> list[Part]:

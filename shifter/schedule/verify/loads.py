@@ -52,6 +52,8 @@ class SiteLoad:
     """What the site draws less for the accelerators that the plan powers down."""
     export_price_per_kwh: Floats
     """What export earns; 0 where there is none."""
+    unit_export_per_kwh: Floats
+    """What it counts as: that, with what risk makes of it."""
 
     @property
     def charge_kw(self) -> Floats:
@@ -140,6 +142,7 @@ def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
         price + carbon_price * carbon_kg,
         available,
         saved,
+        earned,
         earned,
     )
 

@@ -35,6 +35,12 @@ def check_power(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
         lowest, limit = load.net_kw.min(), load.site.export_limit_kw
         if lowest < -limit - tolerance(limit):
             yield Violation(ViolationCode.EXPORT, name, f"down to {lowest:.3f} kW")
+        elif load.site.battery is not None:
+            # Beside what its own plant gives, nothing leaves the site: what the battery does stays in it.
+            beyond = float((-load.net_kw - load.generated_kw).max())
+            if beyond > tolerance(load.site.battery.power_kw):
+                detail = f"the battery discharges {beyond:.3f} kW more than the site draws"
+                yield Violation(ViolationCode.EXPORT, name, detail)
 
 
 def _check_ramp(load: SiteLoad, minutes: int) -> Iterator[Violation]:

@@ -29,10 +29,20 @@ PRICE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class _Paths:
-    """What a kWh may cost more than forecast, by zone, (n_paths, n_slots); the same for every path's probability."""
+    """What a kWh may cost more than forecast, by zone, (n_paths, n_slots), with carbon at its price and without; the
+    same for every path's probability."""
 
     count: int
     more_per_kwh: dict[str, Floats]
+    price_more_per_kwh: dict[str, Floats]
+
+    def earned_more(self, load: SiteLoad) -> Floats:
+        """What a kWh of export earns more than at the forecast, (n_paths, n_slots): at most the path's price."""
+        if not load.site.export_limit_kw > 0:
+            return np.zeros((self.count, len(load.price_per_kwh)))
+        on_paths = load.price_per_kwh + self.price_more_per_kwh[load.site.zone]
+        earned: Floats = np.minimum((load.site.export_price_per_mwh or 0.0) / 1000, on_paths)
+        return earned - load.export_price_per_kwh
 
 
 def _paths(case: Case) -> _Paths | None:
@@ -42,11 +52,9 @@ def _paths(case: Case) -> _Paths | None:
     if found is None or not found.offsets:
         return None
     n, per_kg = case.grid.n_slots, objective.carbon_price_per_tonne / 1000
-    more = {
-        zone: (found.of(zone, Signal.PRICE, n) + per_kg * found.of(zone, Signal.CARBON, n)) / 1000
-        for zone in case.fleet.zones
-    }
-    return _Paths(found.count, more)
+    price = {zone: found.of(zone, Signal.PRICE, n) / 1000 for zone in case.fleet.zones}
+    more = {zone: price[zone] + per_kg * found.of(zone, Signal.CARBON, n) / 1000 for zone in price}
+    return _Paths(found.count, more, price)
 
 
 def check_risk(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
@@ -77,10 +85,10 @@ def _check_figures(
 ) -> Iterator[Violation]:
     risk, expected = case.fleet.objective.risk, case.plan.cost.total
     hours = case.grid.slot_hours
-    costs = expected + sum(
-        (hours * paths.more_per_kwh[load.site.zone] @ load.import_kw for load in loads),
-        np.zeros(paths.count),
-    )
+    costs = np.full(paths.count, expected)
+    for load in loads:
+        costs += hours * paths.more_per_kwh[load.site.zone] @ load.import_kw
+        costs -= hours * paths.earned_more(load) @ load.export_kw
     measure = "cvar" if risk.robust_quantile is None else "quantile"
     if (said.measure, said.weight, said.level) != (measure, risk.weight, risk.level):
         yield Violation(ViolationCode.RISK, "plan", "its measure, weight or level is not what was asked for")
@@ -95,7 +103,7 @@ def _check_figures(
         "worst": float(costs.max()),
         "premium": objective - expected,
     }
-    allowed = money_tolerance(Cost(*map(float, (abs(expected), np.abs(costs).max()))))
+    allowed = money_tolerance(Cost(abs(expected), float(np.abs(costs).max())))
     for name, real in figures.items():
         if differs(getattr(said, name), real, 2 * allowed):
             detail = f"{name} says {getattr(said, name):.6f}, and it is {real:.6f}"
@@ -128,7 +136,15 @@ def at_risk(case: Case, loads: Sequence[SiteLoad]) -> list[SiteLoad]:
     if not _valid(case, paths, weights):
         return list(loads)
     per_kwh = {z: p / 1000 for z, p in _unit_prices(case, paths, loads, weights).items()}
-    return [replace(load, unit_cost_per_kwh=per_kwh[load.site.zone]) for load in loads]
+    weight = case.fleet.objective.risk.weight
+    return [
+        replace(
+            load,
+            unit_cost_per_kwh=per_kwh[load.site.zone],
+            unit_export_per_kwh=load.export_price_per_kwh + weight * (weights @ paths.earned_more(load)),
+        )
+        for load in loads
+    ]
 
 
 def _unit_prices(case: Case, paths: _Paths, loads: Sequence[SiteLoad], weights: Floats) -> dict[str, Floats]:

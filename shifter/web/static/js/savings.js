@@ -37,7 +37,7 @@ const ITEMS = { energy: "energy", carbon: "carbon at its price", demand_charge: 
 
 /** The items of the plan's bill that are in use; a new one is called by its name. */
 export function costItems(cost) {
-  return Object.entries(cost).filter(([key, amount]) => key !== "total" && Math.abs(amount) >= 0.005)
+  return Object.entries({ ...cost, ...cost.further }).filter(([key, amount]) => key !== "total" && Math.abs(amount) >= 0.005)
     .map(([key, amount]) => [ITEMS[key] ?? key.replaceAll("_", " "), amount]);
 }
 
