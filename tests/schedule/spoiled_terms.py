@@ -81,6 +81,17 @@ def carbon(limit: float, start: float = 0, end: float = 4) -> Budget:
     return Budget("carbon_kg", limit, at(start), at(end))
 
 
+def unpriced(made: Callable[[], Spoiled], share: float) -> Callable[[], Spoiled]:
+    """A plan without prices of work, which claims that share of its cost as its bound."""
+
+    def spoiled() -> Spoiled:
+        plan, inputs = made()
+        bare = replace(plan, duals=replace(plan.duals, work={}))
+        return priced(bare, lower_bound=share * plan.cost.total), inputs
+
+    return spoiled
+
+
 SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "says that it holds what nobody announced": (
         {"held"},
@@ -154,6 +165,14 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
         {"duals"},
         changed(lambda p: replace(p, duals=replace(p.duals, budget=(0.0,)))),
     ),
+    "its bound is of a fleet without its plant": (
+        {"bound"},
+        unpriced(lambda: sunny(lambda _: 0.0), 0.5),
+    ),
+    "its bound is of a fleet that powers nothing down": (
+        {"bound"},
+        unpriced(lambda: resting(lambda _: 0.0), 0.9),
+    ),
     "running at once costs less than its plant could save": (
         {"baseline"},
         changed(lambda p: replace(p, baseline=replace(p.baseline, total=p.baseline.total - 5))),
@@ -169,4 +188,5 @@ GOOD: dict[str, Callable[[], Spoiled]] = {
     "a budget of other sites": lambda: budgeted(replace(carbon(0.0), sites=())),
     "all that is idle is powered down": lambda: resting(lambda h: 4.0 if 2 <= h < 4 else 6.0),
     "nothing is powered down": lambda: resting(lambda _: 0.0),
+    "a site with a plant, and no prices of work": unpriced(lambda: sunny(lambda _: 0.0), -1.0),
 }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.fleet import Battery, Fleet, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.budgets import allowed, budget_rates
 from shifter.schedule.verify.case import Case
@@ -83,6 +83,17 @@ class Program:
             method="highs",
         )
         return float(found.fun) + self.constant if found.status == 0 else -np.inf
+
+
+def is_plain(fleet: Fleet) -> bool:
+    """Whether sites only import, within their limits and beside batteries: the closed form knows nothing else."""
+    return not fleet.objective.budgets and not any(
+        site.generation is not None
+        or site.export_limit_kw > 0
+        or site.ramp_limit_kw_per_minute is not None
+        or any(pool.off_kw is not None for pool in site.pools)
+        for site in fleet.sites
+    )
 
 
 @dataclass(frozen=True, eq=False)
