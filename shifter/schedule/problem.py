@@ -272,19 +272,6 @@ class BudgetArrays:
         """What import less export (n_sites, n_slots) [kW] causes."""
         return float((self.bought * np.maximum(0.0, net_kw) - self.sold * np.maximum(0.0, -net_kw)).sum())
 
-    def given(self, sites: Sequence[SiteArrays], slot_hours: float) -> float:
-        """The most that is caused whatever is planned: by real-time load, and to charge batteries to their floors."""
-        used = self.used(np.array([site.median_kw for site in sites]))
-        for i, site in enumerate(sites):
-            if site.battery is not None:
-                floor = np.minimum(
-                    site.battery_floor_kwh(len(site.median_kw)), site.reachable_kwh(slot_hours)
-                )
-                missing_kwh = max(0.0, float(floor.max()) - site.battery.initial_kwh)
-                dearest = max(0.0, float(self.bought[i].max())) / slot_hours
-                used += missing_kwh / site.battery.charge_efficiency * dearest
-        return used
-
 
 @dataclass(frozen=True, eq=False)
 class ScheduleProblem:

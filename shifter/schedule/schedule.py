@@ -15,7 +15,7 @@ from shifter.domain.plan import COARSE, GREEDY, OPTIMAL, ROUNDED, Held
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork, Own
-from shifter.schedule.beside import Beside, sources_at_once
+from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
 from shifter.schedule.fleet_bound import further_terms, load_prices
@@ -469,7 +469,7 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
     kept = without_stranded(problem, merge_pieces(pieces))
     beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None
     if beside is None:
-        beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
+        beside = Beside(batteries, sources_within_limits(problem, kept, batteries))
     said = (why, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, known.proof, GREEDY, said)
     return replace(made, sources=beside.sources, weights=known.weights)

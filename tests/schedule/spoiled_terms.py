@@ -12,6 +12,7 @@ from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row
 
 PRICES = [30.0 + 20 * (i % 5) for i in range(24)]
+SOLD: dict[str, Any] = {"export_limit_kw": 3.0, "export_price_per_mwh": 20.0}
 SUN = Generation((GenerationWindow(at(2), at(8), 6.0),), cost_per_kwh=0.01)
 
 
@@ -21,7 +22,7 @@ def piece(start: float, end: float, accelerators: int) -> Allocation:
 
 def sunny(generated_kw: Any = None, *, beside: Any = None, **over: Any) -> Spoiled:
     """Two sites: one with a plant that may export 3 kW, on which real-time load draws 1 kW; one without."""
-    given: dict[str, Any] = {"generation": SUN, "export_limit_kw": 3.0, "export_price_per_mwh": 20.0}
+    given: dict[str, Any] = {"generation": SUN, **SOLD}
     inputs = cycle_inputs(
         [work("w", 8, 20)],
         sites=[site(**{**given, **over}), site("b")],
@@ -75,6 +76,21 @@ def budgeted(*budgets: Budget) -> Spoiled:
     inputs = cycle_inputs([work("w", 8, 20)], prices=PRICES, load={("a", "p"): {0.5: 1.0, 0.99: 2.0}})
     inputs = with_budgets(inputs, *budgets)
     return made_of(inputs, [piece(1, 3, 4)]), inputs
+
+
+def beside_a_plant(limit: float, generated_kw: Any, *, budget: Any = None, **over: Any) -> Spoiled:
+    """The same work at a site whose plant could carry all of it, and real-time load at any time."""
+    plant = Generation((GenerationWindow(at(0), at(24), 5.0),), cost_per_kwh=0.2)
+    inputs = cycle_inputs(
+        [work("w", 8, 20)],
+        sites=[site(generation=plant, **over)],
+        prices=PRICES,
+        load={("a", "p"): {0.5: 1.0, 0.99: 2.0}},
+    )
+    inputs = with_budgets(inputs, budget or carbon(limit, 0, 24))
+    generated = {"a": [generated_kw(hour) for hour in range(24)]}
+    # A plan that breaks a limit may cost less than the bound of those that do not.
+    return priced(made_of(inputs, [piece(1, 3, 4)], generated=generated), lower_bound=-9.0), inputs
 
 
 def carbon(limit: float, start: float = 0, end: float = 4) -> Budget:
@@ -154,6 +170,14 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
         {"budget"},
         lambda: budgeted(carbon(1.0)),
     ),
+    "its plant could have kept the budget": (
+        {"budget"},
+        lambda: beside_a_plant(0.5, lambda h: 4.0 if 1 <= h < 3 else 0.0),
+    ),
+    "what its plant has too much could have been sold": (
+        {"budget"},
+        lambda: beside_a_plant(0.0, lambda _: 0.0, budget=Budget("money", 0.0, at(3), at(24)), **SOLD),
+    ),
     "a price of a budget is negative": (
         {"duals"},
         lambda: (
@@ -185,6 +209,10 @@ GOOD: dict[str, Callable[[], Spoiled]] = {
     "a plant that stands still": lambda: sunny(lambda _: 0.0),
     "it ramps as fast as it may": lambda: ramped(piece(2, 3, 2), piece(3, 4, 4), piece(4, 5, 2)),
     "as much as the budgets allow": lambda: budgeted(carbon(3.6), Budget("money", 0.72, at(0), at(4))),
+    "a plant that keeps the budget": lambda: beside_a_plant(0.5, lambda h: 5.0 if 1 <= h < 3 else 1.0),
+    "a plant that need not run under a ramp limit": lambda: beside_a_plant(
+        0.5, lambda h: 4.0 if 1 <= h < 3 else 0.0, ramp_limit_kw_per_minute=1.0
+    ),
     "a budget of other sites": lambda: budgeted(replace(carbon(0.0), sites=())),
     "all that is idle is powered down": lambda: resting(lambda h: 4.0 if 2 <= h < 4 else 6.0),
     "nothing is powered down": lambda: resting(lambda _: 0.0),
