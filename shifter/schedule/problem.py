@@ -85,10 +85,14 @@ class SiteArrays:
         return kept
 
     @property
-    def ramps_kw(self) -> Floats:
-        """The ramp limit after each slot but the last, or what real-time load alone ramps there, (n_slots - 1,)."""
+    def ramps_kw(self) -> tuple[Floats, Floats]:
+        """How much import less export may rise, and fall, after each slot but the last, (n_slots - 1,) each.
+
+        The ramp limit, or what real-time load alone does in that direction where that is more.
+        """
         most = np.inf if self.ramp_kw is None else self.ramp_kw
-        return np.maximum(most, np.abs(np.diff(self.median_kw)))
+        change = np.diff(self.median_kw)
+        return np.maximum(most, change), np.maximum(most, -change)
 
     def battery_floor_kwh(self, slot_count: int) -> Floats:
         """Lowest energy that the battery must hold at each slot's start, (n_slots,) [kWh]."""

@@ -531,7 +531,10 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
                 f"{site.name}: real-time load {beside} exceeds the power limit by up to {over.max():.1f} kW in "
                 f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
             )
-        if site.ramp_kw is not None and (more := site.ramps_kw - site.ramp_kw).max(initial=0.0) > 1e-6:
+        if (
+            site.ramp_kw is not None
+            and (more := np.maximum(*site.ramps_kw) - site.ramp_kw).max(initial=0.0) > 1e-6
+        ):
             said.append(
                 f"{site.name}: real-time load {beside} ramps up to {more.max():.1f} kW more than the limit, "
                 f"{int((more > 1e-6).sum())} times; nothing else may add to it there."

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
 from shifter.domain.plan import Allocation, Held, Plan
+from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row
 
@@ -51,10 +54,19 @@ def cost(**over: float) -> Callable[[], Spoiled]:
     )
 
 
-def ramped(*pieces: Allocation) -> Spoiled:
+def ramped(*pieces: Allocation, load: Any = 0.0) -> Spoiled:
     """A site that may go up and down by 2 kW from hour to hour."""
-    inputs = cycle_inputs([work("w", 8, 20)], sites=[site(ramp_limit_kw_per_minute=2 / 60)], prices=PRICES)
-    return made_of(inputs, pieces), inputs
+    hours = sum(a.accelerators * (a.end - a.start) / (at(1) - at(0)) for a in pieces)
+    inputs = cycle_inputs(
+        [work("w", hours, 20)], sites=[site(ramp_limit_kw_per_minute=2 / 60)], prices=PRICES
+    )
+    kw = np.broadcast_to(load, 24).astype(float)
+    inputs = replace(inputs, realtime=RealtimeLoad(inputs.frame.grid, {("a", "p"): {0.5: kw, 0.99: kw}}))
+    return priced(made_of(inputs, pieces), lower_bound=0.0), inputs
+
+
+RISES = [0.0] * 4 + [4.0] * 20
+FALLS = [4.0] * 10 + [0.0] * 14
 
 
 def resting(off: Any, pieces: Any = None, **over: Any) -> Spoiled:
@@ -163,6 +175,14 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
         {"ramp_limit"},
         lambda: ramped(piece(2, 3, 2), piece(3, 4, 4), piece(4, 5, 1), piece(5, 6, 1)),
     ),
+    "it falls too fast while real-time load rises": (
+        {"ramp_limit"},
+        lambda: ramped(piece(0, 1, 2), piece(1, 2, 4), piece(2, 3, 6), piece(3, 4, 8), load=RISES),
+    ),
+    "it rises too fast while real-time load falls": (
+        {"ramp_limit"},
+        lambda: ramped(piece(10, 11, 8), piece(11, 12, 6), piece(12, 13, 4), piece(13, 14, 2), load=FALLS),
+    ),
     "it emits more than the budget": ({"budget"}, lambda: budgeted(carbon(3.59))),
     "it emits more in a part of a slot": ({"budget"}, lambda: budgeted(carbon(2.24, 0.5, 2.5))),
     "it costs more than the budget": ({"budget"}, lambda: budgeted(Budget("money", 0.715, at(0), at(4)))),
@@ -208,6 +228,9 @@ GOOD: dict[str, Callable[[], Spoiled]] = {
     "a plant that is curtailed": lambda: sunny(lambda h: 2.0 if 2 <= h < 5 else 0.0),
     "a plant that stands still": lambda: sunny(lambda _: 0.0),
     "it ramps as fast as it may": lambda: ramped(piece(2, 3, 2), piece(3, 4, 4), piece(4, 5, 2)),
+    "it rises with real-time load": lambda: ramped(
+        piece(2, 3, 2), piece(3, 5, 4), piece(5, 6, 2), load=RISES
+    ),
     "as much as the budgets allow": lambda: budgeted(carbon(3.6), Budget("money", 0.72, at(0), at(4))),
     "a plant that keeps the budget": lambda: beside_a_plant(0.5, lambda h: 5.0 if 1 <= h < 3 else 1.0),
     "a plant that need not run under a ramp limit": lambda: beside_a_plant(

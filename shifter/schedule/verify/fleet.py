@@ -167,12 +167,12 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
     less: list[Part] = [(where, -sign) for where, sign in more]
     program.each([*net, (drawn, -1.0), *less], load.median_kw + load.pinned_kw, equal=True)
     if site.ramp_limit_kw_per_minute is not None:
-        given = np.abs(np.diff(load.median_kw + load.pinned_kw))
-        most = np.maximum(site.ramp_limit_kw_per_minute * case.grid.slot_minutes, given)
+        most, given = site.ramp_limit_kw_per_minute * case.grid.slot_minutes, load.median_kw + load.pinned_kw
         after = [(slice(where.start + 1, where.stop), sign) for where, sign in net]
         before = [(slice(where.start, where.stop - 1), -sign) for where, sign in net]
-        program.each([*after, *before], most)
-        program.each([(where, -sign) for where, sign in (*after, *before)], most)
+        for up in (1.0, -1.0):
+            change: list[Part] = [(where, up * sign) for where, sign in (*after, *before)]
+            program.each(change, np.maximum(most, up * np.diff(given)))
     limited = np.flatnonzero(np.isfinite(load.limit_kw))
     if len(limited):
         # Where real-time load alone is over the limit, nothing is left of it.
