@@ -30,7 +30,7 @@ from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.columns import microseconds, since_us
 from shifter.schedule.verify.fleet import fleet_cost, is_plain, load_prices
 from shifter.schedule.verify.loads import SiteLoad
-from shifter.schedule.verify.money import money_tolerance
+from shifter.schedule.verify.money import MONEY_TOLERANCE, money_tolerance
 from shifter.schedule.verify.risk import at_risk
 from shifter.schedule.verify.tenants import TenantUse
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -45,7 +45,8 @@ def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantU
     plan = case.plan
     faults = list(_check_duals(case, tenants))
     yield from faults
-    allowed = money_tolerance(plan.cost)
+    # What is minimised under risk may be far larger than the bill, and so is what rounding takes off it.
+    allowed = max(money_tolerance(plan.cost), MONEY_TOLERANCE * abs(plan.minimised))
     if not plan.lower_bound <= plan.minimised + allowed:
         detail = f"the lower bound {plan.lower_bound} exceeds the cost {plan.minimised}"
         yield Violation(ViolationCode.BOUND, "plan", detail)
