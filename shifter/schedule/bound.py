@@ -53,7 +53,7 @@ class SlotPrices:
     sign, (n_sites, n_slots). None where it is energy, carbon, `power` and `peak`."""
 
     budget: Floats | None = None
-    """What one more unit of each budget would save, (n_budgets,): said in the plan, and no part of the bound."""
+    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `with_budget_prices`."""
 
     quota: Floats | None = None
     """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
@@ -139,7 +139,7 @@ def lower_bound(
     """
     total = -_quotas_leave(problem, prices)
     if prices.work is not None:
-        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
+        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)[0]
         return total + _work_cost(problem, prices.work, prices, done_hours)
     hours, rest = problem.grid.slot_hours, problem.rest_share
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
@@ -157,6 +157,17 @@ def lower_bound(
             total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
+
+
+def with_budget_prices(
+    problem: ScheduleProblem, prices: SlotPrices, capacity: tuple[Floats, Floats]
+) -> SlotPrices:
+    """The same with prices of budgets that prove the same `lower_bound`: with d less of a budget, no plan that does the
+    same work costs less than that and d times its price."""
+    if prices.work is None or not problem.budgets:
+        return prices
+    _, budget = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
+    return replace(prices, budget=np.round(budget, PRICE_DIGITS))
 
 
 def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:

@@ -205,6 +205,13 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
             budgeted(carbon(4.0))[1],
         ),
     ),
+    "a price of a budget is far above what it would save": (
+        {"bound"},
+        lambda: (
+            replace(plan := budgeted(carbon(8.0))[0], duals=replace(plan.duals, budget=(1e9,))),
+            budgeted(carbon(8.0))[1],
+        ),
+    ),
     "a price of a budget that is not there": (
         {"duals"},
         changed(lambda p: replace(p, duals=replace(p.duals, budget=(0.0,)))),

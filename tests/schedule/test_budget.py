@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow
 from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
+from tests.schedule.spoil import codes
 
 CLEAN_LATE = [400.0] * 12 + [100.0] * 12
 CHEAP_EARLY = [20.0] * 12 + [60.0] * 12
@@ -51,6 +53,14 @@ def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
     assert plan.relative_gap == pytest.approx(0, abs=1e-6)
     more = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 6.0, *DAY)]))
     assert plan.cost.total - more.cost.total == pytest.approx(plan.duals.budget[0])
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5, 1e9])
+def test_another_price_of_a_budget_does_not_prove_the_bound(factor: float) -> None:
+    inputs = case(work("w", 20, 24), budgets=[Budget("carbon_kg", 5.0, *DAY)])
+    plan = plan_cycle(inputs)
+    other = replace(plan.duals, budget=(factor * plan.duals.budget[0],))
+    assert codes(replace(plan, duals=other), inputs) == {"bound"}
 
 
 def test_work_that_would_break_it_is_unplaced_and_says_so() -> None:
