@@ -17,7 +17,7 @@ from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork, Own
 from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
-from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
+from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped, work_ratios
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
@@ -190,7 +190,7 @@ def n_columns(problem: ScheduleProblem) -> int:
     if not jobs:
         return 0
     start, end = (np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us"))
-    ratio = np.array([round(job.hours / job.max_accelerators, 9) for job in jobs])
+    ratio = work_ratios(jobs)
     kind = np.array(option_sets(jobs)) * 4 + np.array([2 * job.firm + job.open_ended for job in jobs])
     kind = kind * (len(problem.tenants) + 1) + np.array([job.tenant + 1 for job in jobs])
     order = np.lexsort((ratio, kind, end, start))
