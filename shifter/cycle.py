@@ -171,6 +171,7 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
         grid_events=inputs.grid_events,
         pinned=inputs.pinned,
         announced=inputs.announced,
+        hold_gap=inputs.hold_gap,
     )
 
 

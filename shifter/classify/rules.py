@@ -29,7 +29,7 @@ from shifter.domain.chains import (
 )
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import least_run, shortest_run
-from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
+from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass, work_left
 from shifter.errors import InputError
 
 __all__ = ["Submitted", "check_override", "classify"]
@@ -119,7 +119,7 @@ def _with_progress(step: Step, item: Submitted, decided: WorkloadClass, fleet: F
     at_once = decided is WorkloadClass.REAL_TIME
     if not item.done or not item.workload.amount:
         return replace(step, at_once=at_once)
-    remaining = item.workload.amount - item.done
+    remaining = work_left(item.workload.amount, item.done)
     left = least_run(item.workload, fleet, remaining) or NO_TIME if remaining > 0 else None
     return replace(step, left=left, at_once=at_once)
 

@@ -122,10 +122,15 @@ def _widest(workload: Workload, fleet: Fleet, option: Option) -> int:
 
 
 def shortest_run(workload: Workload, fleet: Fleet, amount: float | None = None) -> timedelta | None:
-    """The least time that `amount` (default: all of it) takes in any one option; None when nothing can run it."""
+    """The least time that `amount` (default: all of it) takes in any one option; None when nothing can run it.
+
+    However little it is, it takes a microsecond: no plan has less.
+    """
     work = workload.amount if amount is None else amount
+    least = timedelta(microseconds=1 if work > 0 else 0)
     runs = (
-        timedelta(hours=min(work / speed, LONGEST_HOURS)) + load for load, speed in _fastest(workload, fleet)
+        max(least, timedelta(hours=min(work / speed, LONGEST_HOURS))) + load
+        for load, speed in _fastest(workload, fleet)
     )
     return min(runs, default=None)
 

@@ -254,6 +254,8 @@ class Held:
 OPTIMAL, ROUNDED, COARSE, GREEDY, HELD = "optimal", "rounded", "coarse", "greedy", "held"
 SOLVED = frozenset({OPTIMAL, ROUNDED, COARSE})
 """Of these plans, the prices are a program's own."""
+STATUSES = SOLVED | {GREEDY, HELD}
+"""All that a plan's status may be."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,15 @@ from pydantic import Field
 
 from shifter.domain.fleet import STRICT, Count, Name, Positive, Utc
 
+LEFT_RATIO = 1e-9
+"""Share of a workload's work below which nothing is left to do: sums of progress are rounded."""
+
+
+def work_left(amount: float, done: float) -> float:
+    """What is left to do of `amount`; 0 where that is no more than rounding leaves."""
+    left = amount - done
+    return left if left > LEFT_RATIO * amount else 0.0
+
 
 class WorkloadClass(StrEnum):
     """Whether work may be moved in time."""
@@ -133,4 +142,4 @@ class Classified:
     @property
     def remaining(self) -> float:
         """Work still to do, in the workload's unit."""
-        return max(0.0, self.workload.amount - self.done)
+        return work_left(self.workload.amount, self.done)

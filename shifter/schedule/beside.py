@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.budgets import run_for_budgets
 from shifter.schedule.columns import Columns
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import Ints, ScheduleProblem
-from shifter.schedule.settle import BatteryTrace, Sources, usage
+from shifter.schedule.settle import BatteryTrace, Sources, settle, usage
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +50,42 @@ class Beside:
         return cls(batteries, sources)
 
 
-def sources_at_once(
-    problem: ScheduleProblem, pieces: Iterable[Piece], *, within_ramps: bool = False
-) -> Sources | None:
-    """Generation with no plan: used where it is cheaper than the grid, and exported where that pays.
-
-    What keeps within a ramp limit is not looked for: `within_ramps`, such a site leaves its plant alone.
-    """
+def sources_at_once(problem: ScheduleProblem, pieces: Iterable[Piece]) -> Sources | None:
+    """Generation with no plan: used where it is cheaper than the grid, and exported where that pays."""
     if not problem.has_sources:
         return None
     sources = Sources.none(problem)
-    busy_kw = usage(problem, Columns.of(problem, pieces)).busy_kw
+    drawn_kw = _drawn_kw(problem, pieces)
     for i, site in enumerate(problem.sites):
-        if site.generation_kw is None or (site.ramp_kw is not None and within_ramps):
+        if site.generation_kw is None:
             continue
         cost = site.generation_cost_per_kwh
-        own_kw = np.maximum(0.0, site.median_kw + busy_kw[i]) * (site.unit_cost_per_kwh >= cost)
+        own_kw = drawn_kw[i] * (site.unit_cost_per_kwh >= cost)
         if site.export_price_per_kwh is not None:
             own_kw += site.export_limit_kw * (site.export_price_per_kwh >= cost)
         sources.generated_kw[i] = np.minimum(site.generation_kw, own_kw)
     return sources
+
+
+def sources_within_limits(
+    problem: ScheduleProblem, pieces: Sequence[Piece], batteries: Mapping[int, BatteryTrace]
+) -> Sources | None:
+    """The same, but a site with a ramp limit leaves its plant alone: what keeps within that is not looked for.
+
+    Where that breaks a budget, plants run for the budgets, whatever they cost.
+    """
+    sources = sources_at_once(problem, pieces)
+    if sources is None:
+        return None
+    sources.generated_kw[problem.ramped_sites] = 0.0
+    settled = settle(problem, pieces, batteries, sources)
+    net_kw = settled.import_kw - settled.export_kw
+    if all(budget.used(net_kw) <= budget.limit for budget in problem.budgets):
+        return sources
+    return replace(sources, generated_kw=run_for_budgets(problem, _drawn_kw(problem, pieces)))
+
+
+def _drawn_kw(problem: ScheduleProblem, pieces: Iterable[Piece]) -> Floats:
+    """What sites draw of real-time load and of these pieces, (n_sites, n_slots)."""
+    drawn: Floats = problem.median_kw + usage(problem, Columns.of(problem, pieces)).busy_kw
+    return drawn

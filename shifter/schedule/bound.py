@@ -53,7 +53,7 @@ class SlotPrices:
     sign, (n_sites, n_slots). None where it is energy, carbon, `power` and `peak`."""
 
     budget: Floats | None = None
-    """What one more unit of each budget would save, (n_budgets,): said in the plan, and no part of the bound."""
+    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `with_budget_prices`."""
 
     quota: Floats | None = None
     """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
@@ -150,8 +150,7 @@ def lower_bound(
     total = -_quotas_leave(problem, prices)
     hours, rest = problem.grid.slot_hours, problem.rest_share
     if prices.work is not None:
-        whole = capacity[0] * rest, capacity[1] * rest
-        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, whole)
+        total += _fleet(problem, prices.work, prices, capacity)[0]
         return total + _work_cost(problem, prices.work, prices, done_hours)
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
     for i, site in enumerate(problem.sites):
@@ -168,6 +167,25 @@ def lower_bound(
             total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
+
+
+def with_budget_prices(
+    problem: ScheduleProblem, prices: SlotPrices, capacity: tuple[Floats, Floats]
+) -> SlotPrices:
+    """The same with prices of budgets that prove the same `lower_bound`: with d less of a budget, no plan that does the
+    same work costs less than that and d times its price."""
+    if prices.work is None or not problem.budgets:
+        return prices
+    _, budget = _fleet(problem, prices.work, prices, capacity)
+    return replace(prices, budget=np.round(budget, PRICE_DIGITS))
+
+
+def _fleet(
+    problem: ScheduleProblem, work: Floats, prices: SlotPrices, capacity: tuple[Floats, Floats]
+) -> tuple[float, Floats]:
+    """`fleet_cost` of what is left of each slot, as means over whole slots."""
+    whole = capacity[0] * problem.rest_share, capacity[1] * problem.rest_share
+    return fleet_cost(problem, work, prices.capacity, prices.reserve, whole)
 
 
 def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:

@@ -4,6 +4,9 @@ Jobs whose work divided by `max_accelerators` is equal, and which may be done in
 the same feasible set up to scale. A class's accelerators split back in proportion to each job's `max_accelerators`
 therefore do each job's work exactly and keep each job's limit: the sum of scaled copies of one convex set is that set
 scaled by the sum. Nothing is lost by merging.
+
+Ratios count as equal where they are so to a part in 10^12: what is less is how they were computed. A class's work is
+split as exactly as that.
 """
 
 from __future__ import annotations
@@ -13,10 +16,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
+from forecasts.slots import Floats
 from shifter.schedule.problem import Job, Way
 from shifter.schedule.tenants import NOBODY
 
 T = TypeVar("T")
+
+RATIO_BITS = 41
+"""Of a ratio's mantissa: what is rounded to the same differs by less than a part in 10^12."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +65,16 @@ def option_sets(jobs: Sequence[Job]) -> list[int]:
     return by_ways(jobs, lambda job: numbers.setdefault(job.ways, len(numbers)))
 
 
+def work_ratios(jobs: Sequence[Job]) -> Floats:
+    """Work by `max_accelerators`, (n_jobs,) [h], to a part in 10^12 of it."""
+    hours, most = (
+        np.array([getattr(job, f) for job in jobs], dtype=float) for f in ("hours", "max_accelerators")
+    )
+    mantissa, exponent = np.frexp(hours / most)
+    rounded: Floats = np.ldexp(np.round(np.ldexp(mantissa, RATIO_BITS)), exponent - RATIO_BITS)
+    return rounded
+
+
 def plain_and_shaped(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
     """Jobs that are `plain`, and those that are not, each in the order given."""
     plain: list[Job] = []
@@ -68,8 +87,7 @@ def plain_and_shaped(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
 def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
     """The classes of these jobs, in the order in which each first appears."""
     groups: defaultdict[tuple[object, ...], list[Job]] = defaultdict(list)
-    for job, options in zip(jobs, option_sets(jobs), strict=True):
-        ratio = round(job.hours / job.max_accelerators, 9)
+    for job, options, ratio in zip(jobs, option_sets(jobs), work_ratios(jobs).tolist(), strict=True):
         groups[(job.start_us, job.end_us, options, ratio, job.firm, job.open_ended, job.tenant)].append(job)
     return tuple(
         WorkClass(

@@ -70,8 +70,11 @@ def fleet_cost(
     room: Floats,
     firm: Floats,
     capacity: tuple[Floats, Floats],
-) -> float:
-    """The least of what the fleet's own side costs less what the load pays [currency]; a bound where it is not found.
+) -> tuple[float, Floats]:
+    """The least of what the fleet's own side costs less what the load pays [currency], or a bound where it is not
+    found; and what one more unit of each budget would save there, (n_budgets,).
+
+    With budgets at these prices in place of their rows the least is the same (strong duality), which proves them.
 
     Prices are per slot: `per_kw` (n_sites, n_slots), `room` and `firm` (n_pools, n_slots). `capacity` holds what the
     reserve leaves to all work and to firm work, as means over whole slots, in fractions, (n_pools, n_slots) each.
@@ -84,11 +87,12 @@ def fleet_cost(
     pays = work.import_kw * per_kw[site, work.cell] + room[work.pool, work.cell]
     pays += firm[work.pool, work.cell] * (work.work_class == 1)
     cost[work.column] -= pays
+    free = np.zeros(len(problem.budgets))
     try:
-        value = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S).values
+        found = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S)
     except SolverFailed:
-        return _loosest(by_slot, program, cost, upper)
-    return float((cost * value).sum())
+        return _loosest(by_slot, program, cost, upper), free
+    return float((cost * found.values).sum()), np.maximum(0.0, found.duals.get("budget", free))
 
 
 def _whatever(problem: ScheduleProblem) -> Capacity:

@@ -94,8 +94,8 @@ class Ledger:
         if site.ramp_kw is None:
             return room
         change = np.diff(site.median_kw + self.placed_kw[i] + self.beside_kw[i])
-        up, down = site.ramps_kw - change, site.ramps_kw + change
-        ramp: Floats = np.minimum(np.append(np.inf, up), np.append(down, np.inf))
+        rise, fall = site.ramps_kw
+        ramp: Floats = np.minimum(np.append(np.inf, rise - change), np.append(fall + change, np.inf))
         kept: Floats = np.minimum(room, ramp)
         return kept
 

@@ -85,10 +85,14 @@ class SiteArrays:
         return kept
 
     @property
-    def ramps_kw(self) -> Floats:
-        """The ramp limit after each slot but the last, or what real-time load alone ramps there, (n_slots - 1,)."""
+    def ramps_kw(self) -> tuple[Floats, Floats]:
+        """How much import less export may rise, and fall, after each slot but the last, (n_slots - 1,) each.
+
+        The ramp limit, or what real-time load alone does in that direction where that is more.
+        """
         most = np.inf if self.ramp_kw is None else self.ramp_kw
-        return np.maximum(most, np.abs(np.diff(self.median_kw)))
+        change = np.diff(self.median_kw)
+        return np.maximum(most, change), np.maximum(most, -change)
 
     def battery_floor_kwh(self, slot_count: int) -> Floats:
         """Lowest energy that the battery must hold at each slot's start, (n_slots,) [kWh]."""
@@ -275,19 +279,6 @@ class BudgetArrays:
     def used(self, net_kw: Floats) -> float:
         """What import less export (n_sites, n_slots) [kW] causes."""
         return float((self.bought * np.maximum(0.0, net_kw) - self.sold * np.maximum(0.0, -net_kw)).sum())
-
-    def given(self, sites: Sequence[SiteArrays], slot_hours: float) -> float:
-        """The most that is caused whatever is planned: by real-time load, and to charge batteries to their floors."""
-        used = self.used(np.array([site.median_kw for site in sites]))
-        for i, site in enumerate(sites):
-            if site.battery is not None:
-                floor = np.minimum(
-                    site.battery_floor_kwh(len(site.median_kw)), site.reachable_kwh(slot_hours)
-                )
-                missing_kwh = max(0.0, float(floor.max()) - site.battery.initial_kwh)
-                dearest = max(0.0, float(self.bought[i].max())) / slot_hours
-                used += missing_kwh / site.battery.charge_efficiency * dearest
-        return used
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,14 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.bound import LEAST_REST, PRICE_DIGITS, SlotPrices, lower_bound, proof_prices
+from shifter.schedule.bound import (
+    LEAST_REST,
+    PRICE_DIGITS,
+    SlotPrices,
+    lower_bound,
+    proof_prices,
+    with_budget_prices,
+)
 from shifter.schedule.classes import merge
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import Ints, Job, ScheduleProblem
@@ -65,7 +72,7 @@ def prove(
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
     bounds = [lower_bound(problem, one, means, done) for one in tried]
     best = int(np.argmax(bounds))
-    return tried[best], bounds[best]
+    return with_budget_prices(problem, tried[best], means), bounds[best]
 
 
 def _bound_by_chains(problem: ScheduleProblem, done: Mapping[str, float]) -> ScheduleProblem:

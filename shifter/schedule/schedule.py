@@ -15,9 +15,9 @@ from shifter.domain.plan import COARSE, GREEDY, OPTIMAL, ROUNDED, Held
 from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork
-from shifter.schedule.beside import Beside, sources_at_once
+from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
-from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
+from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped, work_ratios
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
@@ -194,7 +194,7 @@ def n_columns(problem: ScheduleProblem) -> int:
     if not jobs:
         return 0
     start, end = (np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us"))
-    ratio = np.array([round(job.hours / job.max_accelerators, 9) for job in jobs])
+    ratio = work_ratios(jobs)
     kind = np.array(option_sets(jobs)) * 4 + np.array([2 * job.firm + job.open_ended for job in jobs])
     kind = kind * (len(problem.tenants) + 1) + np.array([job.tenant + 1 for job in jobs])
     order = np.lexsort((ratio, kind, end, start))
@@ -482,7 +482,7 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
     kept = without_stranded(problem, merge_pieces(pieces))
     beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None
     if beside is None:
-        beside = Beside(batteries, sources_at_once(problem, kept, within_ramps=True))
+        beside = Beside(batteries, sources_within_limits(problem, kept, batteries))
     said = (why, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, known.proof, GREEDY, said)
     return replace(made, sources=beside.sources, weights=known.weights)
@@ -544,7 +544,10 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
                 f"{site.name}: real-time load {beside} exceeds the power limit by up to {over.max():.1f} kW in "
                 f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
             )
-        if site.ramp_kw is not None and (more := site.ramps_kw - site.ramp_kw).max(initial=0.0) > 1e-6:
+        if (
+            site.ramp_kw is not None
+            and (more := np.maximum(*site.ramps_kw) - site.ramp_kw).max(initial=0.0) > 1e-6
+        ):
             said.append(
                 f"{site.name}: real-time load {beside} ramps up to {more.max():.1f} kW more than the limit, "
                 f"{int((more > 1e-6).sum())} times; nothing else may add to it there."

@@ -17,13 +17,11 @@ from datetime import datetime, timedelta
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.options import Option, option_of, options_of
 from shifter.domain.plan import Allocation, PowerRow, SlotRow
-from shifter.domain.workload import Workload
+from shifter.domain.workload import LEFT_RATIO, Workload
 from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord
 
 HOUR = timedelta(hours=1)
-DONE = 1e-9
-"""Share of the work below which nothing is left."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class _Run:
         work = left = self.planned_work()
         before: dict[PoolKey, int] = {}
         for i in range(min((len(rows) for rows in self.rows.values()), default=0)):
-            if left <= DONE * work:
+            if left <= LEFT_RATIO * work:
                 break
             counts = self.counts(i)
             row = next(iter(self.rows.values()))[i]

@@ -11,7 +11,7 @@ from functools import cached_property
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.options import option_of
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import WorkloadClass
+from shifter.domain.workload import WorkloadClass, work_left
 from shifter.service import leases
 from shifter.service.core import Core
 from shifter.service.state import State
@@ -22,8 +22,6 @@ STILL = timedelta(minutes=5)
 """What ended so lately may be running still: whoever runs it asks whether it may go on."""
 FORGOTTEN = timedelta(days=1)
 """A meter that has been silent for longer is as one that never reported: its pool is unmetered again."""
-ENOUGH = 1 - 1e-9
-"""Share of a workload's work that counts as all of it."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Gate:
     def _unfinished(self, record: WorkloadRecord | None) -> bool:
         if record is None or record.state is WorkloadState.DONE or not record.workload.amount:
             return False
-        return leases.done_at(record, self.fleet, self.vouched) < record.workload.amount * ENOUGH
+        return work_left(record.workload.amount, leases.done_at(record, self.fleet, self.vouched)) > 0
 
     def measured(self, key: PoolKey) -> float | None:
         """Real-time load of a pool as it was measured; None where it is unmetered.

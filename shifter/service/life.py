@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import WorkloadClass
+from shifter.domain.workload import WorkloadClass, work_left
 from shifter.errors import NotReady
 from shifter.service import leases, peaks
 from shifter.service.admission import admission
 from shifter.service.core import Core
 from shifter.service.gate import Gate, gate_of
-from shifter.service.submissions import REPORT_SLACK, end
+from shifter.service.submissions import end
 from shifter.store import inputs, log, plans
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
@@ -92,7 +92,7 @@ def _has_ended(core: Core, record: WorkloadRecord, now: datetime) -> bool:
 def _finished(core: Core, record: WorkloadRecord) -> bool:
     """All of its work is done. Work without an amount is never finished by what is done of it."""
     amount = record.workload.amount
-    return amount > 0 and core.done(record) >= amount * (1 - REPORT_SLACK)
+    return amount > 0 and work_left(amount, core.done(record)) == 0
 
 
 def _real_time_is_over(core: Core, record: WorkloadRecord, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from shifter.classify.overrides import check_override
 from shifter.classify.rules import classify
 from shifter.cycle import Submission
 from shifter.domain.chains import check_chains
-from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
+from shifter.domain.workload import Override, Reason, Workload, WorkloadClass, work_left
 from shifter.errors import Conflict, InputError
 from shifter.service import leases, pinned
 from shifter.service.core import Change, Core
@@ -25,9 +25,6 @@ from shifter.store import inputs as told
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord, content_hash
 from shifter.views import LIVE_STATES, EventKind, WorkloadState, WorkloadView
-
-REPORT_SLACK = 1e-9
-"""Share of a workload's work below which nothing is left to do."""
 
 
 def submit(core: Core, workloads: Sequence[Workload], actor: str) -> list[WorkloadView]:
@@ -123,7 +120,7 @@ def progress(
             progress_source="reported",
             serving=leases.serving_at(record, change.at),
         )
-        if amount > 0 and reported >= amount * (1 - REPORT_SLACK):
+        if amount > 0 and work_left(amount, reported) == 0:
             updated = end(core, updated, WorkloadState.DONE, change.at)
             change.event(EventKind.WORKLOAD_DONE, workload_id=workload_id, progress_source="reported")
             rows.save_leases(change.db, [updated])

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from shifter.domain.plan import Allocation
-from shifter.domain.workload import Reason, Workload, WorkloadClass
+from shifter.domain.workload import Reason, Workload, WorkloadClass, work_left
 from shifter.store import tables as t
 from shifter.store.snapshots import adapter, plain
 from shifter.store.types import dumps
@@ -62,7 +62,7 @@ class WorkloadRecord:
     @property
     def remaining(self) -> float:
         """Work left at `done_at`, in the workload's unit."""
-        return max(0.0, self.workload.amount - self.done)
+        return work_left(self.workload.amount, self.done)
 
 
 def content_hash(workload: Workload) -> str:

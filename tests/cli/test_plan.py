@@ -69,6 +69,8 @@ def test_a_broken_plan_is_found_out(call: Call, tmp_path: Path, capfd: pytest.Ca
     [
         ("plan_id", "feedfacefeedface", 1, "plan_id: feedfacefeedface: the hash"),
         ("synthetic", True, 1, "synthetic: plan: says True"),
+        ("status", "nonsense", 1, "status: plan: nonsense is no status"),
+        ("status", "held", 1, "held: held: says None"),
         ("signed_by", "me", 2, "plan.json signed_by: unknown key"),
     ],
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, Budget
+from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow
 from shifter.domain.plan import Plan
+from shifter.errors import SolverFailed
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
+from tests.schedule.spoil import codes
 
 CLEAN_LATE = [400.0] * 12 + [100.0] * 12
 CHEAP_EARLY = [20.0] * 12 + [60.0] * 12
@@ -29,6 +32,16 @@ def planned(inputs: CycleInputs) -> Plan:
     return Plan.from_dict(json.loads(plan.to_json()))
 
 
+def out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No solver answers, whatever it is asked."""
+
+    def none(*args: Any, **kwargs: Any) -> Any:
+        raise SolverFailed("out of order")
+
+    for module in ("schedule", "scaled"):
+        monkeypatch.setattr(f"shifter.schedule.{module}.solve", none)
+
+
 def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
     free = planned(case(work("w", 20, 24)))
     assert free.carbon_kg == pytest.approx(8.0)
@@ -40,6 +53,14 @@ def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
     assert plan.relative_gap == pytest.approx(0, abs=1e-6)
     more = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 6.0, *DAY)]))
     assert plan.cost.total - more.cost.total == pytest.approx(plan.duals.budget[0])
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5, 1e9])
+def test_another_price_of_a_budget_does_not_prove_the_bound(factor: float) -> None:
+    inputs = case(work("w", 20, 24), budgets=[Budget("carbon_kg", 5.0, *DAY)])
+    plan = plan_cycle(inputs)
+    other = replace(plan.duals, budget=(factor * plan.duals.budget[0],))
+    assert codes(replace(plan, duals=other), inputs) == {"bound"}
 
 
 def test_work_that_would_break_it_is_unplaced_and_says_so() -> None:
@@ -100,16 +121,50 @@ def test_work_in_one_piece_and_a_large_plan_keep_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shifter.errors import SolverFailed
-
-    def none(*args: Any, **kwargs: Any) -> Any:
-        raise SolverFailed("out of order")
-
-    monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    out_of_order(monkeypatch)
     jobs = [work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)]
     plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 3.0, *DAY)]))
     assert plan.status == "greedy"
     assert plan.carbon_kg <= 3.0 + 1e-6
+
+
+DEAR = Generation((GenerationWindow(at(0), at(24), 5.0),), cost_per_kwh=0.2)
+
+
+@pytest.mark.parametrize("solver", [True, False])
+def test_a_dear_plant_runs_where_a_budget_cannot_be_kept_without_it(
+    monkeypatch: pytest.MonkeyPatch, solver: bool
+) -> None:
+    if not solver:
+        out_of_order(monkeypatch)
+    load = {("a", "p"): {0.5: 2.0, 0.99: 2.0}}
+    over: dict[str, Any] = {"sites": [site(generation=DEAR)], "load": load}
+    plan = planned(case(work("w", 8, 24), budgets=[Budget("carbon_kg", 3.0, *DAY)], **over))
+    assert plan.status == ("optimal" if solver else "greedy")
+    assert plan.carbon_kg <= 3.0 + 1e-6
+    free = planned(case(work("w", 8, 24), budgets=[Budget("carbon_kg", 99.0, *DAY)], **over))
+    assert free.cost.generation == 0
+
+
+@pytest.mark.parametrize("solver", [True, False])
+def test_budgets_that_pull_apart_can_all_be_kept_as_well_as_they_need_be(
+    monkeypatch: pytest.MonkeyPatch, solver: bool
+) -> None:
+    """Where the price is negative, what saves carbon adds to a budget of money: neither can be at its least."""
+    if not solver:
+        out_of_order(monkeypatch)
+    both = [Budget("carbon_kg", 0.1, *DAY), Budget("money", 0.0, *DAY)]
+    for prices in ([-20.0] * 8 + [50.0] * 16, [-50.0] * 24):
+        plan = planned(
+            case(
+                work("w", 8, 24),
+                budgets=both,
+                prices=prices,
+                sites=[site(generation=DEAR)],
+                load={("a", "p"): {0.5: 2.0, 0.99: 2.0}},
+            )
+        )
+        assert plan.carbon_kg <= 2.0 * sum(0.001 * CLEAN_LATE[h] for h in range(24) if prices[h] < 0) + 1e-6
 
 
 def test_running_at_once_knows_no_budget() -> None:

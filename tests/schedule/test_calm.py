@@ -178,6 +178,21 @@ def later(
     )
 
 
+@pytest.mark.parametrize(("hold_gap", "found"), [(0.01, set()), (-1e-9, {"held"}), (0.001, {"held"})])
+def test_a_held_plan_that_is_too_far_from_its_bound_is_found(
+    first: tuple[CycleInputs, Plan], hold_gap: float, found: set[str]
+) -> None:
+    inputs, before = first
+    case = again(inputs, before, NEW)
+    plan = plan_cycle(case)
+    assert plan.held is not None
+    least = plan.lower_bound
+    worse = before.relative_gap + 0.005
+    held = replace(plan, lower_bound=plan.cost.total / (1 + worse), relative_gap=worse)
+    assert held.lower_bound < least
+    assert codes(held, replace(case, hold_gap=hold_gap)) == found
+
+
 def test_time_goes_by_and_what_runs_goes_on(first: tuple[CycleInputs, Plan]) -> None:
     _, before = first
     for now in (0.25, 1.0, 1.7, 5.5, 9.99):

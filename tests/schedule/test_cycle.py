@@ -465,3 +465,17 @@ def test_a_bound_of_a_large_fleet_and_a_small_bill_is_proven_by_the_prices_as_pr
         cycle_inputs(given, sites=[site("a", pools=pools)], prices=prices, models=[model], load=load)
     )
     assert plan.lower_bound <= plan.cost.total + 1e-9
+
+
+@pytest.mark.parametrize("width", [10, 10_000])
+@pytest.mark.parametrize("left_ratio", [1e-15, 1e-12, 1e-10, 2e-9, 1e-7, 1e-5])
+def test_what_progress_leaves_by_rounding_keeps_nothing_waiting(left_ratio: float, width: int) -> None:
+    """Less than a part in 10^9 is done; what takes less than a microsecond still has one."""
+    jobs = [work("a", 5, 10, max_accelerators=width), work("b", 5, 20, depends_on=("a",))]
+    pool = Pool("p", "X", 10_000, idle_kw=0.0, busy_kw=1.0)
+    inputs = cycle_inputs(jobs, sites=[site(pools=(pool,))], done={"a": 5 * (1 - left_ratio)})
+    plan = plan_cycle(inputs)
+    assert not plan.unplaced
+    planned = {a.workload_id for a in plan.allocations}
+    assert planned == ({"b"} if left_ratio < 1e-9 else {"a", "b"})
+    assert verify_plan(plan, inputs) == []

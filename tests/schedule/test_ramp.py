@@ -11,6 +11,7 @@ import pytest
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery
 from shifter.domain.plan import Plan
+from shifter.errors import SolverFailed
 from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import cycle_inputs, site, work
 
@@ -26,6 +27,15 @@ def planned(inputs: CycleInputs) -> Plan:
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
     return plan
+
+
+def without_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program of the work as it is, or of the sites beside it, is solved."""
+
+    def none(*args: Any, **kwargs: Any) -> Any:
+        raise SolverFailed("out of order")
+
+    monkeypatch.setattr("shifter.schedule.schedule.solve", none)
 
 
 def ramps(plan: Plan) -> Any:
@@ -57,12 +67,7 @@ def test_work_in_one_piece_keeps_it() -> None:
 
 
 def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shifter.errors import SolverFailed
-
-    def none(problem: Any, classes: Any, *args: Any, **kwargs: Any) -> Any:
-        raise SolverFailed("out of order")
-
-    monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    without_a_solver(monkeypatch)
     plan = planned(case(work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)))
     assert plan.status == "greedy"
     assert ramps(plan).max() <= 2.0 + 1e-6
@@ -77,6 +82,25 @@ def test_real_time_load_may_break_it_and_nothing_may_add_to_that() -> None:
     assert np.delete(ramps(plan), [7, 15]).max() <= 2.0 + 1e-6
     [told] = [w for w in plan.warnings if "ramps" in w]
     assert "up to 3.0 kW more than the limit, 2 times" in told
+
+
+@pytest.mark.parametrize("solver", [True, False])
+def test_real_time_load_that_rises_gives_nothing_leave_to_fall(
+    monkeypatch: pytest.MonkeyPatch, solver: bool
+) -> None:
+    """Work would be cheapest in the hour before real-time load rises by 4 kW, and to stop there."""
+    if not solver:
+        without_a_solver(monkeypatch)
+    inputs = case(work("w", 32, 24))
+    steps = np.array([0.0] * 14 + [4.0] * 10)
+    load = RealtimeLoad(inputs.frame.grid, {("a", "p"): {0.5: steps, 0.99: steps}})
+    plan = planned(replace(inputs, realtime=load))
+    change = np.diff([row.import_kw for row in plan.power])
+    assert change.min() >= -2.0 - 1e-6
+    assert change[13] <= 4.0 + 1e-6
+    assert np.delete(change, 13).max() <= 2.0 + 1e-6
+    if solver:
+        assert plan.cost.total == pytest.approx(plan.lower_bound, rel=1e-6)
 
 
 def test_a_large_plan_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:

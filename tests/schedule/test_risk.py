@@ -261,6 +261,17 @@ def test_work_goes_where_the_forecast_can_be_trusted() -> None:
     assert wild == pytest.approx([60 - 3.0] * 12 + [60 + 3.0] * 12)
 
 
+def test_a_band_far_above_the_bill_is_no_reason_to_reject() -> None:
+    """What is minimised is then far larger than the bill, and so is what rounding takes off its bound."""
+    jobs = [work("w", 80, 20), work("v", 40, 20, preemptible=False), work("late", 400, 10)]
+    load = {("a", "p"): {0.5: 1.0, 0.99: 2.0}}
+    plain = cycle_inputs(jobs, prices=[30.0 + 5 * (i % 5) for i in range(24)], load=load)
+    inputs = risky(plain, {("Z", PRICE): 1e15}, cvar_weight=0.5)
+    plan = plan_cycle(inputs)
+    assert plan.minimised > 1e12 * plan.cost.total
+    assert verify_plan(plan, inputs) == []
+
+
 def test_the_summary_tells_what_prices_may_come_to() -> None:
     told = uncertain(plan_cycle(two_zones(cvar_weight=0.5)).to_dict()["risk"], "EUR")
     assert "Over 100 paths of price and carbon: 5." in told

@@ -188,6 +188,7 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     ),
     "it says that nothing is made up": ({"synthetic"}, made_up),
     "it counts in dollars": ({"currency"}, other_plan(lambda p: replace(p, currency="USD"))),
+    "its status is made up": ({"status"}, other_plan(lambda p: replace(p, status="nonsense"))),
     "it plans nobody's work": (
         {"unknown_workload"},
         other_plan(lambda p: replace(p, allocations=row(p.allocations, 0, workload_id="nobody"))),

@@ -4,8 +4,9 @@
 
 `rate` is carbon or price times the hours of the slot that lie in the budget's period, at the sites that it counts;
 `sold` is the price of export, for money. The whole import counts, real-time load's at its median too. Where that alone
-exceeds the limit (or that and what batteries must charge), `over` is what no plan can help; deferrable work then has
-nothing left there. Any more of it is priced above what work could gain by it, and below physical limits.
+exceeds the limit, beside plants that run for the budgets and with what batteries must charge (`budgets.used_alone`),
+`over` is what no plan is asked to help; deferrable work then has nothing left there. Any more of it is priced above
+what work could gain by it, and below physical limits.
 
 The dual of a row is what one more kg, or one more unit of currency in the budget, would save in all [currency each].
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from shifter.schedule.budgets import used_alone
 from shifter.schedule.program import LinearProgram, TermInputs
 
 WORTH = 100.0
@@ -34,10 +36,10 @@ class BudgetTerm:
         hour_kw = max(pool.import_kw for pool in problem.pools) / problem.grid.slot_hours
         fastest = [max(1e-9, float(np.abs(b.bought).max(initial=0.0))) * hour_kw for b in problem.budgets]
         price = WORTH * problem.dearest_hour / np.array(fastest)
-        hours = problem.grid.slot_hours
-        alone = np.array([b.given(problem.sites, hours) - b.limit for b in problem.budgets])
-        over = program.relief("budget_over", len(alone), price=price, most=np.maximum(0.0, alone))
-        rows = program.at_most("budget", np.array([b.limit for b in problem.budgets]))
+        limit = np.array([budget.limit for budget in problem.budgets])
+        most = np.maximum(0.0, used_alone(problem) - limit)
+        over = program.relief("budget_over", len(limit), price=price, most=most)
+        rows = program.at_most("budget", limit)
         for k, budget in enumerate(problem.budgets):
             rows.add(np.full(len(imports), k), imports, budget.bought.ravel())
             if exporting:

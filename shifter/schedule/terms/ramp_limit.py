@@ -1,11 +1,11 @@
 """Ramp limit: how much a site's exchange with the grid may change from one slot's mean to the next.
 
-    -ramp[s] - over[s, t]  <=  net[s, t + 1] - net[s, t]  <=  ramp[s] + over[s, t]        net = import - export
+    -ramp[s] - down[s, t]  <=  net[s, t + 1] - net[s, t]  <=  ramp[s] + up[s, t]        net = import - export
 
 `ramp` is the limit per minute times the minutes of a slot. Work and batteries keep it, up and down. Where real-time
-load alone ramps more, nothing may ramp beyond that: `over` is what no plan can help there, and any more of it is priced
-above whatever work could gain by it over the whole horizon. Before the first slot nothing is known, so nothing is
-limited.
+load alone ramps more, nothing may ramp beyond that, and the other way no more than the limit: `up` or `down` is what no
+plan can help there, and any more of it is priced above whatever work could gain by it over the whole horizon. Before
+the first slot nothing is known, so nothing is limited.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ WORTH = 2.0
 
 
 class RampLimitTerm:
-    """For each site i with a limit, the rows `ramp_up.i` and `ramp_down.i`, and the variables `ramp_over.i` [kW]."""
+    """For each site i with a limit, the rows `ramp_up.i` and `ramp_down.i`, and variables [kW] to break them by:
+    `ramp_up_over.i` and `ramp_down_over.i`."""
 
     name = "ramp_limit"
 
@@ -36,9 +37,9 @@ class RampLimitTerm:
             if i in problem.exporting_sites:
                 first = problem.exporting_sites.index(i) * n
                 columns.append((program.index("export")[first : first + n], -1.0))
-            over = program.relief(f"ramp_over.{i}", n - 1, price=price, most=site.ramps_kw - site.ramp_kw)
-            for name, sign in (("up", 1.0), ("down", -1.0)):
-                rows = program.at_most(f"ramp_{name}.{i}", np.full(n - 1, site.ramp_kw))
+            for name, sign, most in zip(("ramp_up", "ramp_down"), (1.0, -1.0), site.ramps_kw, strict=True):
+                over = program.relief(f"{name}_over.{i}", n - 1, price=price, most=most - site.ramp_kw)
+                rows = program.at_most(f"{name}.{i}", np.full(n - 1, site.ramp_kw))
                 for column, into in columns:
                     rows.add(range(n - 1), column[1:], sign * into)
                     rows.add(range(n - 1), column[:-1], -sign * into)

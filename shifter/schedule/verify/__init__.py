@@ -21,7 +21,7 @@ from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.battery import check_batteries
 from shifter.schedule.verify.budgets import check_budgets
 from shifter.schedule.verify.case import Case
-from shifter.schedule.verify.churn import check_held
+from shifter.schedule.verify.churn import check_status
 from shifter.schedule.verify.frozen import check_frozen
 from shifter.schedule.verify.loads import site_loads
 from shifter.schedule.verify.money import check_money, check_shares
@@ -55,20 +55,21 @@ def verify(
     grid_events: tuple[GridEvent, ...] = (),
     pinned: tuple[Allocation, ...] = (),
     announced: Announced | None = None,
+    hold_gap: float = 0.0,
 ) -> list[Violation]:
     """All violations, in a fixed order; empty for a plan that may be published.
 
     `work` is what was to be planned, and what is `pinned`: that must be in the plan as it stands, from `now`, the
     moment of planning, to the horizon's end. It is not held to its window; and where it and real-time load alone are
     over a limit, no plan can mend it, and the plan must only not add to it. What was `announced` before has its price
-    where it moves.
+    where it moves, and may be held as it is while that is at most `hold_gap` farther from its bound than it was.
     """
     stays = {
         a.workload_id: replace(a, start=max(a.start, now), end=min(a.end, frame.grid.end)) for a in pinned
     }
     by_id = {item.workload.id: item for item in work}
-    case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays, announced)
-    altered, known = list(check_id(case)), list(check_known(case))
+    case = Case(plan, by_id, now, fleet, frame, realtime, grid_events, stays, announced, hold_gap)
+    altered, known = [*check_id(case), *check_status(case)], list(check_known(case))
     if known:
         return [*altered, *known]  # the rest would only repeat that names, grids or rows do not match
     loads, tenants = site_loads(case), tenants_of(case)
@@ -87,7 +88,6 @@ def verify(
         *check_budgets(case, loads),
         *check_tenants(case, tenants),
         *check_money(case, loads, tenants),
-        *check_held(case),
         *check_frozen(case, loads, tenants),
         *check_shares(case, loads),
         *check_risk(case, loads),

@@ -32,16 +32,35 @@ def check_budgets(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
 
 
 def allowed(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:
-    """Its limit, or what real-time load, pinned work and charging batteries to their floors cause, if that is more."""
+    """Its limit; or what real-time load and pinned work cause beside plants that run for the budgets, and to charge
+    batteries to their floors, if that is more."""
     given = 0.0
     for load in loads:
-        bought, _ = budget_rates(case, budget, load)
-        given += float(bought @ (load.median_kw + load.pinned_kw))
+        (bought, sold), net_kw = budget_rates(case, budget, load), _alone_kw(case, load)
+        given += float(bought @ np.maximum(0.0, net_kw) - sold @ np.maximum(0.0, -net_kw))
         if (battery := load.site.battery) is not None:
             missing_kwh = max(0.0, float(required_kwh(case, load, battery).max()) - battery.initial_kwh)
             dearest = max(0.0, float(bought.max())) / case.grid.slot_hours
             given += missing_kwh / battery.charge_efficiency * dearest
     return max(budget.limit, given)
+
+
+def _alone_kw(case: Case, load: SiteLoad) -> Floats:
+    """What real-time load and pinned work exchange with the grid, (n_slots,) [kW].
+
+    The site's plant runs, and its rest is sold, where that takes from a budget and adds to none: so all of them can be
+    kept together. What a ramp limit leaves of it is nothing to count on.
+    """
+    drawn_kw = load.median_kw + load.pinned_kw
+    if load.site.ramp_limit_kw_per_minute is not None:
+        return drawn_kw
+    every = [budget_rates(case, budget, load) for budget in case.fleet.objective.budgets]
+    runs, sells = (
+        (np.min(rates, axis=0) >= 0) & (np.max(rates, axis=0) > 0) for rates in zip(*every, strict=True)
+    )
+    wanted_kw = runs * drawn_kw + (runs & sells) * load.site.export_limit_kw
+    alone: Floats = drawn_kw - np.minimum(load.available_kw, wanted_kw)
+    return alone
 
 
 def budget_rates(case: Case, budget: Budget, load: SiteLoad) -> tuple[Floats, Floats]:

@@ -45,6 +45,8 @@ class Case:
     """By workload: where it runs and must stay, from `now` on and inside the horizon."""
     announced: Announced | None = None
     """What the plan before it said."""
+    hold_gap: float = 0.0
+    """By how much more than the plan that solved it one that holds it may be above its bound; below 0, none may."""
 
     @property
     def grid(self) -> SlotGrid:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from shifter.domain.plan import HELD, Allocation
+from shifter.domain.plan import HELD, STATUSES, Allocation
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -79,9 +79,17 @@ def _held(allocations: Sequence[Allocation], moment: datetime) -> dict[object, i
     return held
 
 
-def check_held(case: Case) -> Iterator[Violation]:
-    """A plan that says that it holds what was announced names the plan that solved that."""
-    known = case.announced.held if case.announced is not None else None
-    if (case.plan.status == HELD) != (case.plan.held is not None) or case.plan.held not in (None, known):
-        said = f"says {case.plan.held}, and what was announced is of {known}"
+def check_status(case: Case) -> Iterator[Violation]:
+    """It is one that a plan may have; one that holds what was announced names the plan that solved that, and is hardly
+    farther from its bound."""
+    plan, known = case.plan, case.announced.held if case.announced is not None else None
+    if plan.status not in STATUSES:
+        yield Violation(ViolationCode.STATUS, "plan", f"{plan.status} is no status of a plan")
+    if (plan.status == HELD) != (plan.held is not None) or plan.held not in (None, known):
+        said = f"says {plan.held}, and what was announced is of {known}"
         yield Violation(ViolationCode.HELD, "held", said)
+    elif plan.held is not None:
+        most = plan.held.relative_gap + case.hold_gap
+        if case.hold_gap < 0 or not plan.relative_gap <= most:
+            said = f"its gap is {plan.relative_gap}, and a plan is only held up to {most}"
+            yield Violation(ViolationCode.HELD, "held", said)

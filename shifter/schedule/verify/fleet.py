@@ -1,7 +1,8 @@
 """What the fleet's own side costs at least, whatever load the work puts on it: one linear program, built here anew.
 
 Beside the load, every variable is a site's: import, battery, peak. The load pays for what it holds and draws at the
-plan's prices; what is left is the part of the bound that is not work.
+plan's prices, and so does what a budget counts, less what the budget allows; what is left is the part of the bound that
+is not work. So the prices of budgets are part of the proof: too high a one proves little.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, Pool, PoolKey
+from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.budgets import allowed, budget_rates
 from shifter.schedule.verify.case import Case
@@ -54,13 +55,9 @@ class Program:
         entries = (np.concatenate(value), (np.concatenate(row), np.concatenate(column)))
         self.rows.append((entries, np.broadcast_to(np.asarray(limit, dtype=float), (n,)), equal))
 
-    def total(self, parts: Sequence[Part], limit: float) -> None:
-        """The sum of all entries of all parts is at most the limit."""
-        column = np.concatenate([np.arange(where.start, where.stop) for where, _ in parts])
-        value = np.concatenate(
-            [np.broadcast_to(np.asarray(c, dtype=float), w.stop - w.start) for w, c in parts]
-        )
-        self.rows.append(((value, (np.zeros(len(column), dtype=int), column)), np.array([limit]), False))
+    def charge(self, where: Variables, price: Any) -> None:
+        """Make variables dearer."""
+        self.cost[where] = (np.array(self.cost[where]) + price).tolist()
 
     def least(self) -> float:
         """The optimum; minus infinity where none is found, which proves nothing."""
@@ -83,6 +80,17 @@ class Program:
             method="highs",
         )
         return float(found.fun) + self.constant if found.status == 0 else -np.inf
+
+
+def is_plain(fleet: Fleet) -> bool:
+    """Whether sites only import, within their limits and beside batteries: the closed form knows nothing else."""
+    return not fleet.objective.budgets and not any(
+        site.generation is not None
+        or site.export_limit_kw > 0
+        or site.ramp_limit_kw_per_minute is not None
+        or any(pool.off_kw is not None for pool in site.pools)
+        for site in fleet.sites
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +117,11 @@ def fleet_cost(case: Case, loads: Sequence[SiteLoad], prices: LoadPrices) -> flo
     """The least of what the sites cost less what their load pays [currency], over all loads that have room."""
     program = Program()
     exchanges = [(load, _site(program, case, load, prices)) for load in loads]
-    for budget in case.fleet.objective.budgets:
-        parts: list[Part] = []
+    for budget, price in zip(case.fleet.objective.budgets, case.plan.duals.budget, strict=True):
         for load, net in exchanges:
-            rates = budget_rates(case, budget, load)
-            parts += [(where, sign * rate) for (where, sign), rate in zip(net, rates, strict=False)]
-        program.total(parts, allowed(case, budget, loads))
+            for (where, sign), rate in zip(net, budget_rates(case, budget, load), strict=False):
+                program.charge(where, price * sign * rate)
+        program.constant -= price * allowed(case, budget, loads)
     return program.least()
 
 
@@ -145,12 +152,12 @@ def _site(program: Program, case: Case, load: SiteLoad, prices: LoadPrices) -> l
     less: list[Part] = [(where, -sign) for where, sign in more]
     program.each([*net, (drawn, -1.0), *less], load.median_kw + load.pinned_kw, equal=True)
     if site.ramp_limit_kw_per_minute is not None:
-        given = np.abs(np.diff(load.median_kw + load.pinned_kw))
-        most = np.maximum(site.ramp_limit_kw_per_minute * case.grid.slot_minutes, given)
+        most, given = site.ramp_limit_kw_per_minute * case.grid.slot_minutes, load.median_kw + load.pinned_kw
         after = [(slice(where.start + 1, where.stop), sign) for where, sign in net]
         before = [(slice(where.start, where.stop - 1), -sign) for where, sign in net]
-        program.each([*after, *before], most)
-        program.each([(where, -sign) for where, sign in (*after, *before)], most)
+        for up in (1.0, -1.0):
+            change: list[Part] = [(where, up * sign) for where, sign in (*after, *before)]
+            program.each(change, np.maximum(most, up * np.diff(given)))
     limited = np.flatnonzero(np.isfinite(load.limit_kw))
     if len(limited):
         # Where real-time load alone is over the limit, nothing is left of it.

@@ -44,15 +44,20 @@ def check_power(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
 
 
 def _check_ramp(load: SiteLoad, minutes: int) -> Iterator[Violation]:
-    """From slot to slot; where real-time load and what is pinned alone change by more, by no more than that."""
+    """From slot to slot; where real-time load and what is pinned alone rise or fall by more, by no more than that.
+
+    That they rise gives nothing else leave to fall.
+    """
     if load.site.ramp_limit_kw_per_minute is None:
         return
-    change = np.abs(np.diff(load.net_kw))
-    given = np.abs(np.diff(load.median_kw + load.pinned_kw))
-    over = change - np.maximum(load.site.ramp_limit_kw_per_minute * minutes, given)
-    if (over > tolerance(load.net_kw[1:]) + tolerance(load.net_kw[:-1])).any():
-        detail = f"up to {over.max():.3f} kW more than it may, after slot {int(over.argmax())}"
-        yield Violation(ViolationCode.RAMP_LIMIT, load.site.name, detail)
+    most = load.site.ramp_limit_kw_per_minute * minutes
+    slack = tolerance(load.net_kw[1:]) + tolerance(load.net_kw[:-1])
+    for sign, how in ((1, "rises"), (-1, "falls")):
+        change, given = (sign * np.diff(kw) for kw in (load.net_kw, load.median_kw + load.pinned_kw))
+        over = change - np.maximum(most, given)
+        if (over > slack).any():
+            detail = f"{how} up to {over.max():.3f} kW more than it may, after slot {int(over.argmax())}"
+            yield Violation(ViolationCode.RAMP_LIMIT, load.site.name, detail)
 
 
 def _check_generation(load: SiteLoad) -> Iterator[Violation]:

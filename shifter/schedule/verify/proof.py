@@ -9,8 +9,9 @@ For any prices >= 0 of the shared limits the Lagrangian
 is at most the cost of every plan that does the same work (weak duality). Each workload answers alone: in fractions, in
 its own window, with no shape.
 
-Where the plan has `work` prices, what the sites do for whatever load there is comes from one linear program instead:
-`fleet`.
+Where sites may do more than import and use batteries, or budgets bind them together, that formula would be wrong. What
+the sites do for whatever load there is comes from one linear program instead (`fleet`), at the plan's `work` prices;
+where it has none, load pays nothing there, which is a bound all the same.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from shifter.domain.fleet import Battery, PoolKey
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.columns import microseconds, since_us
-from shifter.schedule.verify.fleet import fleet_cost, load_prices
+from shifter.schedule.verify.fleet import fleet_cost, is_plain, load_prices
 from shifter.schedule.verify.loads import SiteLoad
-from shifter.schedule.verify.money import money_tolerance
+from shifter.schedule.verify.money import MONEY_TOLERANCE, money_tolerance
 from shifter.schedule.verify.risk import at_risk
 from shifter.schedule.verify.tenants import TenantUse
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -47,7 +48,8 @@ def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantU
     plan = case.plan
     faults = list(_check_duals(case, tenants))
     yield from faults
-    allowed = money_tolerance(plan.cost)
+    # What is minimised under risk may be far larger than the bill, and so is what rounding takes off it.
+    allowed = max(money_tolerance(plan.cost), MONEY_TOLERANCE * abs(plan.minimised))
     if not plan.lower_bound <= plan.minimised + allowed:
         detail = f"the lower bound {plan.lower_bound} exceeds the cost {plan.minimised}"
         yield Violation(ViolationCode.BOUND, "plan", detail)
@@ -108,7 +110,7 @@ def certified(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse
     for one in tenants:
         if one.left is not None:
             total -= float(quotas.rows[one.tenant.name] @ one.bounded)
-    if duals.work:
+    if duals.work or not is_plain(case.fleet):
         paid = load_prices(case)
         per_kw_of = {key: paid.per_kw[key[0]] for key in paid.room}
         firm_room = {key: paid.room[key] + paid.reserve[key] for key in paid.room}

@@ -14,6 +14,7 @@ class ViolationCode(StrEnum):
     CREATED_AT = "created_at"
     CURRENCY = "currency"
     SYNTHETIC = "synthetic"
+    STATUS = "status"
     UNKNOWN_WORKLOAD = "unknown_workload"
     UNKNOWN_POOL = "unknown_pool"
     SLOT_ROW = "slot_row"
