@@ -26,6 +26,7 @@ from shifter.schedule.runs import in_runs
 from shifter.schedule.scaled import cell_prices
 from shifter.schedule.schedule import (
     Schedule,
+    bare_peaks,
     beside_batteries,
     charged_to_floor,
     energy_prices,
@@ -52,7 +53,8 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
     low, free = below_peak(problem, _all(own), batteries), beside_batteries(problem)
-    tries = ((low, energy_prices(problem)), (free, cell_prices(problem, announced.prices)))
+    prices = replace(cell_prices(problem, announced.prices), peaks=bare_peaks(problem))
+    tries = ((low, energy_prices(problem)), (free, prices))
     for ledger, at in tries:
         ledger.hold(_all(own))
         found = _with_missing(problem, announced, own, ledger, at)
