@@ -131,7 +131,7 @@ def _price(problem: ScheduleProblem, at: Prices, way: Way, firm: bool) -> Floats
 def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> list[Piece] | None:
     """The pieces, one of them longer by so much work, where that is little and has room; the last that has it.
 
-    What began late, or is cut at the moment of planning and so loaded anew, lacks a little.
+    What began late lacks a little.
     """
     for piece in sorted(own, key=lambda p: (-p.end_us, p)):
         way = job.ways[piece.way]

@@ -15,6 +15,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.columns import Columns, highest_levels
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.loading import load_us, loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.peaks import Peaks
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
@@ -91,8 +92,11 @@ def top_up(
 
 def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
     """Work that pieces do, load time taken off [accelerator-hours of the fastest pool]."""
-    in_ways = ((p, job.ways[p.way]) for p in pieces)
-    useful = (max(0, p.end_us - p.start_us - way.load_us) * p.accelerators * way.speed for p, way in in_ways)
+    own = list(pieces)
+    loaded = zip(own, loads_us(job, own), strict=True)
+    useful = (
+        max(0, p.end_us - p.start_us - load) * p.accelerators * job.ways[p.way].speed for p, load in loaded
+    )
     return sum(useful) / HOUR_US
 
 
@@ -202,9 +206,11 @@ def _run(
     for which, way in enumerate(job.ways):
         most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
         price = None if prices is None else np.append(0.0, np.cumsum(_price(problem, prices, job, way)))
-        for count in _counts(_least(job, way, hours), int(most.max(initial=0)), way.replica):
-            length = way.load_us + int(np.ceil(hours / (count * way.speed) * HOUR_US))
+        counts = _counts(_least(job, which, hours), int(most.max(initial=0)), way.replica)
+        tries = ((count, *run) for count in counts for run in _lengths(job, which, count, hours))
+        for count, length, only_us in tries:
             starts = _possible_starts(problem, job, most >= count, length)
+            starts = starts if only_us is None else starts[starts == only_us]
             starts = starts[ledger.affords(way, count, starts, length)]
             if not len(starts):
                 continue
@@ -224,6 +230,17 @@ def _run(
     return ledger.take(job, which, start, start + length, count)
 
 
+def _lengths(job: Job, which: int, count: int, hours: float) -> Iterator[tuple[int, int | None]]:
+    """How long a run of so many accelerators takes for `hours` of work, begun anywhere, and where it goes on with what
+    runs: and the moment that it must begin at for that."""
+    way = job.ways[which]
+    useful_us = int(np.ceil(hours / (count * way.speed) * HOUR_US))
+    yield way.load_us + useful_us, None
+    for one in job.running:
+        if one.way == which and count <= one.accelerators:
+            yield one.load_us + useful_us, one.start_us
+
+
 def _raised(
     ledger: Ledger, prices: Prices, way: Way, count: int, start_us: Ints, length_us: int
 ) -> Floats | float:
@@ -236,9 +253,10 @@ def _raised(
     )
 
 
-def _least(job: Job, way: Way, hours: float) -> int:
+def _least(job: Job, which: int, hours: float) -> int:
     """Accelerators below which one run in the job's window does not do `hours` of work."""
-    useful_us = job.end_us - job.start_us - way.load_us
+    way, running = job.ways[which], [one.load_us for one in job.running if one.way == which]
+    useful_us = job.end_us - job.start_us - min([way.load_us, *running])
     return int(np.ceil(hours * HOUR_US / (way.speed * useful_us) * (1 - TIE))) if useful_us > 0 else NEVER
 
 
@@ -281,8 +299,9 @@ def _longest_run(job: Job, ledger: Ledger, hours: float, beside: Sequence[Piece]
         most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
         for count in _counts(1, int(most.max(initial=0)), way.replica):
             for start, end in _free_spans(problem, job, most >= count):
-                work = min(hours, (end - start - way.load_us) * count * way.speed / HOUR_US)
-                needed = way.load_us + int(np.ceil(work / (count * way.speed) * HOUR_US))
+                load = load_us(job, which, start, count)
+                work = min(hours, (end - start - load) * count * way.speed / HOUR_US)
+                needed = load + int(np.ceil(work / (count * way.speed) * HOUR_US))
                 if not ledger.affords(way, count, np.array([start]), min(end - start, needed)).all():
                     continue
                 if work > 1e-6 and (best is None or work > best[0] + 1e-9):
