@@ -85,7 +85,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
 
     `effort` is the best way of planning that is tried: less than all where that died of it before.
     """
-    from shifter.schedule.announced import AnnouncedWork
+    from shifter.schedule.announced import AnnouncedWork, with_running
     from shifter.schedule.assemble import assemble
     from shifter.schedule.baseline import run_now
     from shifter.schedule.build import build
@@ -118,6 +118,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
         pinned=_firm(inputs),
         tenant_of={s.workload.id: s.workload.tenant for s in inputs.submissions if s.workload.id in running},
     )
+    problem = with_running(problem, inputs.announced)
     announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
     limit_s = inputs.time_limit_s
 

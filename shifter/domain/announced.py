@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,9 @@ from shifter.domain.plan import (
     allocations_from_rows,
     allocations_to_rows,
 )
+
+Since = Mapping[str, Mapping[tuple[str, str, str], datetime]]
+"""By workload, since when it runs at a site, in a pool, with a model (empty where it has no alternatives)."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,16 @@ class Announced:
     """Workloads that it did not find room for in time."""
 
     @classmethod
-    def of(cls, plan: Plan, now: datetime) -> Announced:
-        """What a plan announces from `now` on."""
+    def of(cls, plan: Plan, now: datetime, since: Since | None = None) -> Announced:
+        """What a plan announces from `now` on.
+
+        A row that has begun says since when it runs, which a plan made in its midst does not know: it is as `since`
+        says, and where that says nothing of it, it begins now. Where None is given, the plan's word is taken.
+        """
         solved = plan.held
         if solved is None and plan.status in SOLVED:
             solved = Held(plan.plan_id, plan.relative_gap)
-        ahead = tuple(a for a in plan.allocations if a.end > now)
+        ahead = tuple(_begun(a, now, since) for a in plan.allocations if a.end > now)
         return cls(
             plan.horizon.start,
             plan.horizon.slot_minutes,
@@ -73,3 +80,10 @@ class Announced:
             None if raw["held"] is None else Held(**raw["held"]),
             tuple(raw["short"]),
         )
+
+
+def _begun(a: Allocation, now: datetime, since: Since | None) -> Allocation:
+    if since is None or a.start > now:
+        return a
+    runs = since.get(a.workload_id, {})
+    return replace(a, start=runs.get((a.site, a.pool, a.model or ""), now))

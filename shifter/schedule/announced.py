@@ -14,21 +14,22 @@ calm costs shows in the gap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
-from shifter.domain.plan import Held
+from shifter.domain.plan import Allocation, Held
 from shifter.schedule.bound import SlotPrices, least_costs, per_kw, way_price
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import HOUR_US, Job, Running, ScheduleProblem
 from shifter.schedule.standing import Own, chains, in_time, is_done, one_by_one, trimmed, within_limits
 
 CHURN_RATIO = 0.005
@@ -202,12 +203,43 @@ def _typical_cost_per_hour(problem: ScheduleProblem) -> float:
     return float(np.mean(costs))
 
 
+def with_running(problem: ScheduleProblem, announced: Announced | None) -> ScheduleProblem:
+    """The problem, its jobs knowing what they run in at the moment of planning, and what is left of loading it."""
+    if announced is None:
+        return problem
+    now = problem.grid.start + timedelta(microseconds=problem.now_us)
+    running: defaultdict[str, dict[int, Running]] = defaultdict(dict)
+    for piece in _on_time(problem, (a for a in announced.allocations if a.start < now)):
+        if load_us := problem.ways[piece.job][piece.way].load_us:
+            begun = running[piece.job].get(piece.way)
+            count, left_us = (0, 0) if begun is None else (begun.accelerators, begun.load_us)
+            left_us = max(left_us, piece.start_us + load_us - problem.now_us)
+            running[piece.job][piece.way] = Running(
+                piece.way, problem.now_us, count + piece.accelerators, left_us
+            )
+    if not running:
+        return problem
+    jobs = (
+        replace(job, running=tuple(of[way] for way in sorted(of))) if (of := running.get(job.id)) else job
+        for job in problem.jobs
+    )
+    return replace(problem, jobs=tuple(jobs))
+
+
 def _pieces(problem: ScheduleProblem, announced: Announced) -> dict[str, list[Piece]]:
+    found: defaultdict[str, list[Piece]] = defaultdict(list)
+    for piece in _on_time(problem, announced.allocations):
+        found[piece.job].append(piece._replace(start_us=max(piece.start_us, problem.now_us)))
+    return {id: sorted(pieces) for id, pieces in found.items()}
+
+
+def _on_time(problem: ScheduleProblem, allocations: Iterable[Allocation]) -> Iterator[Piece]:
+    """What was announced from now on of jobs that are still to be done, in ways that they still have. What runs begins
+    where it began."""
     grid, slot_us = problem.grid, problem.slot_us
     pools = {pool.key: p for p, pool in enumerate(problem.pools)}
     jobs = {job.id: job for job in problem.jobs}
-    found: defaultdict[str, list[Piece]] = defaultdict(list)
-    for a in announced.allocations:
+    for a in allocations:
         job, pool = jobs.get(a.workload_id), pools.get((a.site, a.pool))
         if job is None or pool is None:
             continue
@@ -215,11 +247,9 @@ def _pieces(problem: ScheduleProblem, announced: Announced) -> dict[str, list[Pi
         ways = (i for i, w in enumerate(job.ways) if (w.pool, w.model, w.cap_kw) == named)
         way = next(ways, None)
         start, end = (round(grid.position(moment) * slot_us) for moment in (a.start, a.end))
-        start, end = max(start, problem.now_us), min(end, grid.n_slots * slot_us)
-        if way is None or start >= end:
-            continue
-        found[job.id].append(Piece(job.id, pool, way, start, end, a.accelerators))
-    return {id: sorted(pieces) for id, pieces in found.items()}
+        end = min(end, grid.n_slots * slot_us)
+        if way is not None and max(start, problem.now_us) < end:
+            yield Piece(job.id, pool, way, start, end, a.accelerators)
 
 
 def _on_grid(problem: ScheduleProblem, announced: Announced) -> SlotPrices:

@@ -49,6 +49,13 @@ class Beside:
             sources.saved_kw[problem.pools[p].site] += problem.pools[p].saved_kw * sources.off[p]
         return cls(batteries, sources)
 
+    def net_kw(self, problem: ScheduleProblem) -> Floats:
+        """What sites draw for it, less what they draw less for it, (n_sites, n_slots) [kW]."""
+        net = np.zeros((len(problem.sites), problem.grid.n_slots))
+        for i, trace in self.batteries.items():
+            net[i] = trace.charge_kw - trace.discharge_kw
+        return net if self.sources is None else net - self.sources.relief_kw
+
 
 def sources_at_once(problem: ScheduleProblem, pieces: Iterable[Piece]) -> Sources | None:
     """Generation with no plan: used where it is cheaper than the grid, and exported where that pays."""

@@ -27,6 +27,7 @@ from shifter.schedule.runs import in_runs
 from shifter.schedule.scaled import cell_prices
 from shifter.schedule.schedule import (
     Schedule,
+    bare_peaks,
     beside_batteries,
     charged_to_floor,
     energy_prices,
@@ -50,7 +51,7 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
     """
     if announced.held is None or further_terms(problem) or problem.risk is not None or problem.tenants:
         return None
-    at_announced = cell_prices(problem, announced.prices)
+    at_announced = replace(cell_prices(problem, announced.prices), peaks=bare_peaks(problem))
     problem = parted(problem, at_announced, beside_batteries(problem))
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
@@ -132,7 +133,7 @@ def _price(problem: ScheduleProblem, at: Prices, way: Way, firm: bool) -> Floats
 def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> list[Piece] | None:
     """The pieces, one of them longer by so much work, where that is little and has room; the last that has it.
 
-    What began late, or is cut at the moment of planning and so loaded anew, lacks a little.
+    What began late lacks a little.
     """
     for piece in sorted(own, key=lambda p: (-p.end_us, p)):
         way = job.ways[piece.way]

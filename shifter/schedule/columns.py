@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
+from shifter.schedule.loading import loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.problem import HOUR_US, Ints, ScheduleProblem
@@ -43,7 +44,7 @@ class Columns:
             table.accelerators,
             ways.import_kw[at],
             ways.speed[at],
-            ways.load_us[at],
+            _loads_us(problem, table, ways.load_us[at]),
             ways.firm[table.job],
         )
 
@@ -69,6 +70,16 @@ class Columns:
         np.minimum.at(first, self.job, self.start_us)
         np.maximum.at(last, self.job, self.end_us)
         return np.where(last < 0, -1, first), last
+
+
+def _loads_us(problem: ScheduleProblem, table: Pieces, load_us: Ints) -> Ints:
+    """What each piece has to load, (n_pieces,): the time of its way, or what is left of that where it runs already."""
+    if problem.running:
+        begun = set(table.job[table.start_us == problem.now_us].tolist())
+        for j in begun & problem.running.keys():
+            rows = np.flatnonzero(table.job == j)
+            load_us[rows] = loads_us(problem.running[j], list(table.where(rows)))
+    return load_us
 
 
 def ahead(place: Ints, amount: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from shifter.schedule.columns import Columns, highest_levels, slot_shares
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import Ints, Job, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
-from shifter.schedule.settle import BatteryTrace
 
 TINY = 1e-12
 """A kW that takes less than this of a budget takes nothing of it."""
@@ -62,18 +61,11 @@ class Ledger:
         self.firm -= sign * highest_levels(self.problem, firm, firm.pool, len(self.firm))
         self._draw(pieces, sign)
 
-    def hold_batteries(self, batteries: Mapping[int, BatteryTrace]) -> None:
-        """Take the power that batteries (by site) charge with, and give what they discharge."""
-        for site, trace in batteries.items():
-            self.headroom_kw[site] -= trace.charge_kw - trace.discharge_kw
-            self.beside_kw[site] += trace.charge_kw - trace.discharge_kw
-
     def hold_beside(self, beside: Beside) -> None:
         """Take what sites draw beside the work, and give what they draw less."""
-        self.hold_batteries(beside.batteries)
-        if beside.sources is not None:
-            self.headroom_kw += beside.sources.relief_kw
-            self.beside_kw = self.beside_kw - beside.sources.relief_kw
+        net_kw = beside.net_kw(self.problem)
+        self.headroom_kw -= net_kw
+        self.beside_kw += net_kw
 
     def room_kw(self) -> Floats:
         """By how much import may rise in every slot at once, or in any of them, (n_sites, n_slots)."""

@@ -15,12 +15,23 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.columns import Columns, highest_levels
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.loading import load_us, loads_us
 from shifter.schedule.pack import Piece
+from shifter.schedule.peaks import Peaks
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
 from shifter.schedule.tenants import QuotaPrices
 
 MOST_RUNS = 32
 """Work that must be loaded first is not torn into more pieces than this."""
+
+MOST_COUNTS = 24
+"""So many numbers of accelerators are tried of those that a run may have."""
+
+NEVER = 2**62
+"""More accelerators than there are."""
+
+TIE = 1e-9
+"""Costs that differ by less than this share are equal: sums are rounded."""
 
 DONE_HOURS = 1e-9
 """Work left below this is none [accelerator-hours]."""
@@ -44,6 +55,8 @@ class Prices:
     firm: Floats
     quota: QuotaPrices | None = None
     """What an accelerator of a tenant's quota costs besides."""
+    peaks: Peaks | None = None
+    """What a run that raises a peak costs besides; None where that costs nothing."""
 
     def of(self, job: Job, way: Way, site: int) -> Floats:
         """The price of one accelerator of this job in this way, for all of each cell (n_cells,)."""
@@ -79,8 +92,11 @@ def top_up(
 
 def work_hours(job: Job, pieces: Iterable[Piece]) -> float:
     """Work that pieces do, load time taken off [accelerator-hours of the fastest pool]."""
-    in_ways = ((p, job.ways[p.way]) for p in pieces)
-    useful = (max(0, p.end_us - p.start_us - way.load_us) * p.accelerators * way.speed for p, way in in_ways)
+    own = list(pieces)
+    loaded = zip(own, loads_us(job, own), strict=True)
+    useful = (
+        max(0, p.end_us - p.start_us - load) * p.accelerators * job.ways[p.way].speed for p, load in loaded
+    )
     return sum(useful) / HOUR_US
 
 
@@ -182,27 +198,31 @@ def _run(
 ) -> Piece | None:
     """The best single run that does `hours` of work: one way, one count, no break. None where none fits.
 
-    A run is best when it starts or ends at a cell's edge, since prices are constant inside a cell.
+    A run is best when it starts or ends at a cell's edge, since prices are constant inside a cell. Of equals the
+    narrowest is taken: it leaves most room, and is first to draw less.
     """
     problem = ledger.problem
     best: tuple[float, int, int, int, int] | None = None
     for which, way in enumerate(job.ways):
         most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
         price = None if prices is None else np.append(0.0, np.cumsum(_price(problem, prices, job, way)))
-        for count in _counts(int(most.max(initial=0)), way.replica):
-            length = way.load_us + int(np.ceil(hours / (count * way.speed) * HOUR_US))
+        counts = _counts(_least(job, which, hours), int(most.max(initial=0)), way.replica)
+        tries = ((count, *run) for count in counts for run in _lengths(job, which, count, hours))
+        for count, length, only_us in tries:
             starts = _possible_starts(problem, job, most >= count, length)
+            starts = starts if only_us is None else starts[starts == only_us]
             starts = starts[ledger.affords(way, count, starts, length)]
             if not len(starts):
                 continue
-            if price is None:
+            if prices is None or price is None:
                 rank = starts.astype(float) + length
             else:
                 edges = problem.edges_us.astype(float)
                 rank = count * (np.interp(starts + length, edges, price) - np.interp(starts, edges, price))
+                rank += _raised(ledger, prices, way, count, starts, length)
             i = int(np.argmin(rank))
             found = (float(rank[i]), int(starts[i]), which, count, length)
-            if best is None or found[0] < best[0] - 1e-12:
+            if best is None or found[0] < best[0] - max(1e-12, TIE * abs(best[0])):
                 best = found
     if best is None:
         return None
@@ -210,12 +230,42 @@ def _run(
     return ledger.take(job, which, start, start + length, count)
 
 
-def _counts(most: int, size: int) -> list[int]:
-    """Multiples of the replica size worth trying: all when few, else spread evenly up to the most."""
-    multiples = most // size
-    if multiples <= 24:
-        return [size * k for k in range(multiples, 0, -1)]
-    return [size * int(k) for k in np.unique(np.linspace(1, multiples, 24).astype(int))[::-1]]
+def _lengths(job: Job, which: int, count: int, hours: float) -> Iterator[tuple[int, int | None]]:
+    """How long a run of so many accelerators takes for `hours` of work, begun anywhere, and where it goes on with what
+    runs: and the moment that it must begin at for that."""
+    way = job.ways[which]
+    useful_us = int(np.ceil(hours / (count * way.speed) * HOUR_US))
+    yield way.load_us + useful_us, None
+    for one in job.running:
+        if one.way == which and count <= one.accelerators:
+            yield one.load_us + useful_us, one.start_us
+
+
+def _raised(
+    ledger: Ledger, prices: Prices, way: Way, count: int, start_us: Ints, length_us: int
+) -> Floats | float:
+    """What a run from each of these moments on costs by raising a peak [currency]."""
+    if prices.peaks is None:
+        return 0.0
+    site, slot_us = ledger.problem.pools[way.pool].site, ledger.problem.slot_us
+    return prices.peaks.cost(
+        site, count * way.import_kw, slot_us, start_us, length_us, ledger.placed_kw[site]
+    )
+
+
+def _least(job: Job, which: int, hours: float) -> int:
+    """Accelerators below which one run in the job's window does not do `hours` of work."""
+    way, running = job.ways[which], [one.load_us for one in job.running if one.way == which]
+    useful_us = job.end_us - job.start_us - min([way.load_us, *running])
+    return int(np.ceil(hours * HOUR_US / (way.speed * useful_us) * (1 - TIE))) if useful_us > 0 else NEVER
+
+
+def _counts(least: int, most: int, size: int) -> list[int]:
+    """Multiples of the replica size worth trying: all when few, else spread evenly from the least to the most."""
+    fewest, multiples = max(1, -(-least // size)), most // size
+    if multiples - fewest < MOST_COUNTS:
+        return [size * k for k in range(fewest, multiples + 1)]
+    return [size * int(k) for k in np.unique(np.linspace(fewest, multiples, MOST_COUNTS).astype(int))]
 
 
 def _possible_starts(problem: ScheduleProblem, job: Job, fits: np.ndarray, length: int) -> Ints:
@@ -247,10 +297,11 @@ def _longest_run(job: Job, ledger: Ledger, hours: float, beside: Sequence[Piece]
     best: tuple[float, int, int, int, int] | None = None
     for which, way in enumerate(job.ways):
         most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
-        for count in _counts(int(most.max(initial=0)), way.replica):
+        for count in _counts(1, int(most.max(initial=0)), way.replica):
             for start, end in _free_spans(problem, job, most >= count):
-                work = min(hours, (end - start - way.load_us) * count * way.speed / HOUR_US)
-                needed = way.load_us + int(np.ceil(work / (count * way.speed) * HOUR_US))
+                load = load_us(job, which, start, count)
+                work = min(hours, (end - start - load) * count * way.speed / HOUR_US)
+                needed = load + int(np.ceil(work / (count * way.speed) * HOUR_US))
                 if not ledger.affords(way, count, np.array([start]), min(end - start, needed)).all():
                     continue
                 if work > 1e-6 and (best is None or work > best[0] + 1e-9):

@@ -155,6 +155,18 @@ class Way:
     """What one accelerator is capped to [kW]; None where it is not."""
 
 
+@dataclass(frozen=True)
+class Running:
+    """What a job runs in at the moment of planning, of work that must be loaded first: it has been, or partly."""
+
+    way: int
+    start_us: int
+    """The moment of planning: a piece that begins there goes on with it."""
+    accelerators: int
+    load_us: int
+    """What is left of loading it."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Job:
     """What the schedule sees of a deferrable workload.
@@ -185,6 +197,8 @@ class Job:
     anew with theirs (`parts`). None of other work, and of steps that keep their part."""
     tenant: int = NOBODY
     """Whose work it is, where that matters: an index of the problem's tenants."""
+    running: tuple[Running, ...] = ()
+    """At most one for each of the ways."""
 
     @property
     def plain(self) -> bool:
@@ -211,8 +225,8 @@ class Job:
     @property
     def least_us(self) -> float:
         """No plan does all of it in less time than this."""
-        load_us = min((way.load_us for way in self.ways), default=0)
-        return load_us + self.hours / self.max_accelerators * HOUR_US
+        loads = [way.load_us for way in self.ways] + [one.load_us for one in self.running]
+        return min(loads, default=0) + self.hours / self.max_accelerators * HOUR_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,6 +358,11 @@ class ScheduleProblem:
     def positions(self) -> dict[str, int]:
         """Where each of `ids` stands."""
         return {id: i for i, id in enumerate(self.ids)}
+
+    @cached_property
+    def running(self) -> dict[int, Job]:
+        """Jobs of which something runs that has been loaded, or partly, by position."""
+        return {i: job for i, job in enumerate(self.jobs) if job.running}
 
     @cached_property
     def way_columns(self) -> WayColumns:

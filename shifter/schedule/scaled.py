@@ -15,6 +15,7 @@ from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import Job, ScheduleProblem
@@ -43,14 +44,13 @@ QUOTA_CLUSTERS = 120
 class Relaxed:
     """What the coarse optimum says of the true problem.
 
-    `used` (n_pools, n_cells) are mean accelerators of all work, and `drawn_kw` (n_sites, n_slots) what they draw;
-    `peak_kw` (n_sites,) is the highest import, infinite where it costs nothing.
+    `used` (n_pools, n_cells) are mean accelerators of all work, and `drawn_kw` (n_sites, n_slots) what they draw.
     """
 
     prices: SlotPrices
     used: Floats
     drawn_kw: Floats
-    peak_kw: Floats
+    peaks: Peaks
     beside: Beside
     weights: Floats | None
     """Of the paths that prices may take, (n_paths,); None where no risk counts."""
@@ -76,15 +76,14 @@ def relax(
     rungs = INTERIOR_FIRST if quotas else SIMPLEX_FIRST
     solution = solve(coarse.problem, coarse.work, coarse.capacity, time_limit_s=time_limit_s, rungs=rungs)
     used, drawn_kw, of_quotas = _use(coarse, solution)
-    imports = solution.values["import"].reshape(len(problem.sites), -1)
-    charged = np.array([site.demand_charge_per_kw > 0 for site in problem.sites])
-    so_far = np.array([site.peak_so_far_kw for site in problem.sites])
+    imports_kw = solution.values["import"].reshape(len(problem.sites), -1)
+    beside = Beside.of(problem, solution.values, coarse.slot_of)
     return Relaxed(
         _on_true_slots(proof_prices(coarse.problem, solution), coarse),
         used[:, coarse.cell_of],
         drawn_kw[:, coarse.slot_of],
-        np.where(charged, np.maximum(so_far, imports.max(axis=1)), np.inf),
-        Beside.of(problem, solution.values, coarse.slot_of),
+        Peaks.of(problem, imports_kw, beside),
+        beside,
         coarse.problem.weights(solution.duals),
         of_quotas[:, coarse.slot_of],
         _yielding(coarse, solution) if tell and problem.fairness_price_per_hour > 0 else frozenset(),
@@ -147,14 +146,7 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
 
     Batteries count in the ledger; the peak is kept where the coarse optimum has it.
     """
-    median = np.array([site.median_kw for site in problem.sites])
-    net = np.zeros_like(median)
-    for i, trace in relaxed.beside.batteries.items():
-        net[i] = trace.charge_kw - trace.discharge_kw
-    if relaxed.beside.sources is not None:
-        net -= relaxed.beside.sources.relief_kw
-    below_peak = relaxed.peak_kw[:, None] - median - net - ledger.placed_kw
-    import_kw = np.minimum(ledger.room_kw(), below_peak)
+    import_kw = np.minimum(ledger.room_kw(), relaxed.peaks.left_kw - ledger.placed_kw)
     if problem.budgets:  # they are kept where no slot draws more than the coarse optimum, which keeps them
         counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
         import_kw = np.where(counted, np.minimum(import_kw, relaxed.drawn_kw), import_kw)

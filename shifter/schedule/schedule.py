@@ -24,6 +24,7 @@ from shifter.schedule.ledger import Ledger
 from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.parts import has_parts, parted, with_spans
+from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
@@ -242,7 +243,7 @@ def _followed(
     settle_s: float,
 ) -> Schedule:
     """What stays, and every other job placed at the prices of a coarser problem. Raises SolverFailed."""
-    at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
+    at = replace(cell_prices(problem.at_prices(relaxed.weights), relaxed.prices), peaks=relaxed.peaks)
     known.learn(at, relaxed.prices, relaxed.weights)
     problem = parted(problem, at, beside_batteries(problem))
     stays: Own = {}
@@ -445,7 +446,7 @@ def _holding(others: Pieces, by_job: Mapping[str, list[Piece]], beside: Beside, 
 def beside_batteries(problem: ScheduleProblem) -> Ledger:
     """All that is free, less the power that batteries may need to charge up to what they must hold."""
     ledger = Ledger(problem)
-    ledger.hold_batteries(charged_to_floor(problem))
+    ledger.hold_beside(Beside(charged_to_floor(problem)))
     return ledger
 
 
@@ -489,8 +490,15 @@ def _greedy(problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | 
 
 
 def energy_prices(problem: ScheduleProblem) -> Prices:
-    """What energy and carbon cost in each cell, where nothing else is known."""
-    return cell_prices(problem.at_prices(problem.weights({})), slot_prices(problem, {}))
+    """What energy and carbon cost in each cell, and what raises a peak, where nothing else is known."""
+    prices = cell_prices(problem.at_prices(problem.weights({})), slot_prices(problem, {}))
+    return replace(prices, peaks=bare_peaks(problem))
+
+
+def bare_peaks(problem: ScheduleProblem) -> Peaks:
+    """The peaks that there are without any work."""
+    beside = Beside(charged_to_floor(problem))
+    return Peaks.of(problem, problem.median_kw + beside.net_kw(problem), beside)
 
 
 def charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
@@ -520,17 +528,20 @@ def room_us(job: Job) -> float:
 
 def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:
     """What all of each cell costs: energy, carbon, power and peak, and the room that an accelerator takes."""
+    imports_kw = solution.values["import"].reshape(len(problem.sites), -1)
+    peaks = Peaks.of(problem, imports_kw, Beside.of(problem, solution.values))
     if further_terms(problem):
         room, firm, work = load_prices(problem, solution)
         quota = quota_prices(problem, slot_prices(problem, solution.duals).quota)
-        return Prices(work / problem.cell_share, problem.cell_share, room, firm, quota)
+        return Prices(work / problem.cell_share, problem.cell_share, room, firm, quota, peaks)
     plain = problem.at_prices(problem.weights(solution.duals))
     shape = (len(problem.pools), problem.n_cells)
     room, firm = (
         solution.duals.get(name, np.zeros(shape)).reshape(shape) for name in ("capacity", "reserve")
     )
     # Of room, the program knows more than its price by slot: cells of one slot may be short of it to different degrees.
-    return replace(cell_prices(plain, slot_prices(problem, solution.duals)), any=room, firm=firm)
+    prices = cell_prices(plain, slot_prices(problem, solution.duals))
+    return replace(prices, any=room, firm=firm, peaks=peaks)
 
 
 def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace]) -> tuple[str, ...]:

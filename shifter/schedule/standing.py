@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shifter.schedule.columns import Columns
 from shifter.schedule.ledger import Ledger
+from shifter.schedule.loading import loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, work_hours
 from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
@@ -35,9 +36,10 @@ def trimmed(job: Job, pieces: Sequence[Piece]) -> list[Piece]:
     kept = sorted(pieces, key=lambda piece: piece.end_us)
     surplus = work_hours(job, kept) - job.hours
     while kept and surplus > max(job.hours * SURPLUS_RATIO, SURPLUS_S / 3600 * kept[-1].accelerators):
+        load_us = loads_us(job, kept)[-1]
         piece = kept.pop()
-        way, rate = job.ways[piece.way], piece.accelerators * job.ways[piece.way].speed
-        useful_us = piece.end_us - piece.start_us - way.load_us
+        rate = piece.accelerators * job.ways[piece.way].speed
+        useful_us = piece.end_us - piece.start_us - load_us
         if useful_us * rate <= surplus * HOUR_US:
             surplus -= max(0.0, useful_us * rate / HOUR_US)
             continue

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.schedule.beside import Beside
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
@@ -72,7 +73,7 @@ def below_peak(
 ) -> Ledger:
     """What is free beside the batteries, below the limits and, where it has a price, the peak that there is."""
     ledger = Ledger(problem)
-    ledger.hold_batteries(batteries)
+    ledger.hold_beside(Beside(batteries))
     imports = settle(problem, pieces, batteries).import_kw
     if problem.n_quotas:  # nor is more borrowed in any slot than now
         used = Ledger(problem)

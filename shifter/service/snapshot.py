@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.cycle import CycleInputs, Submission
-from shifter.domain.announced import Announced
+from shifter.domain.announced import Announced, Since
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
-from shifter.service import peaks, pinned
+from shifter.service import leases, peaks, pinned
 from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
 from shifter.store.workloads import WorkloadRecord
@@ -69,10 +69,24 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
-        announced=None if published is None else Announced.of(published.plan, now),
+        announced=None
+        if published is None
+        else Announced.of(published.plan, now, _running(core, records, now)),
         hold_gap=core.config.hold_gap,
         pinned=pinned.pieces(core, (r for r in records if r.id in ids), now),
     )
+
+
+def _running(core: Core, records: list[WorkloadRecord], now: datetime) -> Since:
+    """Since when each workload runs where its lease has it; nothing of those that may have been kept out of it."""
+    state = core.state
+    if leases.vouched(state, core.config.lease_ttl, now) < now:  # there was nobody to let it in
+        return {}
+    return {
+        r.id: r.serving if r.id in state.apart else leases.serving_at(r, now)
+        for r in records
+        if r.state in LIVE_STATES
+    }
 
 
 def grid_for(

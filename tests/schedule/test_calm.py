@@ -239,7 +239,7 @@ def test_loaded_work_is_not_moved_for_being_cut_at_now() -> None:
     plan = plan_cycle(replace(later([job], now, done, before, day, models=[model]), hold_gap=0.1))
     [row] = plan.allocations
     assert (row.pool, row.start, row.accelerators) == (own.pool, at(now), own.accelerators)
-    assert (row.end - own.end).total_seconds() == pytest.approx(12 * 60, abs=1)
+    assert abs((row.end - own.end).total_seconds()) < 1
 
 
 def test_a_chain_keeps_its_order_whatever_stays() -> None:

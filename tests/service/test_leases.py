@@ -217,6 +217,26 @@ def test_a_piece_that_goes_on_under_a_new_plan_is_not_loaded_again(made: Service
     assert view.done / (1000 * 3600) == pytest.approx(4 * hours, rel=0.02)
 
 
+def test_a_plan_every_two_minutes_loads_once(made: Service, clock: ManualClock) -> None:
+    """With four minutes to load, and not one to spare, the work is in time, and its slots stay what they were."""
+    work = Workload(
+        "t", model="m", tokens=1000 * 3600 * 4.0 * (120 - 4) / 60, max_accelerators=4, deadline=T0 + 2 * HOUR
+    )
+    planned(made, work)
+    version = made.lease("t").version
+    for minutes in range(2, 40, 2):
+        live_until(made, clock, T0 + timedelta(minutes=minutes))
+        made.cycle()
+        plan = made.plan()
+        assert plan.unplaced == ()
+        assert [(a.start, a.end) for a in plan.allocations] == [(clock.now(), T0 + 2 * HOUR)]
+        again = plan_cycle(made.plan_inputs(plan.plan_id))
+        assert replace(again, inputs_id=plan.inputs_id).to_json() == plan.to_json()
+    assert made.lease("t").version == version
+    live_until(made, clock, T0 + 2 * HOUR)
+    assert made.workload("t").done == pytest.approx(work.amount)
+
+
 def test_what_was_planned_in_an_outage_is_not_taken_for_done(database_url: str, clock: ManualClock) -> None:
     first = service(database_url, clock)
     planned(first, job(hours=4 * 6, width=4, due_h=8))

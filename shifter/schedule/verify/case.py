@@ -18,7 +18,17 @@ from shifter.domain.fleet import Fleet, GridEvent, PoolKey
 from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
-from shifter.schedule.verify.columns import HOUR_US, Columns, Flags, Ints, Levels, WorkColumns, microseconds
+from shifter.schedule.verify.columns import (
+    HOUR_US,
+    Columns,
+    Flags,
+    Ints,
+    Levels,
+    WorkColumns,
+    microseconds,
+    since_us,
+)
+from shifter.schedule.verify.loading import left_to_load
 from shifter.schedule.verify.ways import Way, WayKey, key_of, step_kw, ways_of
 
 SLACK = timedelta(milliseconds=1)
@@ -127,6 +137,10 @@ class Case:
         columns, (ways, which) = self.columns, self.way_of
         rate = np.array([0.0 if way is None else way.rate for way in ways])[which]
         load = np.array([0 if way is None else microseconds(way.load) for way in ways], dtype=np.int64)[which]
+        begun = np.flatnonzero(columns.start_us == since_us(self.grid, [self.now])).tolist()
+        goes_on = {i: self.plan.allocations[i] for i in begun}
+        for i, left in left_to_load(goes_on, self.announced, self.now, self.ways).items():
+            load[i] = microseconds(left)
         hours = np.maximum(0, columns.end_us - columns.start_us - load) / HOUR_US
         return np.bincount(columns.work, columns.accelerators * rate * hours, len(self.work)).astype(float)
 

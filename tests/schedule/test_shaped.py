@@ -1,0 +1,158 @@
+"""Work with a shape: not interruptible, loaded first, in replicas; one after the other at the program's prices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.announced import Announced
+from shifter.domain.fleet import Model, Pool
+from shifter.domain.plan import Plan
+from shifter.domain.workload import Workload
+from shifter.store.snapshots import inputs_from_json, inputs_to_json
+from tests.schedule.build import at, cycle_inputs, site, work
+
+
+def runs(plan: Plan, id: str = "w") -> list[tuple[float, float, int]]:
+    """Start and end [h], and accelerators, of a workload's pieces."""
+    own = [a for a in plan.allocations if a.workload_id == id]
+    return [(hours(a.start), hours(a.end), a.accelerators) for a in own]
+
+
+def hours(moment: object) -> float:
+    return (moment - at(0)).total_seconds() / 3600  # type: ignore[operator]
+
+
+def test_work_in_one_piece_pays_the_demand_charge_for_no_more_than_it_needs() -> None:
+    """With the charge spread over the slots, all widths cost the same by the slot; the peak is of the widest."""
+    inputs = cycle_inputs([work("w", 10, 2, interruptible=False)], sites=[site(demand_charge_per_kw=5.0)])
+    plan = plan_cycle(inputs)
+    assert runs(plan) == [(0, 2, 5)]
+    assert plan.cost.demand_charge == pytest.approx(25.0)
+    assert plan.relative_gap == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_peak_that_is_there_anyway_may_be_filled() -> None:
+    """Up to the peak so far a wide run in the cheap hour costs nothing more; beyond it, the charge is the dearer."""
+    charged = site(demand_charge_per_kw=5.0, peak_so_far_kw=8.0)
+    inputs = cycle_inputs(
+        [work("w", 8, 4, interruptible=False)], sites=[charged], prices=[50, 10, 50, 50] * 6
+    )
+    assert runs(plan_cycle(inputs)) == [(1, 2, 8)]
+    inputs = cycle_inputs(
+        [work("w", 10, 4, interruptible=False)], sites=[charged], prices=[50, 10, 50, 50] * 6
+    )
+    (run,) = runs(plan_cycle(inputs))
+    assert run[2] <= 8
+
+
+def test_of_equal_runs_the_narrowest_is_taken_and_the_width_that_just_fits_is_tried() -> None:
+    """Of 150 widths not all are tried, but the one that its window needs is: 134 hours in two are 67."""
+    wide = site(pools=(Pool("p", "X", count=200, idle_kw=0.0, busy_kw=1.0),), demand_charge_per_kw=5.0)
+    job = work("w", 134, 7, interruptible=False, max_accelerators=150, earliest_start=at(5))
+    plan = plan_cycle(cycle_inputs([job], sites=[wide]))
+    assert runs(plan) == [(5, 7, 67)]
+    assert plan.relative_gap == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_shape_pays_double_for_the_peak(seed: int) -> None:
+    """Whatever is beside it, work with a shape is near the bound of work without one."""
+    jobs = [
+        work(f"c{i}", 5 + (7 * i + 3 * seed) % 11, 24, interruptible=False, max_accelerators=6)
+        for i in range(4)
+    ]
+    jobs += [work(f"w{i}", 6, 24, max_accelerators=4) for i in range(4)]
+    inputs = cycle_inputs(jobs, sites=[site(demand_charge_per_kw=2.0)])
+    plan = plan_cycle(inputs)
+    assert plan.relative_gap < 0.1
+    assert verify_plan(plan, inputs) == []
+
+
+MODEL = Model("m", {"X": 1.0}, load_minutes=20)
+
+
+def loaded(deadline: float, hours: float = 2 * (5 - 1 / 3)) -> Workload:
+    """Work of a model that takes 20 minutes to load: five hours on two accelerators."""
+    return Workload(
+        "w", model="m", tokens=3600 * hours, earliest_start=at(0), deadline=at(deadline),
+        max_accelerators=2, preemptible=True,
+    )  # fmt: skip
+
+
+def midst(
+    job: Workload, now: float, prices: list[float], *, frozen_minutes: float = 0.0, hold_gap: float = -1.0
+) -> tuple[CycleInputs, Plan]:
+    """The inputs of a cycle in the midst of the first piece of a plan made at 0:00, all of it done as planned."""
+    given: dict[str, Any] = {"models": [MODEL], "prices": prices, "hours": len(prices)}
+    before = plan_cycle(cycle_inputs([job], **given))
+    [(begin, end, count)] = runs(before)
+    assert begin < now < end
+    done = {"w": 3600 * count * max(0.0, now - begin - 1 / 3)}
+    inputs = cycle_inputs([job], now=at(now), done=done, **given)
+    objective = replace(inputs.fleet.objective, frozen_minutes=frozen_minutes)
+    fleet = replace(inputs.fleet, objective=objective)
+    return replace(inputs, fleet=fleet, announced=Announced.of(before, at(now)), hold_gap=hold_gap), before
+
+
+@pytest.mark.parametrize("hold_gap", [-1.0, 0.01])
+@pytest.mark.parametrize("now", [0.1, 1 / 3, 0.5])
+def test_what_runs_is_not_loaded_again(now: float, hold_gap: float) -> None:
+    """Exactly on plan, with not a minute to spare, nothing is late and nothing moves."""
+    inputs, _ = midst(loaded(5), now, [50.0] * 8, hold_gap=hold_gap)
+    plan = plan_cycle(inputs)
+    assert plan.unplaced == ()
+    [run] = runs(plan)
+    assert run == pytest.approx((now, 5, 2))
+    assert verify_plan(plan, inputs) == []
+    text = inputs_to_json(inputs)
+    assert plan_cycle(inputs_from_json(text)).to_json() == plan.to_json(), "a replay is the same plan"
+
+
+def test_what_is_frozen_and_loaded_needs_nothing_more() -> None:
+    inputs, before = midst(loaded(20), 0.5, [10.0] * 6 + [50.0] * 18, frozen_minutes=600)
+    plan = plan_cycle(inputs)
+    assert [a.end for a in plan.allocations] == [a.end for a in before.allocations]
+    assert plan.cost.churn == 0
+
+
+def test_what_fell_behind_goes_on_without_loading_rather_than_begin_anew() -> None:
+    """A quarter of an hour less was done than was planned, and there is just that much time."""
+    inputs, _ = midst(loaded(5.25), 0.5, [50.0] * 8)
+    job = replace(loaded(5.25), tokens=3600 * 2 * (5.25 - 1 / 3))
+    submissions = tuple(replace(s, workload=job) for s in inputs.submissions)
+    plan = plan_cycle(replace(inputs, submissions=submissions))
+    assert plan.unplaced == ()
+    [run] = runs(plan)
+    assert run == pytest.approx((0.5, 5.25, 2))
+
+
+def test_nobody_claims_a_load_that_was_not_announced() -> None:
+    """Where nothing ran, or less of it, the same plan does less work than it says."""
+    inputs, _ = midst(loaded(5), 0.5, [50.0] * 8)
+    plan, announced = plan_cycle(inputs), inputs.announced
+    assert announced is not None
+    [own] = announced.allocations
+    for other in (
+        replace(own, start=at(0.5)),
+        replace(own, accelerators=1),
+        replace(own, start=at(0.25)),
+        replace(own, workload_id="v"),
+    ):
+        spoiled = replace(inputs, announced=replace(announced, allocations=(other,)))
+        assert any(v.subject == "w" for v in verify_plan(plan, spoiled))
+
+
+def test_a_second_piece_beside_what_runs_is_loaded() -> None:
+    """One of two accelerators goes on: a plan that has two from now on loads one of them."""
+    inputs, _ = midst(loaded(5), 0.5, [50.0] * 8)
+    plan, announced = plan_cycle(inputs), inputs.announced
+    assert announced is not None
+    [row] = plan.allocations
+    halves = replace(plan, allocations=(replace(row, accelerators=1),) * 2).named()
+    one = replace(announced, allocations=(replace(announced.allocations[0], accelerators=1),))
+    assert not any(v.subject == "w" for v in verify_plan(halves, inputs))
+    assert any(v.subject == "w" for v in verify_plan(halves, replace(inputs, announced=one)))
