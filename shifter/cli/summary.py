@@ -153,20 +153,36 @@ def _print_tenants(plan: dict[str, Any]) -> None:
 
 
 def saved(plan: dict[str, Any]) -> str:
-    """What it costs less or more than running at once, and by what: deferrable work, or a battery alone."""
+    """What it costs less or more than running at once, and by what: deferrable work, or what else the fleet has."""
     baseline, currency = plan["baseline"], plan["currency"]
     less = baseline["total"] - plan["cost"]["total"]
     by_work = baseline["deferrable_total"] - plan["deferrable_total"]
     share = saving(plan["deferrable_total"], baseline["deferrable_total"]).lstrip("-")
+    means = means_besides(plan)
     if not plan["workloads"]:
         if abs(less) < LEAST_SHOWN:
             return "the same, because no deferrable work is planned"
-        return f"{_less(less, currency)}, all of it by the battery; no deferrable work is planned"
+        return f"{_less(less, currency)}, all of it by {means}; no deferrable work is planned"
     if abs(less - by_work) >= LEAST_SHOWN:
         of = "" if share == "–" else f", {share} of what that costs"
-        battery = f"by the battery it {_less(less - by_work, currency)}"
-        return f"{_less(less, currency)}: by deferrable work it {_less(by_work, currency)}{of}; {battery}"
+        besides = f"by {means} it {_less(less - by_work, currency)}"
+        # What work takes of the site's own power counts there as if it were the grid's.
+        priced = " at the grid's price" if any(row.get("generated_kw") for row in plan["power"]) else ""
+        return f"{_less(less, currency)}: by deferrable work{priced} it {_less(by_work, currency)}{of}; {besides}"
     return _less(less, currency) + ("" if share == "–" else f", {share} of what deferrable work costs")
+
+
+def means_besides(plan: dict[str, Any]) -> str:
+    """What changes the bill besides deferrable work: what the sites have and the plan uses."""
+    used = {
+        "the battery": any(row["charge_kw"] or row["discharge_kw"] for row in plan["power"]),
+        "its own plant": any(row.get("generated_kw") for row in plan["power"]),
+        "export": any(row.get("export_kw") for row in plan["power"]),
+        "powering down": any(row.get("off") for row in plan["slots"]),
+        "moving what was announced": bool(plan["cost"].get("churn")),
+    }
+    names = [name for name, is_used in used.items() if is_used] or ["the sites"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _less(amount: float, currency: str) -> str:

@@ -26,7 +26,7 @@ from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices
-from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
+from shifter.schedule.explain import Context, deferrable_cost, explain_workloads
 from shifter.schedule.limits import LatePrices
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
@@ -36,6 +36,7 @@ from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, settle
 from shifter.schedule.tenants import served
+from shifter.schedule.unplaced import unplaced_work
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
@@ -74,6 +75,8 @@ def assemble(
     paid = None if made.prices is None else LatePrices(weighed or problem, made.prices)
     risk = None if weights is None else plan_risk(problem, weights, settled, fleet)
     minimised = settled.cost.total if risk is None else risk.objective
+    kept = frozenset[str]() if announced is None else announced.kept(made.pieces)
+    context = Context(settled, made.sources, prices, weighed, kept)
     plan = Plan(
         plan_id="",
         inputs_id="",
@@ -90,7 +93,7 @@ def assemble(
         allocations=tuple(_allocations(every)),
         duals=_duals(problem, prices),
         unplaced=unplaced_work(problem, made.pieces, done, Beside(made.batteries, made.sources), paid),
-        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
+        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, context),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
         warnings=(
