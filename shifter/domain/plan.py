@@ -126,8 +126,10 @@ class LateLimit:
     """A limit that keeps work from being done in time, and how much more of it one more unit would do.
 
     `kind` and its unit: `capacity`, `reserve` (an accelerator of the pool, in the workload's window), `power` (a kW of
-    the site, in its window), `budget` (a unit of the budget `name`), `deadline` (an hour later), `max_accelerators`
-    (one more at a time). The first four count all late work that would be done, the last two the workload's own.
+    the site, in its window), `ramp` (a kW more from any slot to the next, at the site), `budget` (a unit of the budget
+    `name`), `quota` (an accelerator in that of the tenant `name`, in its window), `deadline` (an hour later),
+    `max_accelerators` (one more at a time). The last two count the workload's own, the others all late work that would
+    be done.
     """
 
     kind: str

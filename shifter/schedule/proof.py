@@ -31,6 +31,9 @@ from shifter.schedule.solve import solve
 LATE_RATIO = 0.3
 """The price of lateness is ten times the most that an hour of work can cost: above this share of it, it is lateness."""
 
+TIE_RATIO = 1e-9
+"""Bounds that differ by less than this share of the larger prove the same."""
+
 
 def prove(
     problem: ScheduleProblem,
@@ -60,8 +63,15 @@ def prove(
         tried += [_prices_of_done(problem, done, means, time_limit_s), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
     bounds = [lower_bound(problem, one, means, done) for one in tried]
-    best = int(np.argmax(bounds))
+    near = max(bounds) - TIE_RATIO * max(1.0, abs(max(bounds)))
+    best = min((i for i, bound in enumerate(bounds) if bound >= near), key=lambda i: _total(tried[i]))
     return tried[best], bounds[best]
+
+
+def _total(prices: SlotPrices) -> float:
+    """Of prices that prove as much, the least say what one more of a limit saves; others what one less would cost."""
+    of_limits = [prices.capacity, prices.reserve, prices.power, prices.peak, prices.quota, prices.budget]
+    return sum(float(one.sum()) for one in of_limits if one is not None)
 
 
 def _holds_lateness(problem: ScheduleProblem, prices: SlotPrices) -> bool:

@@ -178,8 +178,11 @@ def served(problem: ScheduleProblem, done: Mapping[str, float], over_hours: Floa
     return tuple(rows)
 
 
-def quota_full(problem: ScheduleProblem, job: Job, hours: float, left: Floats) -> str | None:
-    """That its tenant's hard quota, of which `left` (n_quotas, n_slots) are, has too little for `hours` of the job.
+def quota_full(
+    problem: ScheduleProblem, job: Job, hours: float, left: Floats, most_hours: float = np.inf
+) -> str | None:
+    """That its tenant's hard quota, of which `left` (n_quotas, n_slots) are, has too little for `hours` of the job, of
+    which no more than `most_hours` could be done anyhow.
 
     None where it has enough, or the job may run in pools that the quota does not count.
     """
@@ -191,7 +194,7 @@ def quota_full(problem: ScheduleProblem, job: Job, hours: float, left: Floats) -
     edges = np.clip(np.arange(first, last + 1) * problem.slot_us, job.start_us, job.end_us)
     most = np.diff(edges) / problem.slot_us * job.max_accelerators
     room = np.clip(left[job.tenant, first:last], 0.0, most).sum() * problem.grid.slot_hours
-    if room >= hours:
+    if room >= min(hours, most_hours):
         return None
     return (
         f"The quota of tenant {problem.tenants[job.tenant].name} leaves it {room:.3g} accelerator-hours in its window, "

@@ -107,6 +107,12 @@ def _why_not(
     if hours <= 0:
         return "Its deadline is past, or before anything it depends on can be done."
     if needed > hours * (1 + 1e-9):
+        spare = hours * job.max_accelerators - (job.hours - left)
+        # All of its width would not do, and the quota may not even leave that.
+        if spare > job.hours * DONE_RATIO and (
+            full := quota_full(problem, job, left, ledger.quota_left, spare)
+        ):
+            return full
         width = f"{job.max_accelerators} accelerator{'' if job.max_accelerators == 1 else 's'}"
         until = "its deadline" if job.true_end_us < problem.edges_us[-1] else "the end of what is planned"
         return f"At {width} it needs {needed:.1f} h, and {hours:.1f} h are left until {until}."
@@ -137,10 +143,14 @@ def _used_up(problem: ScheduleProblem, job: Job, hours: float, ledger: Ledger) -
 
 
 def _tightest_limit(problem: ScheduleProblem, job: Job, limits: tuple[LateLimit, ...]) -> str:
-    """Which limit leaves it no room: power, the redundancy margin, or plain capacity; by its price where it has one."""
+    """Which limit leaves it no room, by its price where it has one: else power, the redundancy margin, or capacity."""
     kind = in_the_way(limits, max(way.import_kw for way in job.ways)) or _likely(problem, job)
     if kind == "power":
         return "The power limit of the sites that may run it leaves too little room in its window."
+    if kind == "ramp":
+        return "The ramp limit of the sites that may run it leaves too little room in its window."
+    if kind == "quota":
+        return f"The quota of tenant {problem.tenants[job.tenant].name} leaves too little room in its window."
     if kind == "reserve" and job.firm:
         return "It may not be preempted, and outside the redundancy margin too little room is left in its window."
     return "Too few accelerators are free of real-time load and of other work in its window."
