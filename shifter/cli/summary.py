@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_table, say, spark_width, styled
+from shifter.cli.limited import print_budgets, print_tenants
 from shifter.cli.text import (
     LEAST_SHOWN,
     LocalTimes,
@@ -44,7 +45,6 @@ MOST_HELPED = 10
 MOST_LIMITS = 2
 """Limits that are told of work that has no place in time: those that would help most."""
 
-MOST_TENANTS = 20
 NOT_WHOLE = {"partly_placed", "unplaced"}
 """Of these the plan does less than running at once would: a saving would be a comparison of unlike things."""
 
@@ -72,7 +72,8 @@ def print_summary(
     if sites:
         _print_sites(plan)
     _print_workloads(plan, len(plan["workloads"]) if workload_count is None else workload_count)
-    _print_tenants(plan)
+    print_budgets(plan)
+    print_tenants(plan)
     if real_time:
         columns = (Column("real-time, never moved"), Column("because", wrap=True))
         print_table(columns, [(styled(name, "magenta"), why) for name, why in real_time])
@@ -129,27 +130,6 @@ def cost_items(cost: dict[str, float]) -> list[tuple[str, float]]:
     further = [key for key in cost if key not in {*COST_ITEMS, "total"}]
     named = {**COST_ITEMS, **{key: key.replace("_", " ") for key in further}}
     return [(label, cost[key]) for key, label in named.items() if key in ALWAYS or cost.get(key)]
-
-
-def _print_tenants(plan: dict[str, Any]) -> None:
-    """How each tenant is served, where quotas or fairness count: those with most late work first."""
-    tenants = sorted(plan.get("tenants", ()), key=lambda t: (-t["short_accelerator_hours"], t["tenant"]))
-    if not tenants:
-        return
-    names = ("weight", "asked (h)", "late (h)", "beyond quota (h)", f"for that ({plan['currency']})")
-    fields = ("asked", "short", "over_quota")
-    rows: list[tuple[str | Text, ...]] = [
-        (
-            styled(tenant["tenant"], "magenta"),
-            f"{tenant['weight']:g}",
-            *(number(tenant[f"{field}_accelerator_hours"], 1) for field in fields),
-            number(tenant["over_quota_cost"]),
-        )
-        for tenant in tenants[:MOST_TENANTS]
-    ]
-    print_table((Column("tenant"), *(Column(name, "right") for name in names)), rows)
-    if len(tenants) > MOST_TENANTS:
-        say(f"and {len(tenants) - MOST_TENANTS} tenants more, with no more late.", "dim")
 
 
 def saved(plan: dict[str, Any]) -> str:

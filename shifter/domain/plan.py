@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forecasts.slots import isoformat_z
 from shifter.domain.risk import PlanRisk
+from shifter.domain.spent import PlanBudget
 from shifter.domain.tenant import PlanTenant
 
 if TYPE_CHECKING:
@@ -285,6 +286,8 @@ class Plan:
     """Where what was announced stands: the plan that solved it. Not written where this one did."""
     tenants: tuple[PlanTenant, ...] = ()
     """Where a quota or fairness counts: how each tenant is served. Not written where neither does."""
+    budgets: tuple[PlanBudget, ...] = ()
+    """Where the fleet has budgets: what is used of each, in their order. Not written where it has none."""
 
     @property
     def minimised(self) -> float:
@@ -396,7 +399,7 @@ def _unused(kind: type[Any], rows: Sequence[Any]) -> set[str]:
     return {f.name for f in optional if all(getattr(row, f.name) == f.default for row in rows)}
 
 
-IF_GIVEN = frozenset({"risk", "held", "tenants"})
+IF_GIVEN = frozenset({"risk", "held", "tenants", "budgets"})
 """Fields of a plan that are not written where there is nothing in them."""
 
 _ROWS: Mapping[str, Any] = {

@@ -25,6 +25,7 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.tenant import PlanTenant, Tenant
 
 if TYPE_CHECKING:
+    from shifter.schedule.bound import SlotPrices
     from shifter.schedule.problem import Ints, Job, ScheduleProblem
 
 NOBODY = -1
@@ -176,6 +177,28 @@ def served(problem: ScheduleProblem, done: Mapping[str, float], over_hours: Floa
             )
         )
     return tuple(rows)
+
+
+def with_quotas(
+    rows: Sequence[PlanTenant],
+    problem: ScheduleProblem,
+    fleet: Fleet,
+    used: Floats,
+    prices: SlotPrices | None,
+) -> tuple[PlanTenant, ...]:
+    """The same rows with what is used of each quota, `used` (n_quotas, n_slots), and what more of it is worth."""
+    ahead = problem.rest_share > 0
+    worth = None if prices is None else prices.quota
+    told = [
+        replace(
+            row,
+            quota_accelerators=fleet.by_tenant[row.tenant].quota_accelerators,
+            used_accelerators=float((own[ahead] / problem.rest_share[ahead]).max()),
+            quota_price=None if worth is None else float(worth[i].sum()),
+        )
+        for i, (row, own) in enumerate(zip(rows, used, strict=False))
+    ]
+    return (*told, *rows[len(told) :])
 
 
 def quota_full(

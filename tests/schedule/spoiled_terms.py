@@ -77,6 +77,16 @@ def budgeted(*budgets: Budget) -> Spoiled:
     return made_of(inputs, [piece(1, 3, 4)]), inputs
 
 
+def told(**over: Any) -> Callable[[], Spoiled]:
+    """Something else of the one budget."""
+
+    def spoiled() -> Spoiled:
+        plan, inputs = budgeted(carbon(4.0))
+        return replace(plan, budgets=row(plan.budgets, 0, **over)), inputs
+
+    return spoiled
+
+
 def carbon(limit: float, start: float = 0, end: float = 4) -> Budget:
     return Budget("carbon_kg", limit, at(start), at(end))
 
@@ -142,6 +152,15 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "real-time load alone is over the budget, and work adds to it": (
         {"budget"},
         lambda: budgeted(carbon(1.0)),
+    ),
+    "less of the budget is used, it says": ({"budget"}, told(used=3.5)),
+    "the budget is larger, it says": ({"budget"}, told(limit=5.0)),
+    "the budget is of money, it says": ({"budget"}, told(unit="EUR")),
+    "another budget, it says": ({"budget"}, told(name="budgets[1]")),
+    "more of the budget is worth something, it says": ({"budget"}, told(price=1.0)),
+    "it says nothing of the budget": (
+        {"budget"},
+        lambda: (replace((made := budgeted(carbon(4.0)))[0], budgets=()), made[1]),
     ),
     "a price of a budget is negative": (
         {"duals"},

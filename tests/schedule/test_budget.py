@@ -42,6 +42,19 @@ def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
     assert plan.cost.total - more.cost.total == pytest.approx(plan.duals.budget[0])
 
 
+def test_the_plan_says_what_is_used_of_each_and_what_more_would_save() -> None:
+    budgets = [Budget("carbon_kg", 5.0, *DAY), Budget("money", 9.0, *DAY)]
+    plan = planned(case(work("w", 20, 24), budgets=budgets))
+    [carbon, money] = plan.budgets
+    assert (carbon.name, carbon.unit, carbon.limit) == ("budgets[0]", "kg CO2e", 5.0)
+    assert carbon.used == pytest.approx(plan.carbon_kg)
+    assert money.used == pytest.approx(plan.cost.energy)
+    assert (carbon.price, money.price) == plan.duals.budget
+    assert carbon.price
+    assert money.price == 0
+    assert "budgets" not in planned(case(work("w", 20, 24))).to_dict()
+
+
 def test_work_that_would_break_it_is_unplaced_and_says_so() -> None:
     plan = planned(case(work("w", 20, 24), budgets=[Budget("carbon_kg", 1.5, *DAY)]))
     assert plan.carbon_kg == pytest.approx(1.5)
@@ -106,9 +119,11 @@ def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
         raise SolverFailed("out of order")
 
     monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    monkeypatch.setattr("shifter.schedule.scaled.solve", none)
     jobs = [work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)]
     plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 3.0, *DAY)]))
     assert plan.status == "greedy"
+    assert [budget.price for budget in plan.budgets] == [None], "no program says what more would save"
     assert plan.carbon_kg <= 3.0 + 1e-6
 
 
