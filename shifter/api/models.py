@@ -239,9 +239,9 @@ class PlanDuals(BaseModel):
 
 
 def _plan_fields() -> dict[str, Any]:
-    """`Plan`'s fields, with the two that are written differently on the wire, and two that are not always written."""
+    """`Plan`'s fields, with those that are written differently on the wire, and those that are not always written."""
     wire = {**get_type_hints(Plan), "cost": PlanCost, "duals": PlanDuals, "risk": PlanRisk}
-    not_always: dict[str, Any] = {**dict.fromkeys(IF_GIVEN), "tenants": ()}
+    not_always: dict[str, Any] = {**dict.fromkeys(IF_GIVEN), "tenants": (), "budgets": ()}
     return {f.name: (wire[f.name], not_always.get(f.name, ...)) for f in fields(Plan)}
 
 

@@ -138,7 +138,7 @@ def _print_slots(lease: dict[str, Any]) -> None:
 def _print_limits(told: dict[str, Any]) -> None:
     rows = [
         (
-            f"{x['site']}/{x['pool']}" if x["pool"] else x["site"],
+            f"{x['site']}/{x['pool']}" if x["pool"] else x["site"] or "the tenant",
             x["kind"],
             str(x["slots"]),
             f"{x['mean_price']:.2g}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_table, say, spark_width, styled
+from shifter.cli.limited import print_budgets, print_tenants
 from shifter.cli.text import (
     LEAST_SHOWN,
     LocalTimes,
@@ -44,7 +45,6 @@ MOST_HELPED = 10
 MOST_LIMITS = 2
 """Limits that are told of work that has no place in time: those that would help most."""
 
-MOST_TENANTS = 20
 NOT_WHOLE = {"partly_placed", "unplaced"}
 """Of these the plan does less than running at once would: a saving would be a comparison of unlike things."""
 
@@ -72,7 +72,8 @@ def print_summary(
     if sites:
         _print_sites(plan)
     _print_workloads(plan, len(plan["workloads"]) if workload_count is None else workload_count)
-    _print_tenants(plan)
+    print_budgets(plan)
+    print_tenants(plan)
     if real_time:
         columns = (Column("real-time, never moved"), Column("because", wrap=True))
         print_table(columns, [(styled(name, "magenta"), why) for name, why in real_time])
@@ -132,42 +133,37 @@ def cost_items(cost: dict[str, Any]) -> list[tuple[str, float]]:
     return [(label, cost[key]) for key, label in named.items() if key in ALWAYS or cost.get(key)]
 
 
-def _print_tenants(plan: dict[str, Any]) -> None:
-    """How each tenant is served, where quotas or fairness count: those with most late work first."""
-    tenants = sorted(plan.get("tenants", ()), key=lambda t: (-t["short_accelerator_hours"], t["tenant"]))
-    if not tenants:
-        return
-    names = ("weight", "asked (h)", "late (h)", "beyond quota (h)", f"for that ({plan['currency']})")
-    fields = ("asked", "short", "over_quota")
-    rows: list[tuple[str | Text, ...]] = [
-        (
-            styled(tenant["tenant"], "magenta"),
-            f"{tenant['weight']:g}",
-            *(number(tenant[f"{field}_accelerator_hours"], 1) for field in fields),
-            number(tenant["over_quota_cost"]),
-        )
-        for tenant in tenants[:MOST_TENANTS]
-    ]
-    print_table((Column("tenant"), *(Column(name, "right") for name in names)), rows)
-    if len(tenants) > MOST_TENANTS:
-        say(f"and {len(tenants) - MOST_TENANTS} tenants more, with no more late.", "dim")
-
-
 def saved(plan: dict[str, Any]) -> str:
-    """What it costs less or more than running at once, and by what: deferrable work, or a battery alone."""
+    """What it costs less or more than running at once, and by what: deferrable work, or what else the fleet has."""
     baseline, currency = plan["baseline"], plan["currency"]
     less = baseline["total"] - plan["cost"]["total"]
     by_work = baseline["deferrable_total"] - plan["deferrable_total"]
     share = saving(plan["deferrable_total"], baseline["deferrable_total"]).lstrip("-")
+    means = means_besides(plan)
     if not plan["workloads"]:
         if abs(less) < LEAST_SHOWN:
             return "the same, because no deferrable work is planned"
-        return f"{_less(less, currency)}, all of it by the battery; no deferrable work is planned"
+        return f"{_less(less, currency)}, all of it by {means}; no deferrable work is planned"
     if abs(less - by_work) >= LEAST_SHOWN:
         of = "" if share == "–" else f", {share} of what that costs"
-        battery = f"by the battery it {_less(less - by_work, currency)}"
-        return f"{_less(less, currency)}: by deferrable work it {_less(by_work, currency)}{of}; {battery}"
+        besides = f"by {means} it {_less(less - by_work, currency)}"
+        # What work takes of the site's own power counts there as if it were the grid's.
+        priced = " at the grid's price" if any(row.get("generated_kw") for row in plan["power"]) else ""
+        return f"{_less(less, currency)}: by deferrable work{priced} it {_less(by_work, currency)}{of}; {besides}"
     return _less(less, currency) + ("" if share == "–" else f", {share} of what deferrable work costs")
+
+
+def means_besides(plan: dict[str, Any]) -> str:
+    """What changes the bill besides deferrable work: what the sites have and the plan uses."""
+    used = {
+        "the battery": any(row["charge_kw"] or row["discharge_kw"] for row in plan["power"]),
+        "its own plant": any(row.get("generated_kw") for row in plan["power"]),
+        "export": any(row.get("export_kw") for row in plan["power"]),
+        "powering down": any(row.get("off") for row in plan["slots"]),
+        "moving what was announced": bool(plan["cost"].get("churn")),
+    }
+    names = [name for name, is_used in used.items() if is_used] or ["the sites"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _less(amount: float, currency: str) -> str:

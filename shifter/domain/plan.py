@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forecasts.slots import isoformat_z
 from shifter.domain.risk import PlanRisk
+from shifter.domain.spent import PlanBudget
 from shifter.domain.tenant import PlanTenant
 
 if TYPE_CHECKING:
@@ -133,8 +134,10 @@ class LateLimit:
     """A limit that keeps work from being done in time, and how much more of it one more unit would do.
 
     `kind` and its unit: `capacity`, `reserve` (an accelerator of the pool, in the workload's window), `power` (a kW of
-    the site, in its window), `budget` (a unit of the budget `name`), `deadline` (an hour later), `max_accelerators`
-    (one more at a time). The first four count all late work that would be done, the last two the workload's own.
+    the site, in its window), `ramp` (a kW more from any slot to the next, at the site), `budget` (a unit of the budget
+    `name`), `quota` (an accelerator in that of the tenant `name`, in its window), `deadline` (an hour later),
+    `max_accelerators` (one more at a time). The last two count the workload's own, the others all late work that would
+    be done.
     """
 
     kind: str
@@ -292,6 +295,8 @@ class Plan:
     """Where what was announced stands: the plan that solved it. Not written where this one did."""
     tenants: tuple[PlanTenant, ...] = ()
     """Where a quota or fairness counts: how each tenant is served. Not written where neither does."""
+    budgets: tuple[PlanBudget, ...] = ()
+    """Where the fleet has budgets: what is used of each, in their order. Not written where it has none."""
 
     @property
     def minimised(self) -> float:
@@ -407,7 +412,7 @@ def _default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-IF_GIVEN = frozenset({"risk", "held", "tenants"})
+IF_GIVEN = frozenset({"risk", "held", "tenants", "budgets"})
 """Fields of a plan that are not written where there is nothing in them."""
 
 _ROWS: Mapping[str, Any] = {

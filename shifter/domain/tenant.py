@@ -61,6 +61,10 @@ class PlanTenant:
     accelerator-hours of the fastest way to do each; `over_quota` those that it holds beyond its quota. The two costs
     are its parts of `cost.over_quota` and `cost.fairness`, and `next_short_hour_cost` is what fairness charges for the
     next hour that it would fall short [currency].
+
+    Of its quota, None where it has none: `used_accelerators` is the most that it holds of it, mean of what is left of a
+    slot, and `quota_price` what one more accelerator of it would save over all slots [currency], None where no program
+    says.
     """
 
     tenant: str
@@ -71,3 +75,6 @@ class PlanTenant:
     over_quota_cost: float
     fairness_cost: float
     next_short_hour_cost: float
+    quota_accelerators: float | None = None
+    used_accelerators: float | None = None
+    quota_price: float | None = None

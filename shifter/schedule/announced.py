@@ -24,11 +24,13 @@ from forecasts.slots import Floats
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Allocation, Held
-from shifter.schedule.bound import SlotPrices, least_costs, per_kw, way_price
+from shifter.schedule.bound import SlotPrices, least_costs
+from shifter.schedule.columns import Columns
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
+from shifter.schedule.priced import priced
 from shifter.schedule.problem import HOUR_US, Job, Running, ScheduleProblem
 from shifter.schedule.standing import Own, chains, in_time, is_done, one_by_one, trimmed, within_limits
 
@@ -154,9 +156,16 @@ class AnnouncedWork:
 
     def churn_cost(self, pieces: Iterable[Piece]) -> float:
         """What moving costs in a plan of these pieces [currency]."""
+        return self.price_per_hour * sum(self._moved(pieces).values())
+
+    def kept(self, pieces: Iterable[Piece]) -> frozenset[str]:
+        """Jobs of which these pieces move nothing."""
+        return frozenset(id for id, hours in self._moved(pieces).items() if hours == 0)
+
+    def _moved(self, pieces: Iterable[Piece]) -> dict[str, float]:
+        """Accelerator-hours that these pieces move, of each job that was announced and still runs."""
         new = _by_job(pieces)
-        moved = sum(moved_hours(old, new[id]) for id, old in self.own.items() if id in new)
-        return self.price_per_hour * moved
+        return {id: moved_hours(old, new[id]) for id, old in self.own.items() if id in new}
 
 
 def moved_hours(old: Sequence[Piece], new: Sequence[Piece]) -> float:
@@ -280,18 +289,6 @@ def _on_grid(problem: ScheduleProblem, announced: Announced) -> SlotPrices:
 
 def _costs(problem: ScheduleProblem, prices: SlotPrices, own: Own) -> dict[str, float]:
     """What each job's pieces cost at these prices [currency]."""
-    kw, edges = per_kw(problem, prices), np.arange(problem.grid.n_slots + 1) * float(problem.slot_us)
-    firm = {job.id: job.firm for job in problem.jobs}
-    up_to: dict[object, Floats] = {}
-
-    def cost(piece: Piece) -> float:
-        way = problem.ways[piece.job][piece.way]
-        quota = int(problem.quota_of[problem.positions[piece.job]])
-        key = (way, firm[piece.job], quota)
-        if key not in up_to:
-            price = way_price(problem, kw, prices, way, firm=firm[piece.job], quota=quota)
-            up_to[key] = np.append(0.0, np.cumsum(price))
-        start, end = np.interp([piece.start_us, piece.end_us], edges, up_to[key])
-        return piece.accelerators * float(end - start)
-
-    return {id: sum(cost(piece) for piece in pieces) for id, pieces in own.items()}
+    columns = Columns.of(problem, (piece for pieces in own.values() for piece in pieces))
+    costs = np.bincount(columns.job, priced(problem, prices, columns), len(problem.positions))
+    return {id: float(costs[problem.positions[id]]) for id in own}

@@ -21,12 +21,14 @@ from shifter.domain.plan import (
     PowerRow,
     SlotRow,
 )
+from shifter.domain.spent import PlanBudget
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices
-from shifter.schedule.explain import deferrable_cost, explain_workloads, unplaced_work
+from shifter.schedule.columns import Columns
+from shifter.schedule.explain import Context, deferrable_cost, explain_workloads
 from shifter.schedule.limits import LatePrices
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
@@ -34,8 +36,9 @@ from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.proof import prove
 from shifter.schedule.risk import plan_risk
 from shifter.schedule.schedule import Schedule
-from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, settle
-from shifter.schedule.tenants import served
+from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, quota_use, settle
+from shifter.schedule.tenants import served, with_quotas
+from shifter.schedule.unplaced import unplaced_work
 
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
@@ -74,6 +77,10 @@ def assemble(
     paid = None if made.prices is None else LatePrices(weighed or problem, made.prices)
     risk = None if weights is None else plan_risk(problem, weights, settled, fleet)
     minimised = settled.cost.total if risk is None else risk.objective
+    # Of no program, no price of a limit is known.
+    worth = None if made.prices is None else prices
+    kept = frozenset[str]() if announced is None else announced.kept(made.pieces)
+    context = Context(settled, made.sources, prices, weighed, kept)
     plan = Plan(
         plan_id="",
         inputs_id="",
@@ -90,7 +97,7 @@ def assemble(
         allocations=tuple(_allocations(every)),
         duals=_duals(problem, prices),
         unplaced=unplaced_work(problem, made.pieces, done, Beside(made.batteries, made.sources), paid),
-        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, weighed),
+        workloads=explain_workloads(problem, made.pieces, done, baseline, fleet.currency, context),
         deferrable_total=deferrable_cost(problem, every, settled),
         status=made.status,
         warnings=(
@@ -105,7 +112,8 @@ def assemble(
         synthetic=any(signal.synthetic for signal in frame.signals),
         risk=risk,
         held=made.held,
-        tenants=tenants,
+        tenants=with_quotas(tenants, problem, fleet, quota_use(problem, Columns.of(problem, every)), worth),
+        budgets=tuple(_budgets(problem, settled, worth)),
     )
     return plan.named()
 
@@ -227,6 +235,14 @@ def _duals(problem: ScheduleProblem, prices: SlotPrices) -> Duals:
         if prices.quota is None
         else {t.name: values(row) for t, row in zip(problem.tenants, prices.quota, strict=False)},
     )
+
+
+def _budgets(problem: ScheduleProblem, settled: Settled, worth: SlotPrices | None) -> Iterator[PlanBudget]:
+    prices = None if worth is None else worth.budget
+    for i, budget in enumerate(problem.budgets):
+        used = budget.used(settled.import_kw - settled.export_kw)
+        price = None if prices is None else _round(prices[i])
+        yield PlanBudget(budget.name, budget.unit, budget.limit, _round(used), price)
 
 
 def _unknowns(problem: ScheduleProblem, fleet: Fleet) -> Sequence[str]:

@@ -59,14 +59,23 @@ class SlotPrices:
     """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
     where there are no quotas."""
 
+    ramp: Floats | None = None
+    """What one more kW from any slot to the next would save at each site, (n_sites,): no part of the bound."""
+
+    late: Floats | None = None
+    """What one more hour that is not done costs beyond lateness, by tenant (n_tenants,): no part of the bound. None
+    where the program does not tell them apart."""
+
     def map(self, change: Callable[[Floats], Floats]) -> SlotPrices:
-        """The same change to all prices."""
+        """The same change to all prices by slot."""
         capacity, reserve, power, peak = (
             change(p) for p in (self.capacity, self.reserve, self.power, self.peak)
         )
         work = None if self.work is None else change(self.work)
         quota = None if self.quota is None else change(self.quota)
-        return SlotPrices(capacity, reserve, power, peak, work, self.budget, quota)
+        return replace(
+            self, capacity=capacity, reserve=reserve, power=power, peak=peak, work=work, quota=quota
+        )
 
 
 def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPrices:
@@ -94,8 +103,28 @@ def slot_prices(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> SlotPr
         total = float(peak[i].sum())
         if total > 0:
             peak[i] *= min(1.0, site.demand_charge_per_kw / total)
-    quota = _of_quotas(problem, duals.get("quota"))
-    return SlotPrices(per_slot("capacity") / rest, per_slot("reserve") / rest, power, peak, quota=quota)
+    return SlotPrices(
+        per_slot("capacity") / rest,
+        per_slot("reserve") / rest,
+        power,
+        peak,
+        quota=_of_quotas(problem, duals.get("quota")),
+        ramp=_of_ramps(problem, duals),
+        late=duals.get("fairness"),
+    )
+
+
+def _of_ramps(problem: ScheduleProblem, duals: Mapping[str, Floats]) -> Floats | None:
+    """Prices of ramp limits (n_sites,), up and down together; None where there are none."""
+    if not problem.ramped_sites:
+        return None
+    rows = {i: (f"ramp_up.{i}", f"ramp_down.{i}") for i in problem.ramped_sites}
+    return np.array(
+        [
+            sum(float(duals[name].sum()) for name in rows.get(i, ()) if name in duals)
+            for i in range(len(problem.sites))
+        ]
+    )
 
 
 def _of_quotas(problem: ScheduleProblem, dual: Floats | None) -> Floats | None:

@@ -162,16 +162,15 @@ class Meter:
         """A meter for the problem's sites."""
         hours = problem.grid.slot_hours
 
-        def up_to(rates: Sequence[Floats]) -> Floats:
-            summed: Floats = np.cumsum(np.array(rates) * hours, axis=1)
-            return np.hstack([np.zeros((len(rates), 1)), summed])
+        def rates(of_sites: Sequence[Floats]) -> Floats:
+            return up_to(np.array(of_sites) * hours)
 
         ones = np.ones(problem.grid.n_slots)
         return cls(
             problem,
-            up_to([ones for _ in problem.sites]),
-            up_to([site.unit_cost_per_kwh for site in problem.sites]),
-            up_to([site.carbon_kg_per_kwh for site in problem.sites]),
+            rates([ones for _ in problem.sites]),
+            rates([site.unit_cost_per_kwh for site in problem.sites]),
+            rates([site.carbon_kg_per_kwh for site in problem.sites]),
         )
 
     def read(self, columns: Columns) -> tuple[Floats, Floats, Floats]:
@@ -179,14 +178,25 @@ class Meter:
         site = np.array([pool.site for pool in self.problem.pools], dtype=np.int64)[columns.pool]
         kw = columns.drawn_kw
         energy, cost, carbon = (
-            kw * (self._at(sums, site, columns.end_us) - self._at(sums, site, columns.start_us))
+            kw * passed(self.problem, sums, site, columns)
             for sums in (self.energy_kwh, self.cost, self.carbon_kg)
         )
         return energy, cost, carbon
 
-    def _at(self, sums: Floats, site: Ints, moment_us: Ints) -> Floats:
-        slot, into = np.divmod(moment_us, self.problem.slot_us)
+
+def up_to(per_slot: Floats) -> Floats:
+    """What comes together from the grid's start up to each slot's edge, (n_rows, n_slots + 1)."""
+    return np.hstack([np.zeros((len(per_slot), 1)), np.cumsum(per_slot, axis=1)])
+
+
+def passed(problem: ScheduleProblem, sums: Floats, row: Ints, columns: Columns) -> Floats:
+    """What comes together in its row of `sums` (`up_to`) while each piece runs, (n_pieces,)."""
+
+    def at(moment_us: Ints) -> Floats:
+        slot, into = np.divmod(moment_us, problem.slot_us)
         later = np.minimum(slot + 1, sums.shape[1] - 1)
-        share = into / self.problem.slot_us
-        found: Floats = sums[site, slot] * (1.0 - share) + sums[site, later] * share
+        share = into / problem.slot_us
+        found: Floats = sums[row, slot] * (1.0 - share) + sums[row, later] * share
         return found
+
+    return at(columns.end_us) - at(columns.start_us)

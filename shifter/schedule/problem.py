@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -493,6 +494,10 @@ class ScheduleProblem:
     def has_batteries(self) -> bool:
         """Whether any site has one."""
         return any(site.battery is not None for site in self.sites)
+
+    def moment(self, us: int) -> datetime:
+        """A time inside the schedule, in UTC."""
+        return self.grid.start + timedelta(microseconds=us)
 
     def cells_of(self, start_us: int, end_us: int) -> tuple[int, int]:
         """The range of cells `[first, last)` that lie wholly inside a window."""

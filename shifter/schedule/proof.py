@@ -41,6 +41,9 @@ LATE_RATIO = 0.3
 WHOLE_RATIO = 1e-6
 """Of a step's work: what is less than this short of all of it is the noise of whole microseconds."""
 
+TIE_RATIO = 1e-9
+"""Bounds that differ by less than this share of the larger prove the same."""
+
 
 def prove(
     problem: ScheduleProblem,
@@ -71,7 +74,8 @@ def prove(
         tried += [_prices_of_done(problem, done, means, time_limit_s), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
     bounds = [lower_bound(problem, one, means, done) for one in tried]
-    best = int(np.argmax(bounds))
+    near = max(bounds) - TIE_RATIO * max(1.0, abs(max(bounds)))
+    best = min((i for i, bound in enumerate(bounds) if bound >= near), key=lambda i: _total(tried[i]))
     return with_budget_prices(problem, tried[best], means), bounds[best]
 
 
@@ -96,6 +100,12 @@ def _bound_by_chains(problem: ScheduleProblem, done: Mapping[str, float]) -> Sch
         for job in problem.jobs
     ]
     return replace(problem, jobs=tuple(jobs))
+
+
+def _total(prices: SlotPrices) -> float:
+    """Of prices that prove as much, the least say what one more of a limit saves; others what one less would cost."""
+    of_limits = [prices.capacity, prices.reserve, prices.power, prices.peak, prices.quota, prices.budget]
+    return sum(float(one.sum()) for one in of_limits if one is not None)
 
 
 def _holds_lateness(problem: ScheduleProblem, prices: SlotPrices) -> bool:

@@ -105,8 +105,10 @@ def _yielding(coarse: Coarse, solution: Solution) -> frozenset[str]:
 
 
 def _on_true_slots(prices: SlotPrices, coarse: Coarse) -> SlotPrices:
-    """A price per slot of an hour is half of it per half-hour."""
-    return prices.map(lambda values: values[:, coarse.slot_of] * coarse.share)
+    """A price per slot of an hour is half of it per half-hour. A kW from hour to hour is half of one from half-hour to
+    half-hour."""
+    ramp = None if prices.ramp is None else prices.ramp / coarse.share
+    return replace(prices.map(lambda values: values[:, coarse.slot_of] * coarse.share), ramp=ramp)
 
 
 def _use(coarse: Coarse, solution: Solution) -> tuple[Floats, Floats, Floats]:

@@ -25,6 +25,7 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.tenant import PlanTenant, Tenant
 
 if TYPE_CHECKING:
+    from shifter.schedule.bound import SlotPrices
     from shifter.schedule.problem import Ints, Job, ScheduleProblem
 
 NOBODY = -1
@@ -178,8 +179,33 @@ def served(problem: ScheduleProblem, done: Mapping[str, float], over_hours: Floa
     return tuple(rows)
 
 
-def quota_full(problem: ScheduleProblem, job: Job, hours: float, left: Floats) -> str | None:
-    """That its tenant's hard quota, of which `left` (n_quotas, n_slots) are, has too little for `hours` of the job.
+def with_quotas(
+    rows: Sequence[PlanTenant],
+    problem: ScheduleProblem,
+    fleet: Fleet,
+    used: Floats,
+    prices: SlotPrices | None,
+) -> tuple[PlanTenant, ...]:
+    """The same rows with what is used of each quota, `used` (n_quotas, n_slots), and what more of it is worth."""
+    ahead = problem.rest_share > 0
+    worth = None if prices is None else prices.quota
+    told = [
+        replace(
+            row,
+            quota_accelerators=fleet.by_tenant[row.tenant].quota_accelerators,
+            used_accelerators=float((own[ahead] / problem.rest_share[ahead]).max()),
+            quota_price=None if worth is None else float(worth[i].sum()),
+        )
+        for i, (row, own) in enumerate(zip(rows, used, strict=False))
+    ]
+    return (*told, *rows[len(told) :])
+
+
+def quota_full(
+    problem: ScheduleProblem, job: Job, hours: float, left: Floats, most_hours: float = np.inf
+) -> str | None:
+    """That its tenant's hard quota, of which `left` (n_quotas, n_slots) are, has too little for `hours` of the job, of
+    which no more than `most_hours` could be done anyhow.
 
     None where it has enough, or the job may run in pools that the quota does not count.
     """
@@ -191,7 +217,7 @@ def quota_full(problem: ScheduleProblem, job: Job, hours: float, left: Floats) -
     edges = np.clip(np.arange(first, last + 1) * problem.slot_us, job.start_us, job.end_us)
     most = np.diff(edges) / problem.slot_us * job.max_accelerators
     room = np.clip(left[job.tenant, first:last], 0.0, most).sum() * problem.grid.slot_hours
-    if room >= hours:
+    if room >= min(hours, most_hours):
         return None
     return (
         f"The quota of tenant {problem.tenants[job.tenant].name} leaves it {room:.3g} accelerator-hours in its window, "

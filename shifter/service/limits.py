@@ -22,7 +22,7 @@ MOST_LIMITS = 8
 MATERIAL = 0.005
 """What a limit could cost the workload, as a share of its cost, below which it is not worth a sentence."""
 
-Kind = Literal["capacity", "reserve", "power", "peak"]
+Kind = Literal["capacity", "reserve", "power", "peak", "quota"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Facts:
     held: tuple[Allocation, ...]
     width: int
     preemptible: bool
+    tenant: str
     start: datetime
     end: datetime
 
@@ -66,6 +67,7 @@ class Facts:
             record.lease.allocations,
             record.workload.max_accelerators,
             record.workload.preemptible,
+            record.workload.tenant,
             start,
             max(start, end),
         )
@@ -155,7 +157,35 @@ def limits(facts: Facts, cost: float) -> tuple[BindingLimit, ...]:
             pools = tuple(key for key in facts.kwh if key[0] == site)
             if pools:
                 found += _binding(kind, site, pools, values, facts, mine, cost)
+    found += _of_quota(facts, cost)
     return tuple(sorted(found, key=lambda b: -b.mean_price * b.slots)[:MOST_LIMITS])
+
+
+def _of_quota(facts: Facts, cost: float) -> Iterable[BindingLimit]:
+    """Its tenant's quota, where it counts accelerators that the work may run on."""
+    tenant = facts.fleet.by_tenant.get(facts.tenant)
+    prices = facts.plan.duals.quota.get(facts.tenant)
+    counted = [key for key in facts.kwh if tenant and tenant.counts(facts.fleet.pools[key][1].accelerator)]
+    if prices is None or not counted:
+        return
+    rows = facts.rows[counted[0][0]]
+    inside = [
+        value
+        for value, row in zip(prices, rows, strict=False)
+        if value > BINDS and _overlap_s(row, facts.start, facts.end) > 0
+    ]
+    if inside and sum(inside) * facts.width >= MATERIAL * abs(cost):
+        price = sum(inside) / len(inside)
+        text = _QUOTA.format(
+            place=facts.tenant, slots=_slots_text(len(inside)), price=_price_text(price, facts)
+        )
+        yield BindingLimit("quota", None, None, len(inside), price, text)
+
+
+_QUOTA = (
+    "The quota of tenant {place} is used up in {slots} of its window: one accelerator more of it would save {price} a "
+    "slot."
+)
 
 
 _HERE: Mapping[Kind, str] = {
@@ -207,10 +237,18 @@ def _binding(
     text = (_HERE if held or mine is None else _ELSEWHERE)[kind].format(
         place=site if pool is None else f"{site}/{pool}",
         where="where it runs" if held else "which may run it",
-        slots="1 slot" if len(inside) == 1 else f"{len(inside)} slots",
-        price=f"{price:.2f} {facts.plan.currency}" if price >= 1 else f"{price:.2g} {facts.plan.currency}",
+        slots=_slots_text(len(inside)),
+        price=_price_text(price, facts),
     )
     yield BindingLimit(kind, site, pool, len(inside), price, text)
+
+
+def _slots_text(count: int) -> str:
+    return "1 slot" if count == 1 else f"{count} slots"
+
+
+def _price_text(price: float, facts: Facts) -> str:
+    return f"{price:.2f} {facts.plan.currency}" if price >= 1 else f"{price:.2g} {facts.plan.currency}"
 
 
 def _cheaper(facts: Facts, pools: tuple[PoolKey, ...], row: PowerRow, mine: float) -> bool:

@@ -22,13 +22,14 @@ class MeanSignals:
 class BindingLimit:
     """A shared limit that costs something in the slots where the workload may run."""
 
-    kind: Literal["capacity", "reserve", "power", "peak"]
-    site: str
+    kind: Literal["capacity", "reserve", "power", "peak", "quota"]
+    site: str | None
+    """None for the quota of its tenant, which is of all sites."""
     pool: str | None
     slots: int
     """In how many slots of its window the limit binds."""
     mean_price: float
-    """Mean of the dual over these slots, currency per accelerator (capacity, reserve) or kW (power, peak) and
+    """Mean of the dual over these slots, currency per accelerator (capacity, reserve, quota) or kW (power, peak) and
     slot.
     """
     text: str

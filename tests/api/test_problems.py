@@ -16,7 +16,7 @@ import shifter.errors
 from shifter.api import problems
 from shifter.api.errors import BY_CODE, ERRORS
 from shifter.errors import InputError, ShifterError
-from shifter.schedule.explain import ReasonCode
+from shifter.schedule.reasons import ReasonCode
 from shifter.views import AdmissionState, EventKind, WorkloadState
 
 ROOT = Path(__file__).parents[2]

@@ -220,6 +220,8 @@ def _plan(cost: float, work: float, *workloads: str) -> dict[str, Any]:
     return {
         "currency": "EUR",
         "cost": {"total": cost},
+        "power": [{"charge_kw": 0.0, "discharge_kw": 2.0}],
+        "slots": [{"off": None}],
         "deferrable_total": work,
         "baseline": {"total": 100.0, "deferrable_total": 40.0},
         "workloads": workloads,
@@ -245,6 +247,25 @@ def _plan(cost: float, work: float, *workloads: str) -> dict[str, Any]:
 )
 def test_what_is_saved_and_by_what(plan: dict[str, Any], told: str) -> None:
     assert saved(plan) == told
+
+
+@pytest.mark.parametrize(
+    ("power", "off", "churn", "told"),
+    [
+        ({"generated_kw": 4.0}, 0.0, 0.0, "its own plant"),
+        ({}, 3.0, 0.0, "powering down"),
+        ({"charge_kw": 1.0, "generated_kw": 4.0}, 3.0, 0.0, "the battery, its own plant and powering down"),
+        ({}, None, 0.2, "moving what was announced"),
+    ],
+)
+def test_a_fleet_without_a_battery_saves_nothing_by_one(
+    power: dict[str, Any], off: float | None, churn: float, told: str
+) -> None:
+    plan = _plan(85, 30, "w")
+    plan["power"] = [{"charge_kw": 0.0, "discharge_kw": 0.0, **power}]
+    plan["slots"], plan["cost"] = [{"off": off}], {"total": 85, "churn": churn}
+    assert f"; by {told} it saves 5.00 EUR" in saved(plan)
+    assert ("by deferrable work at the grid's price" in saved(plan)) is ("generated_kw" in power)
 
 
 def test_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,14 @@ def cost(**over: float) -> Callable[[], Spoiled]:
     )
 
 
-def prices(quota: dict[str, tuple[float, ...]], *tenants: Tenant) -> Callable[[], Spoiled]:
-    return changed(lambda p: replace(p, duals=replace(p.duals, quota=quota)), *tenants)
+def prices(quota: dict[str, tuple[float, ...]]) -> Callable[[], Spoiled]:
+    return changed(lambda p: dealing(p, quota))
+
+
+def dealing(plan: Plan, quota: dict[str, tuple[float, ...]]) -> Plan:
+    """With other prices of quotas, of which the rows say nothing."""
+    rows = tuple(replace(one, quota_price=None) for one in plan.tenants)
+    return replace(plan, duals=replace(plan.duals, quota=quota), tenants=rows)
 
 
 SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
@@ -68,6 +74,10 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "it pays less for that, it says": ({"tenant"}, tenant(0, over_quota_cost=0.5)),
     "fairness charges less, it says": ({"tenant"}, tenant(1, fairness_cost=0.5)),
     "its next hour is free, it says": ({"tenant"}, tenant(1, next_short_hour_cost=0.0)),
+    "its quota is larger, it says": ({"tenant"}, tenant(0, quota_accelerators=3.5)),
+    "it holds less of its quota, it says": ({"tenant"}, tenant(0, used_accelerators=3.0)),
+    "it has a quota, it says": ({"tenant"}, tenant(1, quota_accelerators=3.0)),
+    "more of its quota is worth something, it says": ({"tenant"}, tenant(0, quota_price=1.0)),
     "another weight, it says": ({"tenant"}, tenant(0, weight=1.0)),
     "what is beyond quotas costs nothing, it says": ({"cost"}, cost(over_quota=-1.0)),
     "fairness costs nothing, it says": ({"cost"}, cost(fairness=-1.0)),
@@ -78,11 +88,7 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "a bound above what the quotas' prices prove": (
         {"bound"},
         # They would prove more than the cost, were what may be borrowed worth more than borrowing it costs.
-        changed(
-            lambda p: priced(
-                replace(p, duals=replace(p.duals, quota={"A": (5.0,) * 24})), lower_bound=p.cost.total
-            )
-        ),
+        changed(lambda p: priced(dealing(p, {"A": (5.0,) * 24}), lower_bound=p.cost.total)),
     ),
 }
 

@@ -105,6 +105,16 @@ def beside_a_plant(limit: float, generated_kw: Any, *, budget: Any = None, **ove
     return priced(made_of(inputs, [piece(1, 3, 4)], generated=generated), lower_bound=-9.0), inputs
 
 
+def told(**over: Any) -> Callable[[], Spoiled]:
+    """Something else of the one budget."""
+
+    def spoiled() -> Spoiled:
+        plan, inputs = budgeted(carbon(4.0))
+        return replace(plan, budgets=row(plan.budgets, 0, **over)), inputs
+
+    return spoiled
+
+
 def carbon(limit: float, start: float = 0, end: float = 4) -> Budget:
     return Budget("carbon_kg", limit, at(start), at(end))
 
@@ -197,6 +207,15 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "what its plant has too much could have been sold": (
         {"budget"},
         lambda: beside_a_plant(0.0, lambda _: 0.0, budget=Budget("money", 0.0, at(3), at(24)), **SOLD),
+    ),
+    "less of the budget is used, it says": ({"budget"}, told(used=3.5)),
+    "the budget is larger, it says": ({"budget"}, told(limit=5.0)),
+    "the budget is of money, it says": ({"budget"}, told(unit="EUR")),
+    "another budget, it says": ({"budget"}, told(name="budgets[1]")),
+    "more of the budget is worth something, it says": ({"budget"}, told(price=1.0)),
+    "it says nothing of the budget": (
+        {"budget"},
+        lambda: (replace((made := budgeted(carbon(4.0)))[0], budgets=()), made[1]),
     ),
     "a price of a budget is negative": (
         {"duals"},

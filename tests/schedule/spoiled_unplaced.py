@@ -18,7 +18,7 @@ def late() -> Spoiled:
     plan = made_of(inputs, pieces)
     (one,) = plan.unplaced
     assert one == Unplaced("w", 20.0, one.reason, at(4), one.limits)
-    assert {limit.kind for limit in one.limits} == {"deadline", "max_accelerators"}
+    assert {limit.kind for limit in one.limits} == {"deadline"}
     return plan, inputs
 
 
@@ -85,6 +85,11 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
     "it gives no reason": ({"unplaced"}, said(reason="")),
     "it lists too few hours": ({"unplaced"}, said(accelerator_hours=19.999)),
     "it lists no hours": ({"unplaced"}, said(accelerator_hours=float("nan"))),
+    "it names a quota that its tenant does not have": (
+        {"unplaced"},
+        limited(kind="quota", name="default"),
+    ),
+    "it names a ramp limit that the site does not have": ({"unplaced"}, limited(kind="ramp", site="a")),
     "it names a limit of a pool that may not run it": (
         {"unplaced"},
         limited(kind="capacity", site="b", pool="p"),

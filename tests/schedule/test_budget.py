@@ -60,7 +60,20 @@ def test_another_price_of_a_budget_does_not_prove_the_bound(factor: float) -> No
     inputs = case(work("w", 20, 24), budgets=[Budget("carbon_kg", 5.0, *DAY)])
     plan = plan_cycle(inputs)
     other = replace(plan.duals, budget=(factor * plan.duals.budget[0],))
-    assert codes(replace(plan, duals=other), inputs) == {"bound"}
+    assert codes(replace(plan, duals=other), inputs) == {"bound", "budget"}
+
+
+def test_the_plan_says_what_is_used_of_each_and_what_more_would_save() -> None:
+    budgets = [Budget("carbon_kg", 5.0, *DAY), Budget("money", 9.0, *DAY)]
+    plan = planned(case(work("w", 20, 24), budgets=budgets))
+    [carbon, money] = plan.budgets
+    assert (carbon.name, carbon.unit, carbon.limit) == ("budgets[0]", "kg CO2e", 5.0)
+    assert carbon.used == pytest.approx(plan.carbon_kg)
+    assert money.used == pytest.approx(plan.cost.energy)
+    assert (carbon.price, money.price) == plan.duals.budget
+    assert carbon.price
+    assert money.price == 0
+    assert "budgets" not in planned(case(work("w", 20, 24))).to_dict()
 
 
 def test_work_that_would_break_it_is_unplaced_and_says_so() -> None:
@@ -125,6 +138,7 @@ def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)]
     plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 3.0, *DAY)]))
     assert plan.status == "greedy"
+    assert [budget.price for budget in plan.budgets] == [None], "no program says what more would save"
     assert plan.carbon_kg <= 3.0 + 1e-6
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Budget, Model, Pool
 from shifter.domain.plan import LateLimit, Plan
-from tests.schedule.build import cycle_inputs, site, with_budgets, work
+from shifter.domain.tenant import Tenant
+from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
 
 PRICES = [40.0 + 30 * np.sin(h / 3) for h in range(24)]
 
@@ -100,6 +101,70 @@ def test_one_more_of_a_budget() -> None:
     assert late_hours(plan) - late_hours(planned(13.0)) == pytest.approx(
         said.saves_accelerator_hours, rel=0.05
     )
+
+
+def test_an_hour_more_does_nothing_where_the_budget_is_used_up() -> None:
+    jobs = [work("w", 80, 20), work("v", 40, 20)]
+    case = cycle_inputs(jobs, prices=PRICES, carbon=[300.0 + 10 * (h % 7) for h in range(24)])
+    plan = plan_cycle(with_budgets(case, Budget("carbon_kg", 5.0, at(0), at(24))))
+    assert {limit.kind for limit in plan.unplaced[0].limits} == {"budget"}
+
+
+@pytest.mark.parametrize(("hours", "width"), [(60, 10), (20, 4)])
+def test_one_more_accelerator_of_a_quota(hours: float, width: int) -> None:
+    """Two of the quota for four hours; the pool has ten, and an hour or an accelerator more only what the quota has."""
+
+    def planned(quota: float = 2.0, deadline: float = 4.0, width: int = width) -> Plan:
+        jobs = [work("w", hours, deadline, tenant="t", max_accelerators=width)]
+        return plan_cycle(with_tenants(cycle_inputs(jobs), Tenant("t", quota_accelerators=quota)))
+
+    plan = planned()
+    assert {limit.kind for limit in plan.unplaced[0].limits} == {"quota", "deadline"}
+    assert "quota of tenant t" in plan.unplaced[0].reason
+    for kind, again in (("quota", planned(quota=3.0)), ("deadline", planned(deadline=5.0))):
+        said = limit_of(plan, "w", kind)
+        assert late_hours(plan) - late_hours(again) == pytest.approx(said.saves_accelerator_hours, rel=0.02)
+    assert limit_of(plan, "w", "quota").name == "t"
+    assert late_hours(planned(width=width + 1)) == late_hours(plan)
+    assert "At 10 accelerators" in planned(quota=10.0).unplaced[0].reason if width == 10 else True
+
+
+@pytest.mark.parametrize("fairness", [0.0, 0.1, 5.0, 50.0, 500.0])
+@pytest.mark.parametrize("hours", [80, 73])
+def test_one_more_accelerator_where_late_hours_cost_more_the_more_there_are(
+    fairness: float, hours: float
+) -> None:
+    def planned(count: int) -> Plan:
+        jobs = [work("w", hours, 4, tenant="t", max_accelerators=40), work("v", 30, 4, tenant="u")]
+        case = cycle_inputs(jobs, sites=[site(pools=(Pool("p", "X", count, 1, 0.0, 1.0),))])
+        return plan_cycle(with_tenants(case, Tenant("t", 2.0), Tenant("u"), fairness=fairness))
+
+    plan = planned(10)
+    gained = late_hours(plan) - late_hours(planned(11))
+    assert limit_of(plan, "w", "capacity").saves_accelerator_hours == pytest.approx(gained, rel=0.03)
+
+
+def test_an_hour_more_brings_no_more_than_there_is_room_for() -> None:
+    def planned(deadline: float) -> Plan:
+        return plan_cycle(cycle_inputs([work("w", 80, deadline, max_accelerators=40)]))
+
+    plan = planned(4)
+    said = limit_of(plan, "w", "deadline").saves_accelerator_hours
+    assert said == pytest.approx(late_hours(plan) - late_hours(planned(5)), rel=0.02)
+
+
+def test_one_more_kilowatt_from_slot_to_slot() -> None:
+    """Up from nothing by 2 kW an hour from the fourth on, and down again until the eighth: 2, 4, 4, 2."""
+
+    def planned(ramp_kw: float) -> Plan:
+        plant = site(ramp_limit_kw_per_minute=ramp_kw / 60)
+        return plan_cycle(cycle_inputs([work("w", 40, 8, earliest_start=at(4))], sites=[plant]))
+
+    plan = planned(2.0)
+    said = limit_of(plan, "w", "ramp")
+    assert said.site == "a"
+    gained = late_hours(plan) - late_hours(planned(2.5))
+    assert gained == pytest.approx(0.5 * said.saves_accelerator_hours, rel=0.02)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 2.0))

@@ -74,6 +74,9 @@ PLAN: dict[str, Any] = {
         "reserve": [{"site": "frankfurt", "pool": "h100", "values": [0.0]}],
         "power": [{"site": "frankfurt", "values": [0.0]}],
         "peak": [{"site": "frankfurt", "values": [0.0]}],
+        "work": [{"site": "frankfurt", "values": [2.9]}],
+        "quota": [{"tenant": "search", "values": [0.004]}],
+        "budget": [0.11],
     },
     "unplaced": [],
     "workloads": [
@@ -87,14 +90,31 @@ PLAN: dict[str, Any] = {
             "run_now_cost": 10.15,
             "run_now_carbon_kg": 40.2,
             "run_now_finish": "2026-01-10T07:30:00Z",
-            "reason_code": "cheaper",
-            "reason": "It waits for cheaper hours.",
+            "reason_code": "cheaper_later",
+            "reason": "Moved to cheaper or cleaner slots: its slots cost 78.52 EUR/MWh with carbon, its window 107.40 "
+            "EUR/MWh on average; saves 2.73 EUR (27 %).",
         }
     ],
     "deferrable_total": 117.8,
     "status": "optimal",
     "warnings": [],
     "synthetic": False,
+    "tenants": [
+        {
+            "tenant": "search",
+            "weight": 3.0,
+            "asked_accelerator_hours": 410.0,
+            "short_accelerator_hours": 0.0,
+            "over_quota_accelerator_hours": 6.5,
+            "over_quota_cost": 2.6,
+            "fairness_cost": 0.0,
+            "next_short_hour_cost": 0.0375,
+            "quota_accelerators": 48.0,
+            "used_accelerators": 52.0,
+            "quota_price": 1.24,
+        }
+    ],
+    "budgets": [{"name": "budgets[0]", "unit": "kg CO2e", "limit": 1101.2, "used": 1101.2, "price": 0.11}],
 }
 
 PLAN_INPUTS: dict[str, Any] = {"version": 1, "now": "2026-01-10T00:00:02Z", "fleet": {"currency": "EUR"}}

@@ -19,7 +19,7 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.battery import check_batteries
-from shifter.schedule.verify.budgets import check_budgets
+from shifter.schedule.verify.budgets import check_budget_rows, check_budgets
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.churn import check_status
 from shifter.schedule.verify.frozen import check_frozen
@@ -86,6 +86,7 @@ def verify(
         *check_power(case, loads),
         *check_batteries(case, loads),
         *check_budgets(case, loads),
+        *check_budget_rows(case, loads),
         *check_tenants(case, tenants),
         *check_money(case, loads, tenants),
         *check_frozen(case, loads, tenants),

@@ -21,14 +21,40 @@ TOLERANCE = 1e-5
 def check_budgets(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     """None is exceeded; where real-time load and pinned work alone exceed it, by no more than they do."""
     for i, budget in enumerate(case.fleet.objective.budgets):
-        used = 0.0
-        for load in loads:
-            bought, sold = budget_rates(case, budget, load)
-            used += float(bought @ load.import_kw - sold @ load.export_kw)
+        used = used_of(case, budget, loads)
         most = allowed(case, budget, loads)
         if used > most + TOLERANCE * max(1.0, abs(most)):
             detail = f"{used:.6f} {budget.kind}, and {most:.6f} is the most"
             yield Violation(ViolationCode.BUDGET, f"budgets[{i}]", detail)
+
+
+def check_budget_rows(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
+    """What the plan says of each budget: which it is, its limit, what is used of it, and its price in `duals`."""
+    budgets, said = case.fleet.objective.budgets, case.plan.budgets
+    if [row.name for row in said] != [f"budgets[{i}]" for i in range(len(budgets))]:
+        yield Violation(ViolationCode.BUDGET, "budgets", "are not those of the fleet")
+        return
+    for i, (row, budget) in enumerate(zip(said, budgets, strict=True)):
+        used = used_of(case, budget, loads)
+        unit = "kg CO2e" if budget.kind == "carbon_kg" else case.fleet.currency
+        if row.unit != unit:
+            yield Violation(ViolationCode.BUDGET, row.name, f"counts in {row.unit}, and it is of {unit}")
+        duals = case.plan.duals.budget
+        figures = [("limit", row.limit, budget.limit), ("used", row.used, used)]
+        if row.price is not None:
+            figures.append(("price", row.price, duals[i] if i < len(duals) else np.nan))
+        for name, figure, real in figures:
+            if not abs(figure - real) <= TOLERANCE * max(1.0, abs(real)):
+                yield Violation(ViolationCode.BUDGET, row.name, f"{name} says {figure}, and it is {real}")
+
+
+def used_of(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:
+    """What imports use up of a budget, less what exports give back [its unit]."""
+    used = 0.0
+    for load in loads:
+        bought, sold = budget_rates(case, budget, load)
+        used += float(bought @ load.import_kw - sold @ load.export_kw)
+    return used
 
 
 def allowed(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:

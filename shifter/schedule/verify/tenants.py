@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.tenant import Tenant
+from shifter.domain.tenant import PlanTenant, Tenant
 from shifter.schedule.verify.case import LEVEL_TOLERANCE, Case, differs
 from shifter.schedule.verify.columns import Columns
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -140,6 +140,7 @@ def check_tenants(case: Case, tenants: Sequence[TenantUse]) -> Iterator[Violatio
             "fairness_cost": one.fairness_cost(price),
             "next_short_hour_cost": next_hour,
         }
+        yield from _check_quota(case, row, one)
         allowed = TOLERANCE * max(1.0, one.asked_hours, one.asked_hours * next_hour, abs(one.over_cost))
         # At the edge of a step, either of the two prices beside it is right.
         allowed_of = {"next_short_hour_cost": allowed + price * one.tenant.weight / 20}
@@ -147,6 +148,25 @@ def check_tenants(case: Case, tenants: Sequence[TenantUse]) -> Iterator[Violatio
             if differs(getattr(row, name), real, allowed_of.get(name, allowed)):
                 detail = f"{name} says {getattr(row, name):.6f}, and it is {real:.6f}"
                 yield Violation(ViolationCode.TENANT, row.tenant, detail)
+
+
+def _check_quota(case: Case, row: PlanTenant, one: TenantUse) -> Iterator[Violation]:
+    """What the row says of its quota: how large it is, the most that is held of it, and its prices in all."""
+    quota, prices = one.tenant.quota_accelerators, case.plan.duals.quota.get(row.tenant, ())
+    most = None
+    if quota is not None and one.left is not None and one.used is not None:
+        most = float(((one.used - one.left) * case.rest_ratio).max()) + quota
+    figures = [
+        ("quota_accelerators", row.quota_accelerators, quota),
+        ("used_accelerators", row.used_accelerators, most),
+    ]
+    if row.quota_price is not None:
+        figures.append(("quota_price", row.quota_price, sum(prices) if prices else None))
+    for name, said, real in figures:
+        if (said is None) is not (real is None) or differs(
+            said or 0.0, real or 0.0, TOLERANCE * max(1.0, real or 0.0)
+        ):
+            yield Violation(ViolationCode.TENANT, row.tenant, f"{name} says {said}, and it is {real}")
 
 
 def _next_hour(one: TenantUse, price: float) -> float:

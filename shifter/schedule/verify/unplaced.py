@@ -60,12 +60,17 @@ def _check_limits(case: Case, late: Unplaced) -> Iterator[Violation]:
     """
     keys = {way.key for way in case.usable(late.workload_id)}
     budgets = {f"budgets[{i}]" for i in range(len(case.fleet.objective.budgets))}
+    ramped = {site.name for site in case.fleet.sites if site.ramp_limit_kw_per_minute is not None}
+    own = case.fleet.by_tenant.get(case.work[late.workload_id].workload.tenant)
+    quotas = {own.name} if own is not None and own.quota_accelerators is not None else set()
     for limit in late.limits:
         named = limit.site, limit.pool, limit.name
         known = {
             "capacity": named[:2] in keys and limit.name is None,
             "reserve": named[:2] in keys and limit.name is None,
             "power": limit.site in {site for site, _ in keys} and named[1:] == (None, None),
+            "ramp": limit.site in {site for site, _ in keys} & ramped and named[1:] == (None, None),
+            "quota": limit.name in quotas and named[:2] == (None, None),
             "budget": limit.name in budgets and named[:2] == (None, None),
             "deadline": named == (None, None, None),
             "max_accelerators": named == (None, None, None),

@@ -1,0 +1,89 @@
+"""Budgets and tenants, told to a person: how much of what is limited is used, by whom, and what more would save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from shifter.cli.console import Column, print_table, say, styled
+from shifter.cli.text import number, percent
+
+MOST_TENANTS = 20
+
+
+def print_budgets(plan: Mapping[str, Any]) -> None:
+    """What is used of each budget, where the fleet has any, and what one more unit would save."""
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            styled(budget["name"], "bold"),
+            budget["unit"],
+            number(budget["used"]),
+            number(budget["limit"]),
+            percent(_share(budget["used"], budget["limit"])),
+            _worth(budget["price"]),
+        )
+        for budget in plan.get("budgets", ())
+    ]
+    columns = (
+        Column("budget"),
+        Column("unit"),
+        Column("used", "right"),
+        Column("of", "right"),
+        Column("", "right", expendable=60),
+        Column(f"one more would save ({plan['currency']})", "right"),
+    )
+    print_table(columns, rows)
+
+
+def print_tenants(plan: Mapping[str, Any]) -> None:
+    """How each tenant is served, where quotas or fairness count: those with most late work first."""
+    tenants = sorted(plan.get("tenants", ()), key=lambda t: (-t["short_accelerator_hours"], t["tenant"]))
+    if not tenants:
+        return
+    currency = plan["currency"]
+    columns = (
+        Column("tenant"),
+        Column("weight", "right", expendable=80),
+        Column("most used", "right"),
+        Column("of quota", "right"),
+        Column("asked (h)", "right", expendable=60),
+        Column("late (h)", "right"),
+        Column("late", "right"),
+        Column("beyond quota (h)", "right", expendable=90),
+        Column(f"for that ({currency})", "right", expendable=100),
+        Column(f"fairness ({currency})", "right", expendable=70),
+        Column(f"next late hour ({currency})", "right", expendable=110),
+        Column(f"one more of quota saves ({currency})", "right", expendable=50),
+    )
+    print_table(columns, [_tenant_row(tenant) for tenant in tenants[:MOST_TENANTS]])
+    if len(tenants) > MOST_TENANTS:
+        say(f"and {len(tenants) - MOST_TENANTS} tenants more, with no more late.", "dim")
+
+
+def _tenant_row(tenant: Mapping[str, Any]) -> Sequence[str | Text]:
+    asked, late = tenant["asked_accelerator_hours"], tenant["short_accelerator_hours"]
+    return (
+        styled(tenant["tenant"], "magenta"),
+        f"{tenant['weight']:g}",
+        number(tenant["used_accelerators"], 1),
+        number(tenant["quota_accelerators"], 1),
+        number(asked, 1),
+        number(late, 1),
+        percent(_share(late, asked)),
+        number(tenant["over_quota_accelerator_hours"], 1),
+        number(tenant["over_quota_cost"]),
+        number(tenant["fairness_cost"]),
+        _worth(tenant["next_short_hour_cost"]),
+        _worth(tenant["quota_price"]),
+    )
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _worth(price: float | None) -> str:
+    """Three figures: prices of single units are small. Nothing where no program says one."""
+    return "–" if price is None else f"{price:.3g}"

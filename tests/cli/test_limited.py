@@ -1,0 +1,75 @@
+"""What a plan's summary says of budgets, and of tenants, where quotas or fairness count."""
+
+from __future__ import annotations
+
+import pytest
+
+from shifter.cli.limited import print_budgets
+from shifter.cli.summary import print_summary
+from shifter.cycle import plan_cycle
+from shifter.domain.fleet import Budget
+from shifter.domain.tenant import Tenant
+from tests.schedule.build import at, cycle_inputs, with_budgets, with_tenants, work
+
+JOBS = [work("a", 24, 3, tenant="ads"), work("b", 24, 3, tenant="search")]
+
+
+def test_each_tenant_has_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    inputs = with_tenants(cycle_inputs(JOBS), Tenant("ads", 3.0, 5.0, None, 0.25), fairness=1.0)
+    plan = plan_cycle(inputs)
+    print_summary(plan.to_dict())
+    told = capsys.readouterr().out
+    [ads] = [line.split() for line in told.splitlines() if line.strip().startswith("ads")]
+    row = next(t for t in plan.tenants if t.tenant == "ads")
+    assert ads[1:6] == [
+        "3",
+        f"{row.used_accelerators:.1f}",
+        "5.0",
+        "24.0",
+        f"{row.short_accelerator_hours:.1f}",
+    ]
+    assert ads[6:8] == [f"{100 * row.short_accelerator_hours / 24:.1f}", "%"]
+    assert ads[8:] == [
+        f"{row.over_quota_accelerator_hours:.1f}",
+        f"{row.over_quota_cost:.2f}",
+        f"{row.fairness_cost:.2f}",
+        f"{row.next_short_hour_cost:.3g}",
+        f"{row.quota_price:.3g}",
+    ]
+    assert row.over_quota_cost > 0
+    assert "use beyond quotas" in told
+    assert "fairness" in told
+
+
+def test_each_budget_has_a_line_with_what_more_of_it_would_save(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    carbon = [400.0] * 12 + [100.0] * 12
+    inputs = cycle_inputs([work("w", 20, 24)], prices=[20.0] * 12 + [60.0] * 12, carbon=carbon)
+    plan = plan_cycle(with_budgets(inputs, Budget("carbon_kg", 5.0, at(0), at(24))))
+    print_summary(plan.to_dict())
+    print_budgets({**plan.to_dict(), "budgets": [{**plan.to_dict()["budgets"][0], "price": None}]})
+    solved, greedy = [
+        line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("budgets[0]")
+    ]
+    assert solved == [
+        "budgets[0]",
+        "kg",
+        "CO2e",
+        "5.00",
+        "5.00",
+        "100.0",
+        "%",
+        f"{plan.budgets[0].price:.3g}",
+    ]
+    assert greedy[-1] == "–", "no program says what more would save"
+
+
+def test_without_tenants_there_is_no_word_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(plan_cycle(cycle_inputs(JOBS)).to_dict())
+    told = capsys.readouterr().out
+    assert "tenant" not in told
+    assert "budget" not in told
+    assert "fairness" not in told
