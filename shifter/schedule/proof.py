@@ -31,8 +31,11 @@ from shifter.schedule.solve import solve
 LATE_RATIO = 0.3
 """The price of lateness is ten times the most that an hour of work can cost: above this share of it, it is lateness."""
 
-TIE_RATIO = 1e-9
+TIE_RATIO = 1e-7
 """Bounds that differ by less than this share of the larger prove the same."""
+
+SLACK_RATIO = 1e-5
+"""Of the work that is done, this much less is asked for: else, where it just fits, lateness is in the prices again."""
 
 
 def prove(
@@ -95,7 +98,8 @@ def _prices_of_done(
     """The duals of the program of the work that is done; where it is too large or fails, of a coarser one."""
     edges = np.arange(problem.grid.n_slots + 1, dtype=np.int64) * problem.slot_us
     problem = replace(problem, edges_us=edges)
-    jobs = [_as_done(problem, job, done[job.id]) for job in problem.jobs if done[job.id] > 0]
+    hours = {id: one * (1 - SLACK_RATIO) for id, one in done.items()}
+    jobs = [_as_done(problem, job, hours[job.id]) for job in problem.jobs if hours[job.id] > 0]
     doing = replace(problem, jobs=tuple(jobs))
     capacity = Capacity(*free, np.zeros((len(problem.sites), problem.grid.n_slots)))
     try:
