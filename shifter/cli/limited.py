@@ -86,4 +86,4 @@ def _share(part: float, whole: float) -> float | None:
 
 def _worth(price: float | None) -> str:
     """Three figures: prices of single units are small. Nothing where no program says one."""
-    return "–" if price is None else f"{price:.3g}"
+    return "–" if price is None else f"{price:,.2f}" if price >= 100 else f"{price:.3g}"

@@ -48,8 +48,9 @@ class Instead:
     def breaks(self, problem: ScheduleProblem, job: int) -> tuple[BudgetArrays, float, float] | None:
         """A budget that it would break at once, how much more of it that would take, and what is left of it."""
         for budget, more, left in zip(problem.budgets, self.budgets[:, job], self.left, strict=True):
-            if more > max(0.0, left) + TOLERANCE * max(1.0, abs(budget.limit)):
-                return budget, float(more), max(0.0, float(left))
+            noise = TOLERANCE * max(1.0, abs(budget.limit))
+            if more > max(0.0, left) + noise:
+                return budget, float(more), float(left) if left > noise else 0.0
         return None
 
 

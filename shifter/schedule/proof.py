@@ -41,8 +41,11 @@ LATE_RATIO = 0.3
 WHOLE_RATIO = 1e-6
 """Of a step's work: what is less than this short of all of it is the noise of whole microseconds."""
 
-TIE_RATIO = 1e-9
+TIE_RATIO = 1e-7
 """Bounds that differ by less than this share of the larger prove the same."""
+
+SLACK_RATIO = 1e-5
+"""Of the work that is done, this much less is asked for: else, where it just fits, lateness is in the prices again."""
 
 
 def prove(
@@ -128,7 +131,8 @@ def _prices_of_done(
 ) -> SlotPrices:
     """The duals of the program of the work that is done; where it is too large or fails, of a coarser one."""
     slots = np.arange(problem.grid.n_slots + 1, dtype=np.int64) * problem.slot_us
-    jobs = [_as_done(problem, job, done[job.id]) for job in problem.jobs if done[job.id] > 0]
+    hours = {id: one * (1 - SLACK_RATIO) for id, one in done.items()}
+    jobs = [_as_done(problem, job, hours[job.id]) for job in problem.jobs if hours[job.id] > 0]
     doing = replace(problem, edges_us=np.unique(np.append(slots, problem.now_us)), jobs=tuple(jobs))
     room, firm = (by_slot[:, doing.cell_slot] for by_slot in free)
     capacity = Capacity(room, firm, np.zeros((len(problem.sites), problem.grid.n_slots)))

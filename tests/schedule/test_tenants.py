@@ -320,3 +320,16 @@ class TestLarge:
         plan = planned(case(*self.jobs(4), tenants=[Tenant("A", 3.0)], fairness=1.0))
         assert ratio(plan, "A") == pytest.approx(0.25, abs=0.1)
         assert ratio(plan, "B") == pytest.approx(0.75, abs=0.1)
+
+
+def test_a_row_says_what_is_held_of_its_quota_and_what_more_of_it_saves() -> None:
+    """Work that just fits, and work that does not: its quota is worth what energy costs, and no lateness."""
+    jobs = [work("a", 40, 24, tenant="A"), work("late", 30, 4, tenant="A"), work("b", 10, 24, tenant="B")]
+    plan = planned(case(*jobs, tenants=[Tenant("A", quota_accelerators=2.0)], fairness=1.0))
+    row = of(plan, "A")
+    assert (row.quota_accelerators, row.used_accelerators) == (2.0, pytest.approx(2.0))
+    assert row.quota_price == pytest.approx(sum(plan.duals.quota["A"]))
+    assert row.quota_price < 2.0
+    assert (of(plan, "B").quota_accelerators, of(plan, "B").used_accelerators, of(plan, "B").quota_price) == (
+        None, None, None,
+    )  # fmt: skip

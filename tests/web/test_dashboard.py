@@ -10,6 +10,8 @@ import pytest
 
 from shifter.domain.plan import LateLimit
 from shifter.domain.risk import PlanRisk, RiskPath
+from shifter.domain.spent import PlanBudget
+from shifter.domain.tenant import PlanTenant
 from shifter.views import EventKind
 from tests.web import fixture
 from tests.web.fake_service import FakeService
@@ -338,6 +340,43 @@ def test_pieces_that_overlap_stand_on_each_other(serve, watch):
     )
     found = {(b["site"], b["from"], b["to"], b["base"], b["accelerators"]) for b in blocks}
     assert found == {("b", 0, 2, 0, 2), ("b", 2, 4, 3, 2), ("a", 2, 4, 0, 3), ("b", 4, 6, 0, 2)}
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_budgets_and_tenants_are_shown_only_where_the_fleet_has_them(serve, watch, width, dark):
+    service = FakeService(10)
+    watched = watch(width, dark=dark)
+    page = watched.open(serve(service).url)
+    assert page.locator("#limited").is_hidden()
+    budgets = (
+        PlanBudget("budgets[0]", "kg CO2e", 400.0, 300.0, 0.042),
+        PlanBudget("budgets[1]", "EUR", 14.0, 14.5, None),
+    )
+    tenants = (
+        PlanTenant("ads", 1.0, 474.0, 0.0, 0.0, 0.0, 0.0, 0.0125),
+        PlanTenant("search", 3.0, 800.0, 40.0, 6.5, 2.6, 0.64, 0.0375, 48.0, 48.0, 1.24),
+    )
+    service.current = replace(service.current, plan_id="p-limited", budgets=budgets, tenants=tenants)
+    page.reload()
+    page.wait_for_selector("[data-panel=tenants]")
+    carbon, money = page.locator("[data-panel=budgets] li").all_inner_texts()
+    assert "300 of 400 kg CO2e 75 %" in carbon
+    assert "One more kg would save €0.042." in carbon
+    assert "14.5 of 14 EUR more than that" in money
+    assert "is not known: no program was solved" in money
+    late, whole = page.locator("[data-panel=tenants] li").all_inner_texts()
+    for part in (
+        "48 of 48 accelerators all of it", "40 of 800 accelerator-hours are late, 5.0 %.",
+        "6.50 are beyond its quota, for €2.60.", "Fairness charges €0.64.", "next late hour would cost €0.038",
+        "One more accelerator of its quota would save €1.24.",
+    ):  # fmt: skip
+        assert part in late
+    assert "None of 474 accelerator-hours is late." in whole
+    assert "quota" not in whole
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("[data-key=table-tenants]").click()
+    assert "quota price" in page.locator("[data-panel=tenants] thead").inner_text()
+    assert watched.complaints == []
 
 
 def test_shows_every_item_of_the_bill_in_use_what_prices_may_come_to_and_what_would_help(serve, watch):

@@ -9,6 +9,7 @@ import { axis, placeLines } from "./timeaxis.js";
 import { drawEvents, drawSources, drawTrouble } from "./lists.js";
 import { drawGantt } from "./gantt.js";
 import { drawHeader } from "./header.js";
+import { drawLimited } from "./limited.js";
 import { drawPrices } from "./prices.js";
 import { drawSavings } from "./savings.js";
 import { drawSites } from "./sites.js";
@@ -58,6 +59,7 @@ function drawPlan({ plan, workloads, forecasts }) {
   redrawn($("prices"), () => drawPrices($("prices"), { series: { price: series("price"), carbon: series("carbon") }, sites, edges }));
   drawGantt($("workloads"), { rows: ganttRows(plan, workloads), sites, currency: plan.currency });
   redrawn($("sites"), () => drawSites($("sites"), { plan, sites, edges }));
+  redrawn($("limited"), () => drawLimited($("limited"), plan));
   placeLines();
 }
 
@@ -67,6 +69,7 @@ function drawWithoutPlan({ workloads }, status) {
   Object.assign(axis, { start: now - 36e5, end: now + 48 * 36e5, now });
   replace($("prices"));
   replace($("sites"));
+  drawLimited($("limited"), {});
   drawGantt($("workloads"), { rows: ganttRows(null, workloads), sites: [], currency: "" });
   if (status.problem) console.info(status.problem.message);
 }

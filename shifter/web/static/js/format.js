@@ -113,6 +113,13 @@ export function money(x, currency) {
   return sign + symbol + num(Math.abs(x), digits);
 }
 
+/** What one unit is worth: three figures, since it is often less than a cent. */
+export function price(x, currency) {
+  if (x === null || x === undefined || !Number.isFinite(x)) return "–";
+  if (x === 0 || Math.abs(x) >= 0.1) return money(x, currency);
+  return money(x, currency).replace(/[\d.,]+$/, Math.abs(x).toLocaleString(LOCALE, { maximumSignificantDigits: 2 }));
+}
+
 /** kg, or tonnes from one thousand, or grams under one. */
 export function carbon(kg) {
   if (kg === null || kg === undefined || !Number.isFinite(kg)) return "–";
