@@ -23,6 +23,8 @@ MOST_MISTAKES = 20
 KINDS = (Kind.CLEARED, Kind.FORECAST, Kind.SYNTHETIC)
 """What a row may say that its values are."""
 
+UNKNOWN_YET = "Leave it empty where nothing is published yet."
+
 _QUANTILE = re.compile(r"_p(\d{1,2}(?:\.\d+)?)$")
 
 
@@ -184,7 +186,8 @@ class _Reader:
             try:
                 cells[name] = _number(row[i], signal, self.layout.units[signal])
             except ValueError as e:
-                self._wrong(line, str(e), "Leave it empty where nothing is published yet.", name)
+                detail, hint = e.args
+                self._wrong(line, detail, hint, name)
                 return None
         return cells
 
@@ -256,16 +259,17 @@ def _decoded(body: bytes, place: str) -> str:
 
 
 def _number(text: str, signal: Signal, unit: Unit) -> float | None:
-    """A finite, plausible number, or None for an empty cell. Raises ValueError that says what is wrong."""
+    """A finite, plausible number, or None for an empty cell. Raises ValueError: what is wrong, and what to do."""
     if not text.strip():
         return None
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text[:40]!r} is not a number.") from None
+        raise ValueError(f"{text[:40]!r} is not a number.", UNKNOWN_YET) from None
     if "_" in text or not math.isfinite(number):
-        raise ValueError(f"{text[:40]!r} is not a finite number.")
+        raise ValueError(f"{text[:40]!r} is not a finite number.", UNKNOWN_YET)
     low, high = PLAUSIBLE[signal]
     if not low <= number * unit.factor <= high:
-        raise ValueError(f"{text[:40]} is outside {low:g} to {high:g} {unit.canonical}.")
+        outside = f"{text[:40]} is outside {low:g} to {high:g} {unit.canonical}."
+        raise ValueError(outside, "No grid has that; the unit is probably another.")
     return number

@@ -22,7 +22,7 @@ from pydantic import (
 
 from forecasts.series import Basis, Kind, Signal
 from forecasts.slots import to_utc
-from shifter.domain.fleet import Name, NonNegative
+from shifter.domain.fields import Amount, Name, Value
 from shifter.domain.plan import IF_GIVEN, Plan
 from shifter.domain.risk import PlanRisk
 from shifter.domain.workload import Workload, WorkloadClass
@@ -60,9 +60,9 @@ class Strict(BaseModel):
 class ProgressReport(Strict):
     """Work done so far. Give `done` or `remaining`, in the workload's unit."""
 
-    done: NonNegative | None = None
+    done: Amount | None = None
     """Work done so far, in the workload's unit."""
-    remaining: NonNegative | None = None
+    remaining: Amount | None = None
     """Work still to do, in the workload's unit."""
     at: Moment | None = None
     """When that was so; default now. A report older than the last one changes nothing."""
@@ -102,8 +102,8 @@ class ForecastPoint(Strict):
 
     start: Moment
     end: Moment
-    value: Annotated[float, Field(allow_inf_nan=False)]
-    quantiles: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    value: Value
+    quantiles: dict[str, Value] = {}
     """By name: `p10`, `p90`."""
 
 

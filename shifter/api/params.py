@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from shifter.api.errors import TooBusy
 from shifter.api.sse import Broadcaster
-from shifter.domain.fleet import Name
+from shifter.domain.fields import Name
 from shifter.files.places import in_body
 from shifter.files.validation import validate
 from shifter.service import Service

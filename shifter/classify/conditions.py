@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from shifter.domain.fleet import STRICT
+from shifter.domain.fields import STRICT
 
 
 class Condition(Protocol):

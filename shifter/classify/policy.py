@@ -20,7 +20,7 @@ from shifter.classify.conditions import (
     TextCondition,
     When,
 )
-from shifter.domain.fleet import STRICT
+from shifter.domain.fields import STRICT
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import InputError
 

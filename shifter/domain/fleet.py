@@ -12,20 +12,22 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic import Field
 
-from forecasts.slots import to_utc
+from shifter.domain.fields import (
+    STRICT,
+    Count,
+    Minutes,
+    Name,
+    NonNegative,
+    Positive,
+    Ratio,
+    TokensPerSecond,
+    Total,
+    Utc,
+)
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
-
-Utc = Annotated[AwareDatetime, AfterValidator(to_utc)]
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-
-STRICT = ConfigDict(extra="forbid")
 
 NONE = timedelta(0)
 
@@ -48,7 +50,7 @@ class Pool:
 
     name: Name
     accelerator: Name
-    count: Count
+    count: Annotated[Count, Field(description="how many there are")]
     failure_domains: Annotated[
         Count, Field(description="equal groups that fail together (host, rack, feed)")
     ] = 1
@@ -80,7 +82,7 @@ class PowerWindow:
 
     start: Utc
     end: Utc
-    limit_kw: NonNegative
+    limit_kw: Annotated[NonNegative, Field(description="highest import in the window, slot mean")]
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,16 @@ class Battery:
 
     __pydantic_config__ = STRICT
 
-    energy_kwh: Positive
-    power_kw: Positive
-    charge_efficiency: Ratio = 0.95
-    discharge_efficiency: Ratio = 0.95
-    initial_kwh: NonNegative = 0.0
-    min_kwh: NonNegative = 0.0
+    energy_kwh: Annotated[Positive, Field(description="the most that it holds")]
+    power_kw: Annotated[Positive, Field(description="the most that it charges or discharges with")]
+    charge_efficiency: Annotated[Ratio, Field(description="of what is charged, the part that is stored")] = (
+        0.95
+    )
+    discharge_efficiency: Annotated[
+        Ratio, Field(description="of what is taken from store, the part that arrives")
+    ] = 0.95
+    initial_kwh: Annotated[NonNegative, Field(description="what it holds now")] = 0.0
+    min_kwh: Annotated[NonNegative, Field(description="what must stay in it")] = 0.0
     wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
 
 
@@ -136,9 +142,11 @@ class Resilience:
     quantile: Annotated[
         float, Field(gt=0, lt=1, description="of real-time load that is held back for it")
     ] = 0.99
-    lose_domains: Annotated[int, Field(ge=0, description="failure domains that may be lost at once")] = 0
+    lose_domains: Annotated[
+        int, Field(ge=0, le=10_000_000, description="failure domains that may be lost at once")
+    ] = 0
     ride_through_minutes: Annotated[
-        NonNegative, Field(description="of real-time load at the quantile, on battery")
+        Minutes, Field(description="of real-time load at the quantile, on battery")
     ] = 0
 
 
@@ -194,14 +202,14 @@ class Model:
 
     name: Name
     throughput_tokens_per_s: Annotated[
-        Mapping[str, Positive],
+        Mapping[str, TokensPerSecond],
         Field(min_length=1, description="of one accelerator; absent = cannot run there"),
     ]
     accelerators_per_replica: Annotated[
         Mapping[str, Count], Field(description="it runs on multiples of this; default 1")
     ] = field(default_factory=dict)
     load_minutes: Annotated[
-        NonNegative, Field(description="from allocated to serving: the first minutes of a piece do no work")
+        Minutes, Field(description="from allocated to serving: the first minutes of a piece do no work")
     ] = 0.0
 
 
@@ -215,9 +223,7 @@ class Budget:
         Literal["carbon_kg", "money"],
         Field(description="CO2e of the import; or what it costs at its price, less what export earns"),
     ]
-    limit: Annotated[
-        NonNegative, Field(description="[kg] or currency, of real-time load and deferrable work")
-    ]
+    limit: Annotated[Total, Field(description="[kg] or currency, of real-time load and deferrable work")]
     start: Utc
     end: Utc
     sites: Annotated[tuple[Name, ...] | None, Field(description="that it counts; null = all")] = None
@@ -259,13 +265,7 @@ class Objective:
         ),
     ] = None
     frozen_minutes: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=10_080,
-            allow_inf_nan=False,
-            description="[min] what is announced to run so soon is not moved",
-        ),
+        Minutes, Field(description="[min] what is announced to run so soon is not moved")
     ] = 0.0
     fairness_cost_per_accelerator_hour: Annotated[
         NonNegative,

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from forecasts.series import Signal
 from forecasts.trust import Skill
+from shifter.domain.fields import STRICT
 
 if TYPE_CHECKING:
     from forecasts.frame import ForecastFrame
     from forecasts.scenarios import Paths
-
-STRICT = ConfigDict(extra="forbid")
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

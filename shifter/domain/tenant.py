@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-STRICT = ConfigDict(extra="forbid")
+from shifter.domain.fields import STRICT, NonNegative
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,8 @@ class Tenant:
         ),
     ] = 1.0
     quota_accelerators: Annotated[
-        float | None,
+        NonNegative | None,
         Field(
-            ge=0,
-            allow_inf_nan=False,
             description="most accelerators that its deferrable work uses, mean of a slot; null = no quota",
         ),
     ] = None
@@ -39,10 +37,8 @@ class Tenant:
         Field(min_length=1, description="accelerators that the quota counts, in all sites; null = every one"),
     ] = None
     over_quota_cost_per_accelerator_hour: Annotated[
-        float | None,
+        NonNegative | None,
         Field(
-            ge=0,
-            allow_inf_nan=False,
             description="currency for each accelerator-hour beyond the quota, where others leave room; null = the "
             "quota is a hard limit",
         ),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shifter.domain.fleet import STRICT, Count, Name, Positive, Utc
+from shifter.domain.fields import STRICT, AcceleratorHours, Count, Milliseconds, Name, Tokens, Utc
 
 LEFT_RATIO = 1e-9
 """Share of a workload's work below which nothing is left to do: sums of progress are rounded."""
@@ -37,7 +37,7 @@ class Alternative:
     __pydantic_config__ = STRICT
 
     model: Name
-    tokens: Positive
+    tokens: Annotated[Tokens, Field(description="that all of the outcome takes with this model")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,10 @@ class Workload:
     id: Name
     tenant: Annotated[str, Field(max_length=128)] = "default"
     model: Name | None = None
-    tokens: Positive | None = None
-    accelerator_hours: Positive | None = None
+    tokens: Annotated[Tokens | None, Field(description="the work, as tokens of `model`")] = None
+    accelerator_hours: Annotated[
+        AcceleratorHours | None, Field(description="the work, on any one of `accelerators`")
+    ] = None
     accelerators: tuple[Name, ...] | None = None
     alternatives: Annotated[
         tuple[Alternative, ...],
@@ -64,12 +66,17 @@ class Workload:
     ] = ()
     earliest_start: Utc | None = None
     deadline: Utc | None = None
-    max_accelerators: Count = 1
+    max_accelerators: Annotated[
+        Count, Field(description="the most that it uses at one time, over all pools")
+    ] = 1
     interruptible: bool = True
     preemptible: bool = False
     data_boundary: tuple[str, ...] | None = None
     sites: tuple[Name, ...] | None = None
-    latency_slo_ms: Positive | None = None
+    latency_slo_ms: Annotated[
+        Milliseconds | None,
+        Field(description="within which each request is answered; null = none is promised"),
+    ] = None
     depends_on: tuple[Name, ...] = ()
     mode: Annotated[
         Literal["interactive", "batch"] | None, Field(description="how it is called, where the caller knows")

@@ -108,7 +108,7 @@ def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
     if pool.failure_domains > pool.count:
         yield (
             (*loc, "failure_domains"),
-            f"{pool.count} accelerators cannot be {pool.failure_domains} equal groups.",
+            f"a count of {pool.count} accelerators cannot be {pool.failure_domains} equal groups.",
             "It is how many groups fail together, not how many accelerators are in one.",
         )
     if pool.busy_kw < pool.idle_kw:

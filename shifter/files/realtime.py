@@ -21,6 +21,7 @@ from shifter.files.text import PathLike, read_text
 from shifter.realtime.load import RealtimeLoad
 
 MAX_BYTES = 512 * 2**20
+MOST_ACCELERATORS = 1e9
 FIXED = ("site", "pool", "start", "end")
 _QUANTILE = re.compile(r"accelerators_p(\d{1,2}(?:[._]\d+)?)")
 
@@ -233,10 +234,10 @@ class _Table:
             value = float(text) if "_" not in text else math.nan
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value >= 0):
+        if not 0 <= value <= MOST_ACCELERATORS:
             name = next(n for n, at in self.columns.items() if at == i)
             raise Place(self.source, name, line).error(
-                f'`{name}` must be a number of accelerators, 0 or more, not "{text[:40]}".',
+                f'`{name}` must be a number of accelerators, 0 to {MOST_ACCELERATORS:g}, not "{text[:40]}".',
                 "Leave a pool without real-time load out; never leave a value empty.",
             )
         return value

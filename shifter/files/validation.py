@@ -97,9 +97,12 @@ class Tree:
         return list(self.at(loc).get("properties", {}))
 
     def description(self, loc: Loc) -> str:
-        """What the value at `loc` is, in the words of its type's documentation."""
-        properties: Mapping[str, Any] = self.at(loc[:-1]).get("properties", {}) if loc else {}
-        return str(properties.get(str(loc[-1]), {}).get("description", "")) if loc else ""
+        """What the value at `loc` is, in the words of its type's documentation; under a free key, the mapping's."""
+        if not loc:
+            return ""
+        if self.free_values(loc[:-1]) is not None:
+            return self.description(loc[:-1])
+        return str(self.at(loc[:-1]).get("properties", {}).get(str(loc[-1]), {}).get("description", ""))
 
     def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in node:
@@ -164,7 +167,10 @@ def _explain(d: ErrorDetails, tree: Tree, *, hidden: bool) -> tuple[str, str]:
     if kind == "timezone_aware":
         return f"{name} has no time zone: {it_is}.", _TIME_HINT
     if kind in _BOUNDS:
-        return f"{name} must be {_BOUNDS[kind][0]} {ctx[_BOUNDS[kind][1]]:g}, not {it_is}.", about
+        words, key = _BOUNDS[kind]
+        too_large = key in ("lt", "le") and isinstance(ctx[key], float)
+        hint = f"{about} Is it meant in another unit?".strip() if too_large else about
+        return f"{name} must be {words} {ctx[key]:g}, not {it_is}.", hint
     return _explain_value(d, name, it_is, about, hidden=hidden)
 
 

@@ -209,6 +209,8 @@ def _run(
         counts = _counts(_least(job, which, hours), int(most.max(initial=0)), way.replica)
         tries = ((count, *run) for count in counts for run in _lengths(job, which, count, hours))
         for count, length, only_us in tries:
+            if length > job.end_us - job.start_us:  # of huge work, more than an array of moments could hold
+                continue
             starts = _possible_starts(problem, job, most >= count, length)
             starts = starts if only_us is None else starts[starts == only_us]
             starts = starts[ledger.affords(way, count, starts, length)]

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forecasts.series import Signal
 from forecasts.slots import SLOT_MINUTES, to_utc
-from shifter.domain.fleet import Name
+from shifter.domain.fields import Name, Positive
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ class ForecastSettings(_Section):
     max_age_hours: Hours = 48.0
     """[h] A vintage older than this is stale: it is still used, and marked, and `/healthz` says so."""
 
-    fx: Mapping[
-        Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    ] = Field(default_factory=dict)
+    fx: Mapping[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Positive] = Field(default_factory=dict)
     """What one unit of another currency is worth in the fleet's, e.g. {GBP: 1.17}. None is guessed."""
 
     share_restricted: bool = False

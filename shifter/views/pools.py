@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shifter.domain.fleet import STRICT, Name, NonNegative, Utc
+from shifter.domain.fields import STRICT, Name, NonNegative, Utc
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -189,3 +190,29 @@ def test_a_grid_event_is_in_force_once_and_only_once(api: TestClient) -> None:
         422,
     }
     assert len(api.get("/v1/grid-events").json()) == 1
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300])
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("workloads/w/progress", {"done": "HUGE"}, "done"),
+        ("workloads/w/progress", {"remaining": "HUGE"}, "remaining"),
+        ("telemetry", {"site": "frankfurt", "at": HOUR[0], "import_kw": "HUGE"}, "import_kw"),
+        (
+            "grid-events",
+            {"id": "e", "site": "paris", "start": HOUR[1], "end": HOUR[2], "limit_kw": "HUGE"},
+            "limit_kw",
+        ),
+        ("forecasts", series(points=[{"start": HOUR[0], "end": HOUR[1], "value": "HUGE"}]), "value"),
+        ("workloads", {"id": "w", "deadline": HOUR[9], "accelerator_hours": "HUGE"}, "accelerator_hours"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_numbers_that_nothing_real_has_are_refused_by_name(
+    still_api: TestClient, path: str, body: dict[str, Any], field: str, number: float
+) -> None:
+    text = json.dumps(body).replace('"HUGE"', repr(number))
+    refused = still_api.post(f"/v1/{path}", content=text, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["field"].endswith(field)

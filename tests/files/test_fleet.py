@@ -152,7 +152,7 @@ def test_a_price_of_export_without_export_is_suspicious() -> None:
         (
             "count: 96",
             "count: 4",
-            "sites[0].pools[0].failure_domains: 4 accelerators cannot be 8 equal groups",
+            "sites[0].pools[0].failure_domains: a count of 4 accelerators cannot be 8 equal groups",
         ),
         ("busy_kw: 0.75", "busy_kw: 0.1", "busy_kw 0.1 lies below idle_kw 0.12"),
         (

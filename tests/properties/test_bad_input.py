@@ -136,31 +136,83 @@ def test_forecasts_and_load_that_are_no_numbers(planned: Call, file: str, old: s
     clear(planned(swaps=[(file, old, new)]), FILES[file])
 
 
-@pytest.mark.parametrize("number", [1e9, 1e15, 1e30, 1e300])
-@pytest.mark.parametrize("field", ["tokens", "accelerator_hours"])
-def test_huge_work_is_planned_as_far_as_it_goes(planned: Call, field: str, number: float) -> None:
+MOST = {"tokens": 1e18, "accelerator_hours": 1e12}
+
+
+def amount(field: str, number: float) -> dict[str, Any]:
+    """A workload of so much."""
     kept = {k: v for k, v in HOURS.items() if k not in {"accelerator_hours", "accelerators"}}
-    whose = {"model": "llama"} if field == "tokens" else {}
-    plan = honest(planned([{**kept, **whose, field: number}, HOURS | {"id": "small"}]))
-    hours = number / 3.6e6 if field == "tokens" else number
-    if hours > 24 * 4:
-        [late] = plan["unplaced"]
-        assert (late["workload_id"], late["earliest_feasible_deadline"]) == ("w", None)
-        assert late["reason"]
-        assert late["accelerator_hours"] == pytest.approx(hours - 96, rel=1e-3)
+    return {**kept, **({"model": "llama"} if field == "tokens" else {}), field: number}
+
+
+@pytest.mark.parametrize("number", [1e9, 1e12, 1e18])
+@pytest.mark.parametrize("interruptible", [True, False])
+@pytest.mark.parametrize("field", MOST)
+def test_huge_work_is_planned_as_far_as_it_goes(
+    planned: Call, field: str, interruptible: bool, number: float
+) -> None:
+    huge = amount(field, min(number, MOST[field])) | {"interruptible": interruptible}
+    plan = honest(planned([huge, HOURS | {"id": "small"}]))
+    hours = huge[field] / 3.6e6 if field == "tokens" else huge[field]
+    assert hours > 24 * 4
+    [late] = plan["unplaced"]
+    assert (late["workload_id"], late["earliest_feasible_deadline"]) == ("w", None)
+    assert late["reason"]
+    assert late["accelerator_hours"] == pytest.approx(hours - 96, rel=1e-3)
     assert "small" in {a["workload_id"] for a in plan["allocations"]}
 
 
-@pytest.mark.parametrize("price", ["1e6", "1e12", "-1e12"])
-def test_huge_prices_are_refused_or_planned_with(planned: Call, price: str) -> None:
-    """No market has such prices, and whoever sends them hears of it, or gets a plan that is right for them."""
-    answer = planned([HOURS], swaps=[("forecasts", ",60,270", f",{price},270")])
-    if answer[0] == 2:
-        clear(answer, "forecasts.csv")
-        return
-    plan = honest(answer)
+@pytest.mark.parametrize("factor", [1.001, 1e20, 1e280])
+@pytest.mark.parametrize("field", MOST)
+def test_more_work_than_there_is_in_the_world_is_refused(planned: Call, field: str, factor: float) -> None:
+    most = f"`{field}` must be at most {MOST[field]:g}"
+    clear(planned([HOURS | {"id": "good"}, amount(field, factor * MOST[field])]), "workloads.jsonl:2", most)
+
+
+def test_huge_work_of_a_model_that_must_be_loaded_is_planned_as_far_as_it_goes(planned: Call) -> None:
+    loaded = [("fleet", "{H100-SXM: 1000}", "{H100-SXM: 1000}, load_minutes: 6")]
+    plan = honest(planned([amount("tokens", 1e18), HOURS | {"id": "small"}], loaded))
+    assert {a["workload_id"] for a in plan["allocations"]} == {"w", "small"}
+    assert [u["workload_id"] for u in plan["unplaced"]] == ["w"]
+
+
+@pytest.mark.parametrize("price", ["19999", "-999"])
+def test_prices_that_some_market_may_have_are_planned_with(planned: Call, price: str) -> None:
+    first = "2026-01-10T01:00:00Z,{},270"  # two more hours have the same price
+    plan = honest(planned([HOURS], swaps=[("forecasts", first.format(60), first.format(price))]))
     in_the_first_hour = [a for a in plan["allocations"] if a["start"] == "2026-01-10T00:00:00Z"]
     assert bool(in_the_first_hour) is price.startswith("-")
+    assert plan["unplaced"] == []
+
+
+@pytest.mark.parametrize("price", ["20001", "1e6", "1e300", "-1001", "-1e12"])
+@pytest.mark.parametrize("column", ["price_per_mwh", "price_per_mwh_p90", "price_per_mwh_p10"])
+def test_prices_that_no_market_has_are_refused(planned: Call, column: str, price: str) -> None:
+    header, *rows = (DATA / FILES["forecasts"]).read_text().splitlines()
+    columns = f"{header},price_per_mwh_p10,price_per_mwh_p90"
+    first = f"{rows[0]},-10,90".split(",")
+    first[columns.split(",").index(column)] = price
+    banded = "\n".join([columns, ",".join(first), *(f"{row},-10,90" for row in rows[1:])])
+    swap = ("forecasts", "\n".join([header, *rows]), banded)
+    clear(
+        planned([HOURS], [swap]),
+        "forecasts.csv:2",
+        column,
+        "is outside -1000 to 20000 EUR/MWh",
+        "the unit is",
+    )
+
+
+@pytest.mark.parametrize("carbon", ["2501", "1e300", "-1"])
+def test_carbon_that_no_grid_has_is_refused(planned: Call, carbon: str) -> None:
+    answer = planned([HOURS], swaps=[("forecasts", ",60,270", f",60,{carbon}")])
+    clear(answer, "forecasts.csv:2", "carbon_g_per_kwh", "is outside 0 to 2500 gCO2e/kWh", "the unit is")
+
+
+@pytest.mark.parametrize("load", ["1.1e9", "1e300", "-1"])
+def test_real_time_load_that_no_pool_has_is_refused(planned: Call, load: str) -> None:
+    answer = planned([HOURS], swaps=[("realtime", ",3,5\n", f",3,{load}\n")])
+    clear(answer, "realtime.csv:2", "accelerators_p99", "must be a number of accelerators, 0 to 1e+09")
 
 
 @pytest.mark.parametrize("load", ["1e3", "1e9"])
@@ -249,6 +301,15 @@ def test_a_limit_below_real_time_load_leaves_it_alone_and_is_told(planned: Call,
     assert plan["allocations"] == []
     assert any("real-time load alone exceeds the power limit" in w for w in plan["warnings"])
     assert "power limit" in plan["unplaced"][0]["reason"]
+
+
+def test_a_budget_below_real_time_load_leaves_it_alone_and_is_told(planned: Call) -> None:
+    day = "start: 2026-01-10T00:00:00Z, end: 2026-01-11T00:00:00Z"
+    budget = f"{{carbon_price_per_tonne: 80, budgets: [{{kind: money, limit: 0, {day}}}]}}"
+    plan = honest(planned([HOURS], swaps=[("fleet", "{carbon_price_per_tonne: 80}", budget)]))
+    assert plan["allocations"] == []
+    assert any("real-time load alone causes more than 0" in w for w in plan["warnings"])
+    assert "budgets[0]" in plan["unplaced"][0]["reason"]
 
 
 def test_negative_prices_all_day_are_taken_and_never_chased(planned: Call, tmp_path: Path) -> None:

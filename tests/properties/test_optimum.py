@@ -19,6 +19,8 @@ from scipy.optimize import linprog
 from benchmarks.cases import rates_of
 from benchmarks.naive_model import NaiveModel
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.domain.fleet import Generation, GenerationWindow, Pool, PowerCap, Site
+from shifter.domain.plan import Plan
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
 from shifter.schedule.classes import merge
@@ -26,7 +28,8 @@ from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import linear_program
 from tests.properties.test_plans import cases
-from tests.schedule.build import with_tenants
+from tests.properties.test_terms_together import everything
+from tests.schedule.build import at, with_budgets, with_tenants
 from tests.schedule.problems import problem_of
 
 SETTINGS = settings(
@@ -35,6 +38,9 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking a plan takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
+
+CASES = st.one_of(cases(), everything())
+"""Half of them with uncertain prices, power caps and alternatives."""
 
 FEWER = settings(SETTINGS, max_examples=25)
 """For what plans each case and solves it once more."""
@@ -93,7 +99,7 @@ def never_dearer(inputs: CycleInputs, wider: CycleInputs) -> None:
     assert after <= before + 1e-7 * (1 + abs(before))
 
 
-@given(cases().map(without_chains), st.integers(1, 6))
+@given(CASES.map(without_chains), st.integers(1, 6))
 @SETTINGS
 def test_more_accelerators_never_raise_the_optimum(inputs: CycleInputs, more: int) -> None:
     """Idle ones draw nothing here: those that do would rightly cost something."""
@@ -108,7 +114,7 @@ def test_more_accelerators_never_raise_the_optimum(inputs: CycleInputs, more: in
     never_dearer(grown(0), grown(more))
 
 
-@given(cases().map(without_chains), st.floats(1.0, 3.0))
+@given(CASES.map(without_chains), st.floats(1.0, 3.0))
 @SETTINGS
 def test_more_power_never_raises_the_optimum(inputs: CycleInputs, ratio: float) -> None:
     sites = tuple(
@@ -120,7 +126,7 @@ def test_more_power_never_raises_the_optimum(inputs: CycleInputs, ratio: float) 
     never_dearer(inputs, replace(inputs, grid_events=()))
 
 
-@given(cases().map(without_chains), st.integers(0, 300), st.integers(0, 300))
+@given(CASES.map(without_chains), st.integers(0, 300), st.integers(0, 300))
 @SETTINGS
 def test_more_slack_never_raises_the_optimum(inputs: CycleInputs, earlier: int, later: int) -> None:
     def widened(w: Workload) -> Workload:
@@ -135,7 +141,7 @@ def test_more_slack_never_raises_the_optimum(inputs: CycleInputs, earlier: int, 
     never_dearer(inputs, each(inputs, widened))
 
 
-@given(cases().map(without_chains))
+@given(CASES.map(without_chains))
 @SETTINGS
 def test_a_wider_boundary_never_raises_the_optimum(inputs: CycleInputs) -> None:
     # Hours of work that no pool may run are counted at an accelerator that need not be there: another unit.
@@ -145,7 +151,7 @@ def test_a_wider_boundary_never_raises_the_optimum(inputs: CycleInputs) -> None:
     never_dearer(inputs, each(inputs, lambda w: replace(w, data_boundary=None)))
 
 
-@given(cases().map(without_chains), st.integers(1, 6))
+@given(CASES.map(without_chains), st.integers(1, 6))
 @SETTINGS
 def test_more_width_never_raises_the_optimum(inputs: CycleInputs, more: int) -> None:
     # What a replica was too large for asks for nothing, and does so when it may run: fairness then measures by more.
@@ -153,7 +159,7 @@ def test_more_width_never_raises_the_optimum(inputs: CycleInputs, more: int) -> 
     never_dearer(inputs, each(inputs, lambda w: replace(w, max_accelerators=w.max_accelerators + more)))
 
 
-@given(cases().map(without_chains), st.floats(0, 6), st.floats(0, 1))
+@given(CASES.map(without_chains), st.floats(0, 6), st.floats(0, 1))
 @SETTINGS
 def test_a_higher_quota_or_a_lower_price_of_it_never_raises_the_optimum(
     inputs: CycleInputs, more: float, ratio: float
@@ -171,13 +177,88 @@ def test_a_higher_quota_or_a_lower_price_of_it_never_raises_the_optimum(
     never_dearer(inputs, replace(inputs, fleet=fleet))
 
 
-@given(cases())
+def of_sites(inputs: CycleInputs, change: Callable[[Site], Site]) -> CycleInputs:
+    """The inputs with every site changed."""
+    sites = tuple(change(site) for site in inputs.fleet.sites)
+    return replace(inputs, fleet=replace(inputs.fleet, sites=sites))
+
+
+@given(CASES.map(without_chains), st.floats(1, 3), st.floats(0, 10))
+@SETTINGS
+def test_a_larger_budget_never_raises_the_optimum(inputs: CycleInputs, ratio: float, more: float) -> None:
+    budgets = inputs.fleet.objective.budgets
+    assume(budgets)
+    larger = [replace(budget, limit=ratio * budget.limit + more) for budget in budgets]
+    never_dearer(inputs, with_budgets(inputs, *larger))
+    never_dearer(inputs, with_budgets(inputs))
+
+
+@given(CASES.map(without_chains), st.floats(0.001, 0.2), st.floats(1, 20))
+@SETTINGS
+def test_a_wider_ramp_never_raises_the_optimum(inputs: CycleInputs, least: float, ratio: float) -> None:
+    def ramped(site: Site, factor: float) -> Site:
+        return replace(site, ramp_limit_kw_per_minute=factor * (site.ramp_limit_kw_per_minute or least))
+
+    never_dearer(of_sites(inputs, lambda s: ramped(s, 1.0)), of_sites(inputs, lambda s: ramped(s, ratio)))
+
+
+@given(CASES.map(without_chains), st.floats(1, 3), st.floats(0, 10), st.floats(0, 0.1))
+@SETTINGS
+def test_more_generation_never_raises_the_optimum(
+    inputs: CycleInputs, ratio: float, more: float, cost: float
+) -> None:
+    def with_plant(site: Site, ratio: float, more: float) -> Site:
+        plant = site.generation or Generation((GenerationWindow(at(1), at(5), 0.5),), cost)
+        windows = tuple(replace(w, available_kw=ratio * w.available_kw + more) for w in plant.windows)
+        return replace(site, generation=replace(plant, windows=windows))
+
+    never_dearer(
+        of_sites(inputs, lambda s: with_plant(s, 1.0, 0.0)),
+        of_sites(inputs, lambda s: with_plant(s, ratio, more)),
+    )
+
+
+@given(CASES.map(without_chains), st.floats(0, 10), st.floats(0, 10))
+@SETTINGS
+def test_a_higher_export_limit_never_raises_the_optimum(
+    inputs: CycleInputs, least: float, more: float
+) -> None:
+    def exporting(site: Site, more: float) -> Site:
+        limit, price = site.export_limit_kw or least, site.export_price_per_mwh
+        return replace(
+            site, export_limit_kw=limit + more, export_price_per_mwh=40.0 if price is None else price
+        )
+
+    never_dearer(
+        of_sites(inputs, lambda s: exporting(s, 0.0)), of_sites(inputs, lambda s: exporting(s, more))
+    )
+
+
+@given(CASES.map(without_chains), st.floats(0.05, 0.95), st.floats(0.05, 1))
+@SETTINGS
+def test_a_power_cap_point_more_never_raises_the_optimum(
+    inputs: CycleInputs, share: float, throughput: float
+) -> None:
+    def capped(pool: Pool) -> Pool:
+        cap = PowerCap(pool.idle_kw + share * pool.dynamic_kw, throughput)
+        return replace(pool, power_caps=(*pool.power_caps, cap))
+
+    never_dearer(inputs, of_sites(inputs, lambda s: replace(s, pools=tuple(map(capped, s.pools)))))
+
+
+def objective_of(plan: Plan) -> float:
+    """What a plan minimises: its cost, or where prices are uncertain what they may come to."""
+    return plan.cost.total if plan.risk is None else plan.risk.objective
+
+
+@given(CASES)
 @SETTINGS
 def test_the_certified_bound_is_never_above_the_cost_of_the_plan(inputs: CycleInputs) -> None:
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
-    assert plan.lower_bound <= plan.cost.total + 1e-6 * (1 + abs(plan.cost.total))
-    gap = (plan.cost.total - plan.lower_bound) / max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
+    objective = objective_of(plan)
+    assert plan.lower_bound <= objective + 1e-6 * (1 + abs(objective))
+    gap = (objective - plan.lower_bound) / max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
     assert abs(plan.relative_gap - gap) <= 1e-6 * (1 + abs(gap))
 
 
@@ -199,6 +280,7 @@ def easy(inputs: CycleInputs) -> CycleInputs:
         return replace(
             w,
             tokens=part["tokens"],
+            alternatives=tuple(replace(a, tokens=0.1 * a.tokens) for a in w.alternatives),
             accelerator_hours=part["hours"],
             deadline=min(w.deadline, end),
             depends_on=(),
@@ -207,7 +289,7 @@ def easy(inputs: CycleInputs) -> CycleInputs:
     return each(replace(inputs, fleet=replace(inputs.fleet, models=models)), less)
 
 
-@given(cases().map(easy))
+@given(CASES.map(easy))
 @FEWER
 def test_the_optimum_of_the_program_lies_between_the_bound_and_the_plan(inputs: CycleInputs) -> None:
     problem = problem_of(inputs)
@@ -218,7 +300,7 @@ def test_the_optimum_of_the_program_lies_between_the_bound_and_the_plan(inputs: 
     # Work counts as done when a ten-thousandth of it is left, and an hour costs at most a tenth of being late.
     rounding = 1e-4 * sum(job.hours for job in problem.jobs) * problem.lateness_price_per_hour / 10
     assert plan.lower_bound <= least + rounding + 1e-6
-    assert least <= plan.cost.total + rounding + 1e-6
+    assert least <= objective_of(plan) + rounding + 1e-6
 
 
 def plain(inputs: CycleInputs) -> CycleInputs:

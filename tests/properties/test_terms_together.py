@@ -1,4 +1,4 @@
-"""Uncertain prices and power caps on top of all that a site may have: each term holds beside the others."""
+"""Uncertain prices, power caps and alternatives on top of all that a site may have: each holds beside the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import shifter.schedule.schedule as planning
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import PowerCap
+from shifter.domain.fleet import Model, PowerCap
+from shifter.domain.workload import Alternative, Workload
 from tests.properties.test_plans import cases
 from tests.schedule.risky import risky
 
@@ -41,9 +42,24 @@ def everything(draw: st.DrawFn) -> CycleInputs:
         )
         for site in inputs.fleet.sites
     )
-    inputs = replace(inputs, fleet=replace(inputs.fleet, sites=capped))
+    models = (*inputs.fleet.models, Model("small", {"X": 1500.0, "Y": 1200.0}, {"X": 3}))
+    inputs = replace(inputs, fleet=replace(inputs.fleet, sites=capped, models=models))
+    inputs = replace(
+        inputs,
+        submissions=tuple(
+            replace(s, workload=with_alternative(s.workload, draw(st.sampled_from([None, 0.7, 2.0]))))
+            for s in inputs.submissions
+        ),
+    )
     widths = {("Z", Signal.PRICE): draw(st.floats(0, 80)), ("Y", Signal.PRICE): draw(st.floats(0, 80))}
     return risky(inputs, widths, **draw(st.sampled_from(RISKS)))
+
+
+def with_alternative(workload: Workload, ratio: float | None) -> Workload:
+    """Work in tokens may be done by the smaller model, with `ratio` as many of them."""
+    if workload.tokens is None or ratio is None:
+        return workload
+    return replace(workload, alternatives=(Alternative("small", ratio * workload.tokens),))
 
 
 @given(everything())

@@ -16,7 +16,8 @@ from shifter.api.body import StrictRoute
 from shifter.api.models import Accepted, ForecastPush, Forecasts, Moment
 from shifter.api.params import Actor, ServiceParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
-from shifter.domain.fleet import GridEvent, Name
+from shifter.domain.fields import Name
+from shifter.domain.fleet import GridEvent
 from shifter.errors import InputError
 from shifter.views import TelemetrySample
 

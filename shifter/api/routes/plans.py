@@ -12,7 +12,7 @@ from shifter.api.body import StrictRoute
 from shifter.api.models import Moment, PlanDocument
 from shifter.api.params import PlanId, ServiceParam, answer, answer_tagged, path_name
 from shifter.api.problems import responses
-from shifter.domain.fleet import Name
+from shifter.domain.fields import Name
 from shifter.store.snapshots import inputs_to_json
 from shifter.views import Capacity, SlotView
 

@@ -17,7 +17,8 @@ from shifter.api.body import StrictRoute
 from shifter.api.models import OverrideRequest, ProgressReport
 from shifter.api.params import Actor, ServiceParam, SharedParam, WorkloadId, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
-from shifter.domain.fleet import Fleet, Name
+from shifter.domain.fields import Name
+from shifter.domain.fleet import Fleet
 from shifter.domain.options import shortest_run
 from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import InputError
