@@ -31,12 +31,12 @@ from shifter.schedule.schedule import (
     beside_batteries,
     charged_to_floor,
     energy_prices,
-    room_us,
     site_faults,
     sites_beside,
     without_stranded,
 )
 from shifter.schedule.settle import BatteryTrace
+from shifter.schedule.shaped import room_us
 from shifter.schedule.standing import Own, is_done
 from shifter.schedule.tenants import NOBODY
 from shifter.schedule.tidy import below_peak

@@ -27,13 +27,14 @@ from shifter.schedule.parts import has_parts, parted, with_spans
 from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import Capacity, Term
 from shifter.schedule.release import released, short_hours
 from shifter.schedule.resting import idle_room
 from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
 from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
+from shifter.schedule.shaped import most_beside, place_shaped, shaped_beside, without_savings
 from shifter.schedule.shortage import burden, short_of_shaped, suits_tenants
 from shifter.schedule.solve import Solution, solve
 from shifter.schedule.standing import Own, is_done
@@ -57,6 +58,9 @@ FEW_LATE_BY = 0.7
 
 GREEDY_S = 10.0
 """What the sites do beside a greedy schedule is a small program: it has this long [s]."""
+
+MOST_HELPED = 10
+"""So many jobs with a shape that fall short are tried beside all that their sites might do: each asks a solver."""
 
 EXCESS = 1e-5
 """A limit that is broken by less [its unit] is kept: solvers have tolerances."""
@@ -255,7 +259,7 @@ def _followed(
     ledger.hold(held)
     jobs = _rest(problem, announced, stays)
     plain, shaped = plain_and_shaped(jobs)
-    placed = _place_shaped(shaped, ledger, at)
+    placed = place_shaped(shaped, ledger, at)
     packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
     pieces, beside = _settle_shape(problem, packed, relaxed.beside, stays, settle_s, rough=True)
     said = (*relaxed.notes, *site_faults(problem, beside.batteries))
@@ -286,15 +290,6 @@ def _behind(announced: AnnouncedWork, job: Job, own: Sequence[Piece] = ()) -> Jo
     return replace(job, start_us=min(after_us, job.end_us))
 
 
-def _place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
-    """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
-    one does not."""
-    pieces: list[Piece] = []
-    for job in sorted(shaped, key=lambda j: (room_us(j), -j.hours, j.id)):
-        pieces += place(job, ledger, at)
-    return pieces
-
-
 def _packed(
     problem: ScheduleProblem,
     relaxed: Solution,
@@ -315,10 +310,12 @@ def _packed(
     again = bool(stays or shaped) or has_parts(problem)
     status = ROUNDED if again else OPTIMAL
     if again:
-        ledger = beside_batteries(problem)
-        ledger.hold(placed)
         plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
-        placed += merge_pieces(_place_shaped(shaped, ledger, at))
+        besides = [Beside(charged_to_floor(problem))]
+        if problem.has_batteries or problem.has_sources:
+            besides.append(without_savings(problem, Beside.of(problem, relaxed.values)))
+        own, ledger = shaped_beside(problem, shaped, placed, besides, at)
+        placed += merge_pieces(own)
         capacity = replace(ledger.left(), short_hours=short_of_shaped(problem, placed))
         classes = merge(plain)
         solution = _solve(problem, classes, capacity, lean, 0.15 * time_limit_s)
@@ -372,7 +369,7 @@ def _settle_shape(
     What sites do in a `rough` one is that of another grid or other work, and is decided anew in any case.
     """
     kept = without_stranded(problem, packed)
-    mended = _repair(problem, kept, beside, stays)
+    mended = _repair(problem, kept, beside, stays, time_limit_s)
     further = bool(further_terms(problem))
     if not (problem.has_batteries or further):
         return mended, beside
@@ -398,12 +395,15 @@ def sites_beside(problem: ScheduleProblem, pieces: Sequence[Piece], time_limit_s
     return None if broken else Beside.of(problem, anew.values)
 
 
-def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, stays: Own) -> Sequence[Piece]:
+def _repair(
+    problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, stays: Own, time_limit_s: float
+) -> Sequence[Piece]:
     """Try once more what fell short, as early as there is room beside the others and what the sites do.
 
     Work with a shape of its own is placed anew where none of it `stays`, other work is topped up, in the window that
-    was asked for. Steps of a chain go between those before and after them, and those that wait for one that still
-    falls short stay out.
+    was asked for. Where work with a shape still falls short, it is tried beside all that its sites might do, which
+    they are then asked for. Steps of a chain go between those before and after them, and those that wait for one that
+    still falls short stay out.
     """
     done = done_hours(problem, pieces)
     jobs = {job.id: job for job in problem.jobs if job.hours - done[job.id] > job.hours * DONE_RATIO}
@@ -416,6 +416,7 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
         by_job[piece.job].append(piece)
     order, short = Order.of(problem, table), set[str]()
     full: Ledger | None = None
+    helped = [id for id, job in jobs.items() if not job.plain][:MOST_HELPED]
     for id in order_of({job.id: job.depends_on for job in problem.jobs}):
         if id not in jobs:
             continue
@@ -427,12 +428,38 @@ def _repair(problem: ScheduleProblem, pieces: Sequence[Piece], beside: Beside, s
                 by_job[id] = merge_pieces([*own, *top_up(job, full, own, left)])
             elif id not in stays:
                 again = merge_pieces(place(job, _holding(others, by_job, beside, without=id), None))
+                if id in helped and not is_done(job, again):
+                    again, beside = _helped(job, again, others, by_job, beside, time_limit_s)
                 if work_hours(job, again) > job.hours - left:
                     by_job[id], full = again, None
         order.move(id, by_job[id])
         if work_hours(job, by_job[id]) < job.hours * (1 - DONE_RATIO):
             short.add(id)
     return others.beside(piece for group in by_job.values() for piece in group)
+
+
+def _helped(
+    job: Job,
+    again: list[Piece],
+    others: Pieces,
+    by_job: dict[str, list[Piece]],
+    beside: Beside,
+    time_limit_s: float,
+) -> tuple[list[Piece], Beside]:
+    """Pieces that do more than `again` where the sites do all that they might for them, and what those then do; else
+    what there is."""
+    most = most_beside(others.problem)
+    if most is None:
+        return again, beside
+    trial = merge_pieces(place(job, _holding(others, by_job, most, without=job.id), None))
+    if (
+        work_hours(job, trial)
+        <= max(work_hours(job, group) for group in (again, by_job[job.id])) + SHORT_HOURS
+    ):
+        return again, beside
+    pieces = (piece for group in (by_job | {job.id: trial}).values() for piece in group)
+    anew = sites_beside(others.problem, others.beside(pieces), time_limit_s)
+    return (again, beside) if anew is None else (trial, anew)
 
 
 def _holding(others: Pieces, by_job: Mapping[str, list[Piece]], beside: Beside, without: str = "") -> Ledger:
@@ -519,11 +546,6 @@ def charged_to_floor(problem: ScheduleProblem) -> dict[int, BatteryTrace]:
             trace.charge_kw[t] = min(wanted_kw, float(headroom[t]))
             stored += hours * site.battery.charge_efficiency * trace.charge_kw[t]
     return traces
-
-
-def room_us(job: Job) -> float:
-    """How much longer a job's window is than the job at full width."""
-    return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
 
 
 def _cell_prices(problem: ScheduleProblem, solution: Solution) -> Prices:

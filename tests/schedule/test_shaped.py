@@ -9,7 +9,7 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Model, Pool
+from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Workload
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
@@ -156,3 +156,40 @@ def test_a_second_piece_beside_what_runs_is_loaded() -> None:
     one = replace(announced, allocations=(replace(announced.allocations[0], accelerators=1),))
     assert not any(v.subject == "w" for v in verify_plan(halves, inputs))
     assert any(v.subject == "w" for v in verify_plan(halves, replace(inputs, announced=one)))
+
+
+HELP: dict[str, dict[str, Any]] = {
+    "battery": {"battery": Battery(energy_kwh=20, power_kw=5, initial_kwh=15)},
+    "plant": {"generation": Generation((GenerationWindow(at(0), at(6), 5.0),))},
+}
+
+
+@pytest.mark.parametrize("own", list(HELP))
+@pytest.mark.parametrize("deadline", [3, 4])
+def test_work_in_one_piece_runs_beside_what_the_site_can_do_for_it(own: str, deadline: float) -> None:
+    """20 hours need 10 kW for two hours, or 6.7 for three, where the grid gives 6."""
+    job = work("w", 20, deadline, interruptible=False, earliest_start=at(1))
+    inputs = cycle_inputs([job], sites=[site(power_limit_kw=6.0, **HELP[own])], hours=6)
+    plan = plan_cycle(inputs)
+    assert plan.unplaced == ()
+    assert len(plan.allocations) == 1
+    assert max(row.import_kw for row in plan.power) <= 6 + 1e-6
+    assert verify_plan(plan, inputs) == []
+
+
+def test_a_run_that_no_battery_could_hold_is_late_and_keeps_the_limit() -> None:
+    """The battery has power for it, and not the energy."""
+    small = Battery(energy_kwh=4, power_kw=5, initial_kwh=3)
+    job = work("w", 20, 3, interruptible=False, earliest_start=at(1))
+    inputs = cycle_inputs([job], sites=[site(power_limit_kw=6.0, battery=small)], hours=6)
+    plan = plan_cycle(inputs)
+    [late] = plan.unplaced
+    assert late.accelerator_hours <= 8 + 1e-6
+    assert verify_plan(plan, inputs) == []
+
+
+def test_what_a_plant_gives_for_nothing_is_used() -> None:
+    """Eight wide for an hour would draw from the grid; four for two hours need not."""
+    job = work("w", 8, 3, max_accelerators=8, interruptible=False, earliest_start=at(1))
+    inputs = cycle_inputs([job], sites=[site(power_limit_kw=6.0, **HELP["plant"])], hours=6)
+    assert plan_cycle(inputs).cost.total == pytest.approx(0.0, abs=1e-9)
