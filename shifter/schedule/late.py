@@ -9,6 +9,7 @@ program is solved once more with a price on lateness that differs by far less th
 which takes a plan in which small jobs are done whole and the largest are late: few, for the hours. It may cost up to
 FEW typical prices of an accelerator-hour more for each hour that is late. As the price of lateness is ten times what an
 hour could cost, at most a hundredth more hours are late, and only where jobs do not trade theirs one for one.
+What others wait for is dearer than all that nobody waits for, the more steps are behind it: they could not even start.
 Classes that are late are told apart before, into jobs that could be done whole, smallest first, and the rest: the jobs
 of one class fall short together, all by the same share. On two overloaded fleets of 200 and 250 workloads it left 23
 late in place of 101, and 6 in place of 56, for the same hours and the same bill.
@@ -16,12 +17,13 @@ late in place of 101, and 6 in place of 56, for the same hours and the same bill
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.domain.chains import order_of
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.problem import Job
 from shifter.schedule.program import LinearProgram, TermInputs
@@ -35,17 +37,20 @@ LATE_RATIO = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class FewLate:
-    """A term that prefers small jobs: `favour` (n_classes,) in [0, 1], 1 for the class of the smallest."""
+    """A term that prefers small jobs: `favour` (n_classes,) in [0, 1], 1 for the class of the smallest; and above, up
+    to 2, for jobs that others wait for."""
 
     favour: Floats
     name = "few_late"
 
     @classmethod
-    def of(cls, classes: Sequence[WorkClass]) -> FewLate:
-        """By the mean work of a class's jobs; of equal ones, the first is the smallest."""
+    def of(cls, classes: Sequence[WorkClass], behind: Mapping[str, int]) -> FewLate:
+        """By the mean work of a class's jobs; of equal ones, the first is the smallest. `behind`: `steps_behind`."""
         size = np.array([one.hours / len(one.jobs) for one in classes])
         smaller = np.argsort(np.argsort(size, kind="stable"), kind="stable")
-        return cls(1.0 - smaller / max(1, len(classes)))
+        favour = 1.0 - smaller / max(1, len(classes))
+        steps = np.array([max((behind.get(job.id, 0) for job in one.jobs), default=0) for one in classes])
+        return cls(np.where(steps > 0, 1.0 + steps / max(1, steps.max(initial=0)), favour))
 
     def build(self, program: LinearProgram, given: TermInputs) -> None:
         """Make lateness a little dearer for small jobs."""
@@ -55,10 +60,21 @@ class FewLate:
         program.add_cost(program.index("short"), FEW * hour * self.favour)
 
 
-def is_late(classes: Sequence[WorkClass], short: Floats) -> bool:
-    """Whether more than one job falls short, of those that have anywhere to run; `short` (n_classes,) [h]."""
-    late = [len(one.jobs) for one, less in zip(classes, short, strict=True) if _lacks(one, less)]
-    return sum(late) > 1
+def is_late(classes: Sequence[WorkClass], short: Floats, behind: Mapping[str, int]) -> bool:
+    """Whether more than one job falls short, of those that have anywhere to run, or one that others wait for; `short`
+    (n_classes,) [h]."""
+    late = [job for one, less in zip(classes, short, strict=True) if _lacks(one, less) for job in one.jobs]
+    return len(late) > 1 or any(job.id in behind for job in late)
+
+
+def steps_behind(jobs: Sequence[Job]) -> dict[str, int]:
+    """How many steps follow one another behind each job that others wait for, by id."""
+    behind: dict[str, int] = {}
+    before = {job.id: job.depends_on for job in jobs}
+    for id in reversed(order_of(before)) if any(before.values()) else ():
+        for other in before[id]:
+            behind[other] = max(behind.get(other, 0), 1 + behind.get(id, 0))
+    return behind
 
 
 def apart(classes: Sequence[WorkClass], short: Floats) -> tuple[WorkClass, ...]:

@@ -23,7 +23,7 @@ from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.schedule.answer import Segments, least_cost, segments
 from shifter.schedule.ledger import Ledger
-from shifter.schedule.place import DONE_RATIO, Prices
+from shifter.schedule.place import DONE_RATIO, Prices, place
 from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
 from shifter.schedule.standing import chains
 
@@ -48,14 +48,29 @@ def has_parts(problem: ScheduleProblem) -> bool:
 
 
 def parted(problem: ScheduleProblem, at: Prices, free: Ledger) -> ScheduleProblem:
-    """The problem in which steps of chains have the parts that cost least at these prices, in what is free."""
+    """The problem in which steps of chains have the parts that cost least at these prices, in what is free.
+
+    One chain after the other, those with the least slack first, each in the room that those before it leave.
+    """
     if not has_parts(problem):
         return problem
-    asking, found = _Asking(problem, at, free), dict[str, Job]()
-    for chain in chains(problem.jobs):
-        if len(chain) > 1 and any(job.span_us is not None for job in chain):
-            found.update(_cut(chain, asking))
+    found: dict[str, Job] = {}
+    left = free.copy()
+    several = (chain for chain in chains(problem.jobs) if len(chain) > 1)
+    movable = [chain for chain in several if any(job.span_us is not None for job in chain)]
+    for chain in sorted(movable, key=_slack_us):
+        own = _cut(chain, _Asking(problem, at, left))
+        found.update(own)
+        for job in own.values():
+            place(job, left, at)
     return replace(problem, jobs=tuple(found.get(job.id, job) for job in problem.jobs))
+
+
+def _slack_us(chain: Sequence[Job]) -> float:
+    """What all a chain's time is longer than its steps one after the other."""
+    windows = [job.span_us or (job.start_us, job.end_us) for job in chain]
+    length_us = max(end for _, end in windows) - min(start for start, _ in windows)
+    return length_us - sum(job.least_us for job in chain)
 
 
 def _between(job: Job, start_us: int, end_us: int) -> Job:
@@ -149,7 +164,8 @@ class _Asking:
     def _seen(self, job: Job) -> tuple[Segments, Floats]:
         """What one of a job's accelerators may do in each cell, and all of that up to each edge, (n_cells + 1,) [h].
 
-        Where there is room for fewer, each has that share of the cell.
+        Where there is room for fewer, each has that share of the cell, in its cheapest way: of several pools that have
+        room for some each, all count as the cheapest.
         """
         key = job.ways, job.firm, job.tenant, job.max_accelerators, job.contiguous
         if key not in self.known:

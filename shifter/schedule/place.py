@@ -58,6 +58,17 @@ class Prices:
     peaks: Peaks | None = None
     """What a run that raises a peak costs besides; None where that costs nothing."""
 
+    def towards(self, other: Prices, share: float) -> Prices:
+        """Prices this far from these to others; those of quotas stay."""
+
+        def mixed(mine: Floats, theirs: Floats) -> Floats:
+            return (1 - share) * mine + share * theirs
+
+        per_kw, room, firm = (
+            mixed(getattr(self, name), getattr(other, name)) for name in ("per_kw", "any", "firm")
+        )
+        return replace(self, per_kw=per_kw, any=room, firm=firm)
+
     def of(self, job: Job, way: Way, site: int) -> Floats:
         """The price of one accelerator of this job in this way, for all of each cell (n_cells,)."""
         return self.of_way(way, site, job.firm, job.tenant)

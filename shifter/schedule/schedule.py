@@ -19,7 +19,7 @@ from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
 from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped, work_ratios
 from shifter.schedule.fleet_bound import further_terms, load_prices
-from shifter.schedule.late import FewLate, apart, is_late
+from shifter.schedule.late import FewLate, apart, is_late, steps_behind
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece, merge_pieces, pack
@@ -47,6 +47,9 @@ TIDY_JOBS = 1_000
 
 EXACT_COLUMNS = 200_000
 """Up to this many variables the program is solved exactly."""
+
+CUTS, CUT_RATIO = 3, 1e-3
+"""Chains are cut so many times at the most, and not again where that costs less than this share more than no order."""
 
 SHORT_HOURS = 0.01
 """Less than this is no work that falls short [accelerator-hours]."""
@@ -149,7 +152,8 @@ def _exact(
     solution = _solve(spans, merge(spans.jobs), capacity, lean, 0.35 * time_limit_s)
     at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
     known.learn(at, proof, problem.weights(solution.duals))
-    problem = parted(problem, at, beside_batteries(problem))
+    if has_parts(problem):
+        problem, solution = _cut(problem, solution, at, capacity, lean, time_limit_s)
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(known.weights), proof)
@@ -162,6 +166,38 @@ def _exact(
             if sum(short_hours(problem, made.pieces).values()) <= enough:
                 break
     return replace(made, prices=proof, weights=known.weights)
+
+
+def _cut(
+    problem: ScheduleProblem,
+    spans: Solution,
+    at: Prices,
+    capacity: Capacity,
+    lean: Sequence[Piece],
+    time_limit_s: float,
+) -> tuple[ScheduleProblem, Solution]:
+    """Chains cut into parts at these prices, and the optimum in them. Raises SolverFailed.
+
+    Where that costs more than with `spans`, they are cut again at the mean of all prices so far: alone, each chain
+    takes what is cheap, and does not see that the others do.
+    """
+    ends, free = time.monotonic() + 0.15 * time_limit_s, beside_batteries(problem)
+    best: tuple[ScheduleProblem, Solution] | None = None
+    for n in range(1, CUTS + 1):
+        cut = parted(problem, at, free)
+        try:
+            solution = _solve(cut, merge(cut.jobs), capacity, lean, max(0.0, ends - time.monotonic()))
+        except SolverFailed:
+            if best is None:
+                raise
+            break
+        if best is None or solution.cost < best[1].cost:
+            best = cut, solution
+        if best[1].cost <= spans.cost + CUT_RATIO * abs(spans.cost):
+            break
+        at = at.towards(_cell_prices(cut, solution), 1 / (n + 1))
+    assert best is not None
+    return best[0], replace(best[1], notes=tuple(dict.fromkeys((*spans.notes, *best[1].notes))))
 
 
 def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> Sequence[Piece]:
@@ -302,14 +338,13 @@ def _packed(
     time_limit_s: float,
 ) -> Schedule:
     """What stays, and beside it what has a shape of its own, placed at the relaxed problem's prices; the rest solved
-    beside both, each step of a chain in its part, and packed."""
+    beside both, and packed."""
     classes: Sequence[WorkClass] = merge(problem.jobs)
     solution = relaxed
     placed = [piece for pieces in stays.values() for piece in pieces]
     plain, shaped = plain_and_shaped(problem.jobs)
-    again = bool(stays or shaped) or has_parts(problem)
-    status = ROUNDED if again else OPTIMAL
-    if again:
+    status = ROUNDED if stays or shaped or has_parts(problem) else OPTIMAL
+    if stays or shaped:
         plain, shaped = plain_and_shaped(_rest(problem, announced, stays))
         besides = [Beside(charged_to_floor(problem))]
         if problem.has_batteries or problem.has_sources:
@@ -341,13 +376,15 @@ def _few_late(
     time_limit_s: float,
 ) -> tuple[Sequence[WorkClass], Solution]:
     """Where jobs fall short, an optimum in which few do; the one that is there where that is not found in time."""
-    short = solution.values["short"]
+    short, behind = solution.values["short"], steps_behind(problem.jobs)
     # Where fairness has a price, it says whose work is late.
-    if problem.fairness_price_per_hour > 0 or not is_late(classes, short):
+    if problem.fairness_price_per_hour > 0 or not is_late(classes, short, behind):
         return classes, solution
     told = apart(classes, short)
     try:
-        few = _solve(problem, told, capacity, lean, time_limit_s, FewLate.of(told), rungs=SIMPLEX_FIRST)
+        few = _solve(
+            problem, told, capacity, lean, time_limit_s, FewLate.of(told, behind), rungs=SIMPLEX_FIRST
+        )
     except SolverFailed as failure:
         return classes, replace(
             solution, notes=(*solution.notes, f"more are late than need be: {failure.detail}")

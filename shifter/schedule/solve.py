@@ -34,6 +34,8 @@ class Solution:
     """By how much a limit is broken beyond what no plan can help, by the relief that says so."""
     notes: tuple[str, ...] = ()
     """Which solvers failed before one did not."""
+    cost: float = 0.0
+    """What was minimised, late work at its price [currency]."""
 
 
 def linear_program(
@@ -192,6 +194,7 @@ def solve(
             for name, (columns, most) in program.reliefs.items()
         },
         notes=found.notes,
+        cost=float(program.cost @ found.values),
     )
 
 

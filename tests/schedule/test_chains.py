@@ -215,3 +215,22 @@ def test_a_step_that_fell_short_is_tried_between_its_neighbours() -> None:
     assert (b.start_us, b.end_us) == (3 * HOUR_US, 10 * HOUR_US)
     kept = order.between(replace(jobs["b"], span_us=None))
     assert (kept.start_us, kept.end_us) == (1 * HOUR_US, 5 * HOUR_US)
+
+
+def test_what_others_wait_for_is_not_what_is_late() -> None:
+    """Of two that do not both fit, the larger one would be late; here another step could not start then."""
+    steps = [work("a", 20, 2), work("b", 10, 4, depends_on=("a",))]
+    plan = plan_cycle(cycle_inputs([*steps, work("x", 10, 2)]))
+    assert [late.workload_id for late in plan.unplaced] == ["x"]
+
+
+def test_chains_that_crowd_one_another_are_cut_beside_one_another() -> None:
+    """Alone, each would run in the two cheapest hours; together they fill four."""
+    steps = [
+        replace(step, id=f"{step.id}{i}", depends_on=tuple(f"{other}{i}" for other in step.depends_on))
+        for i in range(2)
+        for step in pair(6)
+    ]
+    plan = plan_cycle(cycle_inputs(steps, prices=[50, 40, 30, 20, 10, 10] + [90] * 18))
+    assert plan.unplaced == ()
+    assert plan.cost.total == pytest.approx(0.3 + 0.2 + 0.1 + 0.1)

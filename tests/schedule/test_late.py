@@ -72,12 +72,12 @@ def test_classes_that_fall_short_are_cut_without_losing_anything() -> None:
     classes = merge(problem.jobs)
     assert len(classes) == 1
     short = np.array([classes[0].hours - 25.0])
-    assert is_late(classes, short)
+    assert is_late(classes, short, {})
     told = apart(classes, short)
     assert [len(one.jobs) for one in told] == [2, 1, 3]
     assert sum(one.hours for one in told) == pytest.approx(classes[0].hours)
     assert sum(one.max_accelerators for one in told) == pytest.approx(classes[0].max_accelerators)
-    favour = FewLate.of(told).favour
+    favour = FewLate.of(told, {}).favour
     assert favour[0] > favour[1] > favour[2]
     assert apart(classes, np.zeros(1)) == classes
 
