@@ -40,6 +40,9 @@ from shifter.schedule.tenants import served
 DIGITS = 9
 """Figures are rounded to this many decimals: far below what anything is measured to, and the same on every machine."""
 
+TURNOVER_RATIO = 1e-3
+"""A bound that is nearer to nothing than this share of all that changes hands is no measure of a gap: this share is."""
+
 PROOF_SHARE = 0.1
 """Of the time limit: what proving a plan may take of it, where some work falls short."""
 
@@ -83,7 +86,7 @@ def assemble(
         cost=settled.cost,
         carbon_kg=settled.carbon_kg,
         lower_bound=bound,
-        relative_gap=(minimised - bound) / max(abs(least), 1e-9),
+        relative_gap=(minimised - bound) / max(abs(least), TURNOVER_RATIO * settled.turnover, 1e-9),
         baseline=_baseline(problem, baseline),
         slots=tuple(_slot_rows(problem, made, settled, envelope)),
         power=tuple(_power_rows(problem, made, settled, frame, fleet)),
