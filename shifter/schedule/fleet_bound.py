@@ -31,8 +31,6 @@ CLOSED_FORM = frozenset(
 )
 """Terms that `bound` knows by formula; risk by the prices that it amounts to (`ScheduleProblem.at_prices`)."""
 
-TIME_LIMIT_S = 60.0
-
 
 def further_terms(problem: ScheduleProblem) -> tuple[str, ...]:
     """Names of the terms in use that have no closed form in the bound."""
@@ -70,8 +68,12 @@ def fleet_cost(
     room: Floats,
     firm: Floats,
     capacity: tuple[Floats, Floats],
+    *,
+    time_limit_s: float,
+    failed: list[str],
 ) -> float:
-    """The least of what the fleet's own side costs less what the load pays [currency]; a bound where it is not found.
+    """The least of what the fleet's own side costs less what the load pays [currency]; a bound where it is not found in
+    time, and then `failed` is told why.
 
     Prices are per slot: `per_kw` (n_sites, n_slots), `room` and `firm` (n_pools, n_slots). `capacity` holds what the
     reserve leaves to all work and to firm work, as means over whole slots, in fractions, (n_pools, n_slots) each.
@@ -85,8 +87,9 @@ def fleet_cost(
     pays += firm[work.pool, work.cell] * (work.work_class == 1)
     cost[work.column] -= pays
     try:
-        value = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S).values
-    except SolverFailed:
+        value = optimum(program, cost, upper, time_limit_s=time_limit_s).values
+    except SolverFailed as failure:
+        failed.append(f"what sites could do beside the work: {failure.detail}")
         return _loosest(by_slot, program, cost, upper)
     return float((cost * value).sum())
 
