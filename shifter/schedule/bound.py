@@ -17,16 +17,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import Floats
+from shifter.errors import SolverFailed
 from shifter.schedule.answer import ROWS, least_cost, offered_hours, segments, slices
 from shifter.schedule.classes import option_sets
 from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
 from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays, Way
+from shifter.schedule.rungs import SIMPLEX_FIRST, climb
 from shifter.schedule.solve import Solution
 
 LEAST_REST = 1e-3
@@ -170,18 +171,24 @@ def lower_bound(
     prices: SlotPrices,
     capacity: tuple[Floats, Floats],
     done_hours: Mapping[str, float],
+    *,
+    time_limit_s: float = 60.0,
+    failed: list[str] | None = None,
 ) -> float:
     """The bound [currency] on any plan that does `done_hours` of each job [accelerator-hours of the fastest pool].
 
     `capacity` holds what the reserve and pinned work leave to all work and to firm work, in what is left of each slot,
-    (n_pools, n_slots) each, in fractions.
+    (n_pools, n_slots) each, in fractions. What sites could do at the least is for a solver to say: where it does not,
+    the bound is looser, and `failed` is told why.
     """
+    failed = [] if failed is None else failed
     total = -_quotas_leave(problem, prices)
     hours, rest = problem.grid.slot_hours, problem.rest_share
     if prices.work is not None:
-        total += _fleet(problem, prices.work, prices, capacity)[0]
+        total += _fleet(problem, prices.work, prices, capacity, time_limit_s=time_limit_s, failed=failed)[0]
         return total + _work_cost(problem, prices.work, prices, done_hours)
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
+    battery_s = time_limit_s / max(1, sum(site.battery is not None for site in problem.sites))
     for i, site in enumerate(problem.sites):
         nu, rho = prices.power[i], prices.peak[i]
         per_kw[i] = hours * site.unit_cost_per_kwh + nu + rho
@@ -193,28 +200,41 @@ def lower_bound(
         total += float((rho * (site.median_kw - site.peak_so_far_kw)).sum())
         if site.battery is not None:
             # Its mean over the running slot counts once, that of work by what is left of the slot.
-            total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
+            total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours, battery_s, failed)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
 
 
 def with_budget_prices(
-    problem: ScheduleProblem, prices: SlotPrices, capacity: tuple[Floats, Floats]
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    *,
+    time_limit_s: float,
+    failed: list[str],
 ) -> SlotPrices:
     """The same with prices of budgets that prove the same `lower_bound`: with d less of a budget, no plan that does the
     same work costs less than that and d times its price."""
     if prices.work is None or not problem.budgets:
         return prices
-    _, budget = _fleet(problem, prices.work, prices, capacity)
+    _, budget = _fleet(problem, prices.work, prices, capacity, time_limit_s=time_limit_s, failed=failed)
     return replace(prices, budget=np.round(budget, PRICE_DIGITS))
 
 
 def _fleet(
-    problem: ScheduleProblem, work: Floats, prices: SlotPrices, capacity: tuple[Floats, Floats]
+    problem: ScheduleProblem,
+    work: Floats,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    *,
+    time_limit_s: float,
+    failed: list[str],
 ) -> tuple[float, Floats]:
     """`fleet_cost` of what is left of each slot, as means over whole slots."""
     whole = capacity[0] * problem.rest_share, capacity[1] * problem.rest_share
-    return fleet_cost(problem, work, prices.capacity, prices.reserve, whole)
+    return fleet_cost(
+        problem, work, prices.capacity, prices.reserve, whole, time_limit_s=time_limit_s, failed=failed
+    )
 
 
 def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:
@@ -290,7 +310,9 @@ def _answers(
             yield *few, least_cost(seen, need[rows], start[rows], end[rows])
 
 
-def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:
+def _battery_cost(
+    site: SiteArrays, per_kw: Floats, hours: float, time_limit_s: float, failed: list[str]
+) -> float:
     """The least that a battery could cost at these prices of import, alone: a small linear program."""
     import cvxpy as cp
 
@@ -306,9 +328,9 @@ def _battery_cost(site: SiteArrays, per_kw: Floats, hours: float) -> float:
     gain = battery.charge_efficiency * charge - discharge / battery.discharge_efficiency
     cost = per_kw @ (charge - discharge) + battery.wear_cost_per_kwh * hours * cp.sum(discharge)
     problem = cp.Problem(cp.Minimize(cost), [cp.diff(stored) == hours * gain])
-    with suppress(cp.SolverError):  # then the bound below holds all the same
-        problem.solve(solver=cp.HIGHS, highs_options={"threads": 1, "time_limit": 10.0})
-    if problem.status == cp.OPTIMAL:
-        return float(problem.value)
-    # No way of running it keeps its floor: the most that it could ever earn is still a bound.
-    return -2 * battery.power_kw * float(np.abs(per_kw).sum())
+    try:
+        climb(problem, SIMPLEX_FIRST, time_limit_s)
+    except SolverFailed as failure:
+        failed.append(f"what the battery of {site.name} could do: {failure.detail}")
+        return -2 * battery.power_kw * float(np.abs(per_kw).sum())  # the most that it could ever earn
+    return float(problem.value)

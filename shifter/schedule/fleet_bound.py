@@ -31,8 +31,6 @@ CLOSED_FORM = frozenset(
 )
 """Terms that `bound` knows by formula; risk by the prices that it amounts to (`ScheduleProblem.at_prices`)."""
 
-TIME_LIMIT_S = 60.0
-
 
 def further_terms(problem: ScheduleProblem) -> tuple[str, ...]:
     """Names of the terms in use that have no closed form in the bound."""
@@ -70,9 +68,12 @@ def fleet_cost(
     room: Floats,
     firm: Floats,
     capacity: tuple[Floats, Floats],
+    *,
+    time_limit_s: float,
+    failed: list[str],
 ) -> tuple[float, Floats]:
     """The least of what the fleet's own side costs less what the load pays [currency], or a bound where it is not
-    found; and what one more unit of each budget would save there, (n_budgets,).
+    found in time, and then `failed` is told why; and what one more unit of each budget would save there, (n_budgets,).
 
     With budgets at these prices in place of their rows the least is the same (strong duality), which proves them.
 
@@ -89,8 +90,9 @@ def fleet_cost(
     cost[work.column] -= pays
     free = np.zeros(len(problem.budgets))
     try:
-        found = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S)
-    except SolverFailed:
+        found = optimum(program, cost, upper, time_limit_s=time_limit_s)
+    except SolverFailed as failure:
+        failed.append(f"what sites could do beside the work: {failure.detail}")
         return _loosest(by_slot, program, cost, upper), free
     return float((cost * found.values).sum()), np.maximum(0.0, found.duals.get("budget", free))
 

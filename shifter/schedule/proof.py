@@ -55,10 +55,12 @@ def prove(
     done_hours: Mapping[str, float],
     *,
     time_limit_s: float,
+    failed: list[str],
 ) -> tuple[SlotPrices, float]:
     """The prices that prove most, and the bound that they prove [currency] on all plans that do `done_hours`.
 
-    Those of the program that made the plan are tried, where one was solved, and what else it has.
+    Those of the program that made the plan are tried, where one was solved, and what else it has. A third of the time
+    is for finding better ones. What failed, and so may leave the bound looser than it need be, is added to `failed`.
     """
     prices = made.prices
     free = [
@@ -74,12 +76,14 @@ def prove(
     # Where no program was solved, there is little hope that this one is.
     if prices is not None and (short or _holds_lateness(problem, prices)):
         # Energy alone proves little, and more than prices that hold what relieving a physical limit would cost.
-        tried += [_prices_of_done(problem, done, means, time_limit_s), proof_prices(problem)]
+        tried += [_prices_of_done(problem, done, means, time_limit_s / 3, failed), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
-    bounds = [lower_bound(problem, one, means, done) for one in tried]
+    each_s = 2 / 3 * time_limit_s / (len(tried) + 1)
+    bounds = [lower_bound(problem, one, means, done, time_limit_s=each_s, failed=failed) for one in tried]
     near = max(bounds) - TIE_RATIO * max(1.0, abs(max(bounds)))
     best = min((i for i, bound in enumerate(bounds) if bound >= near), key=lambda i: _total(tried[i]))
-    return with_budget_prices(problem, tried[best], means), bounds[best]
+    chosen = with_budget_prices(problem, tried[best], means, time_limit_s=each_s, failed=failed)
+    return chosen, bounds[best]
 
 
 def _bound_by_chains(problem: ScheduleProblem, done: Mapping[str, float]) -> ScheduleProblem:
@@ -128,6 +132,7 @@ def _prices_of_done(
     done: Mapping[str, float],
     free: tuple[Floats, Floats],
     time_limit_s: float,
+    failed: list[str],
 ) -> SlotPrices:
     """The duals of the program of the work that is done; where it is too large or fails, of a coarser one."""
     slots = np.arange(problem.grid.n_slots + 1, dtype=np.int64) * problem.slot_us
@@ -142,11 +147,12 @@ def _prices_of_done(
                 doing, merge(jobs), capacity, time_limit_s=0.7 * time_limit_s, rungs=SIMPLEX_FIRST
             )
             return proof_prices(doing, solution)
-    except SolverFailed:
-        pass
+    except SolverFailed as failure:
+        failed.append(f"the program of the work that is done: {failure.detail}")
     try:
         return relax(doing, capacity, time_limit_s=0.3 * time_limit_s).prices
-    except SolverFailed:
+    except SolverFailed as failure:
+        failed.append(f"a coarser program of the work that is done: {failure.detail}")
         return proof_prices(problem)
 
 

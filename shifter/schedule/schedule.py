@@ -269,8 +269,9 @@ def _large(
     try:
         told = relax(spans, Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
         both = made, _followed(problem, known, told, announced, settle_s)
-    except SolverFailed:
-        return made
+    except SolverFailed as failure:
+        why = f"planned as if tenants were one, since telling them apart failed: {failure.detail}"
+        return replace(made, warnings=(*made.warnings, why))
     best, other = sorted(both, key=lambda m: burden(problem, m.pieces, m.batteries, m.sources))
     return replace(best, further_prices=() if other.prices is None else (other.prices,))
 

@@ -89,6 +89,22 @@ class Settled:
     carbon_kg: float
     over_quota_hours: Floats
     """Accelerator-hours beyond each quota, (n_quotas,)."""
+    worth_of_import: float
+    """What every kWh imported costs, carbon at its price included, were no price negative [currency]."""
+
+    @property
+    def turnover(self) -> float:
+        """All that changes hands, whoever pays whom, but for fairness, which is no money [currency]."""
+        bill = self.cost
+        items = (
+            bill.demand_charge,
+            bill.battery_wear,
+            bill.generation,
+            bill.export,
+            bill.churn,
+            bill.over_quota,
+        )
+        return self.worth_of_import + sum(map(abs, (*items, *bill.further.values())), 0.0)
 
     def with_fairness(self, cost: float) -> Settled:
         """The same bill, with what fairness charges [currency]."""
@@ -161,7 +177,7 @@ def settle(
     hours = problem.grid.slot_hours
     imports, exports = (np.zeros((len(problem.sites), problem.grid.n_slots)) for _ in range(2))
     own = Sources.none(problem) if sources is None else sources
-    energy = carbon = demand = wear = carbon_kg = generation = export = 0.0
+    energy = carbon = demand = wear = carbon_kg = generation = export = worth = 0.0
     for i, site in enumerate(problem.sites):
         imports[i] = site.median_kw + used.busy_kw[i] - own.relief_kw[i]
         if i in batteries:
@@ -174,6 +190,7 @@ def settle(
         generation += site.generation_cost_per_kwh * hours * float(own.generated_kw[i].sum())
         kwh = imports[i] * hours
         energy += float((kwh * site.price_per_kwh).sum())
+        worth += float((kwh * np.abs(site.unit_cost_per_kwh)).sum())
         kg = float((kwh * site.carbon_kg_per_kwh).sum())
         carbon_kg += kg
         carbon += kg * site.carbon_price_per_kg
@@ -188,6 +205,7 @@ def settle(
         Cost(energy, carbon, demand, wear, generation, export, over_quota=sum(borrowed, 0.0)),
         carbon_kg,
         over_hours,
+        worth,
     )
     further = {
         t.name: float(t.bill(problem, settled)) for t in installed_terms() if isinstance(t, PricedTerm)

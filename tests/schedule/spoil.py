@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -137,11 +137,12 @@ def asked(inputs: CycleInputs, id: str, **over: Any) -> CycleInputs:
 
 
 def priced(plan: Plan, **over: Any) -> Plan:
-    """The plan with other figures, and the gap that follows from them."""
+    """The plan with other figures, and the gap that follows from them, where no price is negative."""
     changed = replace(plan, **over)
-    bound = changed.lower_bound
-    base = max(abs(bound - changed.cost.fairness), 1e-9)
-    return replace(changed, relative_gap=(changed.cost.total - bound) / base)
+    cost = replace(changed.cost, fairness=0.0)
+    turnover = sum(abs(getattr(cost, f.name)) for f in fields(cost) if f.name != "further")
+    base = max(abs(changed.lower_bound - changed.cost.fairness), 1e-3 * turnover, 1e-9)
+    return replace(changed, relative_gap=(changed.minimised - changed.lower_bound) / base)
 
 
 def row(rows: Sequence[Any], i: int, **over: Any) -> tuple[Any, ...]:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from forecasts.series import Signal
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Allocation
 from shifter.domain.risk import PlanRisk
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.risky import risky
-from tests.schedule.spoil import Spoiled, made_of, row
+from tests.schedule.spoil import Spoiled, made_of, priced, row
 
 PRICES = [30.0 + 20 * (i % 5) for i in range(24)]
 
@@ -29,14 +29,9 @@ def told(change: Callable[[PlanRisk], PlanRisk | None]) -> Callable[[], Spoiled]
     def spoiled() -> Spoiled:
         good, inputs = plan()
         assert good.risk is not None
-        return gapped(replace(good, risk=change(good.risk))), inputs
+        return priced(replace(good, risk=change(good.risk))), inputs
 
     return spoiled
-
-
-def gapped(changed: Plan) -> Plan:
-    bound = changed.lower_bound
-    return replace(changed, relative_gap=(changed.minimised - bound) / max(abs(bound), 1e-9))
 
 
 def weighed(*weights: float) -> Callable[[], Spoiled]:
@@ -58,7 +53,7 @@ def too_high() -> Spoiled:
     """A bound between the expected cost, which it could not exceed, and what is minimised."""
     good, inputs = plan()
     assert good.risk is not None
-    return gapped(replace(good, lower_bound=0.5 * (good.cost.total + good.risk.objective))), inputs
+    return priced(replace(good, lower_bound=0.5 * (good.cost.total + good.risk.objective))), inputs
 
 
 SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {

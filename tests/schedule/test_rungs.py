@@ -10,17 +10,19 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.effort import Effort
-from shifter.domain.fleet import Battery, Pool
+from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
+from shifter.domain.tenant import Tenant
 from shifter.errors import SolverFailed
+from shifter.schedule import fleet_bound, scaled
 from shifter.schedule import proof as proving
-from shifter.schedule import scaled
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
+from shifter.schedule.bound import lower_bound, proof_prices
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity
 from shifter.schedule.rungs import CLARABEL, INTERIOR, SIMPLEX, Rung
 from shifter.schedule.solve import solve
-from tests.schedule.build import cycle_inputs, site, work
+from tests.schedule.build import at, cycle_inputs, site, with_tenants, work
 from tests.schedule.problems import problem_of
 
 STUCK = Rung("a stuck simplex", "HIGHS", {"solver": "simplex", "simplex_iteration_limit": 0})
@@ -142,3 +144,68 @@ def test_nothing_is_called_optimal_that_a_heuristic_placed() -> None:
         for shape in ({}, {"interruptible": False})
     ]
     assert statuses == ["optimal", "rounded"]
+
+
+def sunny(**over: Any) -> CycleInputs:
+    """A plant has no formula in the bound: what the sites do is a program there."""
+    sun = Generation((GenerationWindow(at(8), at(16), 5.0),))
+    return cycle_inputs([work("w", 30, 20)], sites=[site(generation=sun)], **over)
+
+
+def test_a_bound_that_no_solver_finds_holds_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def fails(*_: Any, time_limit_s: float, **__: Any) -> None:
+        asked.append(time_limit_s)
+        raise SolverFailed("a stuck solver ended as unknown.")
+
+    plain = plan_cycle(inputs := replace(sunny(), time_limit_s=10.0))
+    monkeypatch.setattr(fleet_bound, "optimum", fails)
+    plan = plan_cycle(inputs)
+    assert plan.lower_bound < plain.lower_bound
+    assert plan.allocations == plain.allocations
+    (said,) = [w for w in plan.warnings if "solver" in w]
+    assert said == (
+        "the bound may be looser than it need be: what sites could do beside the work: a stuck solver ended as unknown."
+    )
+    # Of the time that there is, the proof has a share, however many prices are tried.
+    assert 0 < sum(asked) <= 0.3 * 10.0
+
+
+def test_a_battery_without_an_optimum_in_time_is_told() -> None:
+    problem = problem_of(case())
+    free = np.array([pool.any_capacity for pool in problem.pools], dtype=float)
+    done = {job.id: job.hours for job in problem.jobs}
+    failed: list[str] = []
+    loose = lower_bound(problem, proof_prices(problem), (free, free), done, time_limit_s=0.0, failed=failed)
+    assert loose < lower_bound(problem, proof_prices(problem), (free, free), done)
+    (said,) = failed
+    assert said.startswith("what the battery of a could do: HiGHS' simplex ran out of its")
+
+
+def test_prices_of_the_work_that_is_done_are_told_where_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise SolverFailed("a stuck solver ended as unknown.")
+
+    monkeypatch.setattr(proving, "solve", fails)
+    monkeypatch.setattr(proving, "relax", fails)
+    plan = plan_cycle(cycle_inputs([work(f"w{i}", 30, 9) for i in range(5)]))
+    assert plan.unplaced
+    said = [w for w in plan.warnings if w.startswith("the bound may be looser than it need be: ")]
+    assert ["a coarser" in w for w in said] == [False, True]
+
+
+def test_tenants_that_could_not_be_told_apart_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scaled.relax
+
+    def fails_to_tell(*args: Any, tell: bool = False, **over: Any) -> Any:
+        if tell:
+            raise SolverFailed("a stuck solver ended as unknown.")
+        return whole(*args, **over)
+
+    monkeypatch.setattr(scheduling, "relax", fails_to_tell)
+    monkeypatch.setattr(scheduling, "EXACT_COLUMNS", 0)
+    jobs = [replace(work(f"w{i}", 30, 9), tenant="A") for i in range(5)]
+    plan = plan_cycle(with_tenants(cycle_inputs(jobs), Tenant("A", 1.0, 2.0)))
+    assert plan.status == "coarse"
+    assert any("telling them apart failed: a stuck solver" in w for w in plan.warnings)

@@ -392,3 +392,18 @@ def test_an_empty_plan_of_nothing_is_fine() -> None:
     assert plan.cost == Cost()
     assert plan.horizon.start == START
     assert verify_plan(plan, empty) == []
+
+
+@pytest.mark.parametrize(
+    ("prices", "gap"), [([0.0] * 12 + [50.0] * 12, 1000.0), ([10.0] * 12 + [50.0] * 12, 0.4)]
+)
+def test_a_gap_is_no_share_of_nothing(prices: list[float], gap: float) -> None:
+    """One kWh of ten is bought dear. Of a bound of 0, that is measured by a thousandth of what changes hands."""
+    inputs = cycle_inputs([work("w", 10, 20)], prices=prices)
+    pieces = [Allocation("w", "a", "p", at(12), at(13), 1), Allocation("w", "a", "p", at(3), at(4), 9)]
+    plan = made_of(inputs, pieces)
+    assert plan.relative_gap == pytest.approx(gap)
+    assert codes(plan, inputs) == set()
+    assert codes(replace(plan, relative_gap=0.5 * gap), inputs) == {"gap"}
+    if plan.lower_bound:
+        assert plan.relative_gap == (plan.cost.total - plan.lower_bound) / plan.lower_bound

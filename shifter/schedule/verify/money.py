@@ -73,6 +73,17 @@ def money_tolerance(cost: Cost) -> float:
     return MONEY_TOLERANCE * max(1.0, size)
 
 
+def turnover(case: Case, loads: Sequence[SiteLoad]) -> float:
+    """All that changes hands, it says, whoever pays whom, but for fairness, which is no money [currency]."""
+    cost, total = case.plan.cost, 0.0
+    for load in loads:
+        imports = np.array([row.import_kw for row in load.rows])
+        total += case.grid.slot_hours * float(imports @ np.abs(load.unit_cost_per_kwh))
+    bought = {"energy", "carbon", "fairness", "further"}
+    items = {**{k: v for k, v in vars(cost).items() if k not in bought}, **cost.further}
+    return total + sum(map(abs, items.values()), 0.0)
+
+
 def _check_baseline(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     """What it rests on: running at once is the planner's own, but whatever it is, real-time load costs the same.
 

@@ -30,7 +30,7 @@ from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.columns import microseconds, since_us
 from shifter.schedule.verify.fleet import fleet_cost, is_plain, load_prices
 from shifter.schedule.verify.loads import SiteLoad
-from shifter.schedule.verify.money import MONEY_TOLERANCE, money_tolerance
+from shifter.schedule.verify.money import MONEY_TOLERANCE, money_tolerance, turnover
 from shifter.schedule.verify.risk import at_risk
 from shifter.schedule.verify.tenants import TenantUse
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -41,6 +41,9 @@ AT_ONCE, STEPS_AT_ONCE = 512, 256
 
 WHOLE_TOLERANCE = 1e-6
 """Share of a step's work that may be missing where it is planned in full: whole microseconds cost that."""
+
+TURNOVER_RATIO = 1e-3
+"""The gap is a share of the bound, or of so much of all that changes hands, where the bound is nearer to nothing."""
 
 
 def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantUse]) -> Iterator[Violation]:
@@ -60,7 +63,7 @@ def check_proof(case: Case, loads: Sequence[SiteLoad], tenants: Sequence[TenantU
             detail = f"the lower bound {plan.lower_bound} exceeds what the prices prove, {proven}"
             yield Violation(ViolationCode.BOUND, "plan", detail)
     # Fairness is the same in both, and no part of what the gap is a share of.
-    least = max(abs(plan.lower_bound - plan.cost.fairness), 1e-9)
+    least = max(abs(plan.lower_bound - plan.cost.fairness), TURNOVER_RATIO * turnover(case, loads), 1e-9)
     gap = (plan.minimised - plan.lower_bound) / least
     noise = 1e-14 * (abs(plan.minimised) + abs(plan.lower_bound)) / least  # of taking off what is far larger
     if differs(plan.relative_gap, gap, (1e-6 + noise) * max(1.0, abs(gap))):
