@@ -215,3 +215,23 @@ def test_a_large_plan_of_work_with_and_without_a_shape_keeps_a_budget(
     assert plan.status == "coarse"
     assert plan.carbon_kg <= 42 + 1e-6
     assert sum(late.accelerator_hours for late in plan.unplaced) <= 1 + 1e-6
+
+
+def test_where_power_is_paid_for_the_bound_is_of_plans_that_load_again_and_again() -> None:
+    """Nobody wants such a plan, and it breaks no condition: so no bound could be above what it earns."""
+    job = replace(loaded(20, hours=10), max_accelerators=6)
+    inputs = cycle_inputs([job], models=[MODEL], prices=[-50.0] * 24)
+    plan = plan_cycle(inputs)
+    assert plan.lower_bound == pytest.approx(-6.0)
+    pieces = 55  # of 20 minutes to load, and a 55th of the work
+    whole = replace(plan.allocations[0], accelerators=6)
+    spoiled = replace(
+        plan,
+        allocations=tuple(
+            replace(whole, start=at(20 * i / pieces), end=at(20 * (i + 1) / pieces)) for i in range(pieces)
+        ),
+    ).named()
+    broken = {v.code for v in verify_plan(spoiled, inputs)}
+    assert broken.isdisjoint({"not_done", "interval", "window", "max_accelerators", "capacity", "unplaced"})
+    drawn_kwh = sum(a.accelerators * (a.end - a.start).total_seconds() / 3600 for a in spoiled.allocations)
+    assert -0.05 * drawn_kwh == pytest.approx(plan.lower_bound)
