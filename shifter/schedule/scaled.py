@@ -149,9 +149,8 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     Batteries count in the ledger; the peak is kept where the coarse optimum has it.
     """
     import_kw = np.minimum(ledger.room_kw(), relaxed.peaks.left_kw - ledger.placed_kw)
-    if problem.budgets:  # they are kept where no slot draws more than the coarse optimum, which keeps them
-        counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
-        import_kw = np.where(counted, np.minimum(import_kw, relaxed.drawn_kw), import_kw)
+    if problem.budgets:
+        import_kw = np.minimum(import_kw, _within_budgets(problem, relaxed, ledger))
     free = ledger.left()
     room = Room.of(free, import_kw, ledger.quota_left)
     at = cell_prices(problem.at_prices(relaxed.weights), relaxed.prices)
@@ -164,3 +163,21 @@ def spread(problem: ScheduleProblem, jobs: Sequence[Job], relaxed: Relaxed, ledg
     after = follow(problem, last, target, room)
     after = replace(after, job=after.job + len(first))
     return pieces_of(problem, first + last, Uses.together([uses, after]), free)
+
+
+def _within_budgets(problem: ScheduleProblem, relaxed: Relaxed, ledger: Ledger) -> Floats:
+    """What more work may draw in each slot so that every budget is kept, (n_sites, n_slots) [kW].
+
+    It is what the coarse optimum draws, which keeps them, less what is placed already. That may stand in other slots
+    than there, which cost a budget more: then less is left, where a kW takes most of it.
+    """
+    counted = np.any([budget.bought > 0 for budget in problem.budgets], axis=0)
+    most_kw = np.where(counted, np.maximum(0.0, relaxed.drawn_kw - ledger.placed_kw), np.inf)
+    for budget, left in zip(problem.budgets, ledger.budgets_left(), strict=True):
+        dearest_first = np.argsort(-budget.bought, axis=None, kind="stable")
+        dearest_first = dearest_first[budget.bought.flat[dearest_first] > 0]
+        used = budget.bought.flat[dearest_first] * most_kw.flat[dearest_first]
+        over = used.sum() - max(0.0, left)
+        kept = np.clip(np.cumsum(used) - over, 0.0, used)
+        most_kw.flat[dearest_first] = kept / budget.bought.flat[dearest_first]
+    return most_kw

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool
+from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Model, Pool
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Workload
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
-from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.build import START, at, cycle_inputs, site, with_budgets, work
 
 
 def runs(plan: Plan, id: str = "w") -> list[tuple[float, float, int]]:
@@ -193,3 +194,44 @@ def test_what_a_plant_gives_for_nothing_is_used() -> None:
     job = work("w", 8, 3, max_accelerators=8, interruptible=False, earliest_start=at(1))
     inputs = cycle_inputs([job], sites=[site(power_limit_kw=6.0, **HELP["plant"])], hours=6)
     assert plan_cycle(inputs).cost.total == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_large_plan_of_work_with_and_without_a_shape_keeps_a_budget(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """What has a shape does not count twice, and where it stands in other slots the rest draws less."""
+    monkeypatch.setattr("shifter.schedule.schedule.EXACT_COLUMNS", 0)
+    rng = np.random.default_rng(seed)
+    jobs = [work(f"w{i}", float(rng.integers(5, 20)), 24, max_accelerators=4) for i in range(6)]
+    jobs += [
+        work(f"c{i}", float(rng.integers(5, 20)), 24, max_accelerators=4, interruptible=False)
+        for i in range(6)
+    ]
+    prices = (50 + 20 * rng.normal(size=24)).round(1).tolist()
+    carbon = (300 + 100 * rng.normal(size=24)).clip(50).round(1).tolist()
+    inputs = cycle_inputs(jobs, prices=prices, carbon=carbon)
+    plan = plan_cycle(with_budgets(inputs, Budget("carbon_kg", 42.0, START, at(24))))
+    assert plan.status == "coarse"
+    assert plan.carbon_kg <= 42 + 1e-6
+    assert sum(late.accelerator_hours for late in plan.unplaced) <= 1 + 1e-6
+
+
+def test_where_power_is_paid_for_the_bound_is_of_plans_that_load_again_and_again() -> None:
+    """Nobody wants such a plan, and it breaks no condition: so no bound could be above what it earns."""
+    job = replace(loaded(20, hours=10), max_accelerators=6)
+    inputs = cycle_inputs([job], models=[MODEL], prices=[-50.0] * 24)
+    plan = plan_cycle(inputs)
+    assert plan.lower_bound == pytest.approx(-6.0)
+    pieces = 55  # of 20 minutes to load, and a 55th of the work
+    whole = replace(plan.allocations[0], accelerators=6)
+    spoiled = replace(
+        plan,
+        allocations=tuple(
+            replace(whole, start=at(20 * i / pieces), end=at(20 * (i + 1) / pieces)) for i in range(pieces)
+        ),
+    ).named()
+    broken = {v.code for v in verify_plan(spoiled, inputs)}
+    assert broken.isdisjoint({"not_done", "interval", "window", "max_accelerators", "capacity", "unplaced"})
+    drawn_kwh = sum(a.accelerators * (a.end - a.start).total_seconds() / 3600 for a in spoiled.allocations)
+    assert -0.05 * drawn_kwh == pytest.approx(plan.lower_bound)
