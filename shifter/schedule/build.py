@@ -320,13 +320,25 @@ def _lateness_price(
     risk_per_kwh: float,
     told: Sequence[Tenant],
 ) -> float:
-    """Ten times the most that an hour of work could cost anywhere, in its slowest way and at the peak [currency/h]."""
+    """Ten times the most that an hour of work could cost anywhere, in its slowest way and at the peak [currency/h].
+
+    A fifth of it, which is the price of leaving undone what is due beyond the horizon, is still twice that.
+    """
     worst = 1.0
     every = {id(job.ways): job.ways for job in jobs}.values()
     slowest = min((way.speed for ways in every for way in ways), default=1.0)
     for pool in pools:
-        site = sites[pool.site]
-        spread = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0)) + risk_per_kwh
-        worst = max(worst, pool.import_kw * (spread + site.demand_charge_per_kw / grid.slot_hours))
+        dearest = _dearest_per_kwh(sites[pool.site], grid.slot_hours, risk_per_kwh)
+        worst = max(worst, (pool.import_kw + pool.saved_kw) * dearest)
     worst += max((tenant.over_quota_cost_per_accelerator_hour or 0.0 for tenant in told), default=0.0)
     return 10.0 * worst / slowest
+
+
+def _dearest_per_kwh(site: SiteArrays, slot_hours: float, risk_per_kwh: float) -> float:
+    """The most that one more kWh could cost a site: from the grid, raising its peak, from its own plant, or from either
+    by way of its battery, which wears and loses some [currency/kWh]."""
+    grid = float(np.abs(site.unit_cost_per_kwh).max(initial=0.0)) + risk_per_kwh
+    dearest = max(grid + site.demand_charge_per_kw / slot_hours, site.generation_cost_per_kwh)
+    if (battery := site.battery) is None:
+        return dearest
+    return battery.wear_cost_per_kwh + dearest / (battery.charge_efficiency * battery.discharge_efficiency)

@@ -160,3 +160,36 @@ def test_a_large_plan_has_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not plan.unplaced
     assert sum(r.generated_kw or 0 for r in rows(plan)) == pytest.approx(24)
     assert plan.lower_bound <= plan.cost.total
+
+
+@pytest.mark.parametrize("deadline", [20, 30])
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"generation": Generation((GenerationWindow(at(0), at(24), 2000.0),), cost_per_kwh=0.5)},
+        {"battery": Battery(2600, 1000, 0.9, 0.9, initial_kwh=1000, wear_cost_per_kwh=0.9)},
+    ],
+)
+def test_no_work_is_late_because_the_site_s_own_power_is_dear(over: Any, deadline: float) -> None:
+    """An hour of work costs 65 and more, and less than that would from the grid. With what is due later, too."""
+    racks = (Pool("rack", "X", count=10, idle_kw=0.0, busy_kw=130.0),)
+    inputs = cycle_inputs(
+        [work("w", 10, deadline, earliest_start=at(12))],
+        sites=[site(pools=racks, power_limit_kw=65.0, **over)],
+    )
+    plan = planned(inputs) if "generation" in over else plan_cycle(inputs)
+    assert not plan.unplaced
+    assert sum((a.end - a.start).total_seconds() / 3600 * a.accelerators for a in plan.allocations) == (
+        pytest.approx(10)
+    )
+
+
+def test_the_price_of_lateness_is_above_what_any_way_to_power_an_hour_costs() -> None:
+    plant = Generation((GenerationWindow(at(0), at(24), 4.0),), cost_per_kwh=8.0)
+    battery = Battery(10, 5, 0.8, 0.5, wear_cost_per_kwh=3.0)
+    price = [
+        problem_of(case(work("w", 1, deadline), **over)).price_of_leaving_undone(deadline > 24)
+        for over in ({"generation": plant}, {"generation": plant, "battery": battery})
+        for deadline in (20, 30)
+    ]
+    assert price == pytest.approx([10 * 8.0, 2 * 8.0, 10 * 23.0, 2 * 23.0])

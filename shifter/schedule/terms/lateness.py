@@ -2,9 +2,10 @@
 
     lateness_price * short[k],   with   short[k] added to the work that class k does
 
-The price stands above anything that doing the work could cost, so nothing is late that could be done in time, and as
-much as possible of what cannot be done in full is planned all the same. Work whose deadline lies beyond the horizon has
-a lower price, still above what doing it could cost: it is done where there is room, and yields to what is due.
+The price stands ten times above anything that doing the work could cost (`build` says what that is), so nothing is late
+that could be done in time, and as much as possible of what cannot be done in full is planned all the same. Work whose
+deadline lies beyond the horizon has a fifth of that price, still twice what doing it could cost: it is done where there
+is room, and yields to what is due.
 """
 
 from __future__ import annotations
