@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow
+from shifter.domain.fleet import Budget, Generation, GenerationWindow
 from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
@@ -90,13 +90,14 @@ def test_a_budget_of_money_counts_energy_less_export() -> None:
     plan = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)]))
     assert plan.cost.energy == pytest.approx(0.3)
     assert "EUR" in plan.unplaced[0].reason
-    battery: dict[str, Any] = {
-        "battery": Battery(10, 5, 1.0, 1.0, initial_kwh=5),
+    plant: dict[str, Any] = {
+        "generation": Generation((GenerationWindow(at(0), at(24), 1.0),)),
         "export_limit_kw": 5.0,
         "export_price_per_mwh": 60.0,
     }
-    sold = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)], sites=[site(**battery)]))
+    sold = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)], sites=[site(**plant)]))
     assert not sold.unplaced
+    assert sold.cost.export < 0
     assert sold.cost.energy + sold.cost.export <= 0.3 + 1e-6
 
 
