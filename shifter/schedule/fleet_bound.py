@@ -23,7 +23,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import Capacity, LinearProgram
+from shifter.schedule.program import EXCESS, Capacity, LinearProgram
 from shifter.schedule.solve import Solution, load_program, optimum
 
 CLOSED_FORM = frozenset(
@@ -110,10 +110,11 @@ def _by_slot(problem: ScheduleProblem) -> ScheduleProblem:
 
 
 def _in_bound(program: LinearProgram) -> tuple[Floats, Floats]:
-    """Costs and upper bounds in the bound: what no plan can help is free, and no more of it is to be had."""
+    """Costs and upper bounds in the bound: what no plan can help is free, and no more of it is to be had, but for what
+    a plan may break a limit by: at prices that hold what relieving it would cost, that is worth something."""
     cost, upper = program.cost.copy(), program.upper.copy()
     for columns, most in program.reliefs.values():
-        cost[columns], upper[columns] = 0.0, most
+        cost[columns], upper[columns] = 0.0, most + EXCESS
     return cost, upper
 
 

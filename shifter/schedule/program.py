@@ -16,6 +16,9 @@ from shifter.schedule.problem import Ints, ScheduleProblem
 if TYPE_CHECKING:
     from shifter.schedule.settle import Settled
 
+EXCESS = 1e-5
+"""A limit that is broken by less [its unit] is kept: solvers have tolerances."""
+
 Index = NDArray[np.int64]
 Like = Floats | float
 

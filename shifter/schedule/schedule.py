@@ -28,7 +28,7 @@ from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO, Prices, done_hours, place, top_up, work_hours
 from shifter.schedule.problem import Job, ScheduleProblem
-from shifter.schedule.program import Capacity, Term
+from shifter.schedule.program import EXCESS, Capacity, Term
 from shifter.schedule.release import released, short_hours
 from shifter.schedule.resting import idle_room
 from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
@@ -64,9 +64,6 @@ GREEDY_S = 10.0
 
 MOST_HELPED = 10
 """So many jobs with a shape that fall short are tried beside all that their sites might do: each asks a solver."""
-
-EXCESS = 1e-5
-"""A limit that is broken by less [its unit] is kept: solvers have tolerances."""
 
 
 @dataclass(frozen=True, eq=False)
