@@ -169,16 +169,8 @@ class Options:
             raise Skipped("needs the data: give --data PATH (make bench DATA=PATH).")
         folder = self.data / name
         if not folder.is_dir():
-            raise Skipped(f"there is no {name} in {self.data}.")
+            raise Skipped(f"finds no {name} in {self.data}: give --data the folder that holds it.")
         return folder
-
-    def case_folders(self) -> list[Path]:
-        """The cases that there are, `small` first. Raises Skipped where it is not there."""
-        if self.cases is None:
-            raise Skipped("needs cases: give --cases PATH, or --data PATH with a folder cases beside it.")
-        if not (self.cases / "small" / "case.json").is_file():
-            raise Skipped(f"there is no case small in {self.cases}.")
-        return [folder for name in CASES if (folder := self.case(name)) is not None]
 
     def case(self, name: str) -> Path | None:
         """The folder of one case, None where it is not there."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import CASES, AtMost, Figure, Options, Tell
+from benchmarks.figure import CASES, AtMost, Figure, Options, Tell, left_out
 from benchmarks.machine import Watched, watch
 
 SIZES = (500, 1000, 2000, 5000, 10_000)
@@ -69,12 +69,12 @@ def compared(
 
 def run(options: Options, tell: Tell) -> Iterator[Figure]:
     """The cases, then more and more of `ten_k`, to the first that the naive model does not survive."""
-    options.case_folders()  # or it is skipped
     survived = ""
     with tempfile.TemporaryDirectory() as kept:
+        folders = options.cases_or_made(CASES, Path(kept))
         ten_k = options.case_or_made("ten_k", Path(kept))
         planned: list[tuple[str, Path, int | None]] = [
-            (name, folder, None) for name in CASES if (folder := options.case(name)) is not None
+            (name, folder, None) for name, folder in folders.items()
         ]
         planned += [] if ten_k is None else [(f"ten_k, first {n:,}", ten_k, n) for n in SIZES]
         for i, (name, folder, first) in enumerate(planned):
@@ -87,10 +87,11 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
                 break
             survived = f"{name} ({naive['variables']:,} variables)"
     limits = f"{options.time_limit_s:g} s and {options.memory_limit_mib / 1024:g} GiB"
-    ending = "" if ten_k is not None else "; larger ones need ten_k among the cases, or --generator"
     yield Figure(
-        "naive, largest case that it survives", None, beside=f"{survived or 'none'}, within {limits}{ending}"
+        "naive, largest case that it survives", None, beside=f"{survived or 'none'}, within {limits}"
     )
+    made = folders if ten_k is None else {**folders, "ten_k": ten_k}
+    yield from left_out((*CASES, "ten_k"), made)
 
 
 if __name__ == "__main__":

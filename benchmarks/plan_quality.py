@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.cases import read_case
-from benchmarks.figure import AtMost, Figure, Line, Options, Row, Tell, Within
+from benchmarks.figure import CASES, AtMost, Figure, Line, Options, Row, Tell, Within, left_out
 from benchmarks.judge import gap_of_what_is_done, judged
 from benchmarks.one_plan import planned_apart
 from shifter.cycle import CycleInputs, verify_plan
@@ -76,10 +76,12 @@ def _opinion(
 
 def run(options: Options, tell: Tell) -> Iterator[Line]:
     """A row for each case; with a judge, its violations and gaps too."""
-    folders = options.case_folders()
-    for i, folder in enumerate(folders):
-        tell(folder.name, i / len(folders))
-        yield quality(folder.name, folder.name, folder, options.judge)
+    with tempfile.TemporaryDirectory() as kept:
+        folders = options.cases_or_made(CASES, Path(kept))
+        for i, (name, folder) in enumerate(folders.items()):
+            tell(name, i / len(folders))
+            yield quality(name, name, folder, options.judge)
+    yield from left_out(CASES, folders)
     if options.judge is None:
         yield Figure("the judge's figures: skipped", None, beside="give --judge PROGRAM (a check_plan.py)")
 

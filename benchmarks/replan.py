@@ -157,8 +157,9 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
     answers = [one.answer_s for one in more]
     said = f"median: {spread(answers)}; 2 s of it wait for other changes"
     yield Figure(f"{CASE}, one more workload, asked to answered", median(answers), "s", None, said)
+    missed = ", ".join(str(one.missed) for one in more)
     said = (
-        f"at most, of those whose slots were announced; by each: {', '.join(str(one.moved) for one in more)}"
+        f"at most, of those announced and not begun; with missed slots, since nobody runs work here: {missed}"
     )
     yield Figure(f"{CASE}, workloads moved by one more", max(o.moved for o in more), "", AtMost(0), said, 0)
     said = "to our bound, proven by the prices held"

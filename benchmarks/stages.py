@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure, Options, Tell
+from benchmarks.figure import CASES, Figure, Options, Tell, left_out
 from benchmarks.machine import Watched, watch
 from benchmarks.profiled import IMPORTING, REST
 
@@ -76,20 +76,27 @@ def bar(share: float) -> str:
     return f"{'█' * round(BAR * share):<{BAR}} {100 * share:3.0f} %"
 
 
+def profiled(name: str, folder: Path, options: Options) -> Iterator[Figure]:
+    """One case. Raises RuntimeError where the command fails."""
+    with tempfile.TemporaryDirectory() as kept:
+        found = planned(folder, Path(kept), **options.limits)
+    if found.plan is None and not found.took.stopped:
+        raise RuntimeError(f"{name}: {found.took.last_word}")
+    said = f"{found.took.cpu_s:.2f} s CPU, {found.took.peak_mib:.0f} MiB"
+    if found.plan is None:
+        said = f"stopped by the limit of {found.took.stopped} while {found.now_at}; {said}"
+    yield Figure(f"{name}, files to plan, wall", found.took.wall_s, "s", beside=said)
+    yield from chart(name, found)
+
+
 def run(options: Options, tell: Tell) -> Iterator[Figure]:
     """Each case once: the profile is for seeing what is large."""
-    folders = options.case_folders()
-    for i, folder in enumerate(folders):
-        tell(f"planning {folder.name}", i / len(folders))
-        with tempfile.TemporaryDirectory() as kept:
-            found = planned(folder, Path(kept), **options.limits)
-        if found.plan is None and not found.took.stopped:
-            raise RuntimeError(f"{folder.name}: {found.took.last_word}")
-        said = f"{found.took.cpu_s:.2f} s CPU, {found.took.peak_mib:.0f} MiB"
-        if found.plan is None:
-            said = f"stopped by the limit of {found.took.stopped} while {found.now_at}; {said}"
-        yield Figure(f"{folder.name}, files to plan, wall", found.took.wall_s, "s", beside=said)
-        yield from chart(folder.name, found)
+    with tempfile.TemporaryDirectory() as made:
+        folders = options.cases_or_made(CASES, Path(made))
+        for i, (name, folder) in enumerate(folders.items()):
+            tell(f"planning {name}", i / len(folders))
+            yield from profiled(name, folder, options)
+    yield from left_out(CASES, folders)
 
 
 if __name__ == "__main__":

@@ -88,11 +88,11 @@ def test_without_data_everything_that_needs_it_says_so(capsys: pytest.CaptureFix
     assert main(["gaia", "zones", "plan_quality", "cycle_speed"]) == 0
     said = capsys.readouterr().out
     assert said.count("skipped, it needs the data: give --data PATH") == 2
-    assert said.count("skipped, it needs cases: give --cases PATH") == 2
+    assert said.count("among the cases: give --cases PATH, or --generator PROGRAM") == 2
 
 
 def test_data_that_lacks_a_replay_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Skipped, match="there is no replay_gaia in"):
+    with pytest.raises(Skipped, match="finds no replay_gaia in"):
         list(gaia.run(Options(data=tmp_path), quiet))
 
 

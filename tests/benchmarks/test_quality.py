@@ -72,8 +72,9 @@ def test_of_a_plan_that_leaves_work_undone_the_judge_is_asked_about_what_it_does
 
 def test_a_row_for_each_case(tmp_path: Path, tiny_case: Path, judge: Path) -> None:
     tiny_case.rename(tmp_path / "small")
-    [row] = plan_quality.run(Options(cases=tmp_path, judge=judge), quiet)
+    [row, *others] = plan_quality.run(Options(cases=tmp_path, judge=judge), quiet)
     assert isinstance(row, Row)
+    assert [f.name for f in flat(others)] == [f"{name}: skipped" for name in ("gang", "quarter", "fleet")]
     found = {f.name: f for f in row.figures}
     assert found["violations: judge"].met is True
     assert found["violations: verifier"].met is True

@@ -23,6 +23,7 @@ from shifter.cycle import plan_cycle
 
 def test_a_stage_inside_another_takes_its_time_from_it() -> None:
     seen: list[str] = []
+    before = time.perf_counter()
     watch = Stopwatch(lambda w: seen.append(w.now_at))
     begun = time.perf_counter()
     with watch.of("packing"):
@@ -30,11 +31,12 @@ def test_a_stage_inside_another_takes_its_time_from_it() -> None:
         with watch.of("solving"):
             time.sleep(0.05)
         time.sleep(0.02)
+    ended = time.perf_counter()
     watch.turn()
-    whole = time.perf_counter() - begun
+    after = time.perf_counter()
     assert watch.seconds["solving"] >= 0.05
     assert watch.seconds["packing"] >= 0.04
-    assert sum(watch.seconds.values()) == pytest.approx(whole, abs=0.005)
+    assert ended - begun <= sum(watch.seconds.values()) <= after - before
     assert seen == ["packing", "solving", "packing", REST]
 
 
