@@ -23,7 +23,7 @@ from benchmarks.machine import peak_mib
 from shifter.cycle import plan_cycle
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity, LinearProgram
-from shifter.schedule.rungs import SIMPLEX_COLUMNS
+from shifter.schedule.rungs import by_size
 from shifter.schedule.solve import linear_program
 
 
@@ -58,7 +58,8 @@ def highs_alone(program: LinearProgram) -> tuple[float, float, str]:
     highs = solver()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
-    highs.setOptionValue("solver", "ipm" if program.n_columns > SIMPLEX_COLUMNS else "simplex")
+    first, *_ = by_size(program.n_columns, len(program.rows["done"].limit))
+    highs.setOptionValue("solver", str(first.options["solver"]))
     highs.passModel(lp)
     wall, cpu = time.perf_counter(), time.process_time()
     highs.run()

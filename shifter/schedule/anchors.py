@@ -23,8 +23,8 @@ from shifter.schedule.classes import WorkClass
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import HOUR_US, ScheduleProblem
-from shifter.schedule.program import Capacity, LinearProgram, TermInputs
-from shifter.schedule.scaled import relax, spread
+from shifter.schedule.program import LinearProgram, TermInputs
+from shifter.schedule.scaled import Relaxed, spread
 
 LEAN = 0.002
 """Of what an accelerator's energy costs: a day away from its moment, work costs this much more to the solver."""
@@ -73,9 +73,8 @@ class AnchorTerm:
         program.add_cost(work.column, LEAN * typical * work.import_kw * problem.cell_hours[work.cell] * days)
 
 
-def by_themselves(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> Sequence[Piece]:
-    """Where plain jobs would go by themselves, at the coarse problem's prices. Raises SolverFailed."""
-    relaxed = relax(problem, capacity, time_limit_s=time_limit_s)
+def by_themselves(problem: ScheduleProblem, relaxed: Relaxed) -> Sequence[Piece]:
+    """Where plain jobs would go by themselves, at the coarse problem's prices."""
     ledger = Ledger(problem)
     ledger.hold_beside(relaxed.beside)
     return spread(problem, [job for job in problem.jobs if job.plain], relaxed, ledger)

@@ -42,6 +42,16 @@ class Coarse:
     share: float
     """A true slot's share of a coarse one."""
 
+    @property
+    def n_columns(self) -> int:
+        """Variables of its work."""
+        edges = self.problem.edges_us
+        start, end = (
+            np.array([getattr(w, f) for w in self.work], dtype=np.int64) for f in ("start_us", "end_us")
+        )
+        cells = np.searchsorted(edges, end) - np.searchsorted(edges, start)
+        return int((cells * np.array([len(w.ways) for w in self.work], dtype=np.int64)).sum())
+
 
 def coarsen(
     problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, n_clusters: int, tell: bool = False

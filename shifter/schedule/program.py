@@ -59,6 +59,8 @@ class LinearProgram:
     _cost: list[Floats] = field(default_factory=list)
     reliefs: dict[str, tuple[Index, Floats]] = field(default_factory=dict)
     """Variables that let a limit be broken, and how much of each no plan can help."""
+    first_rows: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of a block most of whose rows no plan comes near: those to begin with. The others join once one is broken."""
     terms: list[str] = field(default_factory=list)
     """Names of the terms that added something."""
     n_columns: int = 0

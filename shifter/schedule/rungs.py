@@ -19,6 +19,10 @@ from shifter.errors import SolverFailed
 SIMPLEX_COLUMNS = 15_000
 """Beyond this many variables the interior point, with crossover to a vertex, is faster (69,000: 5 s, not over 60)."""
 
+LONG_COLUMNS = 500
+"""But with more variables than this a class, simplex is, at any size: few long windows over many slots tie little
+together (60 classes, 101,000 variables: 7 s, and 36 s of the interior point; `fleet` has 230 a class, GAIA 165)."""
+
 FIRST_SHARE = 0.8
 """Of the time, the first solver may use this much, so that the next has some."""
 
@@ -52,13 +56,24 @@ INTERIOR = Rung("HiGHS' interior point", "HIGHS", {"solver": "ipm"})
 CLARABEL = Rung("Clarabel", "CLARABEL", {"max_threads": 1})
 
 
+PRIMAL = Rung("HiGHS' primal simplex", "HIGHS", {"solver": "simplex", "simplex_strategy": 4})
+"""The better one where paths of prices count, whose rows are dense: 21 s where the dual simplex took 47."""
+
+
 SIMPLEX_FIRST = (SIMPLEX, INTERIOR, CLARABEL)
 INTERIOR_FIRST = (INTERIOR, SIMPLEX, CLARABEL)
+PRIMAL_FIRST = (PRIMAL, INTERIOR, CLARABEL)
 
 
-def by_size(n_columns: int) -> tuple[Rung, ...]:
-    """The solvers to ask for a program of this many variables, in order."""
-    return INTERIOR_FIRST if n_columns > SIMPLEX_COLUMNS else SIMPLEX_FIRST
+def by_size(n_columns: int, n_classes: int, *, dense: bool = False) -> tuple[Rung, ...]:
+    """The solvers to ask for a program of this many variables, over so many classes of work, in order.
+
+    `dense`, it has rows over all sites and slots.
+    """
+    few_classes = 0 < LONG_COLUMNS * n_classes < n_columns
+    if n_columns > SIMPLEX_COLUMNS and not few_classes:
+        return INTERIOR_FIRST
+    return PRIMAL_FIRST if dense else SIMPLEX_FIRST
 
 
 def climb(whole: Any, rungs: Sequence[Rung], time_limit_s: float) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from shifter.schedule.problem import Job, ScheduleProblem
 from shifter.schedule.program import EXCESS, Capacity, Term
 from shifter.schedule.release import released, short_hours
 from shifter.schedule.resting import idle_room
-from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
+from shifter.schedule.rungs import SIMPLEX_COLUMNS, SIMPLEX_FIRST, Rung
 from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 from shifter.schedule.shaped import most_beside, place_shaped, shaped_beside, without_savings
@@ -46,7 +46,20 @@ TIDY_JOBS = 1_000
 """Up to this many jobs are placed once more for fewer runs, which takes some milliseconds each."""
 
 EXACT_COLUMNS = 200_000
-"""Up to this many variables the program is solved exactly."""
+"""Up to this many variables the program is solved exactly, uncertain prices counted by `RISK_EFFORT`."""
+
+RISK_EFFORT = 2.0
+"""Where paths of prices count, each variable is as much effort as so many. Measured with 60 jobs over 8 pools and 336
+slots: 7 s plain, 21 s with 100 paths."""
+
+WHOLE_BY = 0.6
+"""Of the time, what the coarser program left of this much is for the whole one."""
+
+ROUGH_SHARE = 0.2
+"""Of the time: what the coarser program may take of it before the whole one."""
+
+BETTER_RATIO = 1e-3
+"""Of what is minimised: a coarser plan is no better than the whole program's unless by this much."""
 
 CUTS, CUT_RATIO = 3, 1e-3
 """Chains are cut so many times at the most, and not again where that costs less than this share more than no order."""
@@ -97,14 +110,18 @@ def schedule(
 ) -> Schedule:
     """The cheapest schedule found. Never raises for want of a solver, of time or of memory: it falls back, and says so.
 
-    First the program whole, unless it is too large for that; then a coarser one; then none. What was `announced` stays
-    where moving it does not pay. The time is shared out in advance, so that each has its turn; what one leaves is
-    another's.
+    First a coarser program, whose prices are kept for the case that the whole one fails; then the program whole, unless
+    it is too large for that; then none. What was `announced` stays where moving it does not pay. The time is shared out
+    in advance, so that each has its turn; what one leaves is another's.
     """
     known, failed = _Known(), "" if effort is Effort.WHOLE else f"the whole program: {DIED}"
-    if effort is Effort.WHOLE and n_columns(problem) <= EXACT_COLUMNS:
+    rough: Relaxed | None = None
+    if effort is Effort.WHOLE and _whole_effort(problem) <= EXACT_COLUMNS:
+        ends = time.monotonic() + WHOLE_BY * time_limit_s
         try:
-            return _exact(problem, known, announced, time_limit_s)
+            rough = _rough(problem, ROUGH_SHARE * time_limit_s)
+            made = _exact(problem, known, announced, rough, ends - time.monotonic(), time_limit_s)
+            return _better(problem, made, rough, announced, 0.1 * time_limit_s)
         except (SolverFailed, MemoryError) as failure:
             failed = f"the whole program: {_why(failure)}"
     if effort is Effort.GREEDY:
@@ -112,8 +129,10 @@ def schedule(
             problem, known, announced, f"planned without the solver, by price order, after {failed}"
         )
     try:
-        share = 0.25 if failed else 0.5
-        made = _large(problem, known, announced, share * time_limit_s, 0.1 * time_limit_s)
+        share, fine = 0.25 if failed else 0.7, effort is Effort.WHOLE
+        spans, solve_s = with_spans(problem), share * time_limit_s
+        rough = rough or relax(spans, Capacity.of(problem), time_limit_s=solve_s, fine=fine)
+        made = _large(problem, known, rough, announced, share * time_limit_s, 0.1 * time_limit_s)
         said = (f"planned by a coarser program, after {failed}",) if failed else ()
         return replace(made, warnings=(*said, *made.warnings))
     except (SolverFailed, MemoryError) as failure:
@@ -138,15 +157,67 @@ class _Known:
         self.at, self.proof, self.weights = at, proof, weights
 
 
-def _exact(
-    problem: ScheduleProblem, known: _Known, announced: AnnouncedWork | None, time_limit_s: float
+def _whole_effort(problem: ScheduleProblem) -> float:
+    """How much the whole program is to solve, in variables of a plain one."""
+    risky = problem.risk is not None and problem.risk.n_paths > 1
+    return n_columns(problem) * (RISK_EFFORT if risky else 1.0)
+
+
+def _rough(problem: ScheduleProblem, time_limit_s: float) -> Relaxed | None:
+    """A coarser program, solved before the whole one; None where that is small and its jobs lean nowhere, or where it
+    fails."""
+    if further_terms(problem) and n_columns(problem) <= SIMPLEX_COLUMNS:
+        return None
+    try:
+        return relax(with_spans(problem), Capacity.of(problem), time_limit_s=time_limit_s)
+    except SolverFailed:
+        return None
+
+
+def _better(
+    problem: ScheduleProblem,
+    made: Schedule,
+    rough: Relaxed | None,
+    announced: AnnouncedWork | None,
+    settle_s: float,
 ) -> Schedule:
-    """The program solved whole. Raises SolverFailed."""
-    ends = time.monotonic() + FEW_LATE_BY * time_limit_s
+    """This plan of the whole program, or the one by the coarser, where that is the better of the two.
+
+    Only where work with a shape was placed at prices may it be: an optimum is one.
+    """
+    if made.status == OPTIMAL or rough is None or announced is not None or problem.tenants:
+        return made
+    try:
+        other = _followed(problem, _Known(), rough, None, settle_s)
+    except SolverFailed:
+        return made
+    whole, coarse = (burden(problem, m.pieces, m.batteries, m.sources) for m in (made, other))
+    if coarse >= whole * (1 - BETTER_RATIO):
+        return made
+    why = (
+        f"planned by a coarser program, at whose prices work with a shape came out {whole - coarse:.2f} cheaper than "
+        "at those of the whole one."
+    )
+    further = () if other.prices is None else (other.prices,)
+    warnings = (why, *other.warnings)
+    return replace(other, warnings=warnings, prices=made.prices, weights=made.weights, further_prices=further)
+
+
+def _exact(
+    problem: ScheduleProblem,
+    known: _Known,
+    announced: AnnouncedWork | None,
+    rough: Relaxed | None,
+    solve_s: float,
+    time_limit_s: float,
+) -> Schedule:
+    """The program solved whole, in at most `solve_s`. Raises SolverFailed."""
+    ends = time.monotonic() + (FEW_LATE_BY - WHOLE_BY) * time_limit_s + solve_s
     capacity = Capacity.of(problem)
-    lean = _lean(problem, capacity, 0.1 * time_limit_s)
+    # The price of work that proves a plan of further terms is the program's own for every kW: it would hold the lean.
+    lean = [] if rough is None or further_terms(problem) else by_themselves(problem, rough)
     spans = with_spans(problem)
-    solution = _solve(spans, merge(spans.jobs), capacity, lean, 0.35 * time_limit_s)
+    solution = _solve(spans, merge(spans.jobs), capacity, lean, solve_s)
     at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
     known.learn(at, proof, problem.weights(solution.duals))
     if has_parts(problem):
@@ -197,20 +268,6 @@ def _cut(
     return best[0], replace(best[1], notes=tuple(dict.fromkeys((*spans.notes, *best[1].notes))))
 
 
-def _lean(problem: ScheduleProblem, capacity: Capacity, time_limit_s: float) -> Sequence[Piece]:
-    """Where jobs would go by themselves; without it a plan costs the same, in more pieces.
-
-    Where further terms are in use there is none: the price of work that proves the plan is the program's own for every
-    kW, and would hold the lean in it.
-    """
-    if further_terms(problem):
-        return []
-    try:
-        return by_themselves(problem, capacity, time_limit_s=time_limit_s)
-    except SolverFailed:
-        return []
-
-
 def _solve(
     problem: ScheduleProblem,
     classes: Sequence[WorkClass],
@@ -250,21 +307,20 @@ def n_columns(problem: ScheduleProblem) -> int:
 def _large(
     problem: ScheduleProblem,
     known: _Known,
+    relaxed: Relaxed,
     announced: AnnouncedWork | None,
     time_limit_s: float,
     settle_s: float,
 ) -> Schedule:
-    """Too large to be solved whole: prices of a coarser problem, and every job placed at them. Raises SolverFailed.
+    """Not solved whole: every job placed at the prices of a coarser problem. Raises SolverFailed.
 
     Where tenants have something to say about it, once more at prices that tell them apart; the better one is taken.
     """
-    spans = with_spans(problem)
-    relaxed = relax(spans, Capacity.of(problem), time_limit_s=time_limit_s)
     made = _followed(problem, known, relaxed, announced, settle_s)
     if not problem.tenants or suits_tenants(problem, made.pieces, n_columns(problem)):
         return made
     try:
-        told = relax(spans, Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
+        told = relax(with_spans(problem), Capacity.of(problem), time_limit_s=0.5 * time_limit_s, tell=True)
         both = made, _followed(problem, known, told, announced, settle_s)
     except SolverFailed as failure:
         why = f"planned as if tenants were one, since telling them apart failed: {failure.detail}"

@@ -47,14 +47,20 @@ def burden(
     batteries: Mapping[int, BatteryTrace],
     sources: Sources | None,
 ) -> float:
-    """What is minimised, at the forecast: the bill, late work at its price, and fairness [currency]."""
+    """What is minimised: the bill, what its risk adds, late work at its price, and fairness [currency]."""
     done = done_hours(problem, pieces)
     late = sum(
         max(0.0, job.hours - done[job.id]) * problem.price_of_leaving_undone(job.open_ended)
         for job in problem.jobs
     )
     fairness = sum(row.fairness_cost for row in served(problem, done, np.zeros(problem.n_quotas)))
-    return settle(problem, pieces, batteries, sources).cost.total + late + fairness
+    settled = settle(problem, pieces, batteries, sources)
+    total = settled.cost.total + late + fairness
+    if (risk := problem.risk) is not None:
+        total += risk.weight * risk.tail(
+            risk.costs(settled.import_kw, settled.export_kw, problem.grid.slot_hours)
+        )
+    return total
 
 
 def short_of_shaped(problem: ScheduleProblem, placed: Sequence[Piece]) -> Floats:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
@@ -15,6 +17,9 @@ from shifter.schedule.program import Capacity, LinearProgram, Term, TermInputs, 
 from shifter.schedule.rungs import HINT, Rung, by_size, climb
 from shifter.schedule.tenants import NOBODY
 from shifter.schedule.terms.registry import installed_terms
+
+ROW_TOLERANCE = 1e-7
+"""A row that waits is broken where it is exceeded by more than this share of what stands in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,19 +220,43 @@ def optimum(
     time_limit_s: float,
     rungs: Sequence[Rung] | None = None,
 ) -> Optimum:
-    """The program's optimum at these prices and upper bounds. Raises SolverFailed where there is none in time."""
+    """The program's optimum at these prices and upper bounds. Raises SolverFailed where there is none in time.
+
+    Rows that may wait join once one of them is broken, and it is solved again: what keeps them
+    all is the optimum of all.
+    """
     import cvxpy as cp
 
+    ends = time.monotonic() + time_limit_s
+    if rungs is None:
+        rungs = by_size(program.n_columns, len(program.rows["done"].limit), dense=bool(program.first_rows))
+    blocks = {name: rows for name, rows in program.rows.items() if len(rows.limit)}
+    left = {name: rows.matrix(program.n_columns) for name, rows in blocks.items()}
+    inside = {name: program.first_rows.get(name, np.ones(len(b.limit), bool)) for name, b in blocks.items()}
     v = cp.Variable(program.n_columns, bounds=[program.lower, upper])
-    constraints = {}
-    for name, rows in program.rows.items():
-        if len(rows.limit):
-            left = rows.matrix(program.n_columns) @ v
-            constraints[name] = left == rows.limit if rows.equal else left <= rows.limit
-    whole = cp.Problem(cp.Minimize(cost @ v), list(constraints.values()))
-    notes = climb(whole, by_size(program.n_columns) if rungs is None else rungs, time_limit_s)
-    duals = {name: np.asarray(c.dual_value) for name, c in constraints.items()}
-    return Optimum(np.asarray(v.value), duals, notes)
+    notes: tuple[str, ...] = ()
+    while True:
+        constraints = {}
+        for name, rows in blocks.items():
+            own, most = left[name][inside[name]] @ v, rows.limit[inside[name]]
+            constraints[name] = own == most if rows.equal else own <= most
+        whole = cp.Problem(cp.Minimize(cost @ v), list(constraints.values()))
+        notes += climb(whole, rungs, ends - time.monotonic())
+        values = np.asarray(v.value)
+        broken = {name: _broken(left[name] @ values, blocks[name].limit) for name in program.first_rows}
+        if not any((broken[name] & ~inside[name]).any() for name in broken):
+            break
+        inside.update({name: inside[name] | broken[name] for name in broken})
+    duals = {name: np.zeros(len(rows.limit)) for name, rows in blocks.items()}
+    for name, constraint in constraints.items():
+        duals[name][inside[name]] = constraint.dual_value
+    return Optimum(values, duals, tuple(dict.fromkeys(notes)))
+
+
+def _broken(left: Floats, limit: Floats) -> NDArray[np.bool_]:
+    """Rows that are exceeded by more than the solver's tolerance."""
+    over: NDArray[np.bool_] = left - limit > ROW_TOLERANCE * (1.0 + np.abs(left))
+    return over
 
 
 def _usage(

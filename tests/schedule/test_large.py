@@ -16,6 +16,7 @@ import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Pool, Resilience, Site
 from shifter.domain.workload import Workload
+from shifter.schedule import scaled
 from shifter.schedule.answer import cheapest, least_cost, segments
 from shifter.schedule.classes import merge
 from shifter.schedule.coarse import clusters, coarsen, coarsest_minutes
@@ -27,15 +28,16 @@ from shifter.schedule.place import work_hours
 from shifter.schedule.problem import HOUR_US, ScheduleProblem, Way
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import solve
-from tests.schedule.build import START, at, cycle_inputs
+from tests.schedule.build import START, at, cycle_inputs, site
 from tests.schedule.build import work as job_of
 from tests.schedule.problems import problem_of
 
 
 @pytest.fixture
 def always_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every plan is made as if it were too large to be solved exactly."""
+    """Every plan is made as if it were too large to be solved exactly, and for true slots."""
     monkeypatch.setattr(planning, "EXACT_COLUMNS", 0)
+    monkeypatch.setattr(scaled, "FINE_COLUMNS", 0)
 
 
 def crowd(n: int = 150, seed: int = 0, slot_minutes: int = 30) -> CycleInputs:
@@ -99,6 +101,24 @@ def test_a_large_plan_keeps_the_contract_and_is_near_its_bound(seed: int, slot_m
     assert plan.unplaced == ()
     assert plan.relative_gap < 0.03  # of a hundred jobs; of ten thousand it is a tenth of that
     assert plan_cycle(inputs).to_json() == plan.to_json()
+
+
+def test_where_half_hours_differ_a_coarse_plan_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On hours, prices that jump from slot to slot prove little."""
+    draw = np.random.default_rng(1)
+    prices = (60 + 20 * np.sin(np.arange(96) / 7) + draw.normal(size=96) * 9).tolist()
+    jobs = [job_of(f"w{i}", 5.0 + i, 24.0 + i % 24, max_accelerators=6) for i in range(20)]
+    plant = site(pools=(Pool("p", "X", 40, busy_kw=0.7),), demand_charge_per_kw=0.3)
+    inputs = cycle_inputs(jobs, sites=[plant], prices=prices, slot_minutes=30, hours=48)
+    exact = plan_cycle(inputs)
+    monkeypatch.setattr(planning, "EXACT_COLUMNS", 0)
+    fine = plan_cycle(inputs)
+    monkeypatch.setattr(scaled, "FINE_COLUMNS", 0)
+    rough = plan_cycle(inputs)
+    assert fine.status == rough.status == "coarse"
+    assert rough.lower_bound < 0.985 * exact.lower_bound
+    assert fine.lower_bound == pytest.approx(exact.lower_bound, rel=2e-3)
+    assert fine.relative_gap < 0.7 * rough.relative_gap
 
 
 def test_coarse_prices_prove_nearly_as_much_as_exact_ones() -> None:

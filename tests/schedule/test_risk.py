@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -23,12 +24,15 @@ from shifter.domain.risk import Risk, Trust
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import reserve
 from shifter.schedule import schedule as scheduling
+from shifter.schedule import solve as solving
 from shifter.schedule.bound import lower_bound, slot_prices
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.risk import RiskArrays
+from shifter.schedule.rungs import Rung, climb
 from shifter.schedule.solve import linear_program, solve
+from shifter.schedule.terms import risk as risk_term
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import cycle_inputs, site, work
 from tests.schedule.problems import problem_of
@@ -286,6 +290,32 @@ def test_the_page_names_every_setting_and_its_default() -> None:
         default = {None: "null", (): "none"}.get(getattr(Risk(), setting.name), getattr(Risk(), setting.name))
         shown = f"{default:g}" if isinstance(default, float) else default
         assert f"| `{setting.name}` | {shown} |" in page
+
+
+def test_paths_that_join_once_they_bind_make_the_same_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(busy(cvar_weight=0.7, scenarios=40))
+    classes, capacity = merge(problem.jobs), Capacity.of(problem)
+    solves: list[float] = []
+
+    def counted(whole: Any, rungs: Sequence[Rung], time_limit_s: float) -> tuple[str, ...]:
+        solves.append(time_limit_s)
+        return climb(whole, rungs, time_limit_s)
+
+    monkeypatch.setattr(solving, "climb", counted)
+
+    def least(first: Sequence[int]) -> float:
+        solves.clear()
+        monkeypatch.setattr(risk_term, "_dearest", lambda *_: np.isin(np.arange(40), first))
+        program, _ = linear_program(problem, classes, capacity)
+        found = solving.optimum(program, program.cost, program.upper, time_limit_s=30)
+        assert found.duals["risk"].shape == (40,)
+        assert (program.rows["risk"].matrix(program.n_columns) @ found.values).max() < 1e-6
+        return float(program.cost @ found.values)
+
+    every = least(range(40))
+    assert len(solves) == 1
+    assert least(range(4)) == pytest.approx(every, rel=1e-7)
+    assert len(solves) > 1
 
 
 @pytest.mark.parametrize("risk", [{"cvar_weight": 0.7, "scenarios": 20}, {"robust_quantile": 0.9}])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.effort import Effort
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
@@ -17,13 +18,17 @@ from shifter.schedule import fleet_bound, scaled
 from shifter.schedule import proof as proving
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
+from shifter.schedule.beside import Beside
 from shifter.schedule.bound import lower_bound, proof_prices
 from shifter.schedule.classes import merge
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
-from shifter.schedule.rungs import CLARABEL, INTERIOR, SIMPLEX, Rung
+from shifter.schedule.rungs import CLARABEL, INTERIOR, INTERIOR_FIRST, SIMPLEX, SIMPLEX_FIRST, Rung, by_size
+from shifter.schedule.settle import Sources
 from shifter.schedule.solve import solve
 from tests.schedule.build import at, cycle_inputs, site, with_tenants, work
 from tests.schedule.problems import problem_of
+from tests.schedule.risky import risky
 
 STUCK = Rung("a stuck simplex", "HIGHS", {"solver": "simplex", "simplex_iteration_limit": 0})
 STUCK_TOO = Rung("a stuck interior point", "HIGHS", {"solver": "ipm", "ipm_iteration_limit": 0})
@@ -56,7 +61,7 @@ def case(**over: Any) -> CycleInputs:
 
 def with_solvers(monkeypatch: pytest.MonkeyPatch, *rungs: Rung) -> None:
     """Whoever asks for solvers gets these."""
-    monkeypatch.setattr(solving, "by_size", lambda _: rungs)
+    monkeypatch.setattr(solving, "by_size", lambda *_, **__: rungs)
     for module in (scheduling, scaled, proving):
         monkeypatch.setattr(module, "SIMPLEX_FIRST", rungs)
 
@@ -105,7 +110,7 @@ def test_where_all_fail_the_error_names_each_and_why() -> None:
 
 def test_where_the_whole_program_fails_a_coarser_one_makes_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one for exact programs is stuck; that of the coarser ones is not."""
-    monkeypatch.setattr(solving, "by_size", lambda _: (STUCK, STUCK_TOO))
+    monkeypatch.setattr(solving, "by_size", lambda *_, **__: (STUCK, STUCK_TOO))
     jobs = [work(f"w{i}", 2 + i % 5, 10 + i % 14, max_accelerators=3) for i in range(40)]
     prices = [40.0 + 7 * (i % 6) for i in range(24)]
     inputs = cycle_inputs(jobs, sites=[site(power_limit_kw=9.0)], prices=prices)
@@ -116,6 +121,48 @@ def test_where_the_whole_program_fails_a_coarser_one_makes_the_plan(monkeypatch:
     )
     assert verify_plan(plan, inputs) == []
     assert 0 <= plan.relative_gap < 0.05
+
+
+@pytest.mark.parametrize("terms", [{}, {"ramp_limit_kw_per_minute": 5.0}])
+def test_the_coarser_program_is_solved_first_and_serves_where_the_whole_one_fails(
+    monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(solving, "by_size", lambda *_, **__: (STUCK,))
+    monkeypatch.setattr(scheduling, "SIMPLEX_COLUMNS", 0)
+    asked: list[float] = []
+    relax = scaled.relax
+
+    def counted(problem: ScheduleProblem, capacity: Capacity, *, time_limit_s: float) -> scaled.Relaxed:
+        asked.append(time_limit_s)
+        return relax(problem, capacity, time_limit_s=time_limit_s)
+
+    monkeypatch.setattr(scheduling, "relax", counted)
+    jobs = [work(f"w{i}", 2 + i % 5, 10 + i % 14, max_accelerators=3) for i in range(20)]
+    inputs = cycle_inputs(jobs, sites=[site(power_limit_kw=9.0, **terms)])
+    if terms:
+        monkeypatch.setattr(scheduling, "sites_beside", lambda problem, *_: Beside({}, Sources.none(problem)))
+    plan = plan_cycle(inputs)
+    assert plan.status == "coarse"
+    assert len(asked) == 1
+
+
+def test_risk_whose_program_fails_leaves_the_prices_of_the_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "by_size", lambda *_, **__: (STUCK,))
+    monkeypatch.setattr(scaled, "PRIMAL_FIRST", (STUCK,))
+    prices = [40.0 + 7 * (i % 6) for i in range(24)]
+    given = cycle_inputs([work(f"w{i}", 4 + i, 20, max_accelerators=3) for i in range(6)], prices=prices)
+    inputs = risky(given, {("Z", Signal.PRICE): 5.0}, cvar_weight=0.5)
+    plan = plan_cycle(inputs)
+    assert plan.status == "coarse"
+    assert any("solved for the forecast alone" in line for line in plan.warnings)
+    assert verify_plan(plan, inputs) == []
+    assert plan.relative_gap < 0.2
+
+
+def test_few_classes_over_many_slots_are_for_the_simplex() -> None:
+    assert by_size(100_000, 60) == SIMPLEX_FIRST
+    assert by_size(69_000, 300) == INTERIOR_FIRST
+    assert by_size(100_000, 60, dense=True)[0].options["simplex_strategy"] == 4
 
 
 @pytest.mark.parametrize("shape", [{}, {"interruptible": False}])

@@ -22,8 +22,15 @@ lower bound. Where there is one path only, as where a quantile is planned by, th
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import LinearProgram, TermInputs
+from shifter.schedule.risk import RiskArrays
+
+FIRST_TAILS = 2.0
+"""The solver begins with this many times the paths that the tail holds, those that are dearest with all accelerators
+busy. A path has a dense row over all sites and slots, and few of them ever bind."""
 
 
 class RiskTerm:
@@ -52,3 +59,15 @@ class RiskTerm:
         rows.add(np.repeat(np.arange(n), len(columns)), np.tile(columns, n), per_kw.ravel())
         rows.add(range(n), np.repeat(eta, n), -1.0)
         rows.add(range(n), excess, -1.0)
+        program.first_rows["risk"] = _dearest(given.problem, risk)
+
+
+def _dearest(problem: ScheduleProblem, risk: RiskArrays) -> NDArray[np.bool_]:
+    """The paths that cost most where all sites are busy, (n_paths,): the tail holds at least the weights' sum."""
+    full_kw = problem.median_kw.copy()
+    for pool in problem.pools:
+        full_kw[pool.site] += pool.count * pool.import_kw
+    costs = risk.costs(full_kw, np.zeros_like(full_kw), problem.grid.slot_hours)
+    first = np.zeros(risk.n_paths, dtype=bool)
+    first[np.argsort(-costs, kind="stable")[: int(np.ceil(FIRST_TAILS / risk.most))]] = True
+    return first
