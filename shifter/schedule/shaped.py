@@ -25,11 +25,16 @@ def room_us(job: Job) -> float:
     return job.end_us - job.start_us - job.hours / job.max_accelerators * HOUR_US
 
 
+def _free_ratio(job: Job) -> float:
+    """The share of its window that a job at full width leaves; less than none where it does not fit."""
+    return room_us(job) / max(1, job.end_us - job.start_us)
+
+
 def place_shaped(shaped: Sequence[Job], ledger: Ledger, at: Prices) -> list[Piece]:
-    """Jobs with a shape: the least room to move first, then the largest, since small ones find a gap where a large
-    one does not."""
+    """Jobs with a shape: first those in one piece, which no two gaps make up for; of each kind what needs most of its
+    window, then the largest, since small ones find a gap where a large one does not."""
     pieces: list[Piece] = []
-    for job in sorted(shaped, key=lambda j: (room_us(j), -j.hours, j.id)):
+    for job in sorted(shaped, key=lambda j: (not j.contiguous, _free_ratio(j), -j.hours, j.id)):
         pieces += place(job, ledger, at)
     return pieces
 

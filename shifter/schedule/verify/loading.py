@@ -33,7 +33,7 @@ def left_to_load(
     for row, a in sorted(begun.items(), key=lambda item: _width_and_end(item[1]), reverse=True):
         which = a.workload_id, key_of(a)
         way = ways[a.workload_id].get(which[1])
-        if way is not None and 0 < a.accelerators <= room.get(which, 0):
+        if way is not None and which in room and a.accelerators <= room[which]:
             room[which] -= a.accelerators
             left[row] = max(NOTHING, _last_start(ran[which]) + way.load - now)
     return left
