@@ -190,9 +190,10 @@ def _run(
         most = _less_beside(problem, ledger.most(job, way), beside, job.max_accelerators)
         price = None if prices is None else np.append(0.0, np.cumsum(_price(problem, prices, job, way)))
         for count in _counts(int(most.max(initial=0)), way.replica):
-            length = way.load_us + int(np.ceil(hours / (count * way.speed) * HOUR_US))
-            if length > job.end_us - job.start_us:  # of huge work, more than an array of moments could hold
+            work_us = hours / (count * way.speed) * HOUR_US
+            if work_us > job.end_us - job.start_us:  # of huge work, more than a moment can say
                 continue
+            length = way.load_us + int(np.ceil(work_us))
             starts = _possible_starts(problem, job, most >= count, length)
             starts = starts[ledger.affords(way, count, starts, length)]
             if not len(starts):
