@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, Budget
+from shifter.domain.fleet import Budget, Generation, GenerationWindow
 from shifter.domain.plan import Plan
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 
@@ -56,12 +56,9 @@ def test_a_budget_of_money_counts_energy_less_export() -> None:
     plan = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)]))
     assert plan.cost.energy == pytest.approx(0.3)
     assert "EUR" in plan.unplaced[0].reason
-    battery: dict[str, Any] = {
-        "battery": Battery(10, 5, 1.0, 1.0, initial_kwh=5),
-        "export_limit_kw": 5.0,
-        "export_price_per_mwh": 60.0,
-    }
-    sold = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)], sites=[site(**battery)]))
+    evening = Generation((GenerationWindow(at(12), at(24), 0.5),))
+    plant = site(generation=evening, export_limit_kw=5.0, export_price_per_mwh=60.0)
+    sold = planned(case(work("w", 20, 12), budgets=[Budget("money", 0.3, *DAY)], sites=[plant]))
     assert not sold.unplaced
     assert sold.cost.energy + sold.cost.export <= 0.3 + 1e-6
 
