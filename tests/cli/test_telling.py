@@ -200,9 +200,10 @@ def test_every_item_of_the_bill_that_is_in_use_is_told_and_new_ones_by_their_nam
         "export": -1.0,
         "late_fees": 7.0,
         "unused": 0.0,
+        "further": {"grid_fee": 2.0},
     }
     assert cost_items(all_of)[3:] == [
-        ("battery wear", 0.5), ("own generation", 0.2), ("export", -1.0), ("late fees", 7.0),
+        ("battery wear", 0.5), ("own generation", 0.2), ("export", -1.0), ("late fees", 7.0), ("grid fee", 2.0),
     ]  # fmt: skip
 
 

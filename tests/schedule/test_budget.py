@@ -90,12 +90,9 @@ def test_a_budget_of_money_counts_energy_less_export() -> None:
     plan = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)]))
     assert plan.cost.energy == pytest.approx(0.3)
     assert "EUR" in plan.unplaced[0].reason
-    plant: dict[str, Any] = {
-        "generation": Generation((GenerationWindow(at(0), at(24), 1.0),)),
-        "export_limit_kw": 5.0,
-        "export_price_per_mwh": 60.0,
-    }
-    sold = planned(case(work("w", 20, 24), budgets=[Budget("money", 0.3, *DAY)], sites=[site(**plant)]))
+    evening = Generation((GenerationWindow(at(12), at(24), 0.5),))
+    plant = site(generation=evening, export_limit_kw=5.0, export_price_per_mwh=60.0)
+    sold = planned(case(work("w", 20, 12), budgets=[Budget("money", 0.3, *DAY)], sites=[plant]))
     assert not sold.unplaced
     assert sold.cost.export < 0
     assert sold.cost.energy + sold.cost.export <= 0.3 + 1e-6

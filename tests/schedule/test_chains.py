@@ -97,7 +97,8 @@ def test_least_time_counts_what_loads_sooner_from_then_on() -> None:
 @pytest.mark.parametrize("deadline", [4, 6])
 def test_a_step_that_is_nearly_done_does_not_hold_up_the_next_for_all_of_its_time(deadline: float) -> None:
     steps = [work("a", 40, 20, max_accelerators=10), work("b", 10, deadline, depends_on=("a",))]
-    plan = plan_cycle(cycle_inputs(steps, now=at(0.5), done={"a": 39.0}))
+    day = [20.0] * 4 + [50.0] * 20
+    plan = plan_cycle(cycle_inputs(steps, now=at(0.5), done={"a": 39.0}, prices=day))
     assert plan.unplaced == ()
     assert spans(plan)["b"][0] < 4
 
