@@ -218,14 +218,14 @@ SPOILINGS: dict[str, tuple[set[str], Callable[[], Spoiled]]] = {
         lambda: (replace((made := budgeted(carbon(4.0)))[0], budgets=()), made[1]),
     ),
     "a price of a budget is negative": (
-        {"duals"},
+        {"duals", "budget"},
         lambda: (
             replace(plan := budgeted(carbon(4.0))[0], duals=replace(plan.duals, budget=(-1.0,))),
             budgeted(carbon(4.0))[1],
         ),
     ),
     "a price of a budget is far above what it would save": (
-        {"bound"},
+        {"bound", "budget"},
         lambda: (
             replace(plan := budgeted(carbon(8.0))[0], duals=replace(plan.duals, budget=(1e9,))),
             budgeted(carbon(8.0))[1],
