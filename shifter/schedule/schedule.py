@@ -70,7 +70,7 @@ SHORT_HOURS = 0.01
 DIED = "the planning process ended in the midst of it, which a want of memory may cause."
 
 FEW_LATE_BY = 0.7
-"""Of the time, what the solves before it left of this much is for an optimum in which few are late."""
+"""Of the time, what the solves before them left of this much is for chains, and an optimum in which few are late."""
 
 GREEDY_S = 10.0
 """What the sites do beside a greedy schedule is a small program: it has this long [s]."""
@@ -221,7 +221,7 @@ def _exact(
     at, proof = _cell_prices(problem, solution), proof_prices(problem, solution)
     known.learn(at, proof, problem.weights(solution.duals))
     if has_parts(problem):
-        problem, solution = _cut(problem, solution, at, capacity, lean, time_limit_s)
+        problem, solution = _cut(problem, solution, at, capacity, lean, ends)
     stays: Own = {}
     if announced is not None:
         stays = announced.staying(problem.at_prices(known.weights), proof)
@@ -242,16 +242,17 @@ def _cut(
     at: Prices,
     capacity: Capacity,
     lean: Sequence[Piece],
-    time_limit_s: float,
+    ends: float,
 ) -> tuple[ScheduleProblem, Solution]:
     """Chains cut into parts at these prices, and the optimum in them. Raises SolverFailed.
 
     Where that costs more than with `spans`, they are cut again at the mean of all prices so far: alone, each chain
     takes what is cheap, and does not see that the others do.
     """
-    ends, free = time.monotonic() + 0.15 * time_limit_s, beside_batteries(problem)
+    free = beside_batteries(problem)
     best: tuple[ScheduleProblem, Solution] | None = None
     for n in range(1, CUTS + 1):
+        began = time.monotonic()
         cut = parted(problem, at, free)
         try:
             solution = _solve(cut, merge(cut.jobs), capacity, lean, max(0.0, ends - time.monotonic()))
@@ -261,7 +262,8 @@ def _cut(
             break
         if best is None or solution.cost < best[1].cost:
             best = cut, solution
-        if best[1].cost <= spans.cost + CUT_RATIO * abs(spans.cost):
+        enough = best[1].cost <= spans.cost + CUT_RATIO * abs(spans.cost)
+        if enough or 2 * time.monotonic() - began > ends:
             break
         at = at.towards(_cell_prices(cut, solution), 1 / (n + 1))
     assert best is not None
