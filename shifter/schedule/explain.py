@@ -175,8 +175,8 @@ def _compared(
             powering=powering,
             safer=less,
             priced=more,
-            over_budget=_over_budget(problem, swapped, i),
-            over_quota=_over_quota(problem, swapped, i, words),
+            over_budget=_over_budget(problem, swapped, i) if problem.budgets else "",
+            over_quota=_over_quota(problem, swapped, i, words) if problem.n_quotas else "",
             kept=job.id in plan.kept,
             waits=waits,
         )

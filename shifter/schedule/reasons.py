@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import Job
@@ -46,8 +47,7 @@ class Words:
         return f"{per_mwh:.2f} {self.currency}/MWh"
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """A job in its slots and at once [currency]."""
 
     paid_per_mwh: float
