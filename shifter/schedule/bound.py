@@ -53,7 +53,7 @@ class SlotPrices:
     sign, (n_sites, n_slots). None where it is energy, carbon, `power` and `peak`."""
 
     budget: Floats | None = None
-    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `with_budget_prices`."""
+    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `proven`."""
 
     quota: Floats | None = None
     """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
@@ -137,10 +137,35 @@ def lower_bound(
 
     `capacity` holds what the reserve leaves to all work and to firm work, (n_pools, n_slots) each, in fractions.
     """
+    return proven(problem, prices, capacity, done_hours)[1]
+
+
+def proven(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    done_hours: Mapping[str, float],
+) -> tuple[SlotPrices, float]:
+    """`lower_bound`, and the prices that prove it: the same, with those of budgets that are the best beside them.
+
+    With d less of a budget, no plan that does the same work costs less than the bound and d times its price.
+    """
     total = -_quotas_leave(problem, prices)
-    if prices.work is not None:
-        total += fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)[0]
-        return total + _work_cost(problem, prices.work, prices, done_hours)
+    if prices.work is None:
+        return prices, total + _by_formula(problem, prices, capacity, done_hours)
+    own, budget = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
+    total += own + _work_cost(problem, prices.work, prices, done_hours)
+    return replace(prices, budget=np.round(budget, PRICE_DIGITS)), total
+
+
+def _by_formula(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    done_hours: Mapping[str, float],
+) -> float:
+    """All of the bound but quotas, where sites only import, beside batteries."""
+    total = 0.0
     hours, rest = problem.grid.slot_hours, problem.rest_share
     per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
     for i, site in enumerate(problem.sites):
@@ -157,17 +182,6 @@ def lower_bound(
             total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
     return total + _work_cost(problem, per_kw, prices, done_hours)
-
-
-def with_budget_prices(
-    problem: ScheduleProblem, prices: SlotPrices, capacity: tuple[Floats, Floats]
-) -> SlotPrices:
-    """The same with prices of budgets that prove the same `lower_bound`: with d less of a budget, no plan that does the
-    same work costs less than that and d times its price."""
-    if prices.work is None or not problem.budgets:
-        return prices
-    _, budget = fleet_cost(problem, prices.work, prices.capacity, prices.reserve, capacity)
-    return replace(prices, budget=np.round(budget, PRICE_DIGITS))
 
 
 def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.bound import PRICE_DIGITS, SlotPrices, lower_bound, proof_prices, with_budget_prices
+from shifter.schedule.bound import PRICE_DIGITS, SlotPrices, proof_prices, proven
 from shifter.schedule.classes import merge
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import Ints, Job, ScheduleProblem
@@ -59,9 +60,7 @@ def prove(
         # Energy alone proves little, and more than prices that hold what relieving a physical limit would cost.
         tried += [_prices_of_done(problem, done, means, time_limit_s), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
-    bounds = [lower_bound(problem, one, means, done) for one in tried]
-    best = int(np.argmax(bounds))
-    return with_budget_prices(problem, tried[best], means), bounds[best]
+    return max((proven(problem, one, means, done) for one in tried), key=itemgetter(1))
 
 
 def _holds_lateness(problem: ScheduleProblem, prices: SlotPrices) -> bool:

@@ -1,8 +1,8 @@
 """The verifier: every condition of the contract, recomputed from the plan and its inputs alone.
 
 It imports nothing of what makes plans, and an import contract keeps it so: it reads allocations in UTC and does its own
-sums. What both are handed alike (classes and windows of work, believed forecasts, limits in force: the docs list it) it
-takes as given. `plan_cycle` runs it on every plan before anyone sees it, and `shifter plan --verify` on any plan at all.
+sums. What both are handed alike (classes and windows of work, believed forecasts, limits in force: the docs list it) is
+taken as given. `plan_cycle` runs it on every plan before anyone sees it, `shifter plan --verify` on any plan at all.
 
 `case` holds the plan beside its inputs, `loads` what each site draws; each other module is one family of conditions.
 """
