@@ -54,7 +54,7 @@ class SlotPrices:
     sign, (n_sites, n_slots). None where it is energy, carbon, `power` and `peak`."""
 
     budget: Floats | None = None
-    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `with_budget_prices`."""
+    """What one more unit of each budget would save, (n_budgets,): as a program has it, or `proven`."""
 
     quota: Floats | None = None
     """What one more accelerator of each quota would save, (n_quotas, n_slots), at most what exceeding it costs; None
@@ -182,16 +182,46 @@ def lower_bound(
     the bound is looser, and `failed` is told why.
     """
     failed = [] if failed is None else failed
+    return proven(problem, prices, capacity, done_hours, time_limit_s=time_limit_s, failed=failed)[1]
+
+
+def proven(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    done_hours: Mapping[str, float],
+    *,
+    time_limit_s: float,
+    failed: list[str],
+) -> tuple[SlotPrices, float]:
+    """`lower_bound`, and the prices that prove it: the same, with those of budgets that are the best beside them.
+
+    With d less of a budget, no plan that does the same work costs less than the bound and d times its price.
+    """
     total = -_quotas_leave(problem, prices)
-    hours, rest = problem.grid.slot_hours, problem.rest_share
-    if prices.work is not None:
-        total += _fleet(problem, prices.work, prices, capacity, time_limit_s=time_limit_s, failed=failed)[0]
-        return total + _work_cost(problem, prices.work, prices, done_hours)
-    per_kw = np.zeros((len(problem.sites), problem.grid.n_slots))
+    if prices.work is None:
+        total += _by_formula(problem, prices, capacity, time_limit_s, failed)
+        return prices, total + _work_cost(problem, per_kw(problem, prices), prices, done_hours)
+    whole = capacity[0] * problem.rest_share, capacity[1] * problem.rest_share
+    room = prices.capacity, prices.reserve
+    own, budget = fleet_cost(problem, prices.work, *room, whole, time_limit_s=time_limit_s, failed=failed)
+    total += own + _work_cost(problem, prices.work, prices, done_hours)
+    return replace(prices, budget=np.round(budget, PRICE_DIGITS)), total
+
+
+def _by_formula(
+    problem: ScheduleProblem,
+    prices: SlotPrices,
+    capacity: tuple[Floats, Floats],
+    time_limit_s: float,
+    failed: list[str],
+) -> float:
+    """All of the bound but quotas and work, where sites only import, beside batteries."""
+    total = 0.0
+    hours, rest, kw = problem.grid.slot_hours, problem.rest_share, per_kw(problem, prices)
     battery_s = time_limit_s / max(1, sum(site.battery is not None for site in problem.sites))
     for i, site in enumerate(problem.sites):
         nu, rho = prices.power[i], prices.peak[i]
-        per_kw[i] = hours * site.unit_cost_per_kwh + nu + rho
         limited = np.isfinite(site.limit_kw)
         total += float((hours * site.unit_cost_per_kwh * site.median_kw).sum())
         # Where real-time load alone is over the limit, nothing is left for deferrable work.
@@ -200,41 +230,9 @@ def lower_bound(
         total += float((rho * (site.median_kw - site.peak_so_far_kw)).sum())
         if site.battery is not None:
             # Its mean over the running slot counts once, that of work by what is left of the slot.
-            total += _battery_cost(site, per_kw[i] - nu * (1.0 - rest), hours, battery_s, failed)
+            total += _battery_cost(site, kw[i] - nu * (1.0 - rest), hours, battery_s, failed)
     total -= float((prices.capacity * capacity[0] * rest).sum() + (prices.reserve * capacity[1] * rest).sum())
-    return total + _work_cost(problem, per_kw, prices, done_hours)
-
-
-def with_budget_prices(
-    problem: ScheduleProblem,
-    prices: SlotPrices,
-    capacity: tuple[Floats, Floats],
-    *,
-    time_limit_s: float,
-    failed: list[str],
-) -> SlotPrices:
-    """The same with prices of budgets that prove the same `lower_bound`: with d less of a budget, no plan that does the
-    same work costs less than that and d times its price."""
-    if prices.work is None or not problem.budgets:
-        return prices
-    _, budget = _fleet(problem, prices.work, prices, capacity, time_limit_s=time_limit_s, failed=failed)
-    return replace(prices, budget=np.round(budget, PRICE_DIGITS))
-
-
-def _fleet(
-    problem: ScheduleProblem,
-    work: Floats,
-    prices: SlotPrices,
-    capacity: tuple[Floats, Floats],
-    *,
-    time_limit_s: float,
-    failed: list[str],
-) -> tuple[float, Floats]:
-    """`fleet_cost` of what is left of each slot, as means over whole slots."""
-    whole = capacity[0] * problem.rest_share, capacity[1] * problem.rest_share
-    return fleet_cost(
-        problem, work, prices.capacity, prices.reserve, whole, time_limit_s=time_limit_s, failed=failed
-    )
+    return total
 
 
 def _quotas_leave(problem: ScheduleProblem, prices: SlotPrices) -> float:

@@ -18,14 +18,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.bound import (
-    LEAST_REST,
-    PRICE_DIGITS,
-    SlotPrices,
-    lower_bound,
-    proof_prices,
-    with_budget_prices,
-)
+from shifter.schedule.bound import LEAST_REST, PRICE_DIGITS, SlotPrices, proof_prices, proven
 from shifter.schedule.classes import merge
 from shifter.schedule.place import DONE_RATIO
 from shifter.schedule.problem import Ints, Job, ScheduleProblem
@@ -78,12 +71,11 @@ def prove(
         # Energy alone proves little, and more than prices that hold what relieving a physical limit would cost.
         tried += [_prices_of_done(problem, done, means, time_limit_s / 3, failed), proof_prices(problem)]
     tried = [one.map(lambda price: np.round(price, PRICE_DIGITS)) for one in tried]
-    each_s = 2 / 3 * time_limit_s / (len(tried) + 1)
-    bounds = [lower_bound(problem, one, means, done, time_limit_s=each_s, failed=failed) for one in tried]
-    near = max(bounds) - TIE_RATIO * max(1.0, abs(max(bounds)))
-    best = min((i for i, bound in enumerate(bounds) if bound >= near), key=lambda i: _total(tried[i]))
-    chosen = with_budget_prices(problem, tried[best], means, time_limit_s=each_s, failed=failed)
-    return chosen, bounds[best]
+    each_s = 2 / 3 * time_limit_s / len(tried)
+    found = [proven(problem, one, means, done, time_limit_s=each_s, failed=failed) for one in tried]
+    most = max(bound for _, bound in found)
+    near = (pair for pair in found if pair[1] >= most - TIE_RATIO * max(1.0, abs(most)))
+    return min(near, key=lambda pair: _total(pair[0]))
 
 
 def _bound_by_chains(problem: ScheduleProblem, done: Mapping[str, float]) -> ScheduleProblem:

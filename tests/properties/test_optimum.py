@@ -316,7 +316,10 @@ def test_the_optimum_of_the_program_lies_between_the_bound_and_the_plan(inputs: 
 
 
 def plain(inputs: CycleInputs) -> CycleInputs:
-    """Pools, connections and batteries alone, which is what the naive model knows."""
+    """Pools, connections and batteries alone, from a slot's start on, which is what the naive model knows.
+
+    Of a slot that is running it takes the whole room of pools and power, where only the rest of it is there.
+    """
     sites = tuple(
         replace(
             site,
@@ -329,7 +332,8 @@ def plain(inputs: CycleInputs) -> CycleInputs:
         for site in inputs.fleet.sites
     )
     objective = replace(inputs.fleet.objective, budgets=())
-    return with_tenants(replace(inputs, fleet=replace(inputs.fleet, sites=sites, objective=objective)))
+    fleet = replace(inputs.fleet, sites=sites, objective=objective)
+    return with_tenants(replace(inputs, fleet=fleet, now=inputs.frame.grid.start))
 
 
 @given(cases().map(easy).map(plain))
