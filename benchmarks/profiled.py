@@ -23,8 +23,12 @@ STAGES = {
     "reading": ("shifter.cli.plan:read_inputs",),
     "classifying": ("shifter.cycle:classify", "shifter.cycle:split_windows", "shifter.cycle:reserve"),
     "building": (
-        *("shifter.schedule.build:build", "shifter.schedule.schedule:merge"),
-        *("shifter.schedule.schedule:solve", "shifter.schedule.solve:linear_program"),
+        *("shifter.schedule.build:build", "shifter.schedule.exact:merge"),
+        *(
+            "shifter.schedule.exact:solve",
+            "shifter.schedule.mend:solve",
+            "shifter.schedule.solve:linear_program",
+        ),
     ),
     "pricing": ("shifter.schedule.schedule:relax",),
     "solving": ("highspy:Highs.run",),

@@ -27,7 +27,7 @@ from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.reserve import reserve
 
 if TYPE_CHECKING:
-    from shifter.schedule.schedule import Schedule
+    from shifter.schedule.made import Schedule
     from shifter.schedule.verify import Violation
 
 

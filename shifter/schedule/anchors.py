@@ -20,9 +20,10 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.schedule.classes import WorkClass
+from shifter.schedule.jobs import HOUR_US
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import HOUR_US, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import LinearProgram, TermInputs
 from shifter.schedule.scaled import Relaxed, spread
 

@@ -27,11 +27,12 @@ from shifter.domain.plan import Allocation, Held
 from shifter.schedule.bound import SlotPrices, least_costs
 from shifter.schedule.columns import Columns
 from shifter.schedule.fleet_bound import further_terms
+from shifter.schedule.jobs import HOUR_US, Job, Running
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
 from shifter.schedule.priced import priced
-from shifter.schedule.problem import HOUR_US, Job, Running, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.standing import Own, chains, in_time, is_done, one_by_one, trimmed, within_limits
 
 CHURN_RATIO = 0.005

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
-from shifter.schedule.problem import Ints, Way
+from shifter.schedule.jobs import Ints, Way
 
 BLOCK = 256
 """Segments looked at in one go: most jobs are done within the first ones."""

@@ -30,12 +30,12 @@ from shifter.schedule.bound import SlotPrices
 from shifter.schedule.columns import Columns
 from shifter.schedule.explain import Context, deferrable_cost, explain_workloads
 from shifter.schedule.limits import LatePrices
+from shifter.schedule.made import Schedule
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.proof import prove
 from shifter.schedule.risk import plan_risk
-from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Settled, Sources, pinned_pieces, quota_use, settle
 from shifter.schedule.tenants import served, with_quotas
 from shifter.schedule.unplaced import unplaced_work

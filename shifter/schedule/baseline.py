@@ -19,12 +19,13 @@ from shifter.schedule.beside import sources_at_once
 from shifter.schedule.classes import by_ways
 from shifter.schedule.columns import Columns
 from shifter.schedule.follow import Room, run_early
+from shifter.schedule.jobs import Job
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import place, work_hours
-from shifter.schedule.problem import Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.settle import Settled, idle_batteries, settle
 
 NAME = "run_now"

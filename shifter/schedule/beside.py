@@ -10,8 +10,9 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.budgets import run_for_budgets
 from shifter.schedule.columns import Columns
+from shifter.schedule.jobs import Ints
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.settle import BatteryTrace, Sources, settle, usage
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.columns import ahead
-from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.jobs import Ints, Job
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.tenants import FREE, NOBODY, QuotaPrices
 
 LEAST = 1e-9

@@ -26,8 +26,10 @@ from shifter.errors import SolverFailed
 from shifter.schedule.answer import ROWS, least_cost, offered_hours, segments, slices
 from shifter.schedule.classes import option_sets
 from shifter.schedule.fleet_bound import fleet_cost, further_terms, load_prices
-from shifter.schedule.problem import Job, ScheduleProblem, SiteArrays, Way
+from shifter.schedule.jobs import Job, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.rungs import SIMPLEX_FIRST, climb
+from shifter.schedule.sites import SiteArrays
 from shifter.schedule.solve import Solution
 
 LEAST_REST = 1e-3

@@ -18,8 +18,10 @@ from shifter.domain.plan import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Classified
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.problem import BudgetArrays, Ints, Job, Pinned, PoolArrays, ScheduleProblem, SiteArrays
+from shifter.schedule.jobs import Ints, Job, Pinned
+from shifter.schedule.problem import BudgetArrays, ScheduleProblem
 from shifter.schedule.risk import risk_of
+from shifter.schedule.sites import PoolArrays, SiteArrays
 from shifter.schedule.tenants import NOBODY, told_apart, with_tenants
 from shifter.schedule.ways import WorkWays
 from shifter.schedule.windows import trimmed, with_margin

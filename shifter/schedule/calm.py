@@ -17,16 +17,10 @@ from forecasts.slots import Floats
 from shifter.domain.plan import HELD
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.fleet_bound import further_terms
+from shifter.schedule.jobs import HOUR_US, Job, Way
 from shifter.schedule.ledger import Ledger
-from shifter.schedule.pack import Piece, merge_pieces
-from shifter.schedule.parts import parted
-from shifter.schedule.pieces import Pieces
-from shifter.schedule.place import Prices, place, top_up, work_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem, Way
-from shifter.schedule.runs import in_runs
-from shifter.schedule.scaled import cell_prices
-from shifter.schedule.schedule import (
-    Schedule,
+from shifter.schedule.made import Schedule
+from shifter.schedule.mend import (
     bare_peaks,
     beside_batteries,
     charged_to_floor,
@@ -35,6 +29,13 @@ from shifter.schedule.schedule import (
     sites_beside,
     without_stranded,
 )
+from shifter.schedule.pack import Piece, merge_pieces
+from shifter.schedule.parts import parted
+from shifter.schedule.pieces import Pieces
+from shifter.schedule.place import Prices, place, top_up, work_hours
+from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.runs import in_runs
+from shifter.schedule.scaled import cell_prices
 from shifter.schedule.settle import BatteryTrace
 from shifter.schedule.shaped import room_us
 from shifter.schedule.standing import Own, is_done

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shifter.schedule.jobs import HOUR_US, Job, Way
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
-from shifter.schedule.problem import HOUR_US, Job, Way
 
 
 @dataclass(frozen=True)

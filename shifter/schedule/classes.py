@@ -19,7 +19,8 @@ from typing import TypeVar
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.schedule.problem import Job, Way
+from shifter.schedule.jobs import Job, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.tenants import NOBODY
 
 T = TypeVar("T")
@@ -103,3 +104,24 @@ def merge(jobs: Sequence[Job]) -> tuple[WorkClass, ...]:
         )
         for group in groups.values()
     )
+
+
+def n_columns(problem: ScheduleProblem) -> int:
+    """Variables of the exact program: one for each class of jobs, way and cell."""
+    jobs = problem.jobs
+    if not jobs:
+        return 0
+    start, end = (np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us"))
+    ratio = work_ratios(jobs)
+    kind = np.array(option_sets(jobs)) * 4 + np.array([2 * job.firm + job.open_ended for job in jobs])
+    kind = kind * (len(problem.tenants) + 1) + np.array([job.tenant + 1 for job in jobs])
+    order = np.lexsort((ratio, kind, end, start))
+    differs = np.zeros(len(jobs), dtype=bool)
+    differs[0] = True
+    for trait in (start, end, kind, ratio):
+        differs[1:] |= np.diff(trait[order]) != 0
+    one = order[differs]
+    edges = problem.edges_us
+    cells = np.searchsorted(edges, end[one], side="right") - 1 - np.searchsorted(edges, start[one])
+    ways = np.array([len(jobs[i].ways) for i in one])
+    return int((np.maximum(0, cells) * ways).sum())

@@ -17,8 +17,10 @@ import numpy as np
 
 from forecasts.slots import SLOT_MINUTES, UTC_EPOCH, Floats, SlotGrid
 from shifter.schedule.classes import WorkClass, option_sets
-from shifter.schedule.problem import HOUR_US, Ints, Job, PoolArrays, ScheduleProblem, SiteArrays
+from shifter.schedule.jobs import HOUR_US, Ints, Job
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
+from shifter.schedule.sites import PoolArrays, SiteArrays
 from shifter.schedule.tenants import NOBODY
 
 ENDLESS_HOURS = 1e9

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
+from shifter.schedule.jobs import HOUR_US, Ints
 from shifter.schedule.loading import loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
-from shifter.schedule.problem import HOUR_US, Ints, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shifter.schedule.problem import Ints, Job
+from shifter.schedule.jobs import Ints, Job
 from shifter.schedule.program import Capacity
 
 Mask = NDArray[np.bool_]

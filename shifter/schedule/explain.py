@@ -15,10 +15,11 @@ from shifter.schedule.choice import choice_of_way
 from shifter.schedule.classes import option_sets
 from shifter.schedule.columns import Columns, Meter
 from shifter.schedule.instead import Instead, instead
+from shifter.schedule.jobs import Ints
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.priced import priced
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.reasons import MATERIAL, Compared, ReasonCode, Words, why
 from shifter.schedule.settle import Settled, Sources, pinned_pieces
 

@@ -24,8 +24,9 @@ from shifter.schedule.answer import Uses, cheapest, segments
 from shifter.schedule.borrow import Quotas, in_turn
 from shifter.schedule.classes import option_sets
 from shifter.schedule.coarse import ENDLESS_HOURS
+from shifter.schedule.jobs import HOUR_US, Ints, Job, Way, WayColumns
 from shifter.schedule.place import Prices
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way, WayColumns
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 
 NUDGE = 0.02

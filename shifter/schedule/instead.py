@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.schedule.columns import Columns, slot_shares
-from shifter.schedule.problem import BudgetArrays, Ints, ScheduleProblem
+from shifter.schedule.jobs import Ints
+from shifter.schedule.problem import BudgetArrays, ScheduleProblem
 from shifter.schedule.settle import Settled, Sources, quota_use
 
 Both = tuple[Columns, Columns]

@@ -25,7 +25,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.schedule.classes import WorkClass
-from shifter.schedule.problem import Job
+from shifter.schedule.jobs import Job
 from shifter.schedule.program import LinearProgram, TermInputs
 
 FEW = 0.1

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from forecasts.slots import Floats
 from shifter.schedule.answer import Uses
 from shifter.schedule.columns import ahead
+from shifter.schedule.jobs import Ints, Job, WayColumns
 from shifter.schedule.pack import merge_pieces
 from shifter.schedule.pieces import Pieces
-from shifter.schedule.problem import Ints, Job, ScheduleProblem, WayColumns
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 
 SNAP_US = 2

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from forecasts.slots import Floats
 from shifter.schedule.beside import Beside
 from shifter.schedule.columns import Columns, highest_levels, slot_shares
+from shifter.schedule.jobs import Ints, Job, Way
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Ints, Job, ScheduleProblem, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 
 TINY = 1e-12

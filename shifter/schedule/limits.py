@@ -31,7 +31,8 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.plan import LateLimit
 from shifter.schedule.bound import SlotPrices, per_kw, way_price
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem, Way
+from shifter.schedule.jobs import HOUR_US, Job, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.tenants import NOBODY
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shifter.schedule.jobs import Job
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Job
 
 
 def load_us(job: Job, way: int, start_us: int, accelerators: int) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shifter.schedule.columns import Columns
+from shifter.schedule.jobs import Job
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 
 
 @dataclass(frozen=True, eq=False)

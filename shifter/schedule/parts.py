@@ -22,9 +22,10 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.chains import order_of
 from shifter.schedule.answer import Segments, least_cost, segments
+from shifter.schedule.jobs import HOUR_US, Ints, Job
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.place import DONE_RATIO, Prices, place
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.standing import chains
 
 MOMENTS = 96

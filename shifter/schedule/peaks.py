@@ -13,7 +13,8 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.schedule.beside import Beside
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.jobs import Ints
+from shifter.schedule.problem import ScheduleProblem
 
 
 @dataclass(frozen=True, eq=False)

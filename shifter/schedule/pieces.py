@@ -10,8 +10,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from shifter.schedule.jobs import Ints
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 
 
 @dataclass(frozen=True, eq=False)

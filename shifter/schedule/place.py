@@ -14,11 +14,12 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.schedule.columns import Columns, highest_levels
+from shifter.schedule.jobs import HOUR_US, Ints, Job, Way
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.loading import load_us, loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.peaks import Peaks
-from shifter.schedule.problem import HOUR_US, Ints, Job, ScheduleProblem, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.tenants import QuotaPrices
 
 MOST_RUNS = 32

@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
-from shifter.schedule.problem import Ints, ScheduleProblem
+from shifter.schedule.jobs import Ints
+from shifter.schedule.problem import ScheduleProblem
 
 if TYPE_CHECKING:
     from shifter.schedule.settle import Settled

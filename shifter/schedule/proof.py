@@ -19,13 +19,15 @@ from forecasts.slots import Floats
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.bound import LEAST_REST, PRICE_DIGITS, SlotPrices, proof_prices, proven
-from shifter.schedule.classes import merge
+from shifter.schedule.classes import merge, n_columns
+from shifter.schedule.jobs import Ints, Job
+from shifter.schedule.made import Schedule
 from shifter.schedule.place import DONE_RATIO
-from shifter.schedule.problem import Ints, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.rungs import SIMPLEX_FIRST
 from shifter.schedule.scaled import relax
-from shifter.schedule.schedule import EXACT_COLUMNS, Schedule, n_columns
+from shifter.schedule.schedule import EXACT_COLUMNS
 from shifter.schedule.solve import solve
 
 LATE_RATIO = 0.3

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from shifter.schedule.jobs import Job
 from shifter.schedule.place import DONE_RATIO
-from shifter.schedule.problem import Job
 
 MATERIAL = 0.005
 """Of what running at once costs: a difference below this share is none."""

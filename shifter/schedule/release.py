@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from shifter.schedule.jobs import HOUR_US, Job
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, done_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.standing import Own
 
 FREED_RATIO = 2.0

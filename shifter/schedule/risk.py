@@ -17,7 +17,8 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.risk import PlanRisk, RiskPath
 
 if TYPE_CHECKING:
-    from shifter.schedule.problem import Ints, ScheduleProblem
+    from shifter.schedule.jobs import Ints
+    from shifter.schedule.problem import ScheduleProblem
     from shifter.schedule.settle import Settled
 
 WEIGHT_DIGITS = 9

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
+from shifter.schedule.jobs import Ints, Job, Way
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
-from shifter.schedule.problem import Ints, Job, Way
 
 VALUES = 16
 """Values of an hour of work that are tried at once; twice, so that the last step is 1/225 of the range."""

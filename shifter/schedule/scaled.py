@@ -16,12 +16,13 @@ from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, proof_prices
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
+from shifter.schedule.jobs import Job
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
-from shifter.schedule.problem import Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.rungs import INTERIOR_FIRST, PRIMAL_FIRST, SIMPLEX_FIRST, Rung
 from shifter.schedule.solve import Solution, solve

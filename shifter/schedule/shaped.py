@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from shifter.schedule.beside import Beside
+from shifter.schedule.jobs import HOUR_US, Job
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, Prices, place, work_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.settle import BatteryTrace, Sources
 
 

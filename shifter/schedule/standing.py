@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shifter.schedule.columns import Columns
+from shifter.schedule.jobs import HOUR_US, Job
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.loading import loads_us
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import DONE_RATIO, work_hours
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.settle import quota_use
 
 QUOTA_SLACK = 1e-6

@@ -26,7 +26,8 @@ from shifter.domain.tenant import PlanTenant, Tenant
 
 if TYPE_CHECKING:
     from shifter.schedule.bound import SlotPrices
-    from shifter.schedule.problem import Ints, Job, ScheduleProblem
+    from shifter.schedule.jobs import Ints, Job
+    from shifter.schedule.problem import ScheduleProblem
 
 NOBODY = -1
 """The tenant of work whose tenant does not matter."""

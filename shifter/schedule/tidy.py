@@ -11,10 +11,11 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.schedule.beside import Beside
 from shifter.schedule.columns import Columns, Meter
+from shifter.schedule.jobs import Way
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
-from shifter.schedule.problem import ScheduleProblem, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.runs import in_runs
 from shifter.schedule.settle import BatteryTrace, settle
 

@@ -11,13 +11,14 @@ from shifter.domain.chains import order_of
 from shifter.domain.plan import LateLimit, Unplaced
 from shifter.schedule.baseline import earliest_finish_us
 from shifter.schedule.beside import Beside
+from shifter.schedule.jobs import HOUR_US, Job
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.limits import LatePrices, in_the_way
 from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import DONE_RATIO
-from shifter.schedule.problem import HOUR_US, Job, ScheduleProblem
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.tenants import quota_full
 
 

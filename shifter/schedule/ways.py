@@ -9,7 +9,7 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.options import Option, kind_of, options_of
 from shifter.domain.plan import Allocation
 from shifter.domain.workload import Workload
-from shifter.schedule.problem import Way
+from shifter.schedule.jobs import Way
 
 MICROSECOND = timedelta(microseconds=1)
 

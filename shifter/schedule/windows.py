@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from shifter.schedule.problem import Job
+from shifter.schedule.jobs import Job
 
 COMFORT_RATIO = 0.5
 """A window of which the job needs less than this share may be narrowed a little: see `trimmed` and `with_margin`."""

@@ -21,10 +21,10 @@ from shifter.schedule.baseline import run_now
 from shifter.schedule.beside import sources_at_once
 from shifter.schedule.bound import proof_prices
 from shifter.schedule.build import build
+from shifter.schedule.made import Schedule
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.schedule import Schedule
 from shifter.schedule.settle import BatteryTrace, Sources, idle_batteries
 
 MICROSECOND = timedelta(microseconds=1)

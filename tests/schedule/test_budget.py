@@ -38,7 +38,7 @@ def out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*args: Any, **kwargs: Any) -> Any:
         raise SolverFailed("out of order")
 
-    for module in ("schedule", "scaled"):
+    for module in ("exact", "mend", "scaled"):
         monkeypatch.setattr(f"shifter.schedule.{module}.solve", none)
 
 

@@ -15,9 +15,9 @@ from shifter.domain.options import least_run, shortest_run
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Alternative, Workload
 from shifter.realtime.load import RealtimeLoad
+from shifter.schedule.jobs import HOUR_US
 from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece
-from shifter.schedule.problem import HOUR_US
 from tests.schedule.build import START, at, cycle_inputs, site, work
 from tests.schedule.problems import problem_of
 

@@ -9,9 +9,8 @@ import pytest
 
 from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Pool
-from shifter.schedule.classes import merge, work_ratios
-from shifter.schedule.problem import Job
-from shifter.schedule.schedule import n_columns
+from shifter.schedule.classes import merge, n_columns, work_ratios
+from shifter.schedule.jobs import Job
 from tests.schedule.build import cycle_inputs, site, work
 from tests.schedule.problems import problem_of
 

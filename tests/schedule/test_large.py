@@ -21,11 +21,12 @@ from shifter.schedule.answer import cheapest, least_cost, segments
 from shifter.schedule.classes import merge
 from shifter.schedule.coarse import clusters, coarsen, coarsest_minutes
 from shifter.schedule.columns import Columns, Meter, slot_means
+from shifter.schedule.jobs import HOUR_US, Way
 from shifter.schedule.lay import Levels, lay
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
-from shifter.schedule.problem import HOUR_US, ScheduleProblem, Way
+from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import solve
 from tests.schedule.build import START, at, cycle_inputs, site

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
+from shifter.schedule import exact
 from shifter.schedule import proof as proving
-from shifter.schedule import schedule as scheduling
 from shifter.schedule.classes import merge
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.program import Capacity
@@ -120,7 +120,7 @@ def test_a_battery_and_a_peak_beside_too_much_work() -> None:
 
 
 def test_a_coarse_plan_of_too_much_work_has_a_near_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (scheduling, proving):
+    for module in (exact, proving):
         monkeypatch.setattr(module, "EXACT_COLUMNS", 0)
     inputs = overloaded(jobs=60)
     plan = plan_cycle(inputs)

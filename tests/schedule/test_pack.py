@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from shifter.schedule import pack as packing
 from shifter.schedule.classes import merge
 from shifter.schedule.decompose import Need, decompose
+from shifter.schedule.jobs import Job, Way
 from shifter.schedule.pack import Piece, merge_pieces, pack
-from shifter.schedule.problem import Job, Way
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import Solution
 from tests.schedule.build import cycle_inputs

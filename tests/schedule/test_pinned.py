@@ -12,7 +12,7 @@ from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, PowerWindow
 from shifter.domain.plan import Allocation, Plan
 from shifter.errors import InputError, SolverFailed
-from shifter.schedule import schedule as scheduling
+from shifter.schedule import exact, mend
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.spoil import codes, made_of, priced
@@ -118,7 +118,8 @@ def test_beside_a_battery_and_a_demand_charge(monkeypatch: Any, now: float, solv
         def fails(*_: Any, **__: Any) -> None:
             raise SolverFailed("no answer")
 
-        monkeypatch.setattr(scheduling, "solve", fails)
+        for module in (exact, mend):
+            monkeypatch.setattr(module, "solve", fails)
     plan = plan_cycle(inputs)
     assert plan.status == ("optimal" if solver else "greedy")
     assert len(rows(plan, "c")) == 1

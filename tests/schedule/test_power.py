@@ -10,7 +10,7 @@ import pytest
 from shifter.cycle import plan_cycle
 from shifter.domain.fleet import Battery, GridEvent, Pool, Resilience
 from shifter.errors import SolverFailed
-from shifter.schedule import schedule as scheduling
+from shifter.schedule import exact, mend
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.spoil import codes
 
@@ -65,7 +65,8 @@ def test_in_the_running_slot_work_is_counted_as_it_runs_whatever_its_shape(
         def fails(*_: Any, **__: Any) -> None:
             raise SolverFailed("no answer")
 
-        monkeypatch.setattr(scheduling, "solve", fails)
+        for module in (exact, mend):
+            monkeypatch.setattr(module, "solve", fails)
     plan = plan_cycle(inputs)
     assert codes(plan, inputs) == set()
     assert sum(a.accelerators for a in plan.allocations if a.start <= at(0.8) < a.end) <= 4

@@ -35,7 +35,8 @@ def without_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*args: Any, **kwargs: Any) -> Any:
         raise SolverFailed("out of order")
 
-    monkeypatch.setattr("shifter.schedule.schedule.solve", none)
+    for name in ("exact", "mend"):
+        monkeypatch.setattr(f"shifter.schedule.{name}.solve", none)
 
 
 def ramps(plan: Plan) -> Any:

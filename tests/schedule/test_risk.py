@@ -23,6 +23,7 @@ from shifter.domain.plan import Plan
 from shifter.domain.risk import Risk, Trust
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import reserve
+from shifter.schedule import exact, mend
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
 from shifter.schedule.bound import lower_bound, slot_prices
@@ -241,7 +242,8 @@ def test_without_a_solver_the_proof_still_holds(monkeypatch: pytest.MonkeyPatch)
     def fails(*_: Any, **__: Any) -> Any:
         raise SolverFailed("none today.")
 
-    monkeypatch.setattr(scheduling, "solve", fails)
+    for module in (exact, mend):
+        monkeypatch.setattr(module, "solve", fails)
     for risk in ({"cvar_weight": 0.8}, {"robust_quantile": 0.9}):
         plan = plan_cycle(busy(**risk))
         assert plan.status == "greedy"

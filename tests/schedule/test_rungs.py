@@ -14,7 +14,7 @@ from shifter.domain.effort import Effort
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
 from shifter.domain.tenant import Tenant
 from shifter.errors import SolverFailed
-from shifter.schedule import fleet_bound, scaled
+from shifter.schedule import exact, fleet_bound, mend, scaled
 from shifter.schedule import proof as proving
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
@@ -62,7 +62,7 @@ def case(**over: Any) -> CycleInputs:
 def with_solvers(monkeypatch: pytest.MonkeyPatch, *rungs: Rung) -> None:
     """Whoever asks for solvers gets these."""
     monkeypatch.setattr(solving, "by_size", lambda *_, **__: rungs)
-    for module in (scheduling, scaled, proving):
+    for module in (exact, scaled, proving):
         monkeypatch.setattr(module, "SIMPLEX_FIRST", rungs)
 
 
@@ -140,7 +140,7 @@ def test_the_coarser_program_is_solved_first_and_serves_where_the_whole_one_fail
     jobs = [work(f"w{i}", 2 + i % 5, 10 + i % 14, max_accelerators=3) for i in range(20)]
     inputs = cycle_inputs(jobs, sites=[site(power_limit_kw=9.0, **terms)])
     if terms:
-        monkeypatch.setattr(scheduling, "sites_beside", lambda problem, *_: Beside({}, Sources.none(problem)))
+        monkeypatch.setattr(mend, "sites_beside", lambda problem, *_: Beside({}, Sources.none(problem)))
     plan = plan_cycle(inputs)
     assert plan.status == "coarse"
     assert len(asked) == 1

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.problem import SiteArrays
 from shifter.schedule.program import LinearProgram, TermInputs, generated_of, net_import
+from shifter.schedule.sites import SiteArrays
 
 SHORT_PRICE_RATIO = 200.0
 """Against the price of lateness, for a kW over a slot: what must be held comes before work. It also comes before the
