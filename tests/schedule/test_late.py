@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
-from shifter.schedule import exact
 from shifter.schedule import proof as proving
 from shifter.schedule.classes import merge
 from shifter.schedule.late import FewLate, apart, is_late
@@ -120,7 +119,7 @@ def test_a_battery_and_a_peak_beside_too_much_work() -> None:
 
 
 def test_a_coarse_plan_of_too_much_work_has_a_near_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (exact, proving):
+    for module in (scheduling, proving):
         monkeypatch.setattr(module, "EXACT_COLUMNS", 0)
     inputs = overloaded(jobs=60)
     plan = plan_cycle(inputs)
