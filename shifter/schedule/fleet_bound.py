@@ -22,6 +22,7 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
+from shifter.schedule.budgets import tolerance
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram
 from shifter.schedule.solve import Solution, load_program, optimum
@@ -87,6 +88,8 @@ def fleet_cost(
     pays = work.import_kw * per_kw[site, work.cell] + room[work.pool, work.cell]
     pays += firm[work.pool, work.cell] * (work.work_class == 1)
     cost[work.column] -= pays
+    if problem.budgets:
+        program.rows["budget"].limit += tolerance(problem)
     free = np.zeros(len(problem.budgets))
     try:
         found = optimum(program, cost, upper, time_limit_s=TIME_LIMIT_S)
