@@ -22,8 +22,9 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.errors import SolverFailed
+from shifter.schedule.budgets import tolerance
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import EXCESS, Capacity, LinearProgram
+from shifter.schedule.program import Capacity, LinearProgram
 from shifter.schedule.solve import Solution, load_program, optimum
 
 CLOSED_FORM = frozenset(
@@ -88,6 +89,8 @@ def fleet_cost(
     pays = work.import_kw * per_kw[site, work.cell] + room[work.pool, work.cell]
     pays += firm[work.pool, work.cell] * (work.work_class == 1)
     cost[work.column] -= pays
+    if problem.budgets:
+        program.rows["budget"].limit += tolerance(problem)
     free = np.zeros(len(problem.budgets))
     try:
         found = optimum(program, cost, upper, time_limit_s=time_limit_s)
@@ -110,11 +113,10 @@ def _by_slot(problem: ScheduleProblem) -> ScheduleProblem:
 
 
 def _in_bound(program: LinearProgram) -> tuple[Floats, Floats]:
-    """Costs and upper bounds in the bound: what no plan can help is free, and no more of it is to be had, but for what
-    a plan may break a limit by: at prices that hold what relieving it would cost, that is worth something."""
+    """Costs and upper bounds in the bound: what no plan can help is free, and no more of it is to be had."""
     cost, upper = program.cost.copy(), program.upper.copy()
     for columns, most in program.reliefs.values():
-        cost[columns], upper[columns] = 0.0, most + EXCESS
+        cost[columns], upper[columns] = 0.0, most
     return cost, upper
 
 

@@ -13,6 +13,7 @@ from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
 from shifter.schedule import proof as proving
+from shifter.schedule import schedule as scheduling
 from shifter.schedule.classes import merge
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.program import Capacity

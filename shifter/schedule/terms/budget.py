@@ -4,7 +4,7 @@
 
 `rate` is carbon or price times the hours of the slot that lie in the budget's period, at the sites that it counts;
 `sold` is the price of export, for money. The whole import counts, real-time load's at its median too. Where that alone
-exceeds the limit, beside plants that run for the budgets and with what batteries must charge (`budgets.used_alone`),
+exceeds the limit, beside plants that run for the budgets and with what batteries must charge (`budgets.allowed`),
 `over` is what no plan is asked to help; deferrable work then has nothing left there. Any more of it is priced above
 what work could gain by it, and below physical limits.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shifter.schedule.budgets import used_alone
+from shifter.schedule.budgets import allowed
 from shifter.schedule.program import LinearProgram, TermInputs
 
 WORTH = 100.0
@@ -37,8 +37,7 @@ class BudgetTerm:
         fastest = [max(1e-9, float(np.abs(b.bought).max(initial=0.0))) * hour_kw for b in problem.budgets]
         price = WORTH * problem.dearest_hour / np.array(fastest)
         limit = np.array([budget.limit for budget in problem.budgets])
-        most = np.maximum(0.0, used_alone(problem) - limit)
-        over = program.relief("budget_over", len(limit), price=price, most=most)
+        over = program.relief("budget_over", len(limit), price=price, most=allowed(problem) - limit)
         rows = program.at_most("budget", limit)
         for k, budget in enumerate(problem.budgets):
             rows.add(np.full(len(imports), k), imports, budget.bought.ravel())

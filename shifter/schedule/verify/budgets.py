@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
 
+LEAST_GAIN = 0.01
+"""A plant need not run for less of a budget than this share of what a kWh of import takes where it takes most."""
 TOLERANCE = 1e-5
 """Of the budget's unit, and of its limit's share where that is above 1."""
 
@@ -23,7 +26,7 @@ def check_budgets(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
     for i, budget in enumerate(case.fleet.objective.budgets):
         used = used_of(case, budget, loads)
         most = allowed(case, budget, loads)
-        if used > most + TOLERANCE * max(1.0, abs(most)):
+        if used > most:
             detail = f"{used:.6f} {budget.kind}, and {most:.6f} is the most"
             yield Violation(ViolationCode.BUDGET, f"budgets[{i}]", detail)
 
@@ -59,32 +62,42 @@ def used_of(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:
 
 def allowed(case: Case, budget: Budget, loads: Sequence[SiteLoad]) -> float:
     """Its limit; or what real-time load and pinned work cause beside plants that run for the budgets, and to charge
-    batteries to their floors, if that is more."""
+    batteries to their floors, if that is more. With the tolerance: the bound is of all plans that are accepted."""
     given = 0.0
+    dearest = [
+        max(0.0, *(budget_rates(case, b, load)[0].max() for load in loads))
+        for b in case.fleet.objective.budgets
+    ]
     for load in loads:
-        (bought, sold), net_kw = budget_rates(case, budget, load), _alone_kw(case, load)
+        (bought, sold), net_kw = budget_rates(case, budget, load), _alone_kw(case, load, dearest)
         given += float(bought @ np.maximum(0.0, net_kw) - sold @ np.maximum(0.0, -net_kw))
         if (battery := load.site.battery) is not None:
             missing_kwh = max(0.0, float(required_kwh(case, load, battery).max()) - battery.initial_kwh)
-            dearest = max(0.0, float(bought.max())) / case.grid.slot_hours
-            given += missing_kwh / battery.charge_efficiency * dearest
-    return max(budget.limit, given)
+            highest = max(0.0, float(bought.max())) / case.grid.slot_hours
+            given += missing_kwh / battery.charge_efficiency * highest
+    most = max(budget.limit, given)
+    return most + TOLERANCE * max(1.0, abs(most))
 
 
-def _alone_kw(case: Case, load: SiteLoad) -> Floats:
+def _alone_kw(case: Case, load: SiteLoad, dearest: Sequence[float]) -> Floats:
     """What real-time load and pinned work exchange with the grid, (n_slots,) [kW].
 
     The site's plant runs, and its rest is sold, where that takes from a budget and adds to none: so all of them can be
-    kept together. What a ramp limit leaves of it is nothing to count on.
+    kept together. Next to the `dearest` kW of import for each budget it must be worth it. What a ramp limit leaves of a
+    plant is nothing to count on.
     """
     drawn_kw = load.median_kw + load.pinned_kw
     if load.site.ramp_limit_kw_per_minute is not None:
         return drawn_kw
-    every = [budget_rates(case, budget, load) for budget in case.fleet.objective.budgets]
-    runs, sells = (
-        (np.min(rates, axis=0) >= 0) & (np.max(rates, axis=0) > 0) for rates in zip(*every, strict=True)
-    )
-    wanted_kw = runs * drawn_kw + (runs & sells) * load.site.export_limit_kw
+    budgets = case.fleet.objective.budgets
+    bought, sold = ([budget_rates(case, budget, load)[way] for budget in budgets] for way in (0, 1))
+
+    def gains(rates: Sequence[Floats]) -> Any:
+        some = [(rate > 0) & (rate >= LEAST_GAIN * most) for rate, most in zip(rates, dearest, strict=True)]
+        return np.any(some, axis=0) & (np.min(rates, axis=0) >= 0)
+
+    runs = gains(bought)
+    wanted_kw = runs * drawn_kw + (runs & gains(sold)) * load.site.export_limit_kw
     alone: Floats = drawn_kw - np.minimum(load.available_kw, wanted_kw)
     return alone
 
