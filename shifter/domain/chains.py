@@ -204,7 +204,7 @@ def _backward(
             continue
         last = min(own, end.get(key, own)) if own is not None else end[key]
         for other in step.depends_on:
-            if not step.possible and by_id[other].deadline is not None:
+            if other not in by_id or (not step.possible and by_id[other].deadline is not None):
                 continue
             handed[other] = min(handed.get(other, latest - left), latest - left)
             end[other] = min(end.get(other, last), last)

@@ -132,14 +132,14 @@ class AnnouncedWork:
 
     def staying(self, problem: ScheduleProblem, prices: SlotPrices) -> Own:
         """What need not move at these prices: all that a job has where moving it does not pay, else what is frozen."""
-        own, frozen, jobs = self.fitting(problem), self.frozen(problem), {job.id: job for job in problem.jobs}
+        frozen, jobs = self.frozen(problem), {job.id: job for job in problem.jobs}
+        own = {id: pieces for id, pieces in self.fitting(problem).items() if is_done(jobs[id], pieces)}
         done = {id: work_hours(jobs[id], pieces) for id, pieces in own.items()}
         least, now = least_costs(problem, prices, done), _costs(problem, prices, own)
         found: Own = {}
         for id, pieces in own.items():
             hours = sum(_hours(piece) for piece in pieces)
-            gain = now[id] - least[id]
-            if is_done(jobs[id], pieces) and gain <= self.price_per_hour * hours + 1e-9:
+            if now[id] - least[id] <= self.price_per_hour * hours + 1e-9:
                 found[id] = pieces
         return {**frozen, **in_time(problem, {**frozen, **found})}
 

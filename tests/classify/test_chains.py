@@ -138,6 +138,13 @@ def test_a_workload_without_chain_keeps_its_window_from_now_on() -> None:
     }  # too late: no time is left
 
 
+def test_a_step_that_no_pool_may_run_leaves_its_deadline_to_those_without_one() -> None:
+    nowhere = work("c", 1, 3, depends_on=("a", "b", "gone"), sites=("nowhere",))
+    a, b, _ = classified(work("a", 1, 12), work("b", 1, None), nowhere)
+    assert a.deadline == hours(12)
+    assert b.deadline == hours(3)
+
+
 # Mistakes --------------------------------------------------------------------------------------------------
 
 

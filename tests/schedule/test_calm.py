@@ -244,6 +244,18 @@ def test_loaded_work_is_not_moved_for_being_cut_at_now() -> None:
     assert abs((row.end - own.end).total_seconds()) < 1
 
 
+def test_what_is_left_of_a_run_may_be_shorter_than_its_load() -> None:
+    """Less is done than was thought, and what is announced of it from now on does nothing."""
+    model = Model("m", {"X": 1000.0}, load_minutes=12)
+    job = work("m", 0, 20, accelerator_hours=None, tokens=3.6e7, model="m", max_accelerators=10)
+    before = plan_cycle(cycle_inputs([job], models=[model], prices=[10.0] * 4 + [50.0] * 20))
+    [own] = before.allocations
+    now = (own.end - START).total_seconds() / 3600 - 0.1
+    day = [10.0] * 4 + [50.0] * 20
+    plan = plan_cycle(later([job], now, {"m": 1.8e7}, before, day, models=[model]))
+    assert plan.unplaced == ()
+
+
 def test_a_chain_keeps_its_order_whatever_stays() -> None:
     steps = [work("a", 12, 20, max_accelerators=4), work("b", 12, 20, max_accelerators=4, depends_on=("a",))]
     inputs = cycle_inputs(steps, prices=WAVES)
