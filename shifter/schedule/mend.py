@@ -162,8 +162,13 @@ def sites_beside(problem: ScheduleProblem, pieces: Sequence[Piece], time_limit_s
         anew = solve(problem, (), replace(held.left(), may_rest=may_rest), time_limit_s=time_limit_s)
     except SolverFailed:
         return None
-    broken = any(over > EXCESS for name, over in anew.excess.items() if not name.startswith("short_kwh"))
-    return None if broken else Beside.of(problem, anew.values)
+    if any(over > EXCESS for name, over in anew.excess.items() if not name.startswith("short_kwh")):
+        return None
+    beside = Beside.of(problem, anew.values)
+    held.hold_beside(beside)
+    # Real-time load alone may exceed a limit; beside work, what makes room for it there must keep it.
+    crowded = (held.headroom_kw < -EXCESS) & (held.placed_kw > EXCESS)
+    return None if crowded.any() else beside
 
 
 def beside_batteries(problem: ScheduleProblem) -> Ledger:

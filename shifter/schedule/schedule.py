@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from shifter.domain.effort import Effort
@@ -13,6 +14,7 @@ from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.classes import n_columns, plain_and_shaped
 from shifter.schedule.exact import WHOLE_BY, exact
 from shifter.schedule.fleet_bound import further_terms
+from shifter.schedule.jobs import Job
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.made import Known, Schedule, still_to_place
 from shifter.schedule.mend import (
@@ -24,10 +26,10 @@ from shifter.schedule.mend import (
     sites_beside,
     without_stranded,
 )
-from shifter.schedule.pack import merge_pieces
+from shifter.schedule.pack import Piece, merge_pieces
 from shifter.schedule.parts import parted, with_spans
 from shifter.schedule.pieces import Pieces
-from shifter.schedule.place import place
+from shifter.schedule.place import Prices, place
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.rungs import SIMPLEX_COLUMNS
@@ -209,12 +211,26 @@ def _greedy(problem: ScheduleProblem, known: Known, announced: AnnouncedWork | N
     stays: Own = {} if announced is None else announced.complete(problem, ledger)
     pieces = [piece for own in stays.values() for piece in own]
     ledger.hold(pieces)
-    for job in sorted(still_to_place(problem, announced, stays), key=lambda j: (j.end_us, -j.hours, j.id)):
-        pieces += place(job, ledger, at)
-    kept = without_stranded(problem, merge_pieces(pieces))
+    jobs = sorted(still_to_place(problem, announced, stays), key=lambda j: (j.end_us, -j.hours, j.id))
+    kept = _in_order(problem, pieces, jobs, ledger, at)
     beside = sites_beside(problem, kept, GREEDY_S) if further_terms(problem) else None
     if beside is None:
         beside = Beside(batteries, sources_within_limits(problem, kept, batteries))
     said = (why, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, kept).in_order(), beside.batteries, known.proof, GREEDY, said)
     return replace(made, sources=beside.sources, weights=known.weights)
+
+
+def _in_order(
+    problem: ScheduleProblem, stays: list[Piece], jobs: Sequence[Job], ledger: Ledger, at: Prices
+) -> Sequence[Piece]:
+    """What stays, and the jobs one after the other. All are placed anew without steps that could not start: what they
+    held may be what a ramp limit hangs on, and is room for others."""
+    while True:
+        free = ledger.copy()
+        placed = merge_pieces([*stays, *(piece for job in jobs for piece in place(job, free, at))])
+        kept = without_stranded(problem, placed)
+        gone = {piece.job for piece in placed} - {piece.job for piece in kept}
+        if not gone.intersection(job.id for job in jobs):
+            return kept
+        jobs = [job for job in jobs if job.id not in gone]
