@@ -91,7 +91,9 @@ def build(
         edges,
         now_us,
         _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh, told),
-        _run_price(sites, jobs) if fleet.objective.cost_per_run is None else fleet.objective.cost_per_run,
+        usual_run_price(sites, jobs)
+        if fleet.objective.cost_per_run is None
+        else fleet.objective.cost_per_run,
         held,
         risk,
         warnings,
@@ -326,7 +328,7 @@ def _trim(job: Job, now_us: int, slot_us: int) -> Job:
     return _narrowed(job, start, job.end_us // slot_us * slot_us)
 
 
-def _run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:
+def usual_run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:
     """A small share of what the energy of an average job costs, in its fastest way [currency]."""
     if not jobs:
         return 0.0

@@ -16,6 +16,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.plan import HELD
 from shifter.schedule.announced import AnnouncedWork
+from shifter.schedule.beside import Beside
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.ledger import Ledger
 from shifter.schedule.pack import Piece, merge_pieces
@@ -51,7 +52,7 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
         return None
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
-    low, free = below_peak(problem, _all(own), batteries), beside_batteries(problem)
+    low, free = below_peak(problem, _all(own), Beside(batteries)), beside_batteries(problem)
     tries = ((low, energy_prices(problem)), (free, cell_prices(problem, announced.prices)))
     for ledger, at in tries:
         ledger.hold(_all(own))

@@ -16,8 +16,11 @@ from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.beside import Beside, sources_at_once
+from shifter.schedule.bill import Bill
 from shifter.schedule.bound import SlotPrices, proof_prices, slot_prices
+from shifter.schedule.build import usual_run_price
 from shifter.schedule.classes import WorkClass, merge, option_sets, plain_and_shaped
+from shifter.schedule.exchange import exchange
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.ledger import Ledger
@@ -155,8 +158,7 @@ def _whole_effort(problem: ScheduleProblem) -> float:
 
 
 def _rough(problem: ScheduleProblem, time_limit_s: float) -> Relaxed | None:
-    """A coarser program, solved before the whole one; None where that is small and its jobs lean nowhere, or where it
-    fails."""
+    """A coarser program, solved before the whole one; None where it fails, or is of no use."""
     if further_terms(problem) and n_columns(problem) <= SIMPLEX_COLUMNS:
         return None
     try:
@@ -182,12 +184,15 @@ def _better(
         other = _followed(problem, _Known(), rough, None, settle_s)
     except SolverFailed:
         return made
-    whole, coarse = (burden(problem, m.pieces, m.batteries, m.sources) for m in (made, other))
+    whole, coarse = (
+        burden(problem, m.pieces, m.batteries, m.sources) + problem.run_price * len(m.pieces)
+        for m in (made, other)
+    )
     if coarse >= whole * (1 - BETTER_RATIO):
         return made
     why = (
         f"planned by a coarser program, at whose prices work with a shape came out {whole - coarse:.2f} cheaper than "
-        "at those of the whole one."
+        "at those of the whole one, with a price on runs."
     )
     further = () if other.prices is None else (other.prices,)
     warnings = (why, *other.warnings)
@@ -307,7 +312,13 @@ def _followed(
     jobs = _rest(problem, announced, stays)
     plain, shaped = plain_and_shaped(jobs)
     placed = _place_shaped(shaped, ledger, at)
-    packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
+    packed: Sequence[Piece] = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
+    if len(problem.jobs) <= TIDY_JOBS:
+        moving = [job for job in plain if job.id not in stays]
+        if problem.has_batteries or further_terms(problem):  # what sites do beside is not known on true slots
+            packed = exchange(moving, list(packed))
+        else:
+            packed = tidy(problem, moving, list(packed), relaxed.beside, relaxed.weights)
     pieces, beside = _settle_shape(problem, packed, relaxed.beside, stays, settle_s, rough=True)
     said = (*relaxed.notes, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, COARSE, said)
@@ -375,14 +386,36 @@ def _packed(
     classes, solution = _few_late(problem, classes, capacity, lean, solution, ends - time.monotonic())
     packed = placed + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
-    # Costs of further terms are in no price that `tidy` knows.
-    if len(problem.jobs) <= TIDY_JOBS and not further_terms(problem):
-        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries, stays)
-    rough = tidied is not packed
+    if len(problem.jobs) <= TIDY_JOBS:
+        moving = [job for job in plain if job.id not in stays]
+        tidied = tidy(problem, moving, packed, beside, problem.weights(relaxed.duals))
+    rough, planned = tidied is not packed, beside
     pieces, beside = _settle_shape(problem, tidied, beside, stays, 0.1 * time_limit_s, rough=rough)
-    said = (*dict.fromkeys((*relaxed.notes, *solution.notes)), *site_faults(problem, beside.batteries))
+    said = (
+        *dict.fromkeys((*relaxed.notes, *solution.notes)),
+        *_given_for_runs(problem, packed, tidied, planned),
+        *site_faults(problem, beside.batteries),
+    )
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, None, status, said)
     return replace(made, sources=beside.sources)
+
+
+def _given_for_runs(
+    problem: ScheduleProblem, packed: Sequence[Piece], tidied: Sequence[Piece], beside: Beside
+) -> tuple[str, ...]:
+    """What fewer runs cost, where that is more than would be given for them if the fleet did not say."""
+    usual = usual_run_price(problem.sites, problem.jobs)
+    if tidied is packed or problem.run_price <= usual:
+        return ()
+    before, after = (Bill.of(problem, pieces, beside).total for pieces in (packed, tidied))
+    given, fewer = after - before, len(packed) - len(tidied)
+    if given <= usual * max(0, fewer) + EXCESS:
+        return ()
+    said = (
+        f"{fewer} runs less cost {given:.4g} more, at a cost_per_run of {problem.run_price:.4g}, which is in no bill; "
+        f"by default a run less is worth {usual:.4g}."
+    )
+    return (said,)
 
 
 def _few_late(
