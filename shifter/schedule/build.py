@@ -93,7 +93,9 @@ def build(
         edges,
         now_us,
         _lateness_price(sites, pools, jobs, grid, 0.0 if risk is None else risk.dearest_per_kwh, told),
-        _run_price(sites, jobs) if fleet.objective.cost_per_run is None else fleet.objective.cost_per_run,
+        usual_run_price(sites, jobs)
+        if fleet.objective.cost_per_run is None
+        else fleet.objective.cost_per_run,
         held,
         risk,
         warnings,
@@ -305,7 +307,7 @@ def _job(
     )
 
 
-def _run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:
+def usual_run_price(sites: Sequence[SiteArrays], jobs: Sequence[Job]) -> float:
     """A small share of what the energy of an average job costs, in its fastest way [currency]."""
     if not jobs:
         return 0.0

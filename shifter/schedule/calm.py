@@ -16,6 +16,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.plan import HELD
 from shifter.schedule.announced import AnnouncedWork
+from shifter.schedule.beside import Beside
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.jobs import HOUR_US, Job, Way
 from shifter.schedule.ledger import Ledger
@@ -56,7 +57,7 @@ def hold(problem: ScheduleProblem, announced: AnnouncedWork, *, time_limit_s: fl
     problem = parted(problem, at_announced, beside_batteries(problem))
     own = _whole(problem, announced.fitting(problem))
     batteries: Mapping[int, BatteryTrace] = charged_to_floor(problem)
-    low, free = below_peak(problem, _all(own), batteries), beside_batteries(problem)
+    low, free = below_peak(problem, _all(own), Beside(batteries)), beside_batteries(problem)
     tries = ((low, energy_prices(problem)), (free, at_announced))
     for ledger, at in tries:
         ledger.hold(_all(own))

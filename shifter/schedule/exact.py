@@ -13,7 +13,9 @@ from shifter.errors import SolverFailed
 from shifter.schedule.anchors import AnchorTerm, by_themselves
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.beside import Beside
+from shifter.schedule.bill import Bill
 from shifter.schedule.bound import proof_prices, slot_prices
+from shifter.schedule.build import usual_run_price
 from shifter.schedule.classes import WorkClass, merge, plain_and_shaped
 from shifter.schedule.fleet_bound import further_terms, load_prices
 from shifter.schedule.late import FewLate, apart, is_late, steps_behind
@@ -31,7 +33,7 @@ from shifter.schedule.peaks import Peaks
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import Capacity, Term
+from shifter.schedule.program import EXCESS, Capacity, Term
 from shifter.schedule.release import released, short_hours
 from shifter.schedule.rungs import SIMPLEX_FIRST, Rung
 from shifter.schedule.scaled import Relaxed, cell_prices
@@ -67,8 +69,7 @@ def exact(
     """The program solved whole, in at most `solve_s`. Raises SolverFailed."""
     ends = time.monotonic() + (FEW_LATE_BY - WHOLE_BY) * time_limit_s + solve_s
     capacity = Capacity.of(problem)
-    # The price of work that proves a plan of further terms is the program's own for every kW: it would hold the lean.
-    lean = [] if rough is None or further_terms(problem) else by_themselves(problem, rough)
+    lean = [] if rough is None else by_themselves(problem, rough)
     spans = with_spans(problem)
     solution = _solve(spans, merge(spans.jobs), capacity, lean, solve_s)
     at, proof = cell_prices_of(problem, solution), proof_prices(problem, solution)
@@ -169,14 +170,36 @@ def _packed(
     classes, solution = _few_late(problem, classes, capacity, lean, solution, ends - time.monotonic())
     packed = placed + pack(problem, classes, solution, capacity)
     beside, tidied = Beside.of(problem, solution.values), packed
-    # Costs of further terms are in no price that `tidy` knows.
-    if len(problem.jobs) <= TIDY_JOBS and not further_terms(problem):
-        tidied = tidy(problem.at_prices(problem.weights(relaxed.duals)), packed, beside.batteries, stays)
-    rough = tidied is not packed
+    if len(problem.jobs) <= TIDY_JOBS:
+        moving = [job for job in plain if job.id not in stays]
+        tidied = tidy(problem, moving, packed, beside, problem.weights(relaxed.duals))
+    rough, planned = tidied is not packed, beside
     pieces, beside = settle_shape(problem, tidied, beside, stays, 0.1 * time_limit_s, rough=rough)
-    said = (*dict.fromkeys((*relaxed.notes, *solution.notes)), *site_faults(problem, beside.batteries))
+    said = (
+        *dict.fromkeys((*relaxed.notes, *solution.notes)),
+        *_given_for_runs(problem, packed, tidied, planned),
+        *site_faults(problem, beside.batteries),
+    )
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, None, status, said)
     return replace(made, sources=beside.sources)
+
+
+def _given_for_runs(
+    problem: ScheduleProblem, packed: Sequence[Piece], tidied: Sequence[Piece], beside: Beside
+) -> tuple[str, ...]:
+    """What fewer runs cost, where that is more than would be given for them if the fleet did not say."""
+    usual = usual_run_price(problem.sites, problem.jobs)
+    if tidied is packed or problem.run_price <= usual:
+        return ()
+    before, after = (Bill.of(problem, pieces, beside).total for pieces in (packed, tidied))
+    given, fewer = after - before, len(packed) - len(tidied)
+    if given <= usual * max(0, fewer) + EXCESS:
+        return ()
+    said = (
+        f"{fewer} runs less cost {given:.4g} more, at a cost_per_run of {problem.run_price:.4g}, which is in no bill; "
+        f"by default a run less is worth {usual:.4g}."
+    )
+    return (said,)
 
 
 def _few_late(

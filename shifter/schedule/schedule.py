@@ -12,7 +12,8 @@ from shifter.errors import SolverFailed
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.beside import Beside, sources_within_limits
 from shifter.schedule.classes import n_columns, plain_and_shaped
-from shifter.schedule.exact import WHOLE_BY, exact
+from shifter.schedule.exact import TIDY_JOBS, WHOLE_BY, exact
+from shifter.schedule.exchange import exchange
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.jobs import Job
 from shifter.schedule.ledger import Ledger
@@ -32,11 +33,11 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices, place
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
-from shifter.schedule.rungs import SIMPLEX_COLUMNS
 from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.shaped import place_shaped
 from shifter.schedule.shortage import burden, suits_tenants
 from shifter.schedule.standing import Own
+from shifter.schedule.tidy import tidy
 
 EXACT_COLUMNS = 200_000
 """Up to this many variables the program is solved exactly, uncertain prices counted by `RISK_EFFORT`."""
@@ -107,10 +108,7 @@ def _whole_effort(problem: ScheduleProblem) -> float:
 
 
 def _rough(problem: ScheduleProblem, time_limit_s: float) -> Relaxed | None:
-    """A coarser program, solved before the whole one; None where that is small and its jobs lean nowhere, or where it
-    fails."""
-    if further_terms(problem) and n_columns(problem) <= SIMPLEX_COLUMNS:
-        return None
+    """A coarser program, solved before the whole one; None where it fails."""
     try:
         return relax(with_spans(problem), Capacity.of(problem), time_limit_s=time_limit_s)
     except SolverFailed:
@@ -134,12 +132,15 @@ def _better(
         other = _followed(problem, Known(), rough, None, settle_s)
     except SolverFailed:
         return made
-    whole, coarse = (burden(problem, m.pieces, m.batteries, m.sources) for m in (made, other))
+    whole, coarse = (
+        burden(problem, m.pieces, m.batteries, m.sources) + problem.run_price * len(m.pieces)
+        for m in (made, other)
+    )
     if coarse >= whole * (1 - BETTER_RATIO):
         return made
     why = (
         f"planned by a coarser program, at whose prices work with a shape came out {whole - coarse:.2f} cheaper than "
-        "at those of the whole one."
+        "at those of the whole one, with a price on runs."
     )
     further = () if other.prices is None else (other.prices,)
     warnings = (why, *other.warnings)
@@ -192,7 +193,13 @@ def _followed(
     jobs = still_to_place(problem, announced, stays)
     plain, shaped = plain_and_shaped(jobs)
     placed = place_shaped(shaped, ledger, at)
-    packed = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
+    packed: Sequence[Piece] = spread(problem, plain, relaxed, ledger).beside([*held, *merge_pieces(placed)])
+    if len(problem.jobs) <= TIDY_JOBS:
+        moving = [job for job in plain if job.id not in stays]
+        if problem.has_batteries or further_terms(problem):  # what sites do beside is not known on true slots
+            packed = exchange(moving, list(packed))
+        else:
+            packed = tidy(problem, moving, list(packed), relaxed.beside, relaxed.weights)
     pieces, beside = settle_shape(problem, packed, relaxed.beside, stays, settle_s, rough=True)
     said = (*relaxed.notes, *site_faults(problem, beside.batteries))
     made = Schedule(Pieces.of(problem, pieces).in_order(), beside.batteries, relaxed.prices, COARSE, said)
