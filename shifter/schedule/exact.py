@@ -69,7 +69,8 @@ def exact(
     """The program solved whole, in at most `solve_s`. Raises SolverFailed."""
     ends = time.monotonic() + (FEW_LATE_BY - WHOLE_BY) * time_limit_s + solve_s
     capacity = Capacity.of(problem)
-    lean = [] if rough is None else by_themselves(problem, rough)
+    # The price of work that proves a plan of further terms is the program's own for every kW: it would hold the lean.
+    lean = [] if rough is None or further_terms(problem) else by_themselves(problem, rough)
     spans = with_spans(problem)
     solution = _solve(spans, merge(spans.jobs), capacity, lean, solve_s)
     at, proof = cell_prices_of(problem, solution), proof_prices(problem, solution)

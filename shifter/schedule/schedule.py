@@ -33,6 +33,7 @@ from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import Prices, place
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
+from shifter.schedule.rungs import SIMPLEX_COLUMNS
 from shifter.schedule.scaled import Relaxed, cell_prices, relax, spread
 from shifter.schedule.shaped import place_shaped
 from shifter.schedule.shortage import burden, suits_tenants
@@ -108,7 +109,9 @@ def _whole_effort(problem: ScheduleProblem) -> float:
 
 
 def _rough(problem: ScheduleProblem, time_limit_s: float) -> Relaxed | None:
-    """A coarser program, solved before the whole one; None where it fails."""
+    """A coarser program, solved before the whole one; None where it fails, or is of no use."""
+    if further_terms(problem) and n_columns(problem) <= SIMPLEX_COLUMNS:
+        return None
     try:
         return relax(with_spans(problem), Capacity.of(problem), time_limit_s=time_limit_s)
     except SolverFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,14 @@ WIDTHS = {("Z", Signal.PRICE): [1.0] * 12 + [60.0] * 12}
 
 def case(*budgets: Budget, **over: Any) -> CycleInputs:
     inputs = cycle_inputs([work("w", 24, 24)], sites=[site(**over)], prices=PRICES)
-    return risky(with_budgets(inputs, *budgets), WIDTHS, cvar_weight=1.0)
+    return with_free_runs(risky(with_budgets(inputs, *budgets), WIDTHS, cvar_weight=1.0))
+
+
+def with_free_runs(inputs: CycleInputs) -> CycleInputs:
+    """A hedge is many runs: nothing is given for fewer of them here."""
+    return replace(
+        inputs, fleet=replace(inputs.fleet, objective=replace(inputs.fleet.objective, cost_per_run=0.0))
+    )
 
 
 def test_risk_alone_has_a_formula() -> None:
@@ -51,7 +59,7 @@ def test_no_site_buys_and_sells_at_once_to_be_safe(seed: int, export_price_per_m
     load = {("a", "p"): {0.5: 2.0, 0.99: 3.0}}
     inputs = cycle_inputs([work("w", 24, 12)], sites=[plant], prices=[40.0] * 24, load=load)
     few = {"cvar_level": 0.75, "scenarios": 4, "autocorrelation_hours": 1.0, "seed": seed}
-    inputs = risky(inputs, {("Z", Signal.PRICE): 30.0}, cvar_weight=1.0, **few)
+    inputs = with_free_runs(risky(inputs, {("Z", Signal.PRICE): 30.0}, cvar_weight=1.0, **few))
     plan = plan_cycle(inputs)
     assert plan.relative_gap == pytest.approx(0, abs=1e-6)
     assert verify_plan(plan, inputs) == []
