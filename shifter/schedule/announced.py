@@ -145,15 +145,14 @@ class AnnouncedWork:
 
     def thawed(self, pieces: Iterable[Piece]) -> list[str]:
         """Jobs of which something moves, in a plan of these pieces, that was to run within the frozen window."""
-        new, end_us = _by_job(pieces), self.frozen_us
-        return [
-            id
+        end_us = self.frozen_us
+        early = {
+            id: [p._replace(end_us=min(p.end_us, end_us)) for p in old if p.start_us < end_us]
             for id, old in self.own.items()
-            if id in new
-            and moved_hours(
-                [p._replace(end_us=min(p.end_us, end_us)) for p in old if p.start_us < end_us], new[id]
-            )
-        ]
+            if any(p.start_us < end_us for p in old)
+        }
+        new = _by_job(pieces) if early else {}
+        return [id for id, old in early.items() if id in new and moved_hours(old, new[id])]
 
     def churn_cost(self, pieces: Iterable[Piece]) -> float:
         """What moving costs in a plan of these pieces [currency]."""
