@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,10 @@ WIDTHS = {("Z", Signal.PRICE): [1.0] * 12 + [60.0] * 12}
 
 def case(*budgets: Budget, **over: Any) -> CycleInputs:
     inputs = cycle_inputs([work("w", 24, 24)], sites=[site(**over)], prices=PRICES)
-    return risky(with_budgets(inputs, *budgets), WIDTHS, cvar_weight=1.0)
+    risk = risky(with_budgets(inputs, *budgets), WIDTHS, cvar_weight=1.0)
+    # A hedge is many runs: nothing is given for fewer of them here.
+    objective = replace(risk.fleet.objective, cost_per_run=0.0)
+    return replace(risk, fleet=replace(risk.fleet, objective=objective))
 
 
 def test_risk_alone_has_a_formula() -> None:
