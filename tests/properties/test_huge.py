@@ -109,13 +109,13 @@ def test_a_huge_fleet_is_planned(planned: Call) -> None:
 
 
 @given(
-    hours=st.floats(min_value=1e-12, max_value=1e300, allow_subnormal=False),
+    hours=st.floats(min_value=1e-12, max_value=1e12, allow_subnormal=False),
     width=st.integers(1, 10_000_000),
     kw=st.floats(1e-9, 1e9),
     price=st.floats(-1e4, 1e4),
     interruptible=st.booleans(),
 )
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_any_size_that_is_a_number_gets_a_plan_that_keeps_the_contract(
     hours: float, width: int, kw: float, price: float, interruptible: bool
 ) -> None:

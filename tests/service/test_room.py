@@ -153,17 +153,18 @@ def test_after_an_outage_what_may_be_interrupted_has_to_find_room_again(
 def test_work_that_is_behind_keeps_its_place_until_it_is_done(made: Service, clock: ManualClock) -> None:
     plan(made, job("whole", 4 * 2, 4, due_h=8, interruptible=False), job("other", 16 * 5, 16, due_h=8))
     [held] = made.lease("whole").allocations
+    width = held.accelerators
     pass_time(made, clock, held.start + HOUR)
-    made.progress("whole", done=3.0)  # of four that were planned by now
+    made.progress("whole", done=0.75 * width)  # of the hour that was planned by now
     plan(made)
     [longer] = made.lease("whole").allocations
     assert replace(longer, end=held.end) == held
-    assert longer.end == clock.now() + timedelta(hours=5 / 4)
+    assert longer.end == clock.now() + timedelta(hours=8 / width - 0.75)
     for moment in (held.end - 5 * MINUTE + 10 * i * MINUTE for i in range(4)):
         claimed = [a for name in ("whole", "other") for a in made.lease(name).allocations]
         assert sum(a.accelerators for a in claimed if a.start <= moment < a.end) <= 16
     pass_time(made, clock, held.end + 10 * MINUTE)
-    assert made.admission("whole").accelerators == 4
+    assert made.admission("whole").accelerators == width
     made.progress("whole", done=8.0)
     assert made.workload("whole").state is WorkloadState.DONE
 
