@@ -55,10 +55,10 @@ class AnchorTerm:
         for piece in pieces:
             if piece.job in owner:
                 used[owner[piece.job], piece.pool].append(piece)
-                total[owner[piece.job]] += _hours(piece)
+                total[owner[piece.job]] += piece.hours
         moments = np.full((len(classes), len(problem.pools)), np.nan)
         for (k, pool), own in used.items():
-            if sum(_hours(piece) for piece in own) > LEAST_RATIO * total[k]:
+            if sum(piece.hours for piece in own) > LEAST_RATIO * total[k]:
                 moments[k, pool] = _middle(own)
         return cls(moments)
 
@@ -81,13 +81,9 @@ def by_themselves(problem: ScheduleProblem, relaxed: Relaxed) -> Sequence[Piece]
     return spread(problem, [job for job in problem.jobs if job.plain], relaxed, ledger)
 
 
-def _hours(piece: Piece) -> float:
-    return piece.accelerators * (piece.end_us - piece.start_us) / HOUR_US
-
-
 def _middle(pieces: Sequence[Piece]) -> float:
     """When half of the work is done [h from the grid's start]."""
     ordered = sorted(pieces, key=lambda p: p.start_us)
-    done = np.cumsum([_hours(piece) for piece in ordered])
+    done = np.cumsum([piece.hours for piece in ordered])
     piece = ordered[int(np.searchsorted(done, done[-1] / 2))]
     return (piece.start_us + piece.end_us) / 2 / HOUR_US

@@ -81,7 +81,9 @@ class AnnouncedWork:
         Limits are those of what is `free`; where that is not said, of a site with no more than its battery may give.
         Where not all of a job fits, what is frozen of it comes first.
         """
-        frozen = self.frozen(problem, free)
+        return self._fitting(problem, free, self.frozen(problem, free))
+
+    def _fitting(self, problem: ScheduleProblem, free: Ledger | None, frozen: Own) -> Own:
         found = in_time(problem, within_limits(problem, self._possible(problem), free, frozen))
         return {**frozen, **found}
 
@@ -126,19 +128,20 @@ class AnnouncedWork:
         frozen = self.frozen(problem, free)
         if further_terms(problem):
             return in_time(problem, one_by_one(problem, frozen, free))
-        jobs, own = {job.id: job for job in problem.jobs}, self.fitting(problem, free)
+        jobs, own = {job.id: job for job in problem.jobs}, self._fitting(problem, free, frozen)
         whole = {id: pieces for id, pieces in own.items() if is_done(jobs[id], pieces)}
         return {**frozen, **in_time(problem, whole)}
 
     def staying(self, problem: ScheduleProblem, prices: SlotPrices) -> Own:
         """What need not move at these prices: all that a job has where moving it does not pay, else what is frozen."""
         frozen, jobs = self.frozen(problem), {job.id: job for job in problem.jobs}
-        own = {id: pieces for id, pieces in self.fitting(problem).items() if is_done(jobs[id], pieces)}
+        fitting = self._fitting(problem, None, frozen)
+        own = {id: pieces for id, pieces in fitting.items() if is_done(jobs[id], pieces)}
         done = {id: work_hours(jobs[id], pieces) for id, pieces in own.items()}
         least, now = least_costs(problem, prices, done), _costs(problem, prices, own)
         found: Own = {}
         for id, pieces in own.items():
-            hours = sum(_hours(piece) for piece in pieces)
+            hours = sum(piece.hours for piece in pieces)
             if now[id] - least[id] <= self.price_per_hour * hours + 1e-9:
                 found[id] = pieces
         return {**frozen, **in_time(problem, {**frozen, **found})}
@@ -170,7 +173,7 @@ class AnnouncedWork:
 
 def moved_hours(old: Sequence[Piece], new: Sequence[Piece]) -> float:
     """Accelerator-hours of a job that are not where they were: no more than are gone, nor than are new."""
-    was, is_ = (sum(_hours(piece) for piece in pieces) for pieces in (old, new))
+    was, is_ = (sum(piece.hours for piece in pieces) for pieces in (old, new))
     moved = min(was, is_) - _common_hours(old, new)
     return moved if moved > LEAST_HOURS else 0.0
 
@@ -197,10 +200,6 @@ def _by_job(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     for piece in pieces:
         found[piece.job].append(piece)
     return found
-
-
-def _hours(piece: Piece) -> float:
-    return piece.accelerators * (piece.end_us - piece.start_us) / HOUR_US
 
 
 def _typical_cost_per_hour(problem: ScheduleProblem) -> float:

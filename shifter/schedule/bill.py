@@ -12,7 +12,7 @@ from shifter.schedule.beside import Beside
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.sites import SiteArrays
+from shifter.schedule.sites import SiteArrays, supplies
 
 
 @dataclass(eq=False)
@@ -87,15 +87,18 @@ def _paid(problem: ScheduleProblem, load_kw: Floats) -> tuple[Floats, Floats, Fl
 
 
 def _least(site: SiteArrays, load_kw: Floats) -> tuple[Floats, Floats, Floats]:
-    """The least per hour over what its plant may give: nothing, all of the load, or what may be exported beside it."""
+    """The least that a load costs an hour, its import and its export, with the plant used as pays best."""
     if site.generation_kw is None and site.export_price_per_kwh is None:
         return site.unit_cost_per_kwh * load_kw, load_kw, np.zeros_like(load_kw)
-    most_kw = np.zeros_like(load_kw) if site.generation_kw is None else site.generation_kw
-    earns = np.zeros_like(load_kw) if site.export_price_per_kwh is None else site.export_price_per_kwh
-    wanted_kw = np.array([np.zeros_like(load_kw), load_kw, load_kw + site.export_limit_kw])
-    given_kw = np.clip(wanted_kw, 0.0, most_kw)
-    imports, export = np.maximum(0.0, load_kw - given_kw), np.maximum(0.0, given_kw - load_kw)
-    cost = site.unit_cost_per_kwh * imports - earns * export + site.generation_cost_per_kwh * given_kw
+    none = np.zeros_like(load_kw)
+    cost, imports, export = supplies(
+        load_kw,
+        unit_cost_per_kwh=site.unit_cost_per_kwh,
+        available_kw=none if site.generation_kw is None else site.generation_kw,
+        own_cost_per_kwh=site.generation_cost_per_kwh,
+        earned_per_kwh=none if site.export_price_per_kwh is None else site.export_price_per_kwh,
+        export_limit_kw=site.export_limit_kw,
+    )
     cost = np.where(export > site.export_limit_kw + 1e-9, np.inf, cost)
     best, at = cost.argmin(axis=0), np.arange(len(load_kw))
     return cost[best, at], imports[best, at], export[best, at]

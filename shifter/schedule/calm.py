@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from forecasts.slots import Floats
 from shifter.domain.plan import HELD
 from shifter.schedule.announced import AnnouncedWork
@@ -142,7 +140,7 @@ def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> l
         end_us = piece.end_us + int(-(-hours * HOUR_US // (piece.accelerators * way.speed)))
         if end_us > min(job.due_us, piece.end_us + ledger.problem.slot_us):
             continue
-        first, last = _cells(ledger.problem, piece.end_us, end_us)
+        first, last = ledger.problem.cells_touched(piece.end_us, end_us)
         free = ledger.most(job, way)[first:last]
         beside = _highest_beside(own, piece, piece.end_us, end_us)
         if (free >= piece.accelerators).all() and beside + piece.accelerators <= job.max_accelerators:
@@ -154,9 +152,3 @@ def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> l
 def _highest_beside(own: Sequence[Piece], piece: Piece, start_us: int, end_us: int) -> int:
     """At most what the job's other pieces hold at one time between two moments."""
     return sum(p.accelerators for p in own if p is not piece and p.start_us < end_us and p.end_us > start_us)
-
-
-def _cells(problem: ScheduleProblem, start_us: int, end_us: int) -> tuple[int, int]:
-    """The range of cells that a piece touches."""
-    first = int(np.searchsorted(problem.edges_us, start_us, side="right")) - 1
-    return first, int(np.searchsorted(problem.edges_us, end_us, side="left"))

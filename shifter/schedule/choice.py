@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shifter.schedule.jobs import HOUR_US, Job, Way
+from shifter.schedule.jobs import Job, Way
 from shifter.schedule.pack import Piece
 from shifter.schedule.place import work_hours
 
@@ -35,13 +35,13 @@ def _caps(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float],
         return ""
     caps = sorted({job.ways[piece.way].cap_kw or 0.0 for piece, _ in capped})
     share = work_hours(job, [p for p, _ in capped]) / max(work_hours(job, [p for p, _ in own]), 1e-12)
-    cost, hours = sum(cost for _, cost in capped), sum(_hours(piece) for piece, _ in capped)
+    cost, hours = sum(cost for _, cost in capped), sum(piece.hours for piece, _ in capped)
     full_cost = full_hours = 0.0
     for piece, paid in capped:
         way = job.ways[piece.way]
         full = next(w for w in job.ways if (w.pool, w.model, w.cap_kw) == (way.pool, way.model, None))
         full_cost += paid * _energy(full) / _energy(way) if _energy(way) else 0.0
-        full_hours += _hours(piece) * way.speed / full.speed
+        full_hours += piece.hours * way.speed / full.speed
     return (
         f" {100 * share:.0f} % of it runs capped to {' and '.join(f'{cap:g}' for cap in caps)} kW an accelerator, "
         f"which takes {hours:.3g} accelerator-hours and {money(cost)}; at full power it would take {full_hours:.3g} "
@@ -57,7 +57,7 @@ def _models(job: Job, own: Sequence[tuple[Piece, float]], money: Callable[[float
     used = sorted(done, key=lambda model: -done[model])
     whole = max(sum(done.values()), 1e-12)
     shares = ", ".join(f"{100 * done[model] / whole:.0f} % by {model}" for model in used)
-    took = _Took(sum(cost for _, cost in own), sum(_hours(piece) for piece, _ in own))
+    took = _Took(sum(cost for _, cost in own), sum(piece.hours for piece, _ in own))
     words = [f" Done {f'by {used[0]}' if len(used) == 1 else shares}."]
     for other in dict.fromkeys(way.model or "" for way in job.ways):
         then = _by(job, own, other)
@@ -78,14 +78,10 @@ def _by(job: Job, own: Sequence[tuple[Piece, float]], model: str) -> _Took | Non
         if other is None:
             return None
         cost += paid * _energy(other) / _energy(way) if _energy(way) else 0.0
-        hours += _hours(piece) * way.speed / other.speed
+        hours += piece.hours * way.speed / other.speed
     return _Took(cost, hours)
 
 
 def _energy(way: Way) -> float:
     """Energy of the work that the fastest way does in an hour [kWh]."""
     return way.import_kw / way.speed
-
-
-def _hours(piece: Piece) -> float:
-    return piece.accelerators * (piece.end_us - piece.start_us) / HOUR_US

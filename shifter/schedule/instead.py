@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from shifter.schedule.columns import Columns, slot_shares
 from shifter.schedule.jobs import Ints
 from shifter.schedule.problem import BudgetArrays, ScheduleProblem
 from shifter.schedule.settle import Settled, Sources, quota_use
+from shifter.schedule.sites import supplies
 
 Both = tuple[Columns, Columns]
 """Pieces in the plan, and those of the same jobs at once."""
@@ -142,30 +144,27 @@ class _Meters:
     """What a site's load comes to in a slot, its plant used as pays best; one row a move."""
 
     def __init__(self, problem: ScheduleProblem, site: Ints, slot: Ints) -> None:
-        none = np.zeros(problem.grid.n_slots)
+        none, sites = np.zeros(problem.grid.n_slots), problem.sites
 
         def of_slots(values: Sequence[Floats | None]) -> Floats:
             return np.array([none if one is None else one for one in values])[site, slot]
 
-        sites = problem.sites
         self._hours = problem.grid.slot_hours
-        self._price = of_slots([one.unit_cost_per_kwh for one in sites])
-        self._earned = of_slots([one.export_price_per_kwh for one in sites])
-        self._available_kw = of_slots([one.generation_kw for one in sites])
-        self._own_price, self._sold_kw = (
-            np.array([getattr(one, f) for one in sites])[site]
-            for f in ("generation_cost_per_kwh", "export_limit_kw")
+        self._supplies = partial(
+            supplies,
+            unit_cost_per_kwh=of_slots([one.unit_cost_per_kwh for one in sites]),
+            available_kw=of_slots([one.generation_kw for one in sites]),
+            own_cost_per_kwh=np.array([one.generation_cost_per_kwh for one in sites])[site],
+            earned_per_kwh=of_slots([one.export_price_per_kwh for one in sites]),
+            export_limit_kw=np.array([one.export_limit_kw for one in sites])[site],
         )
 
     def read(self, load_kw: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
-        """What a load costs [currency], and its import and export [kW]: nothing of the plant, its own use, or all."""
-        needed_kw = np.maximum(0.0, load_kw)
-        used_kw = np.minimum(self._available_kw, [0.0 * needed_kw, needed_kw, needed_kw + self._sold_kw])
-        import_kw, export_kw = np.maximum(0.0, load_kw - used_kw), np.maximum(0.0, used_kw - load_kw)
-        cost = self._price * import_kw - self._earned * export_kw + self._own_price * used_kw
-        best = cost.argmin(axis=0)[None]
-        taken = [np.take_along_axis(part, best, axis=0)[0] for part in (cost, import_kw, export_kw)]
-        return self._hours * taken[0], (taken[1], taken[2])
+        """What a load costs [currency], and its import and export [kW]."""
+        every = self._supplies(load_kw)
+        best = every[0].argmin(axis=0)[None]
+        cost, import_kw, export_kw = (np.take_along_axis(part, best, axis=0)[0] for part in every)
+        return self._hours * cost, (import_kw, export_kw)
 
 
 def _powered_down(

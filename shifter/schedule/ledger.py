@@ -167,8 +167,7 @@ class Ledger:
     def take(self, job: Job, way: int, start_us: int, end_us: int, accelerators: int) -> Piece:
         """Place a piece. Cells that it touches are taken whole; power by the time it really runs."""
         problem, pool = self.problem, job.ways[way].pool
-        first = int(np.searchsorted(problem.edges_us, start_us, side="right")) - 1
-        last = int(np.searchsorted(problem.edges_us, end_us, side="left"))
+        first, last = problem.cells_touched(start_us, end_us)
         self.any[pool, first:last] -= accelerators
         if job.firm:
             self.firm[pool, first:last] -= accelerators

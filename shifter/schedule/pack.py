@@ -22,6 +22,7 @@ import numpy as np
 
 from shifter.schedule.classes import WorkClass
 from shifter.schedule.decompose import Interval, Laid, Need, decompose, spare_accelerators
+from shifter.schedule.jobs import HOUR_US
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import Solution
@@ -39,6 +40,11 @@ class Piece(NamedTuple):
     start_us: int
     end_us: int
     accelerators: int
+
+    @property
+    def hours(self) -> float:
+        """Accelerator-hours that it holds, loading included."""
+        return self.accelerators * (self.end_us - self.start_us) / HOUR_US
 
 
 def pack(

@@ -124,8 +124,7 @@ def _spread(job: Job, ledger: Ledger, prices: Prices | None, beside: Sequence[Pi
     Of a cell that the window cuts, the part inside it is used.
     """
     problem = ledger.problem
-    first = int(np.searchsorted(problem.edges_us, job.start_us, side="right")) - 1
-    last = int(np.searchsorted(problem.edges_us, job.end_us, side="left"))
+    first, last = problem.cells_touched(job.start_us, job.end_us)
     cells = np.arange(first, last)
     if not len(cells) or not job.ways:
         return
@@ -299,8 +298,7 @@ def _less_beside(problem: ScheduleProblem, most: Ints, pieces: Sequence[Piece], 
         return most
     used = np.zeros(problem.n_cells, dtype=np.int64)
     for piece in pieces:
-        first = int(np.searchsorted(problem.edges_us, piece.start_us, side="right")) - 1
-        last = int(np.searchsorted(problem.edges_us, piece.end_us, side="left"))
+        first, last = problem.cells_touched(piece.start_us, piece.end_us)
         used[first:last] += piece.accelerators
     return np.minimum(most, np.maximum(0, limit - used))
 

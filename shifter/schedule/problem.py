@@ -146,8 +146,7 @@ class ScheduleProblem:
         every = np.zeros((len(self.pools), self.n_cells), dtype=np.int64)
         firm = np.zeros_like(every)
         for piece in self.pinned:
-            first = int(np.searchsorted(self.edges_us, piece.start_us, side="right")) - 1
-            last = int(np.searchsorted(self.edges_us, piece.end_us, side="left"))
+            first, last = self.cells_touched(piece.start_us, piece.end_us)
             every[piece.pool, first:last] += piece.accelerators
             if piece.firm:
                 firm[piece.pool, first:last] += piece.accelerators
@@ -242,6 +241,11 @@ class ScheduleProblem:
     def moment(self, us: int) -> datetime:
         """A time inside the schedule, in UTC."""
         return self.grid.start + timedelta(microseconds=us)
+
+    def cells_touched(self, start_us: int, end_us: int) -> tuple[int, int]:
+        """The range of cells `[first, last)` that what runs between two moments is in, be it for a part of them."""
+        first = int(np.searchsorted(self.edges_us, start_us, side="right")) - 1
+        return first, int(np.searchsorted(self.edges_us, end_us, side="left"))
 
     def cells_of(self, start_us: int, end_us: int) -> tuple[int, int]:
         """The range of cells `[first, last)` that lie wholly inside a window."""

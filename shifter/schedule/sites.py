@@ -117,3 +117,25 @@ class PoolArrays:
     spare: Floats | None = None
     """Where some may be: accelerators that real-time load at the quantile leaves, and those that the reserve leaves, in
     fractions, (2, n_slots)."""
+
+
+def supplies(
+    load_kw: Floats,
+    *,
+    unit_cost_per_kwh: Floats,
+    available_kw: Floats,
+    own_cost_per_kwh: Floats | float,
+    earned_per_kwh: Floats,
+    export_limit_kw: Floats | float,
+) -> tuple[Floats, Floats, Floats]:
+    """What a load costs an hour [currency/h], and its import and export [kW], each (3, n).
+
+    Where the site's own plant gives nothing, what the load takes, or as much more as may be sold. What is best is one
+    of these, since all of it is linear between them.
+    """
+    needed_kw = np.maximum(0.0, load_kw)
+    wanted_kw = np.array([0.0 * needed_kw, needed_kw, needed_kw + export_limit_kw])
+    given_kw = np.minimum(available_kw, wanted_kw)
+    import_kw, export_kw = np.maximum(0.0, load_kw - given_kw), np.maximum(0.0, given_kw - load_kw)
+    cost = unit_cost_per_kwh * import_kw - earned_per_kwh * export_kw + own_cost_per_kwh * given_kw
+    return cost, import_kw, export_kw

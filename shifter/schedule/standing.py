@@ -181,6 +181,4 @@ def _overdrawn(
 
 
 def _cells(problem: ScheduleProblem, piece: Piece) -> slice:
-    edges = problem.edges_us
-    first = int(np.searchsorted(edges, piece.start_us, side="right")) - 1
-    return slice(first, int(np.searchsorted(edges, piece.end_us, side="left")))
+    return slice(*problem.cells_touched(piece.start_us, piece.end_us))
