@@ -16,15 +16,10 @@ from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
 from forecasts.sources.base import FetchRequest
 from forecasts.sources.registry import make_source
-from shifter.classify.rules import classify
-from shifter.cycle import CycleInputs, Submission, deferrable
-from shifter.domain.chains import split_windows
+from shifter.cycle import CycleInputs, Submission
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.workload import Workload
 from shifter.files import read_fleet, read_realtime, read_workloads
-from shifter.realtime.reserve import reserve
-from shifter.schedule.build import build
-from shifter.schedule.problem import ScheduleProblem
 
 
 def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = None) -> CycleInputs:
@@ -48,21 +43,6 @@ def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = 
             Submission(w, start) for w in read_workloads(folder / "workloads.jsonl", fleet)[:first]
         ),
         time_limit_s=time_limit_s,
-    )
-
-
-def problem_of(inputs: CycleInputs) -> ScheduleProblem:
-    """Steps 1 to 4 of `plan_cycle`."""
-    classified = classify(inputs.submissions, inputs.policy, inputs.fleet, inputs.now, inputs.overrides)
-    windows = split_windows(classified, inputs.fleet, inputs.now)
-    return build(
-        inputs.frame,
-        deferrable(classified),
-        reserve(inputs.realtime, inputs.fleet),
-        inputs.fleet,
-        inputs.now,
-        windows={key: (w.earliest_start, w.deadline) for key, w in windows.items() if w.deadline},
-        grid_events=inputs.grid_events,
     )
 
 

@@ -18,9 +18,9 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.cases import problem_of, read_case
+from benchmarks.cases import read_case
 from benchmarks.machine import peak_mib
-from shifter.cycle import plan_cycle
+from shifter.cycle import plan_cycle, problem_of
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity, LinearProgram
 from shifter.schedule.rungs import by_size

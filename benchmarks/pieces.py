@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cases import problem_of, read_case
+from benchmarks.cases import read_case
 from benchmarks.figure import Figure, Line, Options, Row, Tell, left_out
 from benchmarks.machine import apart
 from benchmarks.one_plan import OnePlan, timed
 from benchmarks.plan_quality import GAP, PIECES
+from shifter.cycle import problem_of
 
 NAMES = ("quarter", "fleet")
 TIMES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)

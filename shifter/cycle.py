@@ -24,10 +24,11 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
 from shifter.errors import InputError, PlanRejected
 from shifter.realtime.load import RealtimeLoad
-from shifter.realtime.reserve import reserve
+from shifter.realtime.reserve import Envelope, reserve
 
 if TYPE_CHECKING:
     from shifter.schedule.made import Schedule
+    from shifter.schedule.problem import ScheduleProblem
     from shifter.schedule.verify import Violation
 
 
@@ -79,46 +80,31 @@ class CycleInputs:
         """Workloads that are pinned, and when each ends."""
         return {a.workload_id: a.end for a in self.pinned}
 
+    @cached_property
+    def believed(self) -> ForecastFrame:
+        """The forecasts that are planned by: as they were told, shrunk where their skill is known to be small."""
+        return discounted(self.frame, self.fleet.objective.risk.skills)
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """What real-time load holds back, and so what deferrable work may use."""
+        return reserve(self.realtime, self.fleet)
+
 
 def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
     """The plan for these inputs. Raises PlanRejected when it breaks a condition of the contract: never publish such.
 
     `effort` is the best way of planning that is tried: less than all where that died of it before.
     """
-    from shifter.schedule.announced import AnnouncedWork, with_running
+    from shifter.schedule.announced import AnnouncedWork
     from shifter.schedule.assemble import assemble
     from shifter.schedule.baseline import run_now
-    from shifter.schedule.build import build
     from shifter.schedule.calm import hold
     from shifter.schedule.place import done_hours
     from shifter.schedule.schedule import schedule
 
-    # 1. One grid, checked; forecasts as far as they are believed.
-    _check(inputs)
-    frame = believed(inputs)
-    # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
-    classified, running = inputs.classified, inputs.running
-    work = deferrable(classified, running)
-    chained = set(in_chains({c.workload.id: c.workload.depends_on for c in classified}))
-    steps = [c for c in classified if c.workload.id in chained]
-    windows = split_windows(steps, inputs.fleet, inputs.now, running)
-    # 3. What real-time load holds back, and so what deferrable work may use.
-    envelope = reserve(inputs.realtime, inputs.fleet)
-    # 4. The convex problem: arrays and named terms.
-    problem = build(
-        frame,
-        work,
-        envelope,
-        inputs.fleet,
-        inputs.now,
-        windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
-        parted=_parted(steps),
-        grid_events=inputs.grid_events,
-        deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
-        pinned=_firm(inputs),
-        tenant_of={s.workload.id: s.workload.tenant for s in inputs.submissions if s.workload.id in running},
-    )
-    problem = with_running(problem, inputs.announced)
+    # 1 to 4. The convex problem: arrays and named terms.
+    problem = problem_of(inputs)
     announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
     limit_s = inputs.time_limit_s
 
@@ -130,8 +116,8 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
             run_now(problem, done_hours(problem, made.pieces)),
             now=inputs.now,
             fleet=inputs.fleet,
-            frame=frame,
-            envelope=envelope,
+            frame=inputs.believed,
+            envelope=inputs.envelope,
             announced=announced,
             time_limit_s=limit_s,
         )
@@ -156,6 +142,35 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
     return plan
 
 
+def problem_of(inputs: CycleInputs) -> ScheduleProblem:
+    """What the schedule is computed from: steps 1 to 4 of the cycle. Raises InputError where inputs do not match."""
+    from shifter.schedule.announced import with_running
+    from shifter.schedule.build import build
+
+    # 1. One grid, checked; forecasts as far as they are believed.
+    _check(inputs)
+    # 2. Real-time or deferrable, each with its reason; chains hand their slack to their steps.
+    classified, running = inputs.classified, inputs.running
+    chained = set(in_chains({c.workload.id: c.workload.depends_on for c in classified}))
+    steps = [c for c in classified if c.workload.id in chained]
+    windows = split_windows(steps, inputs.fleet, inputs.now, running)
+    # 3. What real-time load holds back (`envelope`). 4. Arrays.
+    problem = build(
+        inputs.believed,
+        deferrable(classified, running),
+        inputs.envelope,
+        inputs.fleet,
+        inputs.now,
+        windows={id: (w.earliest_start, w.deadline) for id, w in windows.items() if w.deadline is not None},
+        parted=_parted(steps),
+        grid_events=inputs.grid_events,
+        deadline_margin=timedelta(seconds=inputs.deadline_margin_s),
+        pinned=_firm(inputs),
+        tenant_of={s.workload.id: s.workload.tenant for s in inputs.submissions if s.workload.id in running},
+    )
+    return with_running(problem, inputs.announced)
+
+
 def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
     """Every condition of the contract that the plan breaks for these inputs; empty when it may be published."""
     from shifter.schedule.verify import verify
@@ -167,18 +182,13 @@ def verify_plan(plan: Plan, inputs: CycleInputs) -> list[Violation]:
         (*deferrable(classified, running), *pinned),
         now=inputs.now,
         fleet=inputs.fleet,
-        frame=believed(inputs),
+        frame=inputs.believed,
         realtime=inputs.realtime,
         grid_events=inputs.grid_events,
         pinned=inputs.pinned,
         announced=inputs.announced,
         hold_gap=inputs.hold_gap,
     )
-
-
-def believed(inputs: CycleInputs) -> ForecastFrame:
-    """The forecasts that are planned by: as they were told, shrunk where their skill is known to be small."""
-    return discounted(inputs.frame, inputs.fleet.objective.risk.skills)
 
 
 def deferrable(classified: Iterable[Classified], running: Container[str] = ()) -> tuple[Classified, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, PowerWindow
 from shifter.domain.plan import Plan
 from shifter.domain.tenant import Tenant
@@ -25,7 +25,6 @@ from shifter.schedule.terms import registry
 from shifter.schedule.terms.registry import installed_terms
 from shifter.schedule.testing import TermContract, installed
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 from tests.schedule.spoil import codes
 

@@ -10,14 +10,13 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Pool
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.jobs import HOUR_US
 from shifter.schedule.problem import ScheduleProblem
 from tests.properties.test_optimum import FEWER, optimum
 from tests.schedule.build import cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 HOURS = 7
 

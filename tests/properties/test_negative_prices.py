@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from shifter.cli.main import main
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, Resilience
 from shifter.domain.plan import OPTIMAL, Plan
 from tests.files.good import EXAMPLES
 from tests.properties.test_optimum import optimum
 from tests.schedule.build import START, at, cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 POOL = Pool("p", "X", count=10, idle_kw=0.2, busy_kw=1.0)
 BATTERY = Battery(20, 5, 0.9, 0.9, initial_kwh=10, min_kwh=1)

@@ -18,7 +18,7 @@ from scipy.optimize import linprog
 
 from benchmarks.cases import rates_of
 from benchmarks.naive_model import NaiveModel
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Generation, GenerationWindow, Pool, PowerCap, Site
 from shifter.domain.plan import Plan
 from shifter.domain.tenant import Tenant
@@ -30,7 +30,6 @@ from shifter.schedule.solve import linear_program
 from tests.properties.test_plans import cases
 from tests.properties.test_terms_together import everything
 from tests.schedule.build import at, with_budgets, with_tenants
-from tests.schedule.problems import problem_of
 
 SETTINGS = settings(
     deadline=None,

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Battery, Model, Pool
 from shifter.schedule.bound import SlotPrices, lower_bound
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import solve
 from tests.schedule.build import cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 
 def fleet_case() -> CycleInputs:
@@ -113,7 +112,7 @@ import numpy as np
 from dataclasses import replace
 from shifter.schedule.bound import SlotPrices, lower_bound
 from tests.schedule.test_bound import fleet_case
-from tests.schedule.problems import problem_of
+from shifter.cycle import problem_of
 few = problem_of(fleet_case())
 draw = np.random.default_rng(0)
 jobs = tuple(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Model, Pool, Site
 from shifter.domain.options import least_run, shortest_run
 from shifter.domain.plan import Plan
@@ -19,7 +19,6 @@ from shifter.schedule.jobs import HOUR_US
 from shifter.schedule.order import Order
 from shifter.schedule.pack import Piece
 from tests.schedule.build import START, at, cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 
 def two_pools() -> Site:

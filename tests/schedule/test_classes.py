@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shifter.cycle import plan_cycle, verify_plan
+from shifter.cycle import plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Pool
 from shifter.schedule.classes import merge, n_columns, work_ratios
 from shifter.schedule.jobs import Job
 from tests.schedule.build import cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 SECOND = 1 / 3600
 

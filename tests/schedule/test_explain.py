@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
 from shifter.domain.plan import Plan, WorkloadPlan
@@ -19,7 +19,6 @@ from shifter.schedule.explain import Context, explain_workloads
 from shifter.schedule.pack import Piece
 from shifter.schedule.settle import settle
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
-from tests.schedule.problems import problem_of
 
 HOUR_US = 3_600_000_000
 DEAR_AT_FIRST = [100.0] * 2 + [10.0] * 22

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Generation, GenerationWindow, Pool
 from shifter.domain.plan import Plan
 from shifter.schedule.beside import Beside
@@ -22,7 +22,6 @@ from shifter.schedule.jobs import HOUR_US, Job, Way
 from shifter.schedule.pack import Piece
 from shifter.schedule.settle import Sources, settle
 from tests.schedule.build import at, cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shifter.cycle import plan_cycle, verify_plan
+from shifter.cycle import plan_cycle, problem_of, verify_plan
 from shifter.schedule.bound import SlotPrices, lower_bound, slot_prices, with_work_prices
 from shifter.schedule.classes import merge
 from shifter.schedule.fleet_bound import further_terms
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import linear_program, solve
-from tests.schedule.problems import problem_of
 from tests.schedule.spoil import codes, priced
 from tests.schedule.test_bound import fleet_case
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import shifter.schedule.schedule as planning
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Pool, Resilience, Site
 from shifter.domain.workload import Workload
 from shifter.schedule import scaled
@@ -31,7 +31,6 @@ from shifter.schedule.program import Capacity
 from shifter.schedule.solve import solve
 from tests.schedule.build import START, at, cycle_inputs, site
 from tests.schedule.build import work as job_of
-from tests.schedule.problems import problem_of
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
 from shifter.schedule import proof as proving
@@ -19,7 +19,6 @@ from shifter.schedule.late import FewLate, apart, is_late
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import solve
 from tests.schedule.build import at, cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 
 def overloaded(seed: int = 1, jobs: int = 24) -> CycleInputs:

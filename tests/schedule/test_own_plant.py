@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
 from shifter.domain.plan import Plan, PowerRow
 from tests.schedule.build import at, cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 
 SUN = Generation((GenerationWindow(at(10), at(14), 6.0),))
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shifter.cycle import problem_of
 from shifter.schedule import pack as packing
 from shifter.schedule.classes import merge
 from shifter.schedule.decompose import Need, decompose
@@ -18,7 +19,6 @@ from shifter.schedule.pack import Piece, merge_pieces, pack
 from shifter.schedule.program import Capacity
 from shifter.schedule.solve import Solution
 from tests.schedule.build import cycle_inputs
-from tests.schedule.problems import problem_of
 
 LENGTH = 3_600_000_000
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shifter.cycle import problem_of
 from shifter.schedule.pack import Piece
 from shifter.schedule.pieces import Pieces
 from tests.schedule.build import cycle_inputs, work
-from tests.schedule.problems import problem_of
 
 PROBLEM = problem_of(cycle_inputs([work(id, 1, 8) for id in ("w10", "b", "w9", "a")]))
 rows = st.builds(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from forecasts.series import Signal
 from shifter.cli.summary import uncertain
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
 from shifter.domain.risk import Risk, Trust
@@ -36,7 +36,6 @@ from shifter.schedule.solve import linear_program, solve
 from shifter.schedule.terms import risk as risk_term
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import cycle_inputs, site, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import Widths, risky
 
 PRICE, CARBON = Signal.PRICE, Signal.CARBON

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Budget, Generation, GenerationWindow
 from shifter.schedule.fleet_bound import further_terms
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 PRICES = [40.0] * 12 + [30.0] * 12

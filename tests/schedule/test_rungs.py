@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle, verify_plan
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.effort import Effort
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
 from shifter.domain.tenant import Tenant
@@ -27,7 +27,6 @@ from shifter.schedule.rungs import CLARABEL, INTERIOR, INTERIOR_FIRST, SIMPLEX, 
 from shifter.schedule.settle import Sources
 from shifter.schedule.solve import solve
 from tests.schedule.build import at, cycle_inputs, site, with_tenants, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 STUCK = Rung("a stuck simplex", "HIGHS", {"solver": "simplex", "simplex_iteration_limit": 0})

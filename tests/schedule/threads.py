@@ -11,14 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, Site
 from shifter.schedule.bound import SlotPrices, lower_bound, proof_prices
 from shifter.schedule.coarse import coarsen
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
-from tests.schedule.problems import problem_of
 from tests.schedule.risky import risky
 
 
