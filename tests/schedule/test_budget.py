@@ -11,8 +11,8 @@ import pytest
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool
 from shifter.domain.plan import Plan
-from shifter.errors import SolverFailed
 from tests.schedule.build import START, at, cycle_inputs, site, with_budgets, work
+from tests.schedule.solvers import without_solvers
 from tests.schedule.spoil import codes
 
 CLEAN_LATE = [400.0] * 12 + [100.0] * 12
@@ -30,16 +30,6 @@ def planned(inputs: CycleInputs) -> Plan:
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
     return Plan.from_dict(json.loads(plan.to_json()))
-
-
-def out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No solver answers, whatever it is asked."""
-
-    def none(*args: Any, **kwargs: Any) -> Any:
-        raise SolverFailed("out of order")
-
-    for module in ("exact", "mend", "scaled"):
-        monkeypatch.setattr(f"shifter.schedule.{module}.solve", none)
 
 
 def test_a_budget_of_carbon_moves_work_to_clean_hours_and_has_a_price() -> None:
@@ -133,7 +123,7 @@ def test_work_in_one_piece_and_a_large_plan_keep_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    out_of_order(monkeypatch)
+    without_solvers(monkeypatch, coarser=True)
     jobs = [work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)]
     plan = planned(case(*jobs, budgets=[Budget("carbon_kg", 3.0, *DAY)]))
     assert plan.status == "greedy"
@@ -149,7 +139,7 @@ def test_a_dear_plant_runs_where_a_budget_cannot_be_kept_without_it(
     monkeypatch: pytest.MonkeyPatch, solver: bool
 ) -> None:
     if not solver:
-        out_of_order(monkeypatch)
+        without_solvers(monkeypatch, coarser=True)
     load = {("a", "p"): {0.5: 2.0, 0.99: 2.0}}
     over: dict[str, Any] = {"sites": [site(generation=DEAR)], "load": load}
     plan = planned(case(work("w", 8, 24), budgets=[Budget("carbon_kg", 3.0, *DAY)], **over))
@@ -165,7 +155,7 @@ def test_budgets_that_pull_apart_can_all_be_kept_as_well_as_they_need_be(
 ) -> None:
     """Where the price is negative, what saves carbon adds to a budget of money: neither can be at its least."""
     if not solver:
-        out_of_order(monkeypatch)
+        without_solvers(monkeypatch, coarser=True)
     both = [Budget("carbon_kg", 0.1, *DAY), Budget("money", 0.0, *DAY)]
     for prices in ([-20.0] * 8 + [50.0] * 16, [-50.0] * 24):
         plan = planned(

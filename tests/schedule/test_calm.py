@@ -13,10 +13,10 @@ from shifter.domain.announced import Announced
 from shifter.domain.fleet import Battery, GridEvent, Model, Pool
 from shifter.domain.plan import Allocation, Held, Plan
 from shifter.domain.workload import Workload
-from shifter.schedule import exact, mend
 from shifter.schedule import schedule as scheduling
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, work
+from tests.schedule.solvers import answer_with
 from tests.schedule.spoil import codes, sealed
 
 WAVES = [40.0 + 5 * ((7 * h) % 11) for h in range(24)]
@@ -62,8 +62,7 @@ def test_one_more_workload_moves_nothing_and_no_solver_is_asked(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the solver was asked")
 
-    for module in (exact, mend):
-        monkeypatch.setattr(module, "solve", never)
+    answer_with(monkeypatch, never)
     plan = plan_cycle(again(inputs, before, NEW))
     assert plan.status == "held"
     assert plan.held == Held(before.plan_id, before.relative_gap)

@@ -12,10 +12,10 @@ from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, Resilience
 from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
-from shifter.schedule import exact, mend, scaled
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
 from tests.schedule.build import START, at, cycle_inputs, site, work
+from tests.schedule.solvers import answer_with, without_solvers
 
 CHEAP_AT_NIGHT = [10.0] * 6 + [100.0] * 12 + [20.0] * 6
 
@@ -393,11 +393,7 @@ def test_a_battery_below_its_floor_is_charged_as_fast_as_it_can_be_with_a_solver
     assert [r.stored_kwh for r in plan.power[:3]] == pytest.approx([10, 15, 20])
     assert any("10.0 kWh short" in w for w in plan.warnings)
 
-    def fail(*_: object, **__: object) -> None:
-        raise SolverFailed("HiGHS is not there.")
-
-    for module in (exact, mend):
-        monkeypatch.setattr(module, "solve", fail)
+    without_solvers(monkeypatch)
     greedy = plan_cycle(inputs)
     assert greedy.status == "greedy"
     assert [r.stored_kwh for r in greedy.power[:3]] == pytest.approx([10, 15, 20])
@@ -419,9 +415,7 @@ def test_a_solver_that_fails_at_the_second_call_leaves_the_prices_of_the_first(
             raise SolverFailed("HiGHS ended as time_limit.")
         return solve(*given, **named)
 
-    for module in (exact, mend):
-        monkeypatch.setattr(module, "solve", fails_later)
-    monkeypatch.setattr(scaled, "solve", fails_later)
+    answer_with(monkeypatch, fails_later, coarser=True)
     monkeypatch.setattr(scheduling, "_rough", lambda *_: None)
     plan = plan_cycle(inputs)
     assert plan.status == "greedy"

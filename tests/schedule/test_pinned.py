@@ -11,10 +11,10 @@ import pytest
 from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, PowerWindow
 from shifter.domain.plan import Allocation, Plan
-from shifter.errors import InputError, SolverFailed
-from shifter.schedule import exact, mend
+from shifter.errors import InputError
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.solvers import without_solvers
 from tests.schedule.spoil import codes, made_of, priced
 
 TWO_POOLS = site(pools=(Pool("p1", "X", 10, 1, 0.0, 1.0), Pool("p2", "X", 10, 1, 0.0, 0.9)))
@@ -114,12 +114,7 @@ def test_beside_a_battery_and_a_demand_charge(monkeypatch: Any, now: float, solv
         work("n", 60, 20, max_accelerators=20), end=1.3, sites=[stored], prices=prices, now=now, load=load
     )
     if not solver:
-
-        def fails(*_: Any, **__: Any) -> None:
-            raise SolverFailed("no answer")
-
-        for module in (exact, mend):
-            monkeypatch.setattr(module, "solve", fails)
+        without_solvers(monkeypatch)
     plan = plan_cycle(inputs)
     assert plan.status == ("optimal" if solver else "greedy")
     assert len(rows(plan, "c")) == 1

@@ -9,9 +9,8 @@ import pytest
 
 from shifter.cycle import plan_cycle
 from shifter.domain.fleet import Battery, GridEvent, Pool, Resilience
-from shifter.errors import SolverFailed
-from shifter.schedule import exact, mend
 from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.solvers import without_solvers
 from tests.schedule.spoil import codes
 
 RIDE_THROUGH = Resilience(0.99, ride_through_minutes=60)
@@ -61,12 +60,7 @@ def test_in_the_running_slot_work_is_counted_as_it_runs_whatever_its_shape(
     jobs = [work("whole", 0.5, 1, interruptible=False, max_accelerators=2), work("rest", 2, 1)]
     inputs = cycle_inputs(jobs, sites=[site(power_limit_kw=4.0)], now=at(0.75))
     if not solver:
-
-        def fails(*_: Any, **__: Any) -> None:
-            raise SolverFailed("no answer")
-
-        for module in (exact, mend):
-            monkeypatch.setattr(module, "solve", fails)
+        without_solvers(monkeypatch)
     plan = plan_cycle(inputs)
     assert codes(plan, inputs) == set()
     assert sum(a.accelerators for a in plan.allocations if a.start <= at(0.8) < a.end) <= 4

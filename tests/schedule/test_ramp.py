@@ -11,9 +11,9 @@ import pytest
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery
 from shifter.domain.plan import Plan
-from shifter.errors import SolverFailed
 from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import cycle_inputs, site, work
+from tests.schedule.solvers import without_solvers
 
 CHEAP_NOON = [80.0] * 10 + [10.0] * 4 + [80.0] * 10
 
@@ -27,16 +27,6 @@ def planned(inputs: CycleInputs) -> Plan:
     plan = plan_cycle(inputs)
     assert verify_plan(plan, inputs) == []
     return plan
-
-
-def without_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No program of the work as it is, or of the sites beside it, is solved."""
-
-    def none(*args: Any, **kwargs: Any) -> Any:
-        raise SolverFailed("out of order")
-
-    for name in ("exact", "mend"):
-        monkeypatch.setattr(f"shifter.schedule.{name}.solve", none)
 
 
 def ramps(plan: Plan) -> Any:
@@ -68,7 +58,7 @@ def test_work_in_one_piece_keeps_it() -> None:
 
 
 def test_the_greedy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_a_solver(monkeypatch)
+    without_solvers(monkeypatch)
     plan = planned(case(work("w", 12, 24), work("v", 6, 20, interruptible=False, max_accelerators=2)))
     assert plan.status == "greedy"
     assert ramps(plan).max() <= 2.0 + 1e-6
@@ -91,7 +81,7 @@ def test_real_time_load_that_rises_gives_nothing_leave_to_fall(
 ) -> None:
     """Work would be cheapest in the hour before real-time load rises by 4 kW, and to stop there."""
     if not solver:
-        without_a_solver(monkeypatch)
+        without_solvers(monkeypatch)
     inputs = case(work("w", 32, 24))
     steps = np.array([0.0] * 14 + [4.0] * 10)
     load = RealtimeLoad(inputs.frame.grid, {("a", "p"): {0.5: steps, 0.99: steps}})

@@ -21,9 +21,7 @@ from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Pool
 from shifter.domain.plan import Plan
 from shifter.domain.risk import Risk, Trust
-from shifter.errors import SolverFailed
 from shifter.realtime.reserve import reserve
-from shifter.schedule import exact, mend
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving
 from shifter.schedule.bound import lower_bound, slot_prices
@@ -37,6 +35,7 @@ from shifter.schedule.terms import risk as risk_term
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import cycle_inputs, site, work
 from tests.schedule.risky import Widths, risky
+from tests.schedule.solvers import without_solvers
 
 PRICE, CARBON = Signal.PRICE, Signal.CARBON
 CALM_AND_WILD: Widths = {("C", PRICE): 2.0, ("W", PRICE): 40.0}
@@ -238,11 +237,7 @@ def test_without_quantiles_the_plan_is_plain_and_says_so() -> None:
 
 
 def test_without_a_solver_the_proof_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any, **__: Any) -> Any:
-        raise SolverFailed("none today.")
-
-    for module in (exact, mend):
-        monkeypatch.setattr(module, "solve", fails)
+    without_solvers(monkeypatch)
     for risk in ({"cvar_weight": 0.8}, {"robust_quantile": 0.9}):
         plan = plan_cycle(busy(**risk))
         assert plan.status == "greedy"

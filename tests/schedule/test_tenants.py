@@ -15,6 +15,7 @@ from shifter.domain.plan import Allocation, Plan
 from shifter.domain.tenant import PlanTenant, Tenant
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, with_tenants, work
+from tests.schedule.solvers import without_solvers
 
 CHEAP_EARLY = [20.0] * 12 + [60.0] * 12
 
@@ -203,14 +204,7 @@ def test_what_work_in_one_piece_falls_short_by_counts_for_the_rest_of_its_tenant
 
 
 def test_the_greedy_and_running_at_once_keep_a_hard_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shifter.errors import SolverFailed
-
-    def none(*args: Any, **kwargs: Any) -> Any:
-        raise SolverFailed("out of order")
-
-    for name in ("exact", "mend"):
-        monkeypatch.setattr(f"shifter.schedule.{name}.solve", none)
-    monkeypatch.setattr("shifter.schedule.scaled.solve", none)
+    without_solvers(monkeypatch, coarser=True)
     jobs = [work("a", 30, 24, tenant="A"), *shaped()]
     inputs = case(*jobs, tenants=[Tenant("A", quota_accelerators=2.5)], fairness=1.0)
     plan = planned(inputs)
