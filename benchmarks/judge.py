@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.cases import hours_of
 from shifter.cycle import CycleInputs
-from shifter.domain.plan import Unplaced
+from shifter.domain.rows import Unplaced
 
 TIMEOUT_S = 1800.0
 WORK = "workloads.jsonl"

@@ -20,7 +20,8 @@ from shifter.domain.announced import Announced
 from shifter.domain.chains import in_chains, split_windows
 from shifter.domain.effort import Effort
 from shifter.domain.fleet import Fleet, GridEvent
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass
 from shifter.errors import InputError, PlanRejected
 from shifter.realtime.load import RealtimeLoad

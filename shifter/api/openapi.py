@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 
 import shifter.domain.fleet
 import shifter.domain.plan
+import shifter.domain.rows
 import shifter.domain.workload
 import shifter.views.daemon
 import shifter.views.pools
@@ -54,6 +55,7 @@ _MODULES: tuple[ModuleType, ...] = (
     shifter.views.pools,
     shifter.views.daemon,
     shifter.domain.plan,
+    shifter.domain.rows,
     shifter.domain.fleet,
     shifter.domain.workload,
 )

@@ -20,7 +20,8 @@ from shifter.cli.text import by, local, money, number, plural, saving
 
 if TYPE_CHECKING:
     from shifter.demo.stage import Options, Stage
-    from shifter.domain.plan import Plan, Unplaced
+    from shifter.domain.plan import Plan
+    from shifter.domain.rows import Unplaced
     from shifter.views import Event
 
 TOLD = {

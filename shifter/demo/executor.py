@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import option_of
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 from shifter.errors import Conflict, NotFound, NotReady
 from shifter.service import Service

@@ -8,15 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from forecasts.slots import isoformat_z
-from shifter.domain.plan import (
-    SOLVED,
-    Allocation,
-    Duals,
-    Held,
-    Plan,
-    allocations_from_rows,
-    allocations_to_rows,
-)
+from shifter.domain.plan import SOLVED, Plan, allocations_from_rows, allocations_to_rows
+from shifter.domain.rows import Allocation, Duals, Held
 
 Since = Mapping[str, Mapping[tuple[str, str, str], datetime]]
 """By workload, since when it runs at a site, in a pool, with a model (empty where it has no alternatives)."""

@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from shifter.domain.capping import import_kw, used_caps
 from shifter.domain.fleet import Fleet, Pool, PoolKey, PowerCap, Site
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 
 LONGEST_HOURS = 1e6

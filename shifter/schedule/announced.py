@@ -23,7 +23,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet
-from shifter.domain.plan import Allocation, Held
+from shifter.domain.rows import Allocation, Held
 from shifter.schedule.bound import SlotPrices, least_costs
 from shifter.schedule.columns import Columns
 from shifter.schedule.fleet_bound import further_terms

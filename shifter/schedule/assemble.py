@@ -12,15 +12,8 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats
 from shifter.domain.fleet import Fleet
-from shifter.domain.plan import (
-    Allocation,
-    Baseline,
-    Duals,
-    Horizon,
-    Plan,
-    PowerRow,
-    SlotRow,
-)
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Baseline, Duals, Horizon, PowerRow, SlotRow
 from shifter.domain.spent import PlanBudget
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.announced import AnnouncedWork

@@ -14,7 +14,7 @@ from forecasts.frame import ForecastFrame
 from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Budget, Fleet, GridEvent, Pool, PoolKey, Site, limits_in_force
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Classified
 from shifter.realtime.reserve import Envelope

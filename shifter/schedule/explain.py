@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.plan import WorkloadPlan
+from shifter.domain.rows import WorkloadPlan
 from shifter.schedule.baseline import RunNow
 from shifter.schedule.bound import SlotPrices
 from shifter.schedule.choice import choice_of_way

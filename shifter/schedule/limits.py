@@ -29,7 +29,7 @@ from functools import cached_property
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.plan import LateLimit
+from shifter.domain.rows import LateLimit
 from shifter.schedule.bound import SlotPrices, per_kw, way_price
 from shifter.schedule.jobs import HOUR_US, Job, Way
 from shifter.schedule.problem import ScheduleProblem

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from forecasts.slots import Floats
-from shifter.domain.plan import Held
+from shifter.domain.rows import Held
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.bound import SlotPrices
 from shifter.schedule.jobs import Job

@@ -12,7 +12,7 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.fleet import Battery
-from shifter.domain.plan import Cost
+from shifter.domain.rows import Cost
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece
 from shifter.schedule.problem import ScheduleProblem

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecasts.slots import isoformat_z
 from shifter.domain.chains import order_of
-from shifter.domain.plan import LateLimit, Unplaced
+from shifter.domain.rows import LateLimit, Unplaced
 from shifter.schedule.baseline import earliest_finish_us
 from shifter.schedule.beside import Beside
 from shifter.schedule.jobs import HOUR_US, Job

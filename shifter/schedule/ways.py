@@ -7,7 +7,7 @@ from datetime import timedelta
 from shifter.domain.capping import import_kw
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import Option, kind_of, options_of
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 from shifter.schedule.jobs import Way
 

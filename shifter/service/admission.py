@@ -19,7 +19,7 @@ from datetime import datetime
 
 from shifter.domain.fleet import PoolKey
 from shifter.domain.moments import in_words
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.fallback import fallback_grants

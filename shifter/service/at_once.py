@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.options import Option, option_of, options_of
-from shifter.domain.plan import Allocation, PowerRow, SlotRow
+from shifter.domain.rows import Allocation, PowerRow, SlotRow
 from shifter.domain.workload import LEFT_RATIO, Workload
 from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord

@@ -7,7 +7,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from shifter.domain.fleet import Fleet, PoolKey
-from shifter.domain.plan import Plan, SlotRow
+from shifter.domain.plan import Plan
+from shifter.domain.rows import SlotRow
 from shifter.errors import InputError, NotFound
 from shifter.service.gate import Gate
 from shifter.views import Capacity, SlotView

@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shifter.cycle import CycleInputs
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady, PlanRejected, ShifterError, SolverFailed
 from shifter.service import leases, peaks, pinned, snapshot

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Literal
 
 from shifter.domain.moments import by_in_words, in_words
-from shifter.domain.plan import Plan, WorkloadPlan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import WorkloadPlan
 from shifter.domain.workload import WorkloadClass
 from shifter.service import peaks
 from shifter.service.at_once import PeakChange, peak_changes

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shifter.domain.fleet import PoolKey, Site, limits_in_force
 from shifter.domain.options import Option, options_of
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.gate import Gate

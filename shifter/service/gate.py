@@ -10,7 +10,7 @@ from functools import cached_property
 
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.options import option_of
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass, work_left
 from shifter.service import leases
 from shifter.service.core import Core

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import option_of, shortest_run
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.service.state import State
 from shifter.store.workloads import LeaseRecord, Serving, WorkloadRecord
 from shifter.views import LIVE_STATES

@@ -10,7 +10,8 @@ from typing import Literal
 
 from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.options import Option, option_of, options_of
-from shifter.domain.plan import Allocation, Plan, PowerRow
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, PowerRow
 from shifter.service.core import Core
 from shifter.service.state import Published
 from shifter.store.workloads import WorkloadRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, peaks
 from shifter.service.core import Core

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from shifter.cycle import CycleInputs
 from shifter.domain.fleet import Fleet
 from shifter.domain.options import option_of
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.store.workloads import WorkloadRecord

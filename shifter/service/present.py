@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from shifter.domain.moments import by_in_words
-from shifter.domain.plan import Unplaced
+from shifter.domain.rows import Unplaced
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
 from shifter.service.core import Core

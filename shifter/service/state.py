@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shifter.domain.fleet import GridEvent, PoolKey
-from shifter.domain.plan import Allocation, Plan, SlotRow, Unplaced, WorkloadPlan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
 from shifter.store.meters import Meter
 from shifter.store.workloads import WorkloadRecord

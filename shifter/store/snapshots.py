@@ -22,7 +22,7 @@ from shifter.classify.policy import Policy
 from shifter.cycle import CycleInputs, Submission
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Override, Workload
 from shifter.realtime.load import RealtimeLoad
 from shifter.store.types import dumps

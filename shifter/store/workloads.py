@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Reason, Workload, WorkloadClass, work_left
 from shifter.store import tables as t
 from shifter.store.snapshots import adapter, plain

@@ -13,7 +13,7 @@ from benchmarks.cases import hours_of, read_case
 from benchmarks.figure import Options, Row, Skipped, flat, quiet
 from benchmarks.judge import gap_of_what_is_done, judged
 from forecasts.slots import isoformat_z
-from shifter.domain.plan import Unplaced
+from shifter.domain.rows import Unplaced
 from tests.schedule.build import at
 
 PRINTS = "import json, sys\n"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shifter.domain.plan import Allocation, Baseline, Cost, Duals, Horizon, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Baseline, Cost, Duals, Horizon
 from shifter.errors import InputError
 from shifter.files import read_plan, write_plan
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
 from shifter.domain.fleet import Battery, Resilience, Site
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 from tests.properties.test_plans import HOURS, cases
 from tests.schedule.build import START, at

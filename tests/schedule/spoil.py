@@ -14,7 +14,8 @@ from forecasts.slots import Floats
 from shifter.classify.rules import classify
 from shifter.cycle import CycleInputs, Submission, deferrable, verify_plan
 from shifter.domain.chains import split_windows
-from shifter.domain.plan import OPTIMAL, Allocation, Plan
+from shifter.domain.plan import OPTIMAL, Plan
+from shifter.domain.rows import Allocation
 from shifter.realtime.reserve import reserve
 from shifter.schedule.assemble import assemble
 from shifter.schedule.baseline import run_now

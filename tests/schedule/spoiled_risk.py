@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from forecasts.series import Signal
-from shifter.domain.plan import Allocation
 from shifter.domain.risk import PlanRisk
+from shifter.domain.rows import Allocation
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.risky import risky
 from tests.schedule.spoil import Spoiled, made_of, priced, row

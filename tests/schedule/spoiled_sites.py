@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from shifter.domain.fleet import Battery, Pool, Resilience
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
-from shifter.domain.plan import Allocation, Held, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Held
 from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from shifter.domain.plan import Allocation, Plan, Unplaced
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Unplaced
 from tests.schedule.build import at, cycle_inputs, work
 from tests.schedule.spoil import Spoiled, made_of, row
 

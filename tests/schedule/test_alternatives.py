@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Model, Pool
 from shifter.domain.options import option_of, options_of, shortest_run
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule import anchors, build
 from tests.schedule.build import at, cycle_inputs, site, work

@@ -11,7 +11,8 @@ import pytest
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Battery, GridEvent, Model, Pool
-from shifter.domain.plan import Allocation, Held, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Held
 from shifter.domain.workload import Workload
 from shifter.schedule import schedule as scheduling
 from shifter.store.snapshots import inputs_from_json, inputs_to_json

@@ -11,7 +11,8 @@ import pytest
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
-from shifter.domain.plan import Plan, WorkloadPlan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import WorkloadPlan
 from shifter.domain.tenant import Tenant
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.baseline import run_now

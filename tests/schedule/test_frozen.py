@@ -11,7 +11,8 @@ import pytest
 from shifter.cycle import CycleInputs, Submission, plan_cycle
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import GridEvent, Model
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 from shifter.schedule import schedule as scheduling
 from tests.schedule.build import START, at, cycle_inputs, site, work

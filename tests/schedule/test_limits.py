@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Budget, Model, Pool
-from shifter.domain.plan import LateLimit, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import LateLimit
 from shifter.domain.tenant import Tenant
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
 

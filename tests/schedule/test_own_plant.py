@@ -9,7 +9,8 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
-from shifter.domain.plan import Plan, PowerRow
+from shifter.domain.plan import Plan
+from shifter.domain.rows import PowerRow
 from tests.schedule.build import at, cycle_inputs, site, work
 
 SUN = Generation((GenerationWindow(at(10), at(14), 6.0),))

@@ -10,7 +10,8 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, PowerWindow
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.errors import InputError
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import at, cycle_inputs, site, work

@@ -10,7 +10,8 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.fleet import Pool, Resilience
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from tests.schedule.build import at, cycle_inputs, site, work
 
 

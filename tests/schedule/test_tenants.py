@@ -11,7 +11,8 @@ import pytest
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Pool
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.tenant import PlanTenant, Tenant
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, with_tenants, work

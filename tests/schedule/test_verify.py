@@ -17,7 +17,8 @@ import pytest
 from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
 from shifter.domain.fleet import Model, Pool, PowerCap, Resilience
-from shifter.domain.plan import Allocation, Cost, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation, Cost
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode
 from tests.schedule import spoiled_risk, spoiled_sites, spoiled_tenants, spoiled_terms, spoiled_unplaced

@@ -23,7 +23,7 @@ import pytest
 
 from shifter.clock import ManualClock
 from shifter.domain.fleet import GridEvent, Pool, PoolKey, limits_in_force
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload, WorkloadClass
 from shifter.service import Service, leases, pinned
 from shifter.service.gate import Gate, gate_of

@@ -12,7 +12,7 @@ from forecasts.slots import SlotGrid
 from shifter.classify.policy import default_policy
 from shifter.cycle import CycleInputs, Submission, plan_cycle
 from shifter.domain.fleet import GridEvent
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Override, Reason, WorkloadClass
 from shifter.store import inputs as told
 from shifter.store import log, meters, plans

@@ -14,13 +14,13 @@ from forecasts.frame import ForecastFrame, SignalFrame
 from forecasts.series import Basis, Kind, Signal
 from forecasts.slots import SlotGrid
 from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey, Resilience, Site
-from shifter.domain.plan import (
+from shifter.domain.plan import Plan
+from shifter.domain.rows import (
     Allocation,
     Baseline,
     Cost,
     Duals,
     Horizon,
-    Plan,
     PowerRow,
     SlotRow,
     Unplaced,

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from shifter.domain.plan import LateLimit
 from shifter.domain.risk import PlanRisk, RiskPath
+from shifter.domain.rows import LateLimit
 from shifter.domain.spent import PlanBudget
 from shifter.domain.tenant import PlanTenant
 from shifter.views import EventKind

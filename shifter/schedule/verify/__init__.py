@@ -16,7 +16,8 @@ from datetime import datetime
 from forecasts.frame import ForecastFrame
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.battery import check_batteries

@@ -15,7 +15,8 @@ from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, GridEvent, PoolKey
-from shifter.domain.plan import Allocation, Plan
+from shifter.domain.plan import Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified
 from shifter.realtime.load import RealtimeLoad
 from shifter.schedule.verify.columns import (

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from shifter.domain.plan import HELD, STATUSES, Allocation
+from shifter.domain.plan import HELD, STATUSES
+from shifter.domain.rows import Allocation
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode

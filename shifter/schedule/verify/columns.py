@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import PoolKey
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified
 from shifter.schedule.verify.ways import Way, WayKey, key_of
 

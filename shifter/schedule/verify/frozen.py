@@ -9,7 +9,7 @@ import numpy as np
 
 from forecasts.slots import Floats
 from shifter.domain.fleet import PoolKey
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.schedule.verify.case import SLACK, Case
 from shifter.schedule.verify.churn import announced_until, moved_hours
 from shifter.schedule.verify.columns import Flags

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from shifter.domain.announced import Announced
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.schedule.verify.ways import Way, WayKey, key_of
 
 NOTHING = timedelta(0)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from forecasts.series import Signal
 from forecasts.slots import Floats
 from shifter.domain.fleet import Site, limits_in_force
-from shifter.domain.plan import PowerRow
+from shifter.domain.rows import PowerRow
 from shifter.schedule.verify.case import Case
 
 KW_TOLERANCE = 1e-3

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from forecasts.slots import Floats, isoformat_z
-from shifter.domain.plan import Cost
+from shifter.domain.rows import Cost
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.churn import churn_cost
 from shifter.schedule.verify.columns import microseconds, since_us

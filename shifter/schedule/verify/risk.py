@@ -14,8 +14,8 @@ import numpy as np
 
 from forecasts.series import Signal
 from forecasts.slots import Floats
-from shifter.domain.plan import Cost
 from shifter.domain.risk import PlanRisk
+from shifter.domain.rows import Cost
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.money import money_tolerance

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from shifter.domain.plan import Unplaced
+from shifter.domain.rows import Unplaced
 from shifter.domain.workload import Classified
 from shifter.schedule.verify.case import DONE_TOLERANCE, SLACK, Case, differs
 from shifter.schedule.verify.violation import Violation, ViolationCode

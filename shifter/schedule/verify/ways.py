@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shifter.domain.fleet import Fleet, Model, Pool, PoolKey, Site
-from shifter.domain.plan import Allocation
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 
 WayKey = tuple[PoolKey, str | None, float | None]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from shifter.domain.plan import Allocation, PowerRow, SlotRow
+from shifter.domain.rows import Allocation, PowerRow, SlotRow
 from shifter.schedule.verify.case import SLACK, Case
 from shifter.schedule.verify.columns import NEVER_US, Levels, microseconds, since_us
 from shifter.schedule.verify.violation import Violation, ViolationCode
