@@ -274,6 +274,7 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes, ends: float) -> 
 
 def _main() -> None:
     import argparse
+    import gc
     import signal
 
     parser = argparse.ArgumentParser(description="Answers snapshots with plans over the standard streams.")
@@ -287,6 +288,7 @@ def _main() -> None:
 
     if memory_limit_gib is not None:
         limit_memory(memory_limit_gib)
+    gc.freeze()  # what was imported stays: no collection in the midst of a plan looks at it again
     serve(_plan_text)
 
 

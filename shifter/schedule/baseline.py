@@ -18,7 +18,8 @@ from forecasts.slots import Floats
 from shifter.schedule.beside import sources_at_once
 from shifter.schedule.classes import by_ways
 from shifter.schedule.columns import Columns
-from shifter.schedule.follow import Room, run_early
+from shifter.schedule.early import run_early
+from shifter.schedule.follow import Room
 from shifter.schedule.jobs import Job
 from shifter.schedule.lay import pieces_of
 from shifter.schedule.ledger import Ledger
@@ -95,16 +96,14 @@ def _one_by_one(
 
 
 def _together(problem: ScheduleProblem, positions: Sequence[int], wanted: Floats, ledger: Ledger) -> Pieces:
-    horizon_us = int(problem.edges_us[-1])
     left = ledger.left()
     room = Room.of(left, ledger.room_kw(), ledger.quota_left)
     jobs = [problem.jobs[i] for i in positions]
-    windows = [(job.true_start_us, horizon_us) for job in jobs]
     asked = by_ways(jobs, lambda job: job.as_asked)
     jobs = [
         job if ways is job.ways else replace(job, ways=ways) for job, ways in zip(jobs, asked, strict=True)
     ]
-    uses = run_early(problem, jobs, wanted[positions], windows, room)
+    uses = run_early(problem, jobs, wanted[positions], room)
     return pieces_of(problem, jobs, uses, left)
 
 

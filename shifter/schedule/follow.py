@@ -87,7 +87,7 @@ class Room:
 def follow(problem: ScheduleProblem, jobs: Sequence[Job], target: Target, room: Room) -> Uses:
     """Where each of these plain jobs runs; `room` is written to. What does not fit is left out."""
     hours = np.array([job.hours for job in jobs])
-    asking = _Asking(problem, jobs, hours, [(job.start_us, job.end_us) for job in jobs], room)
+    asking = _Asking(problem, jobs, hours, room)
     asking.quotas.close(target.of_quotas)
     per_kw = target.prices.per_kw[asking.site_of]
     import_kw = np.array([pool.import_kw for pool in problem.pools])
@@ -112,27 +112,12 @@ def _price(prices: Prices, site_of: Ints, way: Way, firm: bool, tenant: int) -> 
     return prices.of_way(way, int(site_of[way.pool]), firm, tenant)
 
 
-def run_early(
-    problem: ScheduleProblem,
-    jobs: Sequence[Job],
-    hours: Floats,
-    windows: Sequence[tuple[int, int]],
-    room: Room,
-) -> Uses:
-    """Where each of these plain jobs runs as early as it can, first come first served, in its fastest way.
-
-    `hours` (n_jobs,) of each are done in `windows` [us]; `room` is written to.
-    """
-    asking = _Asking(problem, jobs, hours, windows, room)
-    cells = np.arange(problem.n_cells)
-
-    def time_as_price(way: Way, firm: bool, tenant: int) -> Floats:
-        price: Floats = way.speed * problem.cell_hours * (cells + (1.0 - way.speed) / 2)
-        return price
-
-    for turn in np.array_split(np.arange(len(jobs)), max(1, min(TURNS, len(jobs)))):
-        asking.turn(turn, time_as_price)
-    return asking.uses()
+def kw_share(problem: ScheduleProblem) -> Floats:
+    """The share of its slot that power in a cell counts for, (n_cells,): of the running slot, of what is left of it."""
+    gone = (problem.now_us % problem.slot_us) / problem.slot_us
+    running = problem.cell_slot == problem.now_us // problem.slot_us
+    share: Floats = problem.cell_share * np.where(running, 1.0 / (1.0 - gone), 1.0)
+    return share
 
 
 def _mixed_turns(tight: Floats, window_us: Ints) -> Iterator[Ints]:
@@ -153,24 +138,20 @@ def _mixed_turns(tight: Floats, window_us: Ints) -> Iterator[Ints]:
 class _Asking:
     """Jobs that ask for room in turns: what each still has to do, and what is free."""
 
-    def __init__(
-        self,
-        problem: ScheduleProblem,
-        jobs: Sequence[Job],
-        hours: Floats,
-        windows: Sequence[tuple[int, int]],
-        room: Room,
-    ) -> None:
+    def __init__(self, problem: ScheduleProblem, jobs: Sequence[Job], hours: Floats, room: Room) -> None:
         self.problem, self.room = problem, room
         self.width = np.array([job.max_accelerators for job in jobs], dtype=float)
         self.needed = hours / self.width
         self.left = self.needed.copy()
-        edges, window = problem.edges_us, np.array(windows, dtype=np.int64).reshape(-1, 2)
-        self.first = np.searchsorted(edges, window[:, 0], side="left")
-        self.last = np.searchsorted(edges, window[:, 1], side="right") - 1
+        edges = problem.edges_us
+        start, end = (
+            np.array([getattr(job, f) for job in jobs], dtype=np.int64) for f in ("start_us", "end_us")
+        )
+        self.first = np.searchsorted(edges, start, side="left")
+        self.last = np.searchsorted(edges, end, side="right") - 1
         # What would take ages is as tight as can be: the product must stay finite.
         least_us = np.minimum(self.left, ENDLESS_HOURS) * HOUR_US
-        self.tight = least_us / np.maximum(1, window[:, 1] - window[:, 0])
+        self.tight = least_us / np.maximum(1, end - start)
         ways = np.array(option_sets(jobs), dtype=np.int64)
         self.kind = ways * 2 + np.array([job.firm for job in jobs], dtype=np.int64)
         self.quotas = Quotas(problem, jobs, hours, room.quota)
@@ -182,14 +163,7 @@ class _Asking:
         self.used = np.zeros_like(room.any)
         self.found: list[Uses] = []
         self.site_of = np.array([pool.site for pool in problem.pools])
-        self.kw_share = problem.cell_share * self._running_slot()
-
-    def _running_slot(self) -> Floats:
-        """Power in the running slot is counted over what is left of it, (n_cells,)."""
-        problem = self.problem
-        gone = (problem.now_us % problem.slot_us) / problem.slot_us
-        running = problem.cell_slot == problem.now_us // problem.slot_us
-        return np.where(running, 1.0 / (1.0 - gone), 1.0)
+        self.kw_share = kw_share(problem)
 
     def uses(self) -> Uses:
         """All that was given so far."""

@@ -67,7 +67,7 @@ def renewed(
 
 def clipped(allocations: Sequence[Allocation], start: datetime) -> tuple[Allocation, ...]:
     """What is left of them from `start` on, in time."""
-    left = (replace(a, start=max(a.start, start)) for a in allocations if a.end > start)
+    left = (a if a.start >= start else replace(a, start=start) for a in allocations if a.end > start)
     return tuple(
         sorted(
             left,
@@ -85,8 +85,8 @@ def done_at(record: WorkloadRecord, fleet: Fleet, now: datetime) -> float:
         return record.done
     done = record.done
     for a in record.lease.allocations:
-        option = option_of(record.workload, fleet, a)
-        if option is None:  # the fleet has changed since
+        option = option_of(record.workload, fleet, a) if a.start < now else None
+        if option is None:  # it is still to come, or the fleet has changed since
             continue
         serves_from = _serving_since(record, a) + option.load
         start, end = max(a.start, record.done_at, serves_from), min(a.end, now)
