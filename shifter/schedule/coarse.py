@@ -8,25 +8,17 @@ that whatever is lost here shows in the plan's gap.
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasts.slots import SLOT_MINUTES, UTC_EPOCH, Floats, SlotGrid
-from shifter.schedule.classes import WorkClass, option_sets
-from shifter.schedule.jobs import HOUR_US, Ints, Job
+from shifter.schedule.classes import WorkClass
+from shifter.schedule.jobs import HOUR_US, Ints
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
 from shifter.schedule.sites import PoolArrays, SiteArrays
-from shifter.schedule.tenants import NOBODY
-
-ENDLESS_HOURS = 1e9
-
-TOLD_RATIO = 0.9
-"""Tenants may be told apart as long as the groups of work that make up clusters are fewer than this share of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +48,9 @@ class Coarse:
 
 
 def coarsen(
-    problem: ScheduleProblem, capacity: Capacity, *, slot_minutes: int, n_clusters: int, tell: bool = False
+    problem: ScheduleProblem, capacity: Capacity, work: Iterable[WorkClass], *, slot_minutes: int
 ) -> Coarse:
-    """The problem in slots of `slot_minutes` (a multiple of its own), its jobs in at most about `n_clusters`.
-
-    `tell`, work of different tenants is not added up, as far as that leaves clusters enough.
-    """
+    """The problem in slots of `slot_minutes` (a multiple of its own), and this as its work."""
     factor = slot_minutes // problem.grid.slot_minutes
     length = problem.slot_us * factor
     lead = int((problem.grid.start - UTC_EPOCH).total_seconds() // 60) % slot_minutes
@@ -100,11 +89,9 @@ def coarsen(
         tenants=tuple(tenant.averaged(first, factor) for tenant in problem.tenants),
     )
     cell_of = np.searchsorted(edges, problem.edges_us[:-1] + shift, side="right") - 1
-    told = _told(problem, n_clusters) if tell else set()
-    work = [_snapped(one, shift, length, now) for one in clusters(problem.jobs, n_clusters, told)]
-    return Coarse(
-        coarse, _capacity(problem, capacity, cell_of, slot_of, n), tuple(work), slot_of, cell_of, 1 / factor
-    )
+    free = _capacity(problem, capacity, cell_of, slot_of, n)
+    snapped = tuple(_snapped(one, shift, length, now) for one in work)
+    return Coarse(coarse, free, snapped, slot_of, cell_of, 1 / factor)
 
 
 def coarsest_minutes(slot_minutes: int) -> int:
@@ -154,105 +141,3 @@ def _snapped(one: WorkClass, shift: int, length: int, now: int) -> WorkClass:
     needed = min(one.hours / one.max_accelerators * HOUR_US, float(one.end_us - one.start_us + length))
     end = max(end, start + -(-int(needed) // length) * length)
     return replace(one, start_us=start, end_us=end)
-
-
-def _told(problem: ScheduleProblem, n_clusters: int) -> set[int]:
-    """Tenants that stay apart: those with a quota before the others, then those that ask for more."""
-    groups: defaultdict[int, set[object]] = defaultdict(set)
-    for job, options in zip(problem.jobs, option_sets(problem.jobs), strict=True) if problem.tenants else ():
-        groups[job.tenant].add((options, job.firm, job.open_ended))
-    every = len(set().union(*groups.values()))
-    order = sorted(
-        range(len(problem.tenants)),
-        key=lambda i: (i >= problem.n_quotas, -problem.tenants[i].asked_hours, i),
-    )
-    fits = np.cumsum([len(groups[i]) for i in order]) + every <= TOLD_RATIO * n_clusters
-    return {i for i, one in zip(order, fits.tolist(), strict=True) if one}
-
-
-def clusters(jobs: Sequence[Job], most: int, told: Collection[int] = ()) -> list[WorkClass]:
-    """Jobs of like windows and widths added up, in about `most` clusters.
-
-    Only what may run in the same ways, is equally firm, and of the same tenant where it is `told` apart, is added up at
-    all. Then the cluster whose jobs are most
-    unlike, by start, end and time needed, each weighted with its work, is halved, until there are enough.
-    """
-    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-    for i, job in enumerate(jobs):
-        if job.ways and job.hours > 0:
-            tenant = job.tenant if job.tenant in told else NOBODY
-            groups[(job.ways, job.firm, job.open_ended, tenant)].append(i)
-    # As weights and as a trait, work that would take ages is as good as endless: squares of it must stay finite.
-    hours = np.minimum([job.hours for job in jobs], ENDLESS_HOURS)
-    width = np.array([job.max_accelerators for job in jobs], dtype=float)
-    traits = np.array([[job.start_us, job.end_us] for job in jobs], dtype=float).reshape(-1, 2) / HOUR_US
-    traits = np.column_stack([traits, hours / width])
-    heap: list[tuple[float, int, Ints]] = []
-    for group in groups.values():
-        members = np.array(group, dtype=np.int64)
-        heapq.heappush(heap, (-_spread(traits, hours, members), len(heap), members))
-    serial = len(heap)
-    while heap and len(heap) < most and heap[0][0] < 0:
-        _, _, members = heapq.heappop(heap)
-        for half in _halves(traits, hours, members):
-            serial += 1
-            heapq.heappush(heap, (-_spread(traits, hours, half), serial, half))
-    return [
-        _summed(jobs, traits, hours, width, members, told)
-        for _, _, members in sorted(heap, key=lambda h: h[1])
-    ]
-
-
-def _spread(traits: Floats, hours: Floats, members: Ints) -> float:
-    """How unlike the members are: work times the widest weighted standard deviation of a trait [h2]."""
-    return float(hours[members].sum() * _deviations(traits, hours, members).max())
-
-
-def _deviations(traits: Floats, hours: Floats, members: Ints) -> Floats:
-    weight = hours[members] / hours[members].sum()
-    chosen = traits[members]
-    off = chosen - _mean(chosen, weight)
-    deviations: Floats = np.sqrt(_mean(off * off, weight))
-    return np.where(deviations > 1e-9, deviations, 0.0)
-
-
-def _mean(traits: Floats, weight: Floats) -> Floats:
-    """Weighted, (n_traits,). Not `weight @ traits`: threads would add that up in another order."""
-    mean: Floats = (weight[:, None] * traits).sum(axis=0)
-    return mean
-
-
-def _halves(traits: Floats, hours: Floats, members: Ints) -> tuple[Ints, Ints]:
-    trait = int(_deviations(traits, hours, members).argmax())
-    order = members[np.argsort(traits[members, trait], kind="stable")]
-    done = np.cumsum(hours[order])
-    middle = int(np.searchsorted(done, done[-1] / 2)) + 1
-    # Members that are alike in this trait stay together, unless all are on one side.
-    values = traits[order, trait]
-    if middle >= len(order) or values[middle - 1] == values[0]:
-        middle = int(np.searchsorted(values, values[0], side="right"))
-    return order[:middle], order[middle:]
-
-
-def _summed(
-    jobs: Sequence[Job], traits: Floats, hours: Floats, width: Floats, members: Ints, told: Collection[int]
-) -> WorkClass:
-    """All their work, in the window of the one that is most like all.
-
-    A window of a real job, not the mean of theirs: half of them released now and half tomorrow are none that start at
-    noon, and prices that suit such a window suit nobody.
-    """
-    weight = hours[members] / hours[members].sum()
-    off = traits[members] - _mean(traits[members], weight)
-    one = jobs[int(members[np.argmin((off * off).sum(axis=1))])]
-    return WorkClass(
-        jobs=tuple(jobs[i] for i in members) if told else (),
-        hours=sum(jobs[i].hours for i in members),
-        max_accelerators=float(width[members].sum()),
-        start_us=one.start_us,
-        end_us=one.end_us,
-        ways=one.ways,
-        firm=one.firm,
-        open_ended=one.open_ended,
-        tenant=one.tenant if one.tenant in told else NOBODY,
-    )

@@ -14,6 +14,7 @@ from shifter.errors import SolverFailed
 from shifter.schedule.answer import Uses
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import SlotPrices, proof_prices
+from shifter.schedule.clusters import Clusters, kept_apart
 from shifter.schedule.coarse import Coarse, coarsen, coarsest_minutes
 from shifter.schedule.follow import Room, Target, follow
 from shifter.schedule.jobs import Job
@@ -85,11 +86,18 @@ def relax(
     Unless tenants are to `tell` apart, it knows nothing of quotas and fairness. Raises SolverFailed.
     """
     ends = time.monotonic() + time_limit_s
-    coarse = _clustered(problem, capacity, tell=tell, fine=fine)
-    on_hours = (
-        coarse if coarse.share < 1 or not fine else _clustered(problem, capacity, tell=tell, fine=False)
+    quotas = tell and problem.n_quotas > 0
+    n_clusters = QUOTA_CLUSTERS if quotas else TOLD_CLUSTERS if tell else CLUSTERS
+    clusters = Clusters(problem.jobs, kept_apart(problem, n_clusters) if tell else ())
+    finest = _on_slots(problem, capacity, clusters, tell=tell) if fine and not quotas else None
+    on_hours = coarsen(
+        problem,
+        capacity,
+        clusters.about(n_clusters),
+        slot_minutes=coarsest_minutes(problem.grid.slot_minutes),
     )
-    rungs = INTERIOR_FIRST if tell and problem.n_quotas > 0 else SIMPLEX_FIRST
+    coarse = on_hours if finest is None else finest
+    rungs = INTERIOR_FIRST if quotas else SIMPLEX_FIRST
     if problem.risk is not None and problem.risk.n_paths > 1:
         # With all their paths such programs may take long: prices at which paths weigh the same are better than none.
         plain = replace(on_hours, problem=replace(on_hours.problem, risk=None))
@@ -105,17 +113,16 @@ def relax(
     return _solved(problem, on_hours, rungs, ends - time.monotonic(), tell)
 
 
-def _clustered(problem: ScheduleProblem, capacity: Capacity, *, tell: bool, fine: bool) -> Coarse:
-    """The problem in fewer words: on its own slots where that is small enough, and `fine`, else on hours."""
-    quotas = tell and problem.n_quotas > 0
-    own, hours = problem.grid.slot_minutes, coarsest_minutes(problem.grid.slot_minutes)
-    if fine and own < hours and not quotas:
-        n_clusters = TOLD_CLUSTERS if tell else FINE_CLUSTERS
-        finest = coarsen(problem, capacity, slot_minutes=own, n_clusters=n_clusters, tell=tell)
-        if finest.n_columns <= FINE_COLUMNS:
-            return finest
-    n_clusters = QUOTA_CLUSTERS if quotas else TOLD_CLUSTERS if tell else CLUSTERS
-    return coarsen(problem, capacity, slot_minutes=hours, n_clusters=n_clusters, tell=tell)
+def _on_slots(
+    problem: ScheduleProblem, capacity: Capacity, clusters: Clusters, *, tell: bool
+) -> Coarse | None:
+    """The problem in fewer words on its own slots; None where that is too large, or they are hours anyhow."""
+    own = problem.grid.slot_minutes
+    if own == coarsest_minutes(own):
+        return None
+    work = clusters.about(TOLD_CLUSTERS if tell else FINE_CLUSTERS)
+    finest = coarsen(problem, capacity, work, slot_minutes=own)
+    return finest if finest.n_columns <= FINE_COLUMNS else None
 
 
 def _solved(

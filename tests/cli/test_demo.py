@@ -64,6 +64,10 @@ class Running:
         return [shlex.split(line)[1:] for line in self.typed]
 
 
+BARE_PATH = "/usr/bin:/bin"
+"""No shifter is on it, whatever whoever runs the tests has on theirs."""
+
+
 def start(*args: str) -> Running:
     """`shifter demo ARGS`."""
     process = subprocess.Popen(
@@ -71,7 +75,7 @@ def start(*args: str) -> Running:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(PYTHONUNBUFFERED="1"),
+        env=environment(PYTHONUNBUFFERED="1", PATH=BARE_PATH),
     )
     running = Running(process)
     for stream, kept in ((process.stdout, running.lines), (process.stderr, running.words)):
@@ -119,9 +123,9 @@ def test_what_it_says_at_the_start(demo: Running) -> None:
 
 def test_the_three_commands_work_as_printed(demo: Running) -> None:
     assert [c[0] for c in demo.commands] == ["submit", "explain", "slots"]
-    for line in demo.typed:  # in a shell whose PATH has no shifter
+    for line in demo.typed:
         done = subprocess.run(
-            ["/bin/sh", "-c", line], capture_output=True, env=environment(PATH="/usr/bin:/bin"), check=False
+            ["/bin/sh", "-c", line], capture_output=True, env=environment(PATH=BARE_PATH), check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout

@@ -19,7 +19,8 @@ from shifter.domain.workload import Workload
 from shifter.schedule import scaled
 from shifter.schedule.answer import cheapest, least_cost, segments
 from shifter.schedule.classes import merge
-from shifter.schedule.coarse import clusters, coarsen, coarsest_minutes
+from shifter.schedule.clusters import Clusters
+from shifter.schedule.coarse import coarsen, coarsest_minutes
 from shifter.schedule.columns import Columns, Meter, slot_means
 from shifter.schedule.jobs import HOUR_US, Way
 from shifter.schedule.lay import Levels, lay
@@ -126,7 +127,7 @@ def test_coarse_prices_prove_nearly_as_much_as_exact_ones() -> None:
     problem = problem_of(inputs)
     capacity = Capacity.of(problem)
     exact = solve(problem, merge(problem.jobs), capacity, time_limit_s=60)
-    coarse = coarsen(problem, capacity, slot_minutes=coarsest_minutes(30), n_clusters=60)
+    coarse = coarsen(problem, capacity, Clusters(problem.jobs).about(60), slot_minutes=coarsest_minutes(30))
     assert len(coarse.work) <= 60
     rough = solve(coarse.problem, coarse.work, coarse.capacity, time_limit_s=60)
     import_exact, import_rough = (s.values["import"].reshape(2, -1).mean(axis=1) for s in (exact, rough))
@@ -136,7 +137,7 @@ def test_coarse_prices_prove_nearly_as_much_as_exact_ones() -> None:
 
 def test_clusters_hold_all_work_and_keep_apart_what_differs() -> None:
     problem = problem_of(crowd())
-    groups = clusters(problem.jobs, 40)
+    groups = Clusters(problem.jobs).about(40)
     assert sum(c.hours for c in groups) == pytest.approx(sum(j.hours for j in problem.jobs))
     assert sum(c.max_accelerators for c in groups) == sum(j.max_accelerators for j in problem.jobs)
     kinds = {(j.ways, j.firm) for j in problem.jobs}
@@ -145,11 +146,21 @@ def test_clusters_hold_all_work_and_keep_apart_what_differs() -> None:
     assert all((c.ways, c.firm, c.start_us, c.end_us) in windows for c in groups), "windows of real jobs"
 
 
+def test_more_clusters_are_the_same_whether_or_not_fewer_were_asked_for_before() -> None:
+    def seen(clusters: Clusters, most: int) -> list[tuple[float, int, int]]:
+        return [(one.hours, one.start_us, one.end_us) for one in clusters.about(most)]
+
+    jobs = problem_of(crowd()).jobs
+    again = Clusters(jobs)
+    assert len(seen(again, 10)) < len(seen(again, 40))
+    assert seen(again, 40) == seen(Clusters(jobs), 40)
+
+
 @pytest.mark.parametrize("minutes_before", [0, 30])
 def test_a_coarse_grid_starts_on_its_own_multiples(minutes_before: int) -> None:
     inputs = crowd(30)
     problem = problem_of(inputs)
-    coarse = coarsen(problem, Capacity.of(problem), slot_minutes=60, n_clusters=10)
+    coarse = coarsen(problem, Capacity.of(problem), Clusters(problem.jobs).about(10), slot_minutes=60)
     assert coarse.problem.grid.slot_minutes == 60
     assert coarse.problem.grid.start <= problem.grid.start + timedelta(minutes=minutes_before)
     assert len(coarse.slot_of) == problem.grid.n_slots

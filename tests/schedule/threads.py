@@ -14,6 +14,7 @@ from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, Site
 from shifter.schedule.bound import SlotPrices, lower_bound, proof_prices
+from shifter.schedule.clusters import Clusters
 from shifter.schedule.coarse import coarsen
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
@@ -90,7 +91,7 @@ def many_jobs() -> Sequence[object]:
     rng = np.random.default_rng(5)
     jobs = [work(f"w{i}", float(rng.uniform(1, 9)), float(rng.uniform(10, 24))) for i in range(12_000)]
     problem = problem_of(cycle_inputs(jobs))
-    coarse = coarsen(problem, Capacity.of(problem), slot_minutes=60, n_clusters=40)
+    coarse = coarsen(problem, Capacity.of(problem), Clusters(problem.jobs).about(40), slot_minutes=60)
     return [(one.hours, one.max_accelerators, one.start_us, one.end_us) for one in coarse.work]
 
 
