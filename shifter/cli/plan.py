@@ -118,7 +118,11 @@ def read_inputs(question: _Question) -> CycleInputs:
     horizon = parse_duration(question.horizon, "--horizon")
     grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
     work = read_workloads(question.workloads, fleet)
-    check_chains(work)
+    try:
+        check_chains(work)
+    except InputError as error:
+        where = f"{question.workloads}: {error.field}"
+        raise InputError(error.detail, field=where, hint=error.hint) from error
     load = RealtimeLoad(grid) if question.realtime is None else read_realtime(question.realtime, grid, fleet)
     return CycleInputs(
         now=question.start,
@@ -133,6 +137,7 @@ def read_inputs(question: _Question) -> CycleInputs:
 def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], currency: str) -> Any:
     """The newest vintages known at `now`, by the csv source, on the grid."""
     from forecasts.assemble import frame_from_series
+    from forecasts.errors import ForecastRejected
     from forecasts.extend import LOOKBACK
     from forecasts.series import Signal
     from forecasts.sources.asking import ask, one_by_one
@@ -142,7 +147,10 @@ def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], cu
         raise InputError("there is no such file.", field=str(path), hint="Check the path.")
     source = make_source("csv", {"path": str(path), "currency": currency})
     asked = one_by_one(source, zones, tuple(Signal), grid.start - LOOKBACK, grid.end)
-    answers = ask(source, asked, now=now).or_raise()
+    try:
+        answers = ask(source, asked, now=now).or_raise()
+    except ForecastRejected as error:  # of a file it is a mistake in what was given
+        raise InputError(error.detail, field=error.field or str(path), hint=error.hint) from error
     for failure in answers.failures:
         say(str(failure), "bold yellow")
     return frame_from_series(answers.series, grid, as_of=now, zones=zones, currency=currency)

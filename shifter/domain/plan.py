@@ -92,7 +92,8 @@ class Plan:
         return "".join(self.json_parts())
 
     def json_parts(self) -> Iterator[str]:
-        """The text of `to_json` in parts, for whoever writes a large plan. Raises ValueError for what is no number."""
+        """The text of `to_json` in parts, for whoever writes a large plan. Raises ValueError where a figure outside the
+        rows is no number; in rows one that is none is null, which no reader takes."""
         figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ROWS}
         json.dumps(_plain(figures), allow_nan=False)
         ids = json.dumps({"plan_id": self.plan_id, "inputs_id": self.inputs_id}, separators=(",", ":"))

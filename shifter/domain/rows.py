@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from forecasts.slots import isoformat_z
 
@@ -107,7 +109,7 @@ class Allocation:
     pool: str
     start: datetime
     end: datetime
-    accelerators: int
+    accelerators: Annotated[int, Field(le=10_000_000)]
     model: str | None = None
     """What it runs, of a workload that gives alternatives; else None, and not said."""
     cap_kw: float | None = None

@@ -76,8 +76,9 @@ def assemble(
     minimised = settled.cost.total if risk is None else risk.objective
     # Of no program, no price of a limit is known.
     worth = None if made.prices is None else prices
-    kept = frozenset[str]() if announced is None else announced.kept(made.pieces)
-    context = Context(settled, made.sources, prices, weighed, kept)
+    context = Context(settled, made.sources, prices, weighed)
+    if announced is not None:
+        context = replace(context, kept=announced.kept(made.pieces), frozen=announced.frozen(problem))
     plan = Plan(
         plan_id="",
         inputs_id="",
@@ -101,6 +102,7 @@ def assemble(
             *frame.warnings,
             *_unknowns(problem, fleet),
             *problem.warnings,
+            *_too_few(envelope),
             *_crowded(problem),
             *_broken(problem, settled),
             *_thawed(announced, made),
@@ -287,14 +289,25 @@ def _of_own_plant(problem: ScheduleProblem, fleet: Fleet, i: int) -> Iterator[st
             )
 
 
+def _too_few(envelope: Envelope) -> Iterator[str]:
+    """Pools that have fewer accelerators than real-time load may need."""
+    for (site, pool), one in envelope.items():
+        over = one.shortfall
+        if over.max(initial=0.0) > 1e-6:
+            yield (
+                f"{site}/{pool}: real-time load needs up to {one.quantile.max():.1f} accelerators at its quantile, and "
+                f"there are {one.count}: it is short of some in {int((over > 1e-6).sum())} slots, whatever is planned."
+            )
+
+
 def _broken(problem: ScheduleProblem, settled: Settled) -> Iterator[str]:
     """Budgets that real-time load alone exceeds."""
     for budget in problem.budgets:
         over = budget.used(settled.import_kw - settled.export_kw) - budget.limit
         if over > 1e-3 + 1e-6 * budget.limit:
             yield (
-                f"{budget.name}: exceeded by {over:.3f} {budget.unit}, because real-time load alone causes more than "
-                f"{budget.limit:g}; deferrable work has nothing left in it."
+                f"{budget.name}: exceeded by {over:.3f} {budget.unit}, because real-time load and idle accelerators "
+                f"alone cause more than {budget.limit:g}; deferrable work has nothing left in it."
             )
 
 

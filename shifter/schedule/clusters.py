@@ -15,6 +15,7 @@ from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.tenants import NOBODY
 
 ENDLESS_HOURS = 1e9
+"""Work that takes longer is as good as endless: products and squares of it must stay finite."""
 
 TOLD_RATIO = 0.9
 """Tenants may be told apart as long as the groups of work that make up clusters are fewer than this share of them."""

@@ -1,4 +1,4 @@
-"""First come, first served: each job runs as early as it can, in its fastest way that has room.
+"""First come, first served: each job runs as early as it can, in each cell in the way that does most there.
 
 One job after the other takes what those before it have left, cell by cell until its work is done. Where nothing is left
 for work of a kind, no later job of that kind looks again. So there is a step for each cell that a job runs in, and few
@@ -86,17 +86,24 @@ class _Kind:
         """Way, cell and share of it in which a job runs that is so wide; each of its accelerators has `to_do` [h]."""
         done, cell = DONE * to_do, first
         while to_do > done and (cell := self._next_open(cell)) < self._end:
-            for number, work, taken in self._ways:
+            most, best = 0.0, None
+            for way in self._ways:
+                _, work, taken = way
                 free = min([left[at[cell]] / each[cell] for left, at, each in taken])
-                if free > LEAST:
-                    share = min(1.0, free / width, to_do / work[cell])
-                    to_do -= share * work[cell]
-                    for left, at, each in taken:
-                        left[at[cell]] -= share * width * each[cell]
-                    yield number, cell, share
+                could = min(1.0, free / width) * work[cell] if free > LEAST else 0.0
+                if could > most:
+                    most, best = could, way
+                if free >= width:  # those that follow are slower
                     break
-            else:  # nor has any of these jobs room there from now on
+            if best is None:  # nor has any of these jobs room there from now on
                 self._next[cell] = cell + 1
+            else:
+                number, work, taken = best
+                share = min(most, to_do) / work[cell]
+                to_do -= share * work[cell]
+                for left, at, each in taken:
+                    left[at[cell]] -= share * width * each[cell]
+                yield number, cell, share
             cell += 1
 
     def _next_open(self, cell: int) -> int:

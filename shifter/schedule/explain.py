@@ -86,6 +86,8 @@ class Context:
     """The problem at its risk-adjusted prices, where uncertain ones count."""
     kept: Container[str] = ()
     """Jobs that are where an earlier plan announced them."""
+    frozen: Container[str] = ()
+    """Jobs of which something is frozen there."""
 
 
 def explain_workloads(
@@ -179,6 +181,7 @@ def _compared(
             over_budget=_over_budget(problem, swapped, i) if problem.budgets else "",
             over_quota=_over_quota(problem, swapped, i, words) if problem.n_quotas else "",
             kept=job.id in plan.kept,
+            frozen=job.id in plan.frozen,
             waits=waits,
         )
 

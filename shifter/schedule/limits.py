@@ -22,7 +22,7 @@ the program does in time, and only its shape keeps out, has none: no price says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,10 +52,18 @@ class LatePrices:
 
     problem: ScheduleProblem
     prices: SlotPrices
+    late_hours: float = np.inf
+    """Work that is late in all: no limit does more."""
+    broken: Container[str] = ()
+    """Budgets that real-time load alone exceeds: one more of those is for that, and not for work."""
 
     def limits(self, job: Job, left_hours: float) -> tuple[LateLimit, ...]:
-        """The limits that keep `left_hours` of a job from being done; what would do most first."""
-        if not job.ways or self._could_do(job) >= job.hours * (1 - 1e-6):
+        """The limits that keep `left_hours` of a job from being done; what would do most first.
+
+        None where one more of anything would not reach it: of whatever real-time load alone exceeds, the next ones are
+        for that load.
+        """
+        if not job.ways or self._could_do(job) >= job.hours * (1 - 1e-6) or self._out_of_reach(job):
             return ()
         every = (*self._shared(job), *self._own(job, left_hours))
         found = [limit for limit in every if limit.saves_accelerator_hours > LEAST_HOURS]
@@ -79,7 +87,8 @@ class LatePrices:
             pool: str | None = None,
             name: str | None = None,
         ) -> LateLimit:
-            told = f"One more {what} would do {more:.3g} accelerator-hours more of what is late."
+            more = min(self.late_hours, more)
+            told = f"One more {what} would do {_figure(more)} accelerator-hours more of what is late."
             return LateLimit(kind, site, pool, name, more, told)
 
         pools = sorted({way.pool for way in job.ways})
@@ -92,14 +101,15 @@ class LatePrices:
             yield limit(kind, room + firm, f"accelerator of {site}/{pool}{margin} in its window", site, pool)
         for i in sites:
             name = problem.sites[i].name
-            yield limit(
-                "power", hours(self.prices.power[i, inside]), f"kW at {name} in its window", name, None, None
-            )
+            fed = inside & problem.sites[i].keeps_limit
+            yield limit("power", hours(self.prices.power[i, fed]), f"kW at {name} in its window", name)
             if self.prices.ramp is not None:
                 what = f"kW from slot to slot in the ramp limit of {name}"
                 yield limit("ramp", hours(self.prices.ramp[i]), what, name)
         if self.prices.budget is not None:
             for budget, one in zip(problem.budgets, self.prices.budget, strict=True):
+                if budget.name in self.broken:
+                    continue
                 yield limit("budget", hours(one), f"{budget.unit} in {budget.name}", None, name=budget.name)
         if self.prices.quota is not None and 0 <= job.tenant < problem.n_quotas:
             tenant = problem.tenants[job.tenant].name
@@ -113,12 +123,25 @@ class LatePrices:
         inside, after = self._slots(job.true_start_us, job.true_end_us), self._slots(end, end + HOUR_US)
         one_more = np.clip(room - job.max_accelerators, 0.0, 1.0)
         for kind, hours, what in (
-            ("deadline", (worth * self._most(job)) @ after, "A deadline one hour later"),
+            # Of a deadline that is past, nobody knows here by how much.
+            (
+                "deadline",
+                (worth * self._most(job)) @ after if end > self.problem.now_us else 0.0,
+                "A deadline one hour later",
+            ),
             ("max_accelerators", (worth * one_more) @ inside, "One more accelerator at a time"),
         ):
             more = min(left_hours, float(hours))
-            told = f"{what} would do {more:.3g} accelerator-hours more of it."
+            told = f"{what} would do {_figure(more)} accelerator-hours more of it."
             yield LateLimit(kind, None, None, None, more, told)
+
+    def _out_of_reach(self, job: Job) -> bool:
+        """Whether a broken budget counts what every site draws that may run it."""
+        sites = {self.problem.pools[way.pool].site for way in job.ways}
+        return any(
+            budget.name in self.broken and all((budget.bought[i] > 0).all() for i in sites)
+            for budget in self.problem.budgets
+        )
 
     def _late_price(self, job: Job) -> float:
         """What an hour of a job costs that is not done [currency]."""
@@ -208,6 +231,11 @@ class LatePrices:
         inside = np.minimum(edges + self.problem.slot_us, end_us) - np.maximum(edges, start_us)
         share: Floats = np.clip(inside, 0, None) / self.problem.slot_us
         return share
+
+
+def _figure(hours: float) -> str:
+    """Three digits, or all of a whole number that has more."""
+    return f"{hours:.3g}" if hours < 1000 else f"{hours:,.0f}"
 
 
 def in_the_way(limits: tuple[LateLimit, ...], import_kw: float) -> str | None:

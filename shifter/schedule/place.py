@@ -1,8 +1,8 @@
 """Placing jobs one after the other, at given prices, within every hard limit and without a solver.
 
 Three uses, one piece of code: what the linear program cannot express (contiguous work, replicas, load time) at the
-program's own prices; the schedule when no solver answers, at energy prices; and running at once, in order of arrival,
-which every plan is compared with.
+program's own prices; the schedule when no solver answers, at energy prices; and of running at once, in order of
+arrival, what has a shape or a chain (`early` has the rest).
 """
 
 from __future__ import annotations

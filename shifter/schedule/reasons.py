@@ -74,8 +74,15 @@ class Compared(NamedTuple):
     """The same of its tenant's quota."""
     kept: bool
     """Whether it is where an earlier plan announced it."""
+    frozen: bool
+    """Whether some of it is frozen there."""
     waits: bool
     """Whether it ends later than at once."""
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether its slots cost more than its window on average."""
+        return self.paid_per_mwh > self.usual_per_mwh + MATERIAL * abs(self.usual_per_mwh)
 
 
 def unfinished(job: Job, done: float) -> tuple[ReasonCode, str] | None:
@@ -106,11 +113,23 @@ def why(job: Job, done: float, of: Compared, words: Words) -> tuple[ReasonCode, 
     material = MATERIAL * abs(of.now_cost or 0.0)
     saved = of.at_once - of.there
     return (
-        (_gained(of, saved, material, figures, words) if of.now_cost is not None else None)
+        (_stays(of, saved, material, figures, words) if of.frozen and of.kept and of.is_dear else None)
+        or (_gained(of, saved, material, figures, words) if of.now_cost is not None else None)
         or _less_risk(of, material, words)
         or _within(of)
         or _beside_others(of, saved, material, figures, words)
     )
+
+
+def _stays(of: Compared, saved: float, material: float, figures: str, words: Words) -> tuple[ReasonCode, str]:
+    """It is where it was announced, and would be elsewhere if moving it were free."""
+    costs = f"costs {words.money(-saved)} more than at once, and " if saved < -material else ""
+    held = (
+        f"it {costs}runs within the frozen window in part, where nothing moves"
+        if of.frozen
+        else f"it {costs}would gain less by moving than that is worth"
+    )
+    return ReasonCode.KEPT, f"Stays where it was announced: {held}: {figures}."
 
 
 def _gained(
@@ -121,6 +140,8 @@ def _gained(
         return None
     by_grid = (of.now_cost or 0.0) - of.cost
     if by_grid > material and by_grid >= 0.5 * saved:
+        if of.kept and of.is_dear:  # cheaper than at once, it may be, and not there for that
+            return _stays(of, saved, material, figures, words)
         share = f" ({100 * by_grid / abs(of.now_cost):.0f} %)" if of.now_cost else ""
         told = f"Moved to cheaper or cleaner slots: {figures}; saves {words.money(by_grid)}{share}."
         return ReasonCode.CHEAPER_LATER, told
@@ -161,7 +182,5 @@ def _beside_others(
         costs = f"Costs {words.money(-saved)} more than at once" if dearer else "Costs no more than at once"
         return ReasonCode.MADE_ROOM, f"{costs}, to make room or to keep the peak down: {figures}."
     if of.kept and (dearer or of.waits):
-        costs = f"costs {words.money(-saved)} more than at once, and " if dearer else ""
-        told = f"Stays where it was announced: it {costs}would gain less by moving than that is worth: {figures}."
-        return ReasonCode.KEPT, told
+        return _stays(of, saved, material, figures, words)
     return ReasonCode.NO_GAIN, f"No slot of its window is worth waiting for: {figures}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,9 +38,14 @@ def unplaced_work(
     if not short:
         return ()
     ledger = Ledger(problem)
+    ledger.hold_beside(beside)
+    if paid is not None:
+        budgets = zip(problem.budgets, ledger.budgets_left(), strict=True)
+        broken = frozenset(budget.name for budget, left in budgets if left < 0)
+        late = sum(job.hours - done[job.id] for job in short)
+        paid = replace(paid, late_hours=late, broken=broken)
     table = Pieces.of(problem, pieces)
     ledger.hold(table)
-    ledger.hold_beside(beside)
     own: dict[str, list[Piece]] = {}
     for piece in table.where(table.of_jobs(job.id for job in short)):
         own.setdefault(piece.job, []).append(piece)

@@ -133,6 +133,40 @@ def test_a_mistake_in_a_file_names_its_line(
     assert "hint: " in told
 
 
+def test_a_chain_that_goes_round_names_its_file(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    row = {"accelerator_hours": 1, "deadline": "2026-01-10T09:00:00Z"}
+    lines = [{**row, "id": "a", "depends_on": ["b"]}, {**row, "id": "b", "depends_on": ["a"]}]
+    file = tmp_path / "work.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert call("plan", *_without("--workloads", "--workloads", str(file))) == 2
+    assert f"{file}: a.depends_on" in " ".join(capfd.readouterr().err.split())
+
+
+def test_a_gap_in_the_forecasts_is_a_mistake_in_a_file(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = Path(PLAN_FILES[PLAN_FILES.index("--forecasts") + 1]).read_text().splitlines()
+    file = tmp_path / "forecasts.csv"
+    file.write_text("\n".join(lines[:5] + lines[6:]))
+    assert call("plan", *_without("--forecasts", "--forecasts", str(file))) == 2
+    assert "hint: " in capfd.readouterr().err
+
+
+def test_more_accelerators_than_a_plan_may_say_are_a_mistake_in_it(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plan.json"
+    assert call("plan", *PLAN_FILES, "--out", str(out)) == 0
+    plan = json.loads(out.read_text())
+    plan["allocations"][0]["accelerators"] = 10**30
+    out.write_text(json.dumps(plan))
+    capfd.readouterr()
+    assert call("plan", str(out), "--verify", *PLAN_FILES) == 2
+    assert "allocations[0].accelerators" in capfd.readouterr().err
+
+
 def test_without_realtime_nothing_is_reserved() -> None:
     args = [a for a in _without("--realtime") if a]
     plan = answer("plan", *args)

@@ -116,7 +116,7 @@ def test_a_huge_fleet_is_planned(planned: Call) -> None:
     interruptible=st.booleans(),
 )
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-def test_any_size_that_is_a_number_gets_a_plan_that_keeps_the_contract(
+def test_any_size_that_a_file_may_say_gets_a_plan_that_keeps_the_contract(
     hours: float, width: int, kw: float, price: float, interruptible: bool
 ) -> None:
     pool = Pool("p", "X", count=10, idle_kw=0.0, busy_kw=kw)

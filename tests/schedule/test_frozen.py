@@ -149,3 +149,34 @@ def test_a_chain_that_is_announced_whole_stays_whole() -> None:
     plan = plan_cycle(next_cycle(inputs, before, day=LATER, minutes=30))
     for id in ("a", "b"):
         assert where(plan, id) == where(before, id)
+
+
+def test_what_is_frozen_in_dear_slots_says_so() -> None:
+    """At once it would cost as much or more there: still it is not for cheap slots that it stays."""
+    inputs = cycle_inputs([work("w", 8, 20, max_accelerators=2)], prices=[20.0] * 4 + [50.0] * 20)
+    before = plan_cycle(inputs)
+    assert where(before, "w") == [(0, 4, 2)]
+    dear = [900.0] * 3 + [800.0] + [5.0] * 20
+    plan = plan_cycle(next_cycle(inputs, before, minutes=240, day=dear))
+    assert where(plan, "w") == [(0, 4, 2)]
+    [told] = plan.workloads
+    assert told.reason_code == "kept"
+    assert "within the frozen window" in told.reason
+    [free] = plan_cycle(next_cycle(inputs, before, minutes=0, day=dear)).workloads
+    assert free.reason_code == "cheaper_later"
+
+
+def test_what_is_announced_in_dear_slots_is_not_said_to_be_in_cheap_ones() -> None:
+    """Dear as they are by now, at once would be dearer: that is not why it stays there."""
+    inputs = cycle_inputs(
+        [work("w", 4, 20, max_accelerators=2), work("z", 20, 1, max_accelerators=20)],
+        prices=[50.0] * 2 + [20.0] * 2 + [50.0] * 20,
+    )
+    before = plan_cycle(inputs)
+    assert where(before, "w") == [(2, 4, 2)]
+    case = next_cycle(inputs, before, minutes=0, day=[900.0] * 2 + [800.0] * 2 + [500.0] * 16 + [5.0] * 4)
+    objective = replace(case.fleet.objective, churn_cost_per_accelerator_hour=1.0)
+    plan = plan_cycle(replace(case, fleet=replace(case.fleet, objective=objective)))
+    assert where(plan, "w") == [(2, 4, 2)]
+    told = next(w for w in plan.workloads if w.workload_id == "w")
+    assert told.reason_code == "kept"

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import GridEvent, Model
+from shifter.domain.fleet import Budget, GridEvent, Model, Pool
 from shifter.domain.plan import Plan
 from shifter.schedule import build
-from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.build import START, at, cycle_inputs, site, work
 
 
 def hours(plan: Plan, id: str) -> float:
@@ -77,3 +77,50 @@ def test_hours_of_work_that_no_pool_may_run_are_those_of_the_model() -> None:
     job = work("w", 0, 8, accelerator_hours=None, tokens=1000.0 * 3600 * 5, model="m", data_boundary=("FR",))
     (late,) = plan_cycle(cycle_inputs([job], sites=[site()], models=[model])).unplaced
     assert late.accelerator_hours == pytest.approx(5)
+
+
+def test_of_what_real_time_load_alone_exceeds_one_more_does_nothing_and_is_not_told() -> None:
+    """30 kW of real-time load under a limit of 10: up to there, each kW more is for that load."""
+    plant = site(power_limit_kw=10.0, pools=(Pool("p", "X", 40, 1, 0.0, 1.0),))
+    load = {("a", "p"): {0.5: 30.0, 0.99: 30.0}}
+    plan = plan_cycle(cycle_inputs([work("w", 40, 4)], sites=[plant], load=load))
+    [late] = plan.unplaced
+    assert late.accelerator_hours == pytest.approx(40)
+    assert [one.kind for one in late.limits if one.kind == "power"] == []
+    some = plan_cycle(
+        cycle_inputs([work("w", 40, 4)], sites=[replace(plant, power_limit_kw=33.0)], load=load)
+    )
+    [late] = some.unplaced
+    [power] = [one for one in late.limits if one.kind == "power"]
+    assert power.saves_accelerator_hours == pytest.approx(4, rel=0.1)
+
+
+@pytest.mark.parametrize("limit", [1.0, 200.0])
+def test_nothing_more_does_more_than_all_that_is_late(limit: float) -> None:
+    plant = site(pools=(Pool("p", "X", 40, 1, 0.5, 1.0),))
+    inputs = cycle_inputs([work("w", 40, 1), work("v", 60, 1)], sites=[plant], prices=[50.0] * 24)
+    budgets = (Budget("money", limit / 1000, START, at(24)),)
+    objective = replace(inputs.fleet.objective, budgets=budgets)
+    plan = plan_cycle(replace(inputs, fleet=replace(inputs.fleet, objective=objective)))
+    late = sum(one.accelerator_hours for one in plan.unplaced)
+    told = [one for row in plan.unplaced for one in row.limits]
+    assert late > 0
+    assert all(one.saves_accelerator_hours <= late for one in told)
+    assert not [one for one in told if one.kind == "budget"], "idle accelerators alone exceed it"
+
+
+def test_of_a_deadline_that_is_long_past_an_hour_more_is_not_told() -> None:
+    plan = plan_cycle(cycle_inputs([work("w", 5, -9000, earliest_start=at(-9100))]))
+    [late] = plan.unplaced
+    assert "past" in late.reason
+    assert [one.kind for one in late.limits if one.kind == "deadline"] == []
+
+
+def test_real_time_load_beyond_its_pool_is_told() -> None:
+    plant = site(pools=(Pool("p", "X", 10, 1, 0.0, 1.0),))
+    load = {("a", "p"): {0.5: 24.5, 0.99: 34.8}}
+    plan = plan_cycle(cycle_inputs([work("w", 4, 20)], sites=[plant], load=load))
+    assert any(
+        "a/p: real-time load needs up to 34.8 accelerators" in w and "there are 10" in w
+        for w in plan.warnings
+    )
