@@ -30,7 +30,12 @@ MOST_REMEMBERED = 4 * 2**20  # of one body, kept with its ETag in case it has no
 TIMEOUT_S = (5.0, 30.0)  # connect, each read
 BODY_TIMEOUT_S = 60.0  # a whole body, however steadily it trickles
 
-HOST_RATES: Mapping[str, float] = {"api.energy-charts.info": 1 / 25, "api.carbonintensity.org.uk": 1.0}
+HOST_RATES: Mapping[str, float] = {
+    "api.carbonintensity.org.uk": 1.0,
+    "api.energy-charts.info": 1 / 25,
+    "api.watttime.org": 10.0,
+    "oasis.caiso.com": 1 / 6,  # "retry your request after 5 seconds"
+}
 """Requests a second that a host bears; 1 where it is not listed."""
 
 _SECRET = re.compile(
@@ -177,9 +182,11 @@ class HttpClient:
             url=redact(full),
         )
 
-    def get_json(self, url: str, params: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    def get_json(
+        self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Status and decoded body. Raises SourceUnavailable, as `get` and `Reply.json` do."""
-        reply = self.get(url, params, {"Accept": "application/json"})
+        reply = self.get(url, params, {"Accept": "application/json", **(headers or {})})
         return reply.status, reply.json()
 
     def close(self) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.slots import Floats, Times, as_datetime64
 
+MOST = 1e300
+"""No figure is larger: JSON may hold whole numbers of any length, which floats do not."""
+
 
 def numbers(said: Sequence[Any], what: str) -> Floats:
     """(n,) floats, NaN for null. Raises ForecastRejected for text, booleans and infinite numbers."""
@@ -18,9 +21,9 @@ def numbers(said: Sequence[Any], what: str) -> Floats:
     for i, v in enumerate(said):
         if v is None:
             continue
-        if isinstance(v, bool) or not isinstance(v, int | float) or not np.isfinite(v):
+        if isinstance(v, bool) or not isinstance(v, int | float) or not abs(v) <= MOST:
             raise ForecastRejected(
-                f"{what}[{i}] is {v!r}, not a number.", field=f"[{i}]", hint="Refused whole."
+                f"{what}[{i}] is {repr(v)[:40]}, not a number.", field=f"[{i}]", hint="Refused whole."
             )
         values[i] = v
     return values

@@ -78,7 +78,7 @@ class SourceSettings(_Section):
     """One forecast source, and what is asked of it."""
 
     name: Name
-    """A registered source: csv, typical, neso, energy_charts (`shifter forecasts sources` lists them)."""
+    """A registered source, such as csv, neso or entsoe: `shifter forecasts sources` lists them."""
 
     zones: tuple[Name, ...] = ()
     """Grid zones to ask it for; empty: every zone of the fleet that it knows."""

@@ -101,7 +101,9 @@ def test_the_terminal_is_given_back_and_ctrl_z_stops_it(folder: Path) -> None:
     terminal.wait_for("is running")
     terminal.press("\x1a")
     terminal.wait_for("Stopped")
-    terminal.wait_for("#:", after="Stopped")  # what is typed before the shell has its terminal back may be lost
+    terminal.wait_for(
+        "#:", after="Stopped"
+    )  # what is typed before the shell has its terminal back may be lost
     terminal.press("echo $((6*7)); fg\n")
     terminal.wait_for("42")
     terminal.wait_for("goes on", after="42")

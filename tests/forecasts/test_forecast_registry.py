@@ -21,8 +21,14 @@ from tests.forecasts.build import T0, hours, series
 
 
 def test_the_built_in_sources() -> None:
-    assert {"csv", "typical", "neso", "energy_charts"} <= set(source_names())
-    for name, options in (("csv", {"path": "x.csv"}), ("typical", {}), ("neso", {}), ("energy_charts", {})):
+    given: dict[str, dict[str, Any]] = {name: {} for name in source_names()}
+    given["csv"] = {"path": "x.csv"}
+    given["carbon_aware"] = {"path": "x.json", "basis": "average"}
+    given["tariff"] = {"currency": "EUR", "timezone": "Europe/Berlin", "price_per_mwh": 80.0}
+    assert {"aemo", "caiso", "entsoe", "electricity_maps", "energy_charts", "neso", "octopus_agile"} < set(
+        given
+    )
+    for name, options in given.items():
         source = make_source(name, options)
         assert isinstance(source, ForecastSource)
         assert source.info.name == name
@@ -31,7 +37,7 @@ def test_the_built_in_sources() -> None:
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="'neso'"):
         make_source("nesso")
-    with pytest.raises(InputError, match="Known are csv"):
+    with pytest.raises(InputError, match="Known are aemo"):
         make_source("zzz")
 
 

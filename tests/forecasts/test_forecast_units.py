@@ -3,6 +3,7 @@ import pytest
 
 from forecasts.errors import ForecastRejected
 from forecasts.series import Signal
+from forecasts.sources.values import numbers
 from forecasts.units import PLAUSIBLE, convert, currency_of, is_canonical, parse_unit
 
 
@@ -95,3 +96,10 @@ def test_what_is_plausible_holds_the_extremes_seen() -> None:
     low, high = PLAUSIBLE[Signal.PRICE]
     assert low < -500  # DE-LU, 2023
     assert high > 8995  # ERCOT, February 2021
+
+
+@pytest.mark.parametrize("said", [10**400, -(10**400), float("inf"), float("nan"), "7", True])
+def test_what_json_calls_a_number_and_is_none_is_refused(said: object) -> None:
+    with pytest.raises(ForecastRejected, match=r"price\[1\] is"):
+        numbers([1.5, said], "price")
+    assert numbers([1.5, None, 7], "price")[[0, 2]].tolist() == [1.5, 7.0]

@@ -1,0 +1,192 @@
+"""Australian wholesale prices from AEMO's pre-dispatch on NEMWEB: half-hours, to the end of a trading day. No key.
+
+https://nemweb.com.au/Reports/Current/PredispatchIS_Reports/. Every half-hour there is a run: a zip whose name says when
+it was published, with prices until 04:00 tomorrow or, from 12:30 on, the day after. Market time is UTC+10, all year and
+in all regions, and a time is the end of its interval. `known_at` is the time of the fetch.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import unquote
+
+import numpy as np
+from pydantic import Field
+
+from forecasts.checks import check_series
+from forecasts.errors import SourceUnavailable
+from forecasts.series import ForecastSeries, Kind, Signal
+from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
+from forecasts.sources.archive import unzip
+from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
+from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.values import numbers
+from forecasts.units import convert, parse_unit
+
+UNIT = "AUD/MWh"
+NEM_TIME = timezone(timedelta(hours=10), "NEM time")
+"""The market's, in winter and in summer, in regions that have daylight saving and in those that have not."""
+
+SLOT = timedelta(minutes=30)
+HORIZON = timedelta(hours=40)
+REPORTS = "Reports/Current/PredispatchIS_Reports/"
+TABLE = ["PREDISPATCH", "REGION_PRICES"]
+COLUMNS = ("REGIONID", "INTERVENTION", "DATETIME", "RRP")
+MOST_MEMBERS = 4
+MOST_BYTES = 64 * 2**20  # unpacked; about 10 MiB are usual
+
+_RUN = re.compile(r"PUBLIC_PREDISPATCHIS_(\d{12})_(\d{14})\.zip", re.IGNORECASE | re.ASCII)
+_LATER = "It is asked again at the next poll; the last vintage stays in use."
+
+
+class AemoOptions(SourceOptions):
+    """Where NEMWEB is, and who asks."""
+
+    base_url: str = Field("https://nemweb.com.au", description="or a mirror's")
+    user_agent: str | None = Field(
+        None, min_length=1, description="sent in place of ours, where NEMWEB answers 403 to it"
+    )
+
+
+class AemoSource:
+    """The zones are the regions of the National Electricity Market, by AEMO's names."""
+
+    Options = AemoOptions
+
+    def __init__(self, options: AemoOptions, *, http: HttpClient | None = None) -> None:
+        self.options = options
+        self._http = http
+        self.info = SourceInfo(
+            name="aemo",
+            title="AEMO pre-dispatch (Australia, NEM)",
+            signals=(Signal.PRICE,),
+            zones=("NSW1", "QLD1", "SA1", "TAS1", "VIC1"),
+            units={Signal.PRICE: UNIT},
+            resolution_minutes=(30,),
+            horizon=HORIZON,
+            publication="every half-hour, about three minutes into it; from 12:30 NEM time with the next trading day",
+            poll=timedelta(minutes=30),
+            licence="AEMO copyright permission, attribution",
+            attribution="Australian Energy Market Operator (AEMO)",
+            url="https://nemweb.com.au",
+            rate_limit="none published; once a half-hour is plenty",
+            notes=("a wholesale price: network charges and a retailer's margin are not in it",),
+        )
+
+    def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+        """See `ForecastSource.fetch`: the newest run published by `now`, whole."""
+        known_zone(self.info, request.zone)
+        nothing = request.end <= floor_to_slot(now, 30) or request.start >= now + HORIZON
+        if Signal.PRICE not in request.signals or nothing:
+            return []
+        name, published = self._newest(now)
+        url = join_url(self.options.base_url, REPORTS + name)
+        files = unzip(self._get(url), url, most_members=MOST_MEMBERS, most_bytes=MOST_BYTES)
+        rows = [row for file, body in files if file.lower().endswith(".csv") for row in _rows(url, body)]
+        if not rows:
+            raise SourceUnavailable(f"{url} has no table {','.join(TABLE)}.", hint="Has the format changed?")
+        series = self._series(request.zone, url, rows, published, now)
+        start, end = as_datetime64(request.start), as_datetime64(request.end)
+        return [series] if series.start[0] < end and series.end[-1] > start else []
+
+    def _newest(self, now: datetime) -> tuple[str, datetime]:
+        """The name of the newest run's file that `now` can know of, and when it was published."""
+        url = join_url(self.options.base_url, REPORTS)
+        # Only names are read, whatever the links look like and wherever they lead.
+        listing = unquote(html.unescape(self._get(url).decode("utf-8", "replace")))
+        until = now.astimezone(NEM_TIME).strftime("%Y%m%d%H%M%S")
+        runs = [m for m in _RUN.finditer(listing) if m[2] <= until]
+        if not runs:
+            raise SourceUnavailable(f"{url} lists no run published by {isoformat_z(now)}.", hint=_LATER)
+        newest = max(runs, key=lambda m: m.groups())
+        return newest[0], _time(url, newest[2], "%Y%m%d%H%M%S")
+
+    def _get(self, url: str) -> bytes:
+        agent = self.options.user_agent
+        reply = (self._http or shared_client()).get(url, headers={"User-Agent": agent} if agent else None)
+        if reply.status == 200:
+            return reply.body
+        hint = _LATER
+        if reply.status == 403:
+            hint = "A User-Agent like a browser's may be wanted: set the source's option user_agent."
+        raise SourceUnavailable(f"{url} answered {reply.status}.", hint=hint, status=reply.status)
+
+    def _series(
+        self, zone: str, url: str, rows: list[Mapping[str, str]], published: datetime, now: datetime
+    ) -> ForecastSeries:
+        # Of a run in which AEMO intervenes there are two: 1 is what is to be done, and 0 what prices are made of.
+        spans = sorted(
+            {
+                (_time(url, row["DATETIME"], "%Y/%m/%d %H:%M:%S"), _number(url, row["RRP"], "RRP"))
+                for row in rows
+                if row["REGIONID"] == zone and _number(url, row["INTERVENTION"], "INTERVENTION") == 0
+            }
+        )
+        if not spans:
+            raise SourceUnavailable(f"{url} has no price of {zone}.", hint=_LATER)
+        unit = parse_unit(UNIT, Signal.PRICE)
+        series = ForecastSeries(
+            zone=zone,
+            signal=Signal.PRICE,
+            unit=unit.canonical,
+            source=self.info.name,
+            known_at=now,
+            issued_at=published,
+            start=np.array([as_datetime64(end - SLOT) for end, _ in spans]),
+            end=np.array([as_datetime64(end) for end, _ in spans]),
+            values=convert(np.array([price for _, price in spans]), unit),
+            kind=Kind.FORECAST,
+            licence=self.info.licence,
+            attribution=self.info.attribution,
+        )
+        return check_series(series, now=now)
+
+
+def _rows(url: str, body: bytes) -> Iterator[Mapping[str, str]]:
+    """The rows of our table, of the many in a file: an `I` row names its columns, in any order, `D` rows fill them.
+
+    The fourth field is the table's version, and does not matter: the columns do. Raises SourceUnavailable.
+    """
+    columns: list[str] = []
+    try:
+        for row in csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"), newline=""), strict=True):
+            if row[1:3] != TABLE:
+                continue
+            if row[0] == "I":
+                columns = row
+                missing = [name for name in COLUMNS if name not in columns]
+                if missing:
+                    raise SourceUnavailable(
+                        f"{url}: the table {','.join(TABLE)} has no column {', '.join(missing)}.",
+                        hint="Has the format changed?",
+                    )
+            elif row[0] == "D":
+                if not columns or len(row) != len(columns):
+                    raise SourceUnavailable(
+                        f"{url}: a row of {len(row)} fields in {','.join(TABLE)} where its header has {len(columns)}.",
+                        hint="Is it cut off?",
+                    )
+                yield dict(zip(columns, row, strict=True))
+    except csv.Error as e:
+        raise SourceUnavailable(f"{url}: the table cannot be read: {e}.", hint=_LATER) from e
+
+
+def _time(url: str, said: str, form: str) -> datetime:
+    try:
+        return datetime.strptime(said, form).replace(tzinfo=NEM_TIME).astimezone(UTC)
+    except ValueError as e:
+        raise SourceUnavailable(f"{url}: {said[:40]!r} is not a time.", hint="Has the format changed?") from e
+
+
+def _number(url: str, said: str, column: str) -> float:
+    """Raises ForecastRejected for what is not a finite number, empty included."""
+    try:
+        value: float | str = float(said)
+    except ValueError:
+        value = said
+    return float(numbers([value], f"{url}: {column}")[0])

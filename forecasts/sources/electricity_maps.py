@@ -1,0 +1,250 @@
+"""Carbon intensity of any zone of Electricity Maps, up to 72 h ahead, by the hour or the quarter. Needs a paid plan.
+
+https://portal.electricitymaps.com/docs/api (v4). What the grid consumes, imports included, in g CO2e a kWh. No history
+of forecasts is kept, so `known_at` is the time of the fetch. Replies give the starts of intervals only, in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from forecasts.checks import check_series
+from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
+from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
+from forecasts.slots import Times, as_datetime64, floor_to_slot, isoformat_z
+from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
+from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
+from forecasts.sources.keys import KeyOptions
+from forecasts.sources.values import numbers, trimmed
+from forecasts.units import convert, parse_unit
+
+UNIT = "gCO2eq/kWh"
+HORIZONS_H = (6, 24, 48, 72)
+"""How far ahead may be asked for [h]."""
+
+STEP_MINUTES = {"15_minutes": 15, "hourly": 60}
+ZONE = r"^[A-Z]{2,3}(-[A-Z0-9]+)*$"
+
+
+class ElectricityMapsOptions(KeyOptions):
+    """The key, what its zones are called here, and which of its figures are wanted."""
+
+    base_url: str = Field("https://api.electricitymaps.com/v4", description="or a mirror's")
+    zones: dict[str, Annotated[str, Field(pattern=ZONE)]] = Field(
+        default_factory=dict,
+        description="zones that Electricity Maps has another name for, and that name, {DE-LU: DE}",
+    )
+    emission_factor_type: Literal["lifecycle", "direct"] = Field(
+        "lifecycle", description="with what building and fuelling a plant emits, or its chimney alone"
+    )
+    temporal_granularity: Literal["15_minutes", "hourly"] = Field(
+        "hourly", description="how long an interval is"
+    )
+
+
+class ElectricityMapsSource:
+    """Zones are those of Electricity Maps, or of the option `zones`; it is never left to guess one from our address."""
+
+    Options = ElectricityMapsOptions
+
+    def __init__(self, options: ElectricityMapsOptions, *, http: HttpClient | None = None) -> None:
+        self.options = options
+        self._http = http
+        self.info = SourceInfo(
+            name="electricity_maps",
+            title="Electricity Maps",
+            signals=(Signal.CARBON,),
+            zones=(ANY_ZONE,),
+            units={Signal.CARBON: UNIT},
+            resolution_minutes=(STEP_MINUTES[options.temporal_granularity],),
+            horizon=timedelta(hours=HORIZONS_H[-1]),
+            publication="revised about hourly",
+            poll=timedelta(hours=1),
+            licence="Electricity Maps, by contract",
+            attribution="Electricity Maps",
+            url="https://www.electricitymaps.com",
+            basis=Basis.AVERAGE,
+            scope=options.emission_factor_type,
+            key_needed=True,
+            rate_limit="by contract",
+            notes=(
+                "forecasts are a paid plan",
+                "a sandbox key is answered with made-up values, which nothing tells from real ones",
+            ),
+        )
+
+    def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+        """See `ForecastSource.fetch`: one vintage from about now on, as far as the window needs it."""
+        theirs = self._theirs(request.zone)
+        horizon = timedelta(hours=HORIZONS_H[-1])
+        if Signal.CARBON not in request.signals or request.end <= now or request.start >= now + horizon:
+            return []
+        ahead = request.end - floor_to_slot(now, 60)  # which is where its forecasts begin
+        hours = next((h for h in HORIZONS_H if timedelta(hours=h) >= ahead), HORIZONS_H[-1])
+        url, body = self._ask(request.zone, theirs, hours)
+        series = self._series(request.zone, theirs, url, body, now)
+        start, end = as_datetime64(request.start), as_datetime64(request.end)
+        return [series] if series.start[0] < end and series.end[-1] > start else []
+
+    def _theirs(self, zone: str) -> str:
+        name = self.options.zones.get(zone, zone)
+        if not re.fullmatch(ZONE, name):
+            raise InputError(
+                f"the source electricity_maps has no zone {zone!r}.",
+                field="zone",
+                hint="Its zones are such as DE, DK-DK1 and US-CAL-CISO; name yours in its option zones, {DE-LU: DE}.",
+                zone=zone,
+            )
+        return name
+
+    def _ask(self, zone: str, theirs: str, hours: int) -> tuple[str, Mapping[str, Any]]:
+        url = join_url(self.options.base_url, "carbon-intensity/forecast")
+        query = {
+            "zone": theirs,
+            "horizonHours": str(hours),
+            "temporalGranularity": self.options.temporal_granularity,
+            "emissionFactorType": self.options.emission_factor_type,
+            # Else a zone that it does not know is answered with the one where this machine stands.
+            "disableCallerLookup": "true",
+        }
+        key = self.options.key(
+            "electricity_maps", "ELECTRICITY_MAPS_API_KEY", "Get one at https://portal.electricitymaps.com."
+        )
+        headers = {"auth-token": key, "Accept": "application/json"}
+        reply = (self._http or shared_client()).get(url, query, headers)
+        body = _json(reply)
+        if reply.status == 200 and isinstance(body, Mapping):
+            return url, body
+        raise SourceUnavailable(
+            f"{url} for {_named(zone, theirs)} answered {reply.status}{_why(body, key)}.",
+            hint=_HINTS.get(reply.status, _LATER),
+            status=reply.status,
+        )
+
+    def _series(
+        self, zone: str, theirs: str, url: str, body: Mapping[str, Any], now: datetime
+    ) -> ForecastSeries:
+        if body.get("zone") != theirs:
+            raise ForecastRejected(
+                f"{url} answers for the zone {body.get('zone')!r} instead of {_named(zone, theirs)}.",
+                field="zone",
+                hint="Another zone's forecast is not used in its place.",
+            )
+        rows = body.get("forecast")
+        if not isinstance(rows, list) or not rows:
+            raise SourceUnavailable(
+                f"{url} has no forecast for {_named(zone, theirs)}.",
+                hint="Not every zone has one; it is asked again at the next poll.",
+            )
+        self._same_factors(url, (body, *rows))
+        start, step = _starts(url, body, rows)
+        values = numbers([_intensity(url, row) for row in rows], f"{url}: carbonIntensity")
+        keep = trimmed(values, f"{url}: every value for {_named(zone, theirs)} is null.")
+        updated = _time(url, body, "updatedAt") if body.get("updatedAt") is not None else None
+        series = ForecastSeries(
+            zone=zone,
+            signal=Signal.CARBON,
+            unit=CARBON_UNIT,
+            source=self.info.name,
+            known_at=now,
+            issued_at=updated if updated is not None and updated <= now else None,  # clocks differ
+            start=start[keep],
+            end=start[keep] + step,
+            values=convert(values[keep], parse_unit(UNIT, Signal.CARBON)),
+            kind=Kind.FORECAST,
+            basis=Basis.AVERAGE,
+            licence=self.info.licence,
+            attribution=self.info.attribution,
+            restricted=True,
+        )
+        return check_series(series, now=now)
+
+    def _same_factors(self, url: str, said: tuple[Any, ...]) -> None:
+        """Direct and life-cycle figures are never taken for one another, where the reply says which they are."""
+        wanted = self.options.emission_factor_type
+        for one in said:
+            told = one.get("emissionFactorType", wanted) if isinstance(one, Mapping) else wanted
+            if told != wanted:
+                raise ForecastRejected(
+                    f"{url} answers with {told!r} emission factors instead of {wanted}.",
+                    field="emissionFactorType",
+                    hint="The two are never mixed; set the option emission_factor_type to what the plan has.",
+                )
+
+
+_LATER = "Often an outage; check base_url, and it is asked again at the next poll."
+_RENAME = "Is it a zone of theirs? Name theirs in the option zones, {DE-LU: DE}."
+_HINTS = {
+    400: _RENAME,
+    401: "Only the newest key of an account works, and only for the zones of its plan.",
+    403: "Forecasts are a paid plan, for the zones in it: the free one has only the present and the last day.",
+    404: _RENAME,
+}
+
+
+def _named(zone: str, theirs: str) -> str:
+    return zone if zone == theirs else f"{zone} ({theirs})"
+
+
+def _json(reply: Reply) -> Any:
+    """The body; None where it is a page, of which nothing is told, for it may repeat what was sent."""
+    try:
+        return reply.json()
+    except SourceUnavailable:
+        return None
+
+
+def _why(body: Any, secret: str) -> str:
+    """What an error's body says, but for what it repeats of ours."""
+    told = (body.get("message") or body.get("error")) if isinstance(body, Mapping) else None
+    if not isinstance(told, str):
+        return " with something else than a forecast"
+    return f": {told.replace(secret, '***').rstrip('.')}"
+
+
+def _starts(url: str, body: Mapping[str, Any], rows: list[Any]) -> tuple[Times, np.timedelta64]:
+    """Where the intervals start (n,), and how long each is: what the reply says, and what its times agree on."""
+    said = body.get("temporalGranularity")
+    minutes = STEP_MINUTES.get(said) if isinstance(said, str) else None
+    if minutes is None:
+        raise ForecastRejected(
+            f"{url}: temporalGranularity is {said!r}, so that the length of an interval is unknown.",
+            field="temporalGranularity",
+            hint=f"Known are {', '.join(STEP_MINUTES)}. Has the API changed?",
+        )
+    times = [_time(url, row, "datetime") for row in rows]
+    for earlier, later in pairwise(times):
+        if later - earlier != timedelta(minutes=minutes):
+            raise ForecastRejected(
+                f"{url}: {isoformat_z(earlier)} is followed by {isoformat_z(later)}, and the intervals are said to be "
+                f"{said}.",
+                field="forecast",
+                hint="One is missing, comes twice or has another length; it is asked again at the next poll.",
+            )
+    return np.array([as_datetime64(time) for time in times]), np.timedelta64(minutes, "m")
+
+
+def _intensity(url: str, row: Any) -> Any:
+    if "carbonIntensity" not in row:
+        raise SourceUnavailable(f"{url}: a row has no carbonIntensity.", hint="Has the API changed?")
+    return row["carbonIntensity"]
+
+
+def _time(url: str, row: Any, key: str) -> datetime:
+    said = row.get(key) if isinstance(row, Mapping) else None
+    try:
+        moment = datetime.fromisoformat(said)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise SourceUnavailable(
+            f"{url}: {key} is {said!r}, not a time with its zone.", hint="Has the API changed?"
+        )
+    return moment.astimezone(UTC)

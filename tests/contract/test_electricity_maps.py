@@ -1,0 +1,324 @@
+"""Electricity Maps through the suite of sources, and each trap that its documents and its users tell of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
+from forecasts.series import Basis, ForecastSeries, Kind, Signal
+from forecasts.sources.base import ANY_ZONE, FetchRequest, ForecastSource
+from forecasts.sources.electricity_maps import ElectricityMapsOptions, ElectricityMapsSource
+from forecasts.testing import NO_SUCH_ZONE, Asked, ForecastSourceContract, Said
+from tests.contract.payloads import NOW, SLOT, as_json
+from tests.contract.test_sources import OverHttp
+
+CARBON = (Signal.CARBON,)
+KEY = "made-up-key-7"
+UPDATED = "2026-11-23T10:03:21.456Z"
+
+
+def reply_of(
+    zone: str = "DE", n: int = 25, minutes: int = 60, start: datetime = SLOT, **over: Any
+) -> dict[str, Any]:
+    """As v4 has it: `n` starts, the last of which is where the horizon ends."""
+    times = [start + k * timedelta(minutes=minutes) for k in range(n)]
+    return {
+        "zone": zone,
+        "forecast": [
+            {"carbonIntensity": 300 + 11 * (k % 7), "datetime": f"{at:%Y-%m-%dT%H:%M}:00.000Z"}
+            for k, at in enumerate(times)
+        ],
+        "updatedAt": UPDATED,
+        "temporalGranularity": "hourly" if minutes == 60 else f"{minutes}_minutes",
+        **over,
+    }
+
+
+def unknown_zone(zone: str) -> Said:
+    return as_json({"status": "error", "message": f"Zone {zone} does not exist."}, 404)
+
+
+class TestElectricityMaps(OverHttp, ForecastSourceContract):
+    def reply(self, asked: Asked) -> Said:
+        zone = asked.query["zone"]
+        return unknown_zone(zone) if zone == NO_SUCH_ZONE else as_json(reply_of(zone))
+
+    def make_source(self) -> ForecastSource:
+        options = ElectricityMapsOptions(base_url=self.server.url, api_key=SecretStr(KEY))
+        return ElectricityMapsSource(options, http=self.http)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE", CARBON, NOW, NOW + timedelta(days=1))
+
+
+class TestElectricityMapsRenamed(TestElectricityMaps):
+    def make_source(self) -> ForecastSource:
+        options = ElectricityMapsOptions(
+            base_url=self.server.url, api_key=SecretStr(KEY), zones={"DE-LU": "DE"}
+        )
+        return ElectricityMapsSource(options, http=self.http)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE-LU", CARBON, NOW, NOW + timedelta(days=1))
+
+
+Ask = Callable[..., ForecastSeries]
+
+
+class TestTraps(OverHttp):
+    said: Callable[[Asked], Said]
+
+    def reply(self, asked: Asked) -> Said:
+        return self.said(asked)
+
+    def make(self, said: Any, **options: Any) -> ElectricityMapsSource:
+        self.said = said if callable(said) else lambda _: said if isinstance(said, Said) else as_json(said)
+        given = {"base_url": self.server.url, "api_key": KEY, **options}
+        return ElectricityMapsSource(ElectricityMapsOptions.model_validate(given), http=self.http)
+
+    @pytest.fixture
+    def ask(self) -> Ask:
+        def ask(
+            said: Any, zone: str = "DE", now: datetime = NOW, hours: float = 24, **options: Any
+        ) -> ForecastSeries:
+            request = FetchRequest(zone, CARBON, now, now + timedelta(hours=hours))
+            [found] = self.make(said, **options).fetch(request, now=now)
+            return found
+
+        return ask
+
+    def test_the_reply(self, ask: Ask) -> None:
+        found = ask(reply_of())
+        assert (found.unit, found.kind, found.basis) == ("gCO2e/kWh", Kind.FORECAST, Basis.AVERAGE)
+        assert (found.restricted, found.licence) == (True, "Electricity Maps, by contract")
+        assert found.values[:2].tolist() == [300, 311], "grams a kWh as they came"
+        assert found.start[0] == np.datetime64("2026-11-23T10:00"), "a time is a start"
+        assert found.end[-1] == np.datetime64("2026-11-24T11:00"), "the last is an hour too"
+        assert found.issued_at == datetime(2026, 11, 23, 10, 3, 21, 456000, tzinfo=UTC)
+        assert found.known_at == NOW
+
+    def test_what_is_asked(self, ask: Ask) -> None:
+        ask(reply_of())
+        [asked] = self.server.asked
+        assert asked.path == "/carbon-intensity/forecast"
+        assert asked.query == {
+            "zone": "DE",
+            "horizonHours": "48",
+            "temporalGranularity": "hourly",
+            "emissionFactorType": "lifecycle",
+            "disableCallerLookup": "true",
+        }
+        assert asked.headers["auth-token"] == KEY
+
+    @pytest.mark.parametrize(
+        ("hours", "horizon"), [(1, 6), (5.6, 6), (5.7, 24), (23, 24), (24, 48), (50, 72), (200, 72)]
+    )
+    def test_no_more_is_asked_for_than_covers_the_window(self, ask: Ask, hours: float, horizon: int) -> None:
+        """A forecast begins at 10:00 where it is asked for at 10:20."""
+        ask(reply_of(), hours=hours)
+        assert self.server.asked[0].query["horizonHours"] == str(horizon)
+
+    @pytest.mark.parametrize(("start", "end"), [(-5, 0), (72, 80)])
+    def test_what_it_cannot_know_is_not_asked(self, start: int, end: int) -> None:
+        window = FetchRequest("DE", CARBON, NOW + timedelta(hours=start), NOW + timedelta(hours=end))
+        assert self.make(reply_of()).fetch(window, now=NOW) == []
+        price = FetchRequest("DE", (Signal.PRICE,), NOW, NOW + timedelta(hours=1))
+        assert self.make(reply_of()).fetch(price, now=NOW) == []
+        assert self.server.asked == []
+
+    def test_a_forecast_that_ends_before_the_window_is_no_answer_to_it(self) -> None:
+        window = FetchRequest("DE", CARBON, NOW + timedelta(hours=40), NOW + timedelta(hours=50))
+        assert self.make(reply_of(n=25)).fetch(window, now=NOW) == []
+
+    def test_a_zone_by_our_address_is_refused(self, ask: Ask) -> None:
+        """Whoever asks for a zone that is unknown gets the one where the machine stands, with status 200."""
+        with pytest.raises(ForecastRejected, match=r"zone 'IE' instead of DE-LU \(DE\)"):
+            ask(reply_of("IE"), zone="DE-LU", zones={"DE-LU": "DE"})
+
+    def test_the_zone_of_the_fleet_has_their_name_on_the_way_and_its_own_here(self, ask: Ask) -> None:
+        found = ask(reply_of(), zone="DE-LU", zones={"DE-LU": "DE"})
+        assert (found.zone, self.server.asked[0].query["zone"]) == ("DE-LU", "DE")
+
+    @pytest.mark.parametrize("zone", ["de", "DE&lat=1", "../zones", "DE ", ""])
+    def test_what_is_no_zone_is_not_sent(self, ask: Ask, zone: str) -> None:
+        with pytest.raises(InputError, match=f"no zone '{zone}'"):
+            ask(reply_of(), zone=zone)
+        with pytest.raises(ValidationError):
+            ElectricityMapsOptions(zones={"X": zone})
+        assert self.server.asked == []
+
+    def test_an_unknown_zone(self, ask: Ask) -> None:
+        with pytest.raises(SourceUnavailable, match=r"XX \(YY\) answered 404: Zone YY does not exist") as e:
+            ask(unknown_zone("YY"), zone="XX", zones={"XX": "YY"})
+        assert "option zones" in e.value.hint
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why", "hint"),
+        [
+            (400, {"status": "error", "message": "horizonHours is wrong."}, "400: horizonHours", "zones"),
+            (401, {"error": "Invalid auth-token"}, "401: Invalid", "newest key"),
+            (403, {"status": "error", "message": "Not in your plan"}, "403: Not in your plan", "paid plan"),
+            (403, {}, "403 with something else", "paid plan"),
+            (404, [], "404 with something else", "zones"),
+        ],
+    )
+    def test_errors(self, ask: Ask, status: int, body: Any, why: str, hint: str) -> None:
+        with pytest.raises(SourceUnavailable, match=f"DE answered {why}") as e:
+            ask(as_json(body, status))
+        assert hint in e.value.hint
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            as_json({"error": f"The token {KEY} is unknown"}, 401),
+            Said(f"<html>auth-token: {KEY}</html>".encode(), 200, {"Content-Type": "text/html"}),
+            Said(f"<html>auth-token: {KEY}</html>".encode(), 403),
+        ],
+    )
+    def test_the_key_is_in_no_error(self, ask: Ask, said: Said) -> None:
+        with pytest.raises(SourceUnavailable) as e:
+            ask(said)
+        assert KEY not in f"{e.value} {e.value.facts} {ElectricityMapsOptions(api_key=SecretStr(KEY))!r}"
+
+    def test_a_page_with_200_is_no_forecast(self, ask: Ask) -> None:
+        with pytest.raises(SourceUnavailable, match="answered 200 with something else than a forecast"):
+            ask(Said(b"<html>Back soon</html>", 200, {"Content-Type": "text/html"}))
+
+    def test_without_a_key_nothing_is_asked(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("ELECTRICITY_MAPS_API_KEY", raising=False)
+        with pytest.raises(InputError, match="needs a key"):
+            ask(reply_of(), api_key=None)
+        assert self.server.asked == []
+
+    def test_a_key_that_is_exchanged_is_seen(self, ask: Ask, tmp_path: Path) -> None:
+        path = tmp_path / "key"
+        for key in ("old", "new"):
+            path.write_text(f"{key}\n")
+            ask(reply_of(), api_key=None, api_key_file=path)
+        assert [asked.headers["auth-token"] for asked in self.server.asked] == ["old", "new"]
+
+    @pytest.mark.parametrize("forecast", [[], None, {}])
+    def test_an_empty_forecast(self, ask: Ask, forecast: Any) -> None:
+        with pytest.raises(SourceUnavailable, match="no forecast for DE"):
+            ask(reply_of(forecast=forecast))
+
+    def test_estimates_and_fields_that_are_new_are_fine(self, ask: Ask) -> None:
+        body = reply_of(more=1)
+        for k, row in enumerate(body["forecast"]):
+            row |= {"isEstimated": k % 2 == 0, "estimationMethod": "SOME", "new": None}
+        assert len(ask(body)) == 25
+
+    def test_nulls_at_the_end_are_not_published_yet(self, ask: Ask) -> None:
+        body = reply_of()
+        for row in body["forecast"][20:]:
+            row["carbonIntensity"] = None
+        assert ask(body).end[-1] == np.datetime64("2026-11-24T06:00")
+
+    def test_a_null_in_between_is_refused(self, ask: Ask) -> None:
+        body = reply_of()
+        body["forecast"][3]["carbonIntensity"] = None
+        with pytest.raises(ForecastRejected):
+            ask(body)
+
+    def test_nothing_but_nulls(self, ask: Ask) -> None:
+        body = reply_of()
+        for row in body["forecast"]:
+            row["carbonIntensity"] = None
+        with pytest.raises(SourceUnavailable, match="every value for DE is null"):
+            ask(body)
+
+    def test_quarters(self, ask: Ask) -> None:
+        found = ask(reply_of(n=97, minutes=15), temporal_granularity="15_minutes")
+        assert self.server.asked[0].query["temporalGranularity"] == "15_minutes"
+        assert found.end[-1] == np.datetime64("2026-11-24T10:15")
+
+    def test_hours_that_came_for_quarters_are_hours(self, ask: Ask) -> None:
+        """What a zone does not have in quarters: the reply says so, and is right."""
+        found = ask(reply_of(), temporal_granularity="15_minutes")
+        assert found.end[0] - found.start[0] == np.timedelta64(1, "h")
+
+    @pytest.mark.parametrize(("minutes", "said"), [(15, "hourly"), (60, "15_minutes")])
+    def test_a_length_that_the_times_deny_is_refused(self, ask: Ask, minutes: int, said: str) -> None:
+        with pytest.raises(ForecastRejected, match=f"said to be {said}"):
+            ask(reply_of(minutes=minutes, temporalGranularity=said))
+
+    @pytest.mark.parametrize("said", [None, "daily", 60])
+    def test_a_length_that_is_not_told_is_refused(self, ask: Ask, said: Any) -> None:
+        with pytest.raises(ForecastRejected, match="temporalGranularity"):
+            ask(reply_of(temporalGranularity=said))
+
+    def test_one_row_is_as_long_as_the_reply_says(self, ask: Ask) -> None:
+        found = ask(reply_of(n=1))
+        assert found.end[0] - found.start[0] == np.timedelta64(1, "h")
+
+    @pytest.mark.parametrize("change", ["hole", "twice", "backwards"])
+    def test_times_out_of_step_are_refused(self, ask: Ask, change: str) -> None:
+        body = reply_of()
+        rows = body["forecast"]
+        body["forecast"] = {
+            "hole": rows[:5] + rows[6:],
+            "twice": [*rows[:5], rows[4], *rows[5:]],
+            "backwards": rows[::-1],
+        }[change]
+        with pytest.raises(ForecastRejected, match="is followed by"):
+            ask(body)
+
+    def test_a_clock_ahead_of_ours_issues_nothing_from_the_future(self, ask: Ask) -> None:
+        assert ask(reply_of(updatedAt="2026-11-23T10:21:00Z")).issued_at is None
+        assert ask(reply_of(updatedAt=None)).issued_at is None
+
+    def test_times_of_another_zone_are_taken_to_utc(self, ask: Ask) -> None:
+        body = reply_of(n=2)
+        for row, hour in zip(body["forecast"], (11, 12), strict=True):
+            row["datetime"] = f"2026-11-23T{hour}:00:00+01:00"
+        assert ask(body).start[0] == np.datetime64("2026-11-23T10:00")
+
+    @pytest.mark.parametrize("said", ["2026-11-23T10:00:00", "soon", 7, None])
+    def test_a_time_without_its_zone_is_an_error(self, ask: Ask, said: Any) -> None:
+        body = reply_of()
+        body["forecast"][0]["datetime"] = said
+        with pytest.raises(SourceUnavailable, match="datetime is"):
+            ask(body)
+
+    @pytest.mark.parametrize("rows", [["x"], [{"datetime": UPDATED}], [{"carbonIntensity": 1}]])
+    def test_another_shape_is_an_error(self, ask: Ask, rows: Any) -> None:
+        with pytest.raises(SourceUnavailable):
+            ask(reply_of(forecast=rows))
+
+    def test_text_is_no_number(self, ask: Ask) -> None:
+        body = reply_of()
+        body["forecast"][0]["carbonIntensity"] = "300"
+        with pytest.raises(ForecastRejected, match="not a number"):
+            ask(body)
+
+    def test_what_is_over_is_refused(self, ask: Ask) -> None:
+        """A forecast that has stopped to be renewed."""
+        with pytest.raises(ForecastRejected, match="before now"):
+            ask(reply_of(start=SLOT - timedelta(days=3)))
+
+    def test_direct_and_life_cycle_are_told_apart(self, ask: Ask) -> None:
+        source = self.make(reply_of(), emission_factor_type="direct")
+        assert (source.info.scope, source.info.basis) == ("direct", Basis.AVERAGE)
+        ask(reply_of(emissionFactorType="direct"), emission_factor_type="direct")
+        assert self.server.asked[0].query["emissionFactorType"] == "direct"
+        assert self.make(reply_of()).info.scope == "lifecycle"
+
+    @pytest.mark.parametrize("in_row", [False, True])
+    def test_one_that_came_for_the_other_is_refused(self, ask: Ask, in_row: bool) -> None:
+        body = reply_of()
+        (body["forecast"][4] if in_row else body)["emissionFactorType"] = "direct"
+        with pytest.raises(ForecastRejected, match="'direct' emission factors instead of lifecycle"):
+            ask(body)
+
+    def test_its_terms(self) -> None:
+        info = self.make(reply_of()).info
+        assert (info.zones, info.key_needed, info.signals) == ((ANY_ZONE,), True, CARBON)
+        assert info.horizon == timedelta(hours=72)
+        assert any("sandbox" in note for note in info.notes)
