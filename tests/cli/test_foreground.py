@@ -17,14 +17,16 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 STAND_IN = """
-import signal, sys, time
+import os, signal, sys, time
+def say(text):  # a signal may come in the midst of a print, which would not bear another one
+    os.write(1, text.encode() + b"\\n")
 def end(number, _):
-    print("ended by", signal.Signals(number).name, flush=True)
+    say("ended by " + signal.Signals(number).name)
     sys.exit({code})
 for one in (signal.SIGINT, signal.SIGTERM):
     signal.signal(one, end)
-signal.signal(signal.SIGCONT, lambda *_: print("goes on", flush=True))
-print("is", "running", flush=True)
+signal.signal(signal.SIGCONT, lambda *_: say("goes on"))
+say("is running")
 for _ in range(600):
     time.sleep(0.05)  # a signal just before a long sleep would be looked at after it
 """

@@ -134,7 +134,7 @@ def test_a_budget_below_real_time_load_leaves_it_alone_and_is_told(planned: Call
     budget = f"{{carbon_price_per_tonne: 80, budgets: [{{kind: money, limit: 0, {day}}}]}}"
     plan = honest(planned([HOURS], swaps=[("fleet", "{carbon_price_per_tonne: 80}", budget)]))
     assert plan["allocations"] == []
-    assert any("real-time load alone causes more than 0" in w for w in plan["warnings"])
+    assert any("real-time load and idle accelerators alone cause more than 0" in w for w in plan["warnings"])
     assert "budgets[0]" in plan["unplaced"][0]["reason"]
 
 
