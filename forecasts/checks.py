@@ -8,14 +8,14 @@ at zero, negative prices and spikes are all legal.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
 from forecasts.errors import ForecastRejected
 from forecasts.marketday import last_local_day, local_day, market_day
 from forecasts.series import ForecastSeries, Signal
-from forecasts.slots import Floats, Times, as_datetime64, isoformat_z
+from forecasts.slots import Floats, Times, as_datetime, as_datetime64, isoformat_z
 from forecasts.units import GRAMS_PER_POUND, KNOWN, PLAUSIBLE, is_canonical
 
 FLAT_CARBON = timedelta(hours=24)
@@ -234,15 +234,15 @@ def _check_not_frozen(series: ForecastSeries, longest: timedelta) -> None:
 
 def _check_market_days(series: ForecastSeries, tz: tzinfo) -> None:
     """The last market day must be whole; the first may have begun, and between them there are no gaps."""
-    end = _moment(series.end[-1])
+    end = as_datetime(series.end[-1])
     day = last_local_day(end, tz)
     opens, closes = market_day(day, tz)
     if end == closes:
         return
-    step = _moment(series.end[-1]) - _moment(series.start[-1])
-    expected, came = (closes - opens) / step, (end - max(opens, _moment(series.start[0]))) / step
-    if local_day(_moment(series.start[0]), tz) == day:
-        expected = (closes - _moment(series.start[0])) / step
+    step = as_datetime(series.end[-1]) - as_datetime(series.start[-1])
+    expected, came = (closes - opens) / step, (end - max(opens, as_datetime(series.start[0]))) / step
+    if local_day(as_datetime(series.start[0]), tz) == day:
+        expected = (closes - as_datetime(series.start[0])) / step
     raise _reject(
         series,
         f"the market day {day} of {tz} has {(closes - opens) / timedelta(hours=1):g} hours and ends at "
@@ -260,12 +260,8 @@ def _first(wrong: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> int | None
     return int(np.argmax(wrong)) if wrong.any() else None
 
 
-def _moment(time: np.datetime64) -> datetime:
-    return datetime.fromisoformat(str(time.astype("datetime64[us]"))).replace(tzinfo=UTC)
-
-
 def _when(time: np.datetime64) -> str:
-    return isoformat_z(_moment(time))
+    return isoformat_z(as_datetime(time))
 
 
 def _interval(series: ForecastSeries, i: int) -> str:

@@ -35,6 +35,11 @@ def as_datetime64(moment: datetime) -> np.datetime64:
     return np.datetime64(to_utc(moment).replace(tzinfo=None), "us")
 
 
+def as_datetime(time: np.datetime64) -> datetime:
+    """The inverse of `as_datetime64`."""
+    return datetime.fromisoformat(f"{time.astype('datetime64[us]')}+00:00")
+
+
 @dataclass(frozen=True, slots=True)
 class SlotGrid:
     """`n_slots` slots `[start + i*slot, start + (i+1)*slot)`, on whole multiples since midnight UTC.

@@ -25,7 +25,7 @@ from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.archive import unzip
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
-from forecasts.sources.values import numbers
+from forecasts.sources.values import number
 from forecasts.units import convert, parse_unit
 
 UNIT = "AUD/MWh"
@@ -91,8 +91,7 @@ class AemoSource:
         if not rows:
             raise SourceUnavailable(f"{url} has no table {','.join(TABLE)}.", hint="Has the format changed?")
         series = self._series(request.zone, url, rows, published, now)
-        start, end = as_datetime64(request.start), as_datetime64(request.end)
-        return [series] if series.start[0] < end and series.end[-1] > start else []
+        return request.overlapping(series)
 
     def _newest(self, now: datetime) -> tuple[str, datetime]:
         """The name of the newest run's file that `now` can know of, and when it was published."""
@@ -122,9 +121,9 @@ class AemoSource:
         # Of a run in which AEMO intervenes there are two: 1 is what is to be done, and 0 what prices are made of.
         spans = sorted(
             {
-                (_time(url, row["DATETIME"], "%Y/%m/%d %H:%M:%S"), _number(url, row["RRP"], "RRP"))
+                (_time(url, row["DATETIME"], "%Y/%m/%d %H:%M:%S"), number(row["RRP"], f"{url}: RRP"))
                 for row in rows
-                if row["REGIONID"] == zone and _number(url, row["INTERVENTION"], "INTERVENTION") == 0
+                if row["REGIONID"] == zone and number(row["INTERVENTION"], f"{url}: INTERVENTION") == 0
             }
         )
         if not spans:
@@ -181,12 +180,3 @@ def _time(url: str, said: str, form: str) -> datetime:
         return datetime.strptime(said, form).replace(tzinfo=NEM_TIME).astimezone(UTC)
     except ValueError as e:
         raise SourceUnavailable(f"{url}: {said[:40]!r} is not a time.", hint="Has the format changed?") from e
-
-
-def _number(url: str, said: str, column: str) -> float:
-    """Raises ForecastRejected for what is not a finite number, empty included."""
-    try:
-        value: float | str = float(said)
-    except ValueError:
-        value = said
-    return float(numbers([value], f"{url}: {column}")[0])

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from forecasts.errors import InputError
 from forecasts.series import Basis, ForecastSeries, Signal
-from forecasts.slots import isoformat_z, to_utc
+from forecasts.slots import as_datetime64, isoformat_z, to_utc
 
 ANY_ZONE = "*"
 
@@ -76,6 +76,11 @@ class FetchRequest:
                 field="end",
                 hint="Windows are [start, end).",
             )
+
+    def overlapping(self, series: ForecastSeries) -> list[ForecastSeries]:
+        """The series, where any of it lies in the window; else nothing."""
+        start, end = as_datetime64(self.start), as_datetime64(self.end)
+        return [series] if series.start[0] < end and series.end[-1] > start else []
 
 
 @runtime_checkable

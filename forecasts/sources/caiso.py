@@ -13,7 +13,7 @@ import html
 import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -27,7 +27,7 @@ from forecasts.slots import as_datetime64, isoformat_z, to_utc
 from forecasts.sources.archive import unzip
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, excerpt, join_url, shared_client
-from forecasts.sources.values import numbers
+from forecasts.sources.values import moment, number
 from forecasts.units import convert, parse_unit
 
 UNIT = "USD/MWh"
@@ -167,8 +167,8 @@ def _hours(what: str, name: str, body: bytes, node: str) -> Iterator[tuple[datet
                     field="NODE",
                     hint="Another place's price is not used in its place.",
                 )
-            start, end = (_time(what, row[column], column) for column in needed[:2])
-            yield start, end, _number(what, row[value], value)
+            start, end = (moment(row[column], f"{what}: {column}") for column in needed[:2])
+            yield start, end, number(row[value], f"{what}: {value}")
     except csv.Error as e:
         raise SourceUnavailable(f"{what}: {name} cannot be read: {e}.", hint=_LATER) from e
 
@@ -187,24 +187,3 @@ def _error(what: str, text: str) -> SourceUnavailable:
 
 def _gmt(moment: datetime) -> str:
     return f"{to_utc(moment):%Y%m%dT%H:%M}-0000"
-
-
-def _time(what: str, said: str | None, column: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(said or "")
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceUnavailable(
-            f"{what}: {column} is {said!r}, not a time with its zone.", hint="Has the API changed?"
-        )
-    return moment.astimezone(UTC)
-
-
-def _number(what: str, said: str | None, column: str) -> float:
-    """Raises ForecastRejected for what is not a finite number, empty included."""
-    try:
-        value: float | str = float(said or "")
-    except ValueError:
-        value = said or ""
-    return float(numbers([value], f"{what}: {column}")[0])

@@ -119,8 +119,7 @@ class CarbonAwareSource:
             now=now if request.end > now else None,
             flat_carbon=FLAT_CARBON if self.options.refuse_flat_carbon else None,
         )
-        start, end = as_datetime64(request.start), as_datetime64(request.end)
-        return [series] if series.start[0] < end and series.end[-1] > start else []
+        return request.overlapping(series)
 
     def check_local(self) -> None:
         """Whether the file is there and in the format; nothing for a URL. Raises InputError, SourceUnavailable."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -20,9 +20,9 @@ from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
-from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
-from forecasts.sources.keys import KeyOptions
-from forecasts.sources.values import numbers, trimmed
+from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.values import moment_in, numbers, trimmed
 from forecasts.units import convert, parse_unit
 
 UNIT = "gCO2eq/kWh"
@@ -90,8 +90,7 @@ class ElectricityMapsSource:
         hours = next((h for h in HORIZONS_H if timedelta(hours=h) >= ahead), HORIZONS_H[-1])
         url, body = self._ask(request.zone, theirs, hours)
         series = self._series(request.zone, theirs, url, body, now)
-        start, end = as_datetime64(request.start), as_datetime64(request.end)
-        return [series] if series.start[0] < end and series.end[-1] > start else []
+        return request.overlapping(series)
 
     def _theirs(self, zone: str) -> str:
         name = self.options.zones.get(zone, zone)
@@ -119,11 +118,11 @@ class ElectricityMapsSource:
         )
         headers = {"auth-token": key, "Accept": "application/json"}
         reply = (self._http or shared_client()).get(url, query, headers)
-        body = _json(reply)
+        body = body_of(reply)
         if reply.status == 200 and isinstance(body, Mapping):
             return url, body
         raise SourceUnavailable(
-            f"{url} for {_named(zone, theirs)} answered {reply.status}{_why(body, key)}.",
+            f"{url} for {_named(zone, theirs)} answered {reply.status}{why(body, key)}.",
             hint=_HINTS.get(reply.status, _LATER),
             status=reply.status,
         )
@@ -147,7 +146,7 @@ class ElectricityMapsSource:
         start, step = _starts(url, body, rows)
         values = numbers([_intensity(url, row) for row in rows], f"{url}: carbonIntensity")
         keep = trimmed(values, f"{url}: every value for {_named(zone, theirs)} is null.")
-        updated = _time(url, body, "updatedAt") if body.get("updatedAt") is not None else None
+        updated = moment_in(body, "updatedAt", url) if body.get("updatedAt") is not None else None
         series = ForecastSeries(
             zone=zone,
             signal=Signal.CARBON,
@@ -193,22 +192,6 @@ def _named(zone: str, theirs: str) -> str:
     return zone if zone == theirs else f"{zone} ({theirs})"
 
 
-def _json(reply: Reply) -> Any:
-    """The body; None where it is a page, of which nothing is told, for it may repeat what was sent."""
-    try:
-        return reply.json()
-    except SourceUnavailable:
-        return None
-
-
-def _why(body: Any, secret: str) -> str:
-    """What an error's body says, but for what it repeats of ours."""
-    told = (body.get("message") or body.get("error")) if isinstance(body, Mapping) else None
-    if not isinstance(told, str):
-        return " with something else than a forecast"
-    return f": {told.replace(secret, '***').rstrip('.')}"
-
-
 def _starts(url: str, body: Mapping[str, Any], rows: list[Any]) -> tuple[Times, np.timedelta64]:
     """Where the intervals start (n,), and how long each is: what the reply says, and what its times agree on."""
     said = body.get("temporalGranularity")
@@ -219,7 +202,7 @@ def _starts(url: str, body: Mapping[str, Any], rows: list[Any]) -> tuple[Times, 
             field="temporalGranularity",
             hint=f"Known are {', '.join(STEP_MINUTES)}. Has the API changed?",
         )
-    times = [_time(url, row, "datetime") for row in rows]
+    times = [moment_in(row, "datetime", url) for row in rows]
     for earlier, later in pairwise(times):
         if later - earlier != timedelta(minutes=minutes):
             raise ForecastRejected(
@@ -235,16 +218,3 @@ def _intensity(url: str, row: Any) -> Any:
     if "carbonIntensity" not in row:
         raise SourceUnavailable(f"{url}: a row has no carbonIntensity.", hint="Has the API changed?")
     return row["carbonIntensity"]
-
-
-def _time(url: str, row: Any, key: str) -> datetime:
-    said = row.get(key) if isinstance(row, Mapping) else None
-    try:
-        moment = datetime.fromisoformat(said)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceUnavailable(
-            f"{url}: {key} is {said!r}, not a time with its zone.", hint="Has the API changed?"
-        )
-    return moment.astimezone(UTC)

@@ -20,7 +20,7 @@ from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.marketday import last_local_day, local_day, market_day
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import Times, as_datetime64, isoformat_z
+from forecasts.slots import Times, as_datetime, as_datetime64, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
 from forecasts.sources.values import after_last_gap, numbers, trimmed
@@ -251,9 +251,7 @@ def _table(body: Mapping[str, Any], column: str, end: datetime, now: datetime | 
     begins = after_last_gap(ends, values, keep, now)
     note = ""
     if whole_from or begins != keep.start:
-        note = (
-            f"{column}: what came before {isoformat_z(_moment(start[begins]))} is left out, for it has a gap."
-        )
+        note = f"{column}: what came before {isoformat_z(as_datetime(start[begins]))} is left out, for it has a gap."
     keep = slice(begins, keep.stop)
     return _Table(start[keep], ends[keep], values[keep], unit, keep.stop == len(values), note)
 
@@ -293,7 +291,7 @@ def _whole_from(start: Times, column: str, now: datetime | None) -> int:
     over = now is not None and last + 1 < len(step) and start[last + 1] <= as_datetime64(now)
     if over and bool(np.all(step > 0)):
         return last + 1
-    here, following = (isoformat_z(_moment(t)) for t in (start[wrong[-1]], start[wrong[-1] + 1]))
+    here, following = (isoformat_z(as_datetime(t)) for t in (start[wrong[-1]], start[wrong[-1] + 1]))
     raise ForecastRejected(
         f"{column}: {here} is followed by {following}; an interval is missing or comes twice.",
         field="unix_seconds",
@@ -302,9 +300,5 @@ def _whole_from(start: Times, column: str, now: datetime | None) -> int:
 
 
 def _is_midnight(time: np.datetime64) -> bool:
-    local = _moment(time).astimezone(CET)
+    local = as_datetime(time).astimezone(CET)
     return local.hour == 0 and local.minute == 0
-
-
-def _moment(time: np.datetime64) -> datetime:
-    return datetime.fromisoformat(f"{time.astype('datetime64[us]')}+00:00")

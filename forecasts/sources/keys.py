@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, model_validator
 
-from forecasts.errors import InputError
+from forecasts.errors import InputError, SourceUnavailable
 from forecasts.sources.base import SourceOptions
+from forecasts.sources.http import Reply
 
 
 class KeyOptions(SourceOptions):
@@ -55,3 +58,19 @@ class KeyOptions(SourceOptions):
                 hint=f"{where} Then set its option api_key_file or api_key_env, or {usual_env} in the environment.",
             )
         return found
+
+
+def body_of(reply: Reply) -> Any:
+    """A reply's JSON; None where it is a page, of which nothing is told, for it may repeat what was sent."""
+    try:
+        return reply.json()
+    except SourceUnavailable:
+        return None
+
+
+def why(body: Any, secret: str) -> str:
+    """What an error's body says, but for what it repeats of ours; to follow "answered 403"."""
+    told = (body.get("message") or body.get("error")) if isinstance(body, Mapping) else None
+    if not isinstance(told, str):
+        return " with something else than a forecast"
+    return f": {told.replace(secret, '***').rstrip('.')}"

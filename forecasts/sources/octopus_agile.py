@@ -19,7 +19,7 @@ from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
-from forecasts.sources.values import numbers
+from forecasts.sources.values import moment_in, numbers
 from forecasts.units import convert, parse_unit
 
 UNIT = "p/kWh"
@@ -159,9 +159,8 @@ class OctopusAgileSource:
         if not isinstance(row, Mapping) or key not in row:
             raise SourceUnavailable(f"{url}: a row has no {key}.", hint="Has the API changed?")
         [value] = numbers([row[key]], f"{url}: {key}")
-        start, end = _time(url, row, "valid_from"), _time(url, row, "valid_to")
-        if start is None:
-            raise SourceUnavailable(f"{url}: a row has no valid_from.", hint="Has the API changed?")
+        start = moment_in(row, "valid_from", url)
+        end = None if row.get("valid_to") is None else moment_in(row, "valid_to", url)
         if not np.isfinite(value):
             return
         moment = floor_to_slot(max(start, request.start), 30)
@@ -189,18 +188,3 @@ def _results(url: str, status: int, body: Any) -> list[Any]:
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _time(url: str, row: Mapping[str, Any], key: str) -> datetime | None:
-    said = row.get(key)
-    if said is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(said)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceUnavailable(
-            f"{url}: {key} is {said!r}, not a time with its zone.", hint="Has the API changed?"
-        )
-    return moment.astimezone(UTC)

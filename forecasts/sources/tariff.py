@@ -20,9 +20,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from forecasts.checks import check_series
 from forecasts.errors import InputError
-from forecasts.log import from_us
 from forecasts.series import ForecastSeries, Kind, Signal
-from forecasts.slots import Floats, Times, as_datetime64, floor_to_slot
+from forecasts.slots import Floats, Times, as_datetime, as_datetime64, floor_to_slot
 from forecasts.sources.base import (
     ANY_ZONE,
     FetchRequest,
@@ -218,9 +217,9 @@ class TariffSource:
     def _priced(self, energy: ForecastSeries) -> ForecastSeries:
         """`energy` with everything upon it, cut where a charge changes."""
         o = self.options
-        first = as_datetime64(floor_to_slot(_moment(energy.start[0]), 15))
+        first = as_datetime64(floor_to_slot(as_datetime(energy.start[0]), 15))
         quarters: Times = np.arange(first, energy.end[-1], QUARTER)
-        charges: Floats = np.array([self._charge(_moment(quarter)) for quarter in quarters])
+        charges: Floats = np.array([self._charge(as_datetime(quarter)) for quarter in quarters])
         changes = quarters[1:][np.diff(charges) != 0]
         edges = np.unique(np.concatenate([energy.start, changes, energy.end[-1:]]))
         start, end = edges[:-1], edges[1:]
@@ -262,10 +261,6 @@ _CONTRACT = SourceInfo(
     attribution="the site's own contract",
     url="",
 )
-
-
-def _moment(time: np.datetime64) -> datetime:
-    return from_us(int(time.astype("datetime64[us]").astype(np.int64)))
 
 
 def _rate(rates: Sequence[Rate], otherwise: float, local: datetime) -> float:

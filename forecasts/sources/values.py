@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,31 @@ def numbers(said: Sequence[Any], what: str) -> Floats:
             )
         values[i] = v
     return values
+
+
+def number(said: str | None, what: str) -> float:
+    """A number out of text. Raises ForecastRejected for what is not a finite one, empty or missing included."""
+    try:
+        value: float | str = float(said or "")
+    except ValueError:
+        value = said or ""
+    return float(numbers([value], what)[0])
+
+
+def moment(said: Any, what: str) -> datetime:
+    """A time out of text, in UTC. Raises SourceUnavailable, naming `what`, where it has no zone or is none."""
+    try:
+        found = datetime.fromisoformat(said)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise SourceUnavailable(f"{what} is {said!r}, not a time with its zone.", hint="Has the API changed?")
+
+
+def moment_in(row: Any, key: str, what: str) -> datetime:
+    """The same of one key of an object, which may lack it or be none."""
+    return moment(row.get(key) if isinstance(row, Mapping) else None, f"{what}: {key}")
 
 
 def trimmed(values: Floats, nothing: str) -> slice:

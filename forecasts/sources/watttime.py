@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,8 +24,8 @@ from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime64, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
 from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
-from forecasts.sources.keys import KeyOptions
-from forecasts.sources.values import numbers, trimmed
+from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.values import moment_in, numbers, trimmed
 from forecasts.units import Unit, convert, parse_unit
 
 BASIS = {"co2_moer": Basis.MARGINAL, "co2_aoer": Basis.AVERAGE}
@@ -100,8 +100,7 @@ class WattTimeSource:
         meta = self._meta(url, body, region)
         series = self._series(request.zone, url, meta, body.get("data"), now, meta.generated_at)
         check_series(series, now=now)
-        start, end = as_datetime64(request.start), as_datetime64(request.end)
-        return [series] if series.start[0] < end and series.end[-1] > start else []
+        return request.overlapping(series)
 
     def vintages(self, zone: str, start: datetime, end: datetime, *, now: datetime) -> list[ForecastSeries]:
         """Every forecast of `zone` that was generated in `[start, end)` before `now`, in that order: for backtests.
@@ -129,7 +128,7 @@ class WattTimeSource:
                 )
             model = meta.model
             for one in _list(url, body.get("data"), "data"):
-                generated = _time(url, one, "generated_at")
+                generated = moment_in(one, "generated_at", url)
                 if not begin <= generated < until:
                     continue  # ends are included: what was generated at a join belongs to the next
                 series = self._series(zone, url, meta, one.get("forecast"), generated, generated)
@@ -164,12 +163,12 @@ class WattTimeSource:
         if reply.status == 401:  # it was withdrawn, or their clock is ahead: once more, and no oftener
             token = self._logged_in(refused=token)
             reply = self._get(url, query, token)
-        body = _json(reply)
+        body = body_of(reply)
         if reply.status == 200 and isinstance(body, Mapping):
             return url, body
         place = zone if zone == region else f"{zone} ({region})"
         raise SourceUnavailable(
-            f"{url} for {place} answered {reply.status}{_why(body, token)}.",
+            f"{url} for {place} answered {reply.status}{why(body, token)}.",
             hint=_HINTS.get(reply.status, _LATER),
             status=reply.status,
         )
@@ -200,7 +199,7 @@ class WattTimeSource:
         url = join_url(self.options.base_url, "login")
         headers = {"Authorization": f"Basic {pair}", "Accept": "application/json"}
         reply = (self._http or shared_client()).get(url, headers=headers)
-        body = _json(reply)
+        body = body_of(reply)
         token = body.get("token") if isinstance(body, Mapping) and reply.status == 200 else None
         # What is no token would be quoted by the error of whoever tries to send it.
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
@@ -245,7 +244,9 @@ class WattTimeSource:
             period=np.timedelta64(period, "s"),
             model=model if isinstance(model, str) else "an unknown date",
             note=_warnings(meta.get("warnings")),
-            generated_at=_time(url, meta, "generated_at") if meta.get("generated_at") is not None else None,
+            generated_at=moment_in(meta, "generated_at", url)
+            if meta.get("generated_at") is not None
+            else None,
         )
 
     def _series(
@@ -256,7 +257,7 @@ class WattTimeSource:
             raise SourceUnavailable(
                 f"{url} has an empty forecast for {zone}.", hint="It is asked again at the next poll."
             )
-        start: Times = np.array([as_datetime64(_time(url, row, "point_time")) for row in rows])
+        start: Times = np.array([as_datetime64(moment_in(row, "point_time", url)) for row in rows])
         values = numbers([_value(url, row) for row in rows], f"{url}: value")
         keep = trimmed(values, f"{url}: every value for {zone} is null.")
         return ForecastSeries(
@@ -307,22 +308,6 @@ def _warnings(said: Any) -> str:
     return f"WattTime warns: {'; '.join(told)}"
 
 
-def _json(reply: Reply) -> Any:
-    """The body; None where it is a page, of which nothing is told, for it may repeat what was sent."""
-    try:
-        return reply.json()
-    except SourceUnavailable:
-        return None
-
-
-def _why(body: Any, secret: str) -> str:
-    """What an error's body says, but for what it repeats of ours."""
-    told = (body.get("message") or body.get("error")) if isinstance(body, Mapping) else None
-    if not isinstance(told, str):
-        return " with something else than a forecast"
-    return f": {told.replace(secret, '***').rstrip('.')}"
-
-
 def _list(url: str, said: Any, what: str) -> list[Any]:
     if not isinstance(said, list):
         raise SourceUnavailable(f"{url}: {what} is not a list.", hint="Has the API changed?")
@@ -333,16 +318,3 @@ def _value(url: str, row: Any) -> Any:
     if "value" not in row:
         raise SourceUnavailable(f"{url}: a point has no value.", hint="Has the API changed?")
     return row["value"]
-
-
-def _time(url: str, row: Any, key: str) -> datetime:
-    said = row.get(key) if isinstance(row, Mapping) else None
-    try:
-        moment = datetime.fromisoformat(said)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceUnavailable(
-            f"{url}: {key} is {said!r}, not a time with its zone.", hint="Has the API changed?"
-        )
-    return moment.astimezone(UTC)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from forecasts.errors import ForecastRejected
+from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.series import Signal
-from forecasts.sources.values import numbers
+from forecasts.sources.values import moment, numbers
 from forecasts.units import PLAUSIBLE, convert, currency_of, is_canonical, parse_unit
 
 
@@ -103,3 +103,10 @@ def test_what_json_calls_a_number_and_is_none_is_refused(said: object) -> None:
     with pytest.raises(ForecastRejected, match=r"price\[1\] is"):
         numbers([1.5, said], "price")
     assert numbers([1.5, None, 7], "price")[[0, 2]].tolist() == [1.5, 7.0]
+
+
+@pytest.mark.parametrize("said", [None, 7, "soon", "2026-01-10T00:00:00", "0001-01-01T00:00:00+10:00"])
+def test_what_is_no_time_in_utc_is_refused(said: object) -> None:
+    with pytest.raises(SourceUnavailable, match=r"valid_from is .*, not a time with its zone"):
+        moment(said, "valid_from")
+    assert moment("2026-01-10T01:00:00+01:00", "valid_from").isoformat() == "2026-01-10T00:00:00+00:00"
