@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from forecasts.assemble import frame_from_series
-from forecasts.series import Signal
+from forecasts.series import PLANNED
 from forecasts.slots import Floats, SlotGrid
 from forecasts.sources.base import FetchRequest
 from forecasts.sources.registry import make_source
@@ -32,7 +32,7 @@ def read_case(folder: Path, *, time_limit_s: float = 300.0, first: int | None = 
     fleet = read_fleet(folder / "fleet.yaml")
     grid = SlotGrid.covering(start, timedelta(hours=about["horizon_h"]), about["slot_minutes"])
     source = make_source("csv", {"path": str(folder / "forecasts.csv"), "currency": fleet.currency})
-    requests = (FetchRequest(zone, tuple(Signal), grid.start, grid.end) for zone in fleet.zones)
+    requests = (FetchRequest(zone, PLANNED, grid.start, grid.end) for zone in fleet.zones)
     series = [one for request in requests for one in source.fetch(request, now=start)]
     return CycleInputs(
         now=start,

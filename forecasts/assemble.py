@@ -19,7 +19,7 @@ from forecasts.errors import InputError
 from forecasts.extend import LOOKBACK, MEAN
 from forecasts.extend import extend as extend_values
 from forecasts.frame import ForecastFrame, SignalFrame
-from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
+from forecasts.series import CARBON_UNIT, FACTS, PLANNED, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid, as_datetime64, isoformat_z
 from forecasts.timeline import Timeline
 from forecasts.units import currency_of, price_unit
@@ -27,7 +27,12 @@ from forecasts.units import currency_of, price_unit
 Preference = Mapping[tuple[str, Signal], Sequence[str]]
 """Sources by zone and signal, the best first; zone "*" stands for every zone without its own entry."""
 
-_WORTH = {k: i for i, k in enumerate((Kind.CLEARED, Kind.FORECAST, Kind.MODEL, Kind.SYNTHETIC, Kind.MISSING))}
+_WORTH = {
+    k: i
+    for i, k in enumerate(
+        (Kind.ACTUAL, Kind.CLEARED, Kind.FORECAST, Kind.MODEL, Kind.SYNTHETIC, Kind.MISSING)
+    )
+}
 
 
 class SeriesStore(Protocol):
@@ -61,7 +66,7 @@ def frame_from_store(
     """`frame_from_series` on what `store` knew at `as_of`."""
     zones = sorted(set(zones))
     start = grid.start - LOOKBACK
-    known = [s for z in zones for signal in Signal for s in store.as_of(z, signal, as_of, start, grid.end)]
+    known = [s for z in zones for signal in PLANNED for s in store.as_of(z, signal, as_of, start, grid.end)]
     return frame_from_series(
         known,
         grid,
@@ -103,7 +108,7 @@ def frame_from_series(
     rules = _Rules(grid, as_of, currency, fx or {}, preference or {}, extend, max_age)
     wanted = sorted(set(zones))
     start, end = as_datetime64(grid.start - LOOKBACK), as_datetime64(grid.end)
-    heard: dict[tuple[str, Signal], list[ForecastSeries]] = {(z, s): [] for z in wanted for s in Signal}
+    heard: dict[tuple[str, Signal], list[ForecastSeries]] = {(z, s): [] for z in wanted for s in PLANNED}
     for s in series:
         of_use = s.known_at <= as_of and len(s) and s.start[0] < end and s.end[-1] > start
         if of_use and (s.zone, s.signal) in heard:
@@ -293,7 +298,7 @@ def _warnings(frame: SignalFrame, published: NDArray[np.bool_], rules: _Rules) -
             horizon = f"published until {isoformat_z(last)}"
         filled = "filled in by our own model" if rules.extend else "missing"
         found.append(f"{what}: {horizon}; {silent} of {n} slots are {filled}.")
-    ageing = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind is not Kind.CLEARED]
+    ageing = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind not in FACTS]
     if rules.max_age is not None and ageing:
         age = rules.as_of - max(ageing)
         if age > rules.max_age:

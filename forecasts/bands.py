@@ -18,7 +18,7 @@ import numpy as np
 
 from forecasts.extend import extend
 from forecasts.frame import ForecastFrame, SignalFrame
-from forecasts.series import Kind, Signal
+from forecasts.series import FACTS, PLANNED, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
 
 Key = tuple[str, Signal]
@@ -57,10 +57,10 @@ def bands_of(frame: ForecastFrame) -> tuple[Mapping[Key, Band], tuple[str, ...]]
     """
     found: dict[Key, Band] = {}
     said: list[str] = []
-    for signal in Signal:
+    for signal in PLANNED:
         signals = [s for s in frame.signals if s.signal is signal]
         own = {s.zone: band for s in signals if (band := _own_band(s, frame.grid)) is not None}
-        open_zones = [s for s in signals if set(s.kind) != {Kind.CLEARED}]
+        open_zones = [s for s in signals if not set(s.kind) <= FACTS]
         if open_zones and not own:
             said.append(f"no zone's {signal} has quantiles: it is taken as certain.")
         widest = max(own.values(), key=lambda band: band.width, default=None)
@@ -81,7 +81,7 @@ def _own_band(s: SignalFrame, grid: SlotGrid) -> Band | None:
     """What the signal's own quantiles tell, filled in where they do not reach; None where they tell of no spread."""
     from scipy.special import ndtri
 
-    facts = np.array([kind is Kind.CLEARED for kind in s.kind])
+    facts = np.array([kind in FACTS for kind in s.kind])
     offsets: dict[float, Floats] = {}
     for p, quantile in s.quantiles.items():
         told = np.where(facts, np.nan, quantile - s.values)
@@ -97,5 +97,5 @@ def _own_band(s: SignalFrame, grid: SlotGrid) -> Band | None:
 
 
 def _still_where_cleared(band: Band, kinds: Iterable[Kind]) -> Band:
-    moves = np.array([kind is not Kind.CLEARED for kind in kinds])
+    moves = np.array([kind not in FACTS for kind in kinds])
     return Band(band.scores, np.where(moves, band.offsets, 0.0))

@@ -23,7 +23,7 @@ import numpy as np
 
 from forecasts.bands import Key, bands_of
 from forecasts.frame import ForecastFrame
-from forecasts.series import Signal
+from forecasts.series import PLANNED, Signal
 from forecasts.slots import Floats, SlotGrid
 
 DAY = timedelta(days=1)
@@ -71,7 +71,7 @@ def scenario_paths(frame: ForecastFrame, rules: PathRules) -> Paths:
     drawn: dict[str, Floats] = {zone: _scores(zone, frame.grid, rules) for zone in {z for z, _ in bands}}
     offsets = {}
     for (zone, signal), band in bands.items():
-        scores = drawn[zone][list(Signal).index(signal)]
+        scores = drawn[zone][PLANNED.index(signal)]
         deviations = band.at(steps[scores.argsort(axis=0).argsort(axis=0)])
         deviations = deviations - deviations.mean(axis=0)
         if signal is Signal.CARBON:
@@ -119,5 +119,5 @@ def _noise(name: str, grid: SlotGrid, rules: PathRules) -> Floats:
     days = []
     for day in range(-(-slots // per_day)):
         key = [rules.seed, (first + day * DAY).toordinal(), crc32(name.encode())]
-        days.append(np.random.default_rng(key).standard_normal((len(Signal), rules.count, per_day)))
+        days.append(np.random.default_rng(key).standard_normal((len(PLANNED), rules.count, per_day)))
     return np.concatenate(days, axis=2)[..., :slots]

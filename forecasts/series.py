@@ -12,13 +12,25 @@ import numpy as np
 from forecasts.slots import Floats, Times
 
 CARBON_UNIT = "gCO2e/kWh"
+POWER_UNIT = "MW"
 
 
 class Signal(StrEnum):
-    """What is forecast. Prices are `<CUR>/MWh`, carbon is `gCO2e/kWh`; `units` converts to these."""
+    """What is forecast. Prices are `<CUR>/MWh`, carbon is `gCO2e/kWh`, the others `MW`; `units` converts to these.
+
+    Schedules are made from the first two (`PLANNED`). The others are a zone's whole load, wind and solar power: they
+    help to foresee the first two.
+    """
 
     PRICE = "price"
     CARBON = "carbon"
+    LOAD = "load"
+    WIND = "wind"
+    SOLAR = "solar"
+
+
+PLANNED = (Signal.PRICE, Signal.CARBON)
+"""The signals that a frame holds and a schedule is made from."""
 
 
 class Basis(StrEnum):
@@ -31,11 +43,16 @@ class Basis(StrEnum):
 class Kind(StrEnum):
     """How much a value is worth, from a fact to a guess."""
 
+    ACTUAL = "actual"  # measured, after the fact
     CLEARED = "cleared"  # an auction's result: no uncertainty left
     FORECAST = "forecast"  # published by the source
     MODEL = "model"  # our own extension beyond what was published
     SYNTHETIC = "synthetic"  # made up for a demonstration; never the real grid
     MISSING = "missing"  # nobody said anything: the value is NaN
+
+
+FACTS = frozenset({Kind.ACTUAL, Kind.CLEARED})
+"""Kinds of which no uncertainty is left."""
 
 
 @dataclass(frozen=True, eq=False)

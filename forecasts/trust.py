@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.frame import ForecastFrame, SignalFrame
-from forecasts.series import Kind, Signal
+from forecasts.series import FACTS, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
 
 EVERY_ZONE = "*"
@@ -54,7 +54,7 @@ def discounted(frame: ForecastFrame, skills: Sequence[Skill]) -> ForecastFrame:
 
 def _discounted(s: SignalFrame, grid: SlotGrid, skills: Sequence[Skill]) -> tuple[SignalFrame, str]:
     skill = _skill_of(s, grid, skills)
-    fixed = np.array([kind in {Kind.CLEARED, Kind.MISSING} for kind in s.kind])
+    fixed = np.array([kind in FACTS or kind is Kind.MISSING for kind in s.kind])
     skill[fixed] = 1.0
     touched = skill < 1
     if not touched.any():

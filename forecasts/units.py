@@ -1,4 +1,4 @@
-"""The one place where units are read and converted: everything inside is `<CUR>/MWh` and `gCO2e/kWh`."""
+"""The one place where units are read and converted: everything inside is `<CUR>/MWh`, `gCO2e/kWh` and `MW`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from forecasts.errors import ForecastRejected
-from forecasts.series import CARBON_UNIT, Signal
+from forecasts.series import CARBON_UNIT, PLANNED, POWER_UNIT, Signal
 from forecasts.slots import Floats
 
 GRAMS_PER_POUND = 453.59237  # exact by definition (international pound)
@@ -19,6 +19,10 @@ PLAUSIBLE: dict[Signal, tuple[float, float]] = {
     Signal.PRICE: (-1000.0, 20000.0),
     # Lignite is about 1200, oil shale 1400; twice that is a wrong unit.
     Signal.CARBON: (0.0, 2500.0),
+    # The largest zones draw a few hundred GW. A wind farm or a solar field at rest draws a little itself.
+    Signal.LOAD: (0.0, 2e6),
+    Signal.WIND: (-2000.0, 1e6),
+    Signal.SOLAR: (-2000.0, 1e6),
 }
 
 CURRENCIES = frozenset(
@@ -32,6 +36,7 @@ CURRENCIES = frozenset(
 # A minor unit, only where it can mean one currency: "c" is an American, an Australian and a Euro cent.
 _MINOR = {"ct": "EUR", "eurocent": "EUR", "p": "GBP", "pence": "GBP"}
 _SYMBOLS = {"€": "EUR", "£": "GBP"}
+_POWER = {"kw": 0.001, "mw": 1.0, "gw": 1000.0}
 _PER_MWH = {"mwh": 1.0, "kwh": 1000.0, "gwh": 0.001}
 _GRAMS = {
     "g": 1.0,
@@ -49,6 +54,7 @@ _CARBON_NAME = re.compile(r"(?<=[a-z])[\s_]*(?:co2)?[\s_-]*(?:eq|e)?\.?$")
 KNOWN = {
     Signal.PRICE: "EUR/MWh, EUR/kWh (or another ISO 4217 code), €/MWh, £/MWh, ct/kWh (euro cent), p/kWh",
     Signal.CARBON: "gCO2/kWh, gCO2e/kWh, kgCO2/MWh, lbs/MWh, tCO2/MWh",
+    **{signal: "MW, kW, GW" for signal in Signal if signal not in PLANNED},
 }
 """What `parse_unit` understands, in words, by signal."""
 
@@ -87,6 +93,9 @@ def parse_unit(text: str, signal: Signal, *, field: str = "unit") -> Unit:
 
 @lru_cache(maxsize=256)
 def _parse(text: str, signal: Signal) -> Unit | None:
+    if signal not in PLANNED:
+        factor = _POWER.get(text.strip().casefold())
+        return None if factor is None else Unit(POWER_UNIT, factor)
     top, slash, bottom = text.strip().casefold().partition("/")
     per_mwh = _PER_MWH.get(bottom.strip())
     if not slash or per_mwh is None:
@@ -124,7 +133,7 @@ def currency_of(unit: str, *, field: str = "unit") -> str:
 
 
 def is_canonical(unit: str, signal: Signal) -> bool:
-    """Whether a series may carry this unit: `<CUR>/MWh` for a price, `gCO2e/kWh` for carbon."""
+    """Whether a series may carry this unit: `<CUR>/MWh` for a price, `gCO2e/kWh` for carbon, `MW` else."""
     parsed = _parse(unit, signal)
     return parsed is not None and parsed.canonical == unit
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from forecasts.assemble import frame_from_store
 from forecasts.frame import ForecastFrame
-from forecasts.series import Signal
+from forecasts.series import PLANNED
 from forecasts.slots import SlotGrid
 from forecasts.sources.registry import make_source
 from forecasts.store import ForecastStore
@@ -87,7 +87,7 @@ def frame_maker(
     settings: Settings, fleet: Fleet, store: ForecastStore, polled: tuple[Polled, ...]
 ) -> FrameMaker:
     """Frames from the store, the sources of the settings preferred in their order."""
-    preference = {("*", s): tuple(p.name for p in polled) for s in Signal}
+    preference = {("*", s): tuple(p.name for p in polled) for s in PLANNED}
     max_age = timedelta(hours=settings.forecasts.max_age_hours)
 
     def make(grid: SlotGrid, as_of: datetime) -> ForecastFrame:

@@ -139,14 +139,14 @@ def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], cu
     from forecasts.assemble import frame_from_series
     from forecasts.errors import ForecastRejected
     from forecasts.extend import LOOKBACK
-    from forecasts.series import Signal
+    from forecasts.series import PLANNED
     from forecasts.sources.asking import ask, one_by_one
     from forecasts.sources.registry import make_source
 
     if not path.is_file():  # a source that does not answer is another matter than a wrong path
         raise InputError("there is no such file.", field=str(path), hint="Check the path.")
     source = make_source("csv", {"path": str(path), "currency": currency})
-    asked = one_by_one(source, zones, tuple(Signal), grid.start - LOOKBACK, grid.end)
+    asked = one_by_one(source, zones, PLANNED, grid.start - LOOKBACK, grid.end)
     try:
         answers = ask(source, asked, now=now).or_raise()
     except ForecastRejected as error:  # of a file it is a mistake in what was given

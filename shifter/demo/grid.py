@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from forecasts.assemble import frame_from_series
 from forecasts.extend import LOOKBACK
 from forecasts.frame import ForecastFrame
-from forecasts.series import ForecastSeries, Signal
+from forecasts.series import PLANNED, ForecastSeries, Signal
 from forecasts.slots import SlotGrid
 from forecasts.sources.asking import ask, one_by_one
 from forecasts.sources.registry import make_source, source_class
@@ -63,11 +63,11 @@ def frame_now(
     for wanted in sources:
         source = make_source(wanted.name, wanted.options)
         names.append(source.info.name)
-        signals = wanted.signals or tuple(Signal)
+        signals = wanted.signals or PLANNED
         requests = one_by_one(source, wanted.zones or zones, signals, grid.start - LOOKBACK, grid.end)
         answers = ask(source, requests, now=now)
         series += answers.series
         failures += map(str, answers.failures)
-    preference = {("*", signal): names for signal in Signal}
+    preference = {("*", signal): names for signal in PLANNED}
     frame = frame_from_series(series, grid, as_of=now, zones=zones, currency=currency, preference=preference)
     return frame, failures

@@ -97,7 +97,7 @@ def test_what_may_not_be_passed_on_is_shown_and_withheld(from_store: tuple[bool,
     ("change", "codes", "field"),
     [
         ({"unit": "EUR/banana"}, {"forecast_rejected", "invalid_input"}, None),
-        ({"signal": "wind"}, {"invalid_input"}, "body.signal"),
+        ({"signal": "tide"}, {"invalid_input"}, "body.signal"),
         ({"points": []}, {"invalid_input"}, "body.points"),
         ({"source": "The Desk"}, {"invalid_input"}, "body.source"),
         ({"known_at": "2020-01-01T00:00:00Z"}, {"invalid_input"}, "body.known_at"),

@@ -14,7 +14,7 @@ from forecasts.assemble import frame_from_series, frame_from_store
 from forecasts.errors import ForecastRejected, InputError
 from forecasts.extend import MEAN, extend
 from forecasts.frame import ForecastFrame, SignalFrame
-from forecasts.series import Basis, ForecastSeries, Kind, Signal
+from forecasts.series import PLANNED, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import SLOT_MINUTES, SlotGrid
 from forecasts.store import ForecastStore
 from tests.forecasts.build import HOUR, T0, hours, series
@@ -211,7 +211,7 @@ class TestExtension:
 
     def test_nothing_known_stays_missing(self) -> None:
         f = frame([], zones=["GB"], extend=True)
-        for signal in Signal:
+        for signal in PLANNED:
             got = f.get("GB", signal)
             assert got is not None
             assert np.isnan(got.values).all()

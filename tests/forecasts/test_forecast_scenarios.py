@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from forecasts.bands import bands_of
 from forecasts.frame import ForecastFrame, SignalFrame
 from forecasts.scenarios import PathRules, at_quantile, scenario_paths
-from forecasts.series import Kind, Signal
+from forecasts.series import PLANNED, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
@@ -121,7 +121,7 @@ def test_paths_have_the_forecast_as_their_mean_and_stay_the_same(
     made = frame({("A", PRICE): {0.1: -low, 0.9: high}, ("A", CARBON): {0.1: -high, 0.9: low}}, ["A", "B"])
     rules = PathRules(count, seed, hours, with_carbon, with_zones)
     paths = scenario_paths(made, rules)
-    assert set(paths.offsets) == {(z, s) for z in "AB" for s in Signal}
+    assert set(paths.offsets) == {(z, s) for z in "AB" for s in PLANNED}
     for (zone, signal), offsets in paths.offsets.items():
         assert offsets.shape == (count, 48)
         assert offsets.mean(axis=0) == pytest.approx(np.zeros(48), abs=1e-9 * (1 + low + high))
@@ -142,7 +142,7 @@ def test_a_band_s_quantiles_are_those_of_the_paths() -> None:
 
 
 def test_paths_remember_and_follow_each_other_as_they_are_told_to() -> None:
-    made = frame({(z, s): {0.1: -10, 0.9: 10} for z in ("A", "B") for s in Signal}, zones=["A", "B"], n=336)
+    made = frame({(z, s): {0.1: -10, 0.9: 10} for z in ("A", "B") for s in PLANNED}, zones=["A", "B"], n=336)
     paths = scenario_paths(made, PathRules(200, 1, 12.0, 0.6, 0.3)).offsets
 
     def like(one: Floats, other: Floats) -> float:
