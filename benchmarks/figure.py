@@ -145,7 +145,8 @@ class Options:
 
     `generator` makes a case that does not lie among the cases: a program that takes KIND SEED OUT_DIR. What may not
     live, such as a model of somebody else, is stopped after `time_limit_s` or beyond `memory_limit_mib`. `seeds` is how
-    many further ones of each kind are made, `repeat` how often a large case is planned.
+    many further ones of each kind are made, `repeat` how often a large case is planned. `ingest` are the stores that
+    are filled: zones, days.
     """
 
     data: Path | None = None
@@ -157,6 +158,7 @@ class Options:
     memory_limit_mib: float = 12 * 1024.0
     seeds: int = 3
     repeat: int = 1
+    ingest: tuple[tuple[int, int], ...] = ((2, 35),)
 
     @property
     def limits(self) -> dict[str, float]:

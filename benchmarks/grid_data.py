@@ -85,7 +85,7 @@ def vintages(data: Path, zone: Zone) -> list[ForecastSeries]:
     data have them, forecasts of carbon.
     """
     m = measured(data, zone)
-    return [*_cleared(m), *_carbon(m), *_forecasts(data, zone)]
+    return [*cleared_by_day(m), *measured_by_hour(m), *carbon_forecasts(data, zone)]
 
 
 def history(data: Path, *names: str) -> VintageHistory:
@@ -93,7 +93,7 @@ def history(data: Path, *names: str) -> VintageHistory:
     return VintageHistory(s for name in names or ZONES for s in vintages(data, ZONES[name]))
 
 
-def _cleared(m: Measured) -> list[ForecastSeries]:
+def cleared_by_day(m: Measured) -> list[ForecastSeries]:
     starts = as_datetime64(m.start) + np.arange(len(m.price)) * np.timedelta64(1, "h")
     local = pd.DatetimeIndex(starts).tz_localize("UTC").tz_convert(ZoneInfo(m.zone.timezone))
     found = []
@@ -101,21 +101,21 @@ def _cleared(m: Measured) -> list[ForecastSeries]:
     for day in sorted(set(days)):
         known = datetime.combine(day - DAY, m.zone.cleared_at, UTC)
         rows = np.flatnonzero(days == day)
-        found += _runs(m.zone, Signal.PRICE, known, starts[rows], m.price[rows], Kind.CLEARED, "day_ahead")
+        found += runs(m.zone, Signal.PRICE, known, starts[rows], m.price[rows], Kind.CLEARED, "day_ahead")
     return found
 
 
-def _carbon(m: Measured) -> list[ForecastSeries]:
+def measured_by_hour(m: Measured) -> list[ForecastSeries]:
     starts = as_datetime64(m.start) + np.arange(len(m.carbon)) * np.timedelta64(1, "h")
     found = []
     for i in range(len(starts)):
         known = m.start + (i + 2) * HOUR
         part = slice(i, i + 1)
-        found += _runs(m.zone, Signal.CARBON, known, starts[part], m.carbon[part], Kind.ACTUAL, "measured")
+        found += runs(m.zone, Signal.CARBON, known, starts[part], m.carbon[part], Kind.ACTUAL, "measured")
     return found
 
 
-def _forecasts(data: Path, zone: Zone) -> list[ForecastSeries]:
+def carbon_forecasts(data: Path, zone: Zone) -> list[ForecastSeries]:
     path = data / zone.folder / "carbon_forecast_96h_vintages.parquet"
     if not path.exists():
         return []
@@ -127,7 +127,7 @@ def _forecasts(data: Path, zone: Zone) -> list[ForecastSeries]:
     for moment in np.unique(issued):
         rows = np.flatnonzero(issued == moment)
         known = as_datetime(moment)
-        found += _runs(zone, Signal.CARBON, known, starts[rows], values[rows], Kind.FORECAST, "carboncast")
+        found += runs(zone, Signal.CARBON, known, starts[rows], values[rows], Kind.FORECAST, "carboncast")
     return found
 
 
@@ -135,7 +135,7 @@ def _times(column: pd.Series[pd.Timestamp]) -> Times:
     return column.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
-def _runs(
+def runs(
     zone: Zone, signal: Signal, known: datetime, starts: Times, values: Floats, kind: Kind, source: str
 ) -> list[ForecastSeries]:
     """Series without holes: one for each run of known values."""

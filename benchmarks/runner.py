@@ -14,7 +14,8 @@ from benchmarks.table import Outcome, print_json, print_table, progress_bar
 
 NAMES = (
     *("plan_quality", "seeds", "pieces", "peers", "gaia", "zones"),
-    *("cycle_speed", "replan", "stages", "naive", "scale", "cli_startup", "first_plan"),
+    *("cycle_speed", "replan", "stages", "naive", "scale", "cli_startup", "first_plan", "ingest"),
+    *("forecast_skill", "fleet_replay", "backtest"),
 )
 """Every benchmark is the module of its name, in the order in which they run."""
 
@@ -47,6 +48,13 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="how often scale plans each case (default: once)"
     )
+    parser.add_argument(
+        "--ingest",
+        type=store_size,
+        action="append",
+        metavar="ZONESxDAYS",
+        help="a store that ingest fills, several times for several; 50x365 is the whole year (default: 2x35)",
+    )
     parser.add_argument("--processes", type=int, default=2, help="for what can run side by side (default: 2)")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     given = parser.parse_args(arguments)
@@ -67,10 +75,19 @@ def main(arguments: Sequence[str] | None = None, names: Sequence[str] = NAMES) -
         1024 * given.memory_limit,
         max(1, given.seeds),
         max(1, given.repeat),
+        tuple(given.ingest or Options.ingest),
     )
     outcomes = [carry_out(name, options) for name in given.names or names]
     (print_json if given.json else print_table)(outcomes)
     return int(any(outcome.failed for outcome in outcomes))
+
+
+def store_size(text: str) -> tuple[int, int]:
+    """Zones and days, from `2x35`. Raises ArgumentTypeError."""
+    zones, _, days = text.partition("x")
+    if not (zones.isdecimal() and days.isdecimal() and int(zones) > 0 and int(days) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of a store: write ZONESxDAYS, such as 2x35")
+    return int(zones), int(days)
 
 
 def carry_out(name: str, options: Options) -> Outcome:

@@ -15,10 +15,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasts.ageing import MaxAge, age_words, budget, by_age, too_old
+from forecasts.dependence import correlation, decay_hours
 from forecasts.errors import InputError
 from forecasts.extend import LOOKBACK, MEAN
 from forecasts.extend import extend as extend_values
 from forecasts.frame import ForecastFrame, SignalFrame
+from forecasts.mixing import Mixed, in_doubt, mix
+from forecasts.outlook import Outlook
+from forecasts.provenance import NOBODY, Said, said_by, together
 from forecasts.series import CARBON_UNIT, FACTS, PLANNED, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid, as_datetime64, isoformat_z
 from forecasts.timeline import Timeline
@@ -26,13 +31,6 @@ from forecasts.units import currency_of, price_unit
 
 Preference = Mapping[tuple[str, Signal], Sequence[str]]
 """Sources by zone and signal, the best first; zone "*" stands for every zone without its own entry."""
-
-_WORTH = {
-    k: i
-    for i, k in enumerate(
-        (Kind.ACTUAL, Kind.CLEARED, Kind.FORECAST, Kind.MODEL, Kind.SYNTHETIC, Kind.MISSING)
-    )
-}
 
 
 class SeriesStore(Protocol):
@@ -51,6 +49,13 @@ class SeriesStore(Protocol):
         """What was known at `moment` about `[start, end)`."""
 
 
+class Foresight(Protocol):
+    """What is needed of `forecasts.outlooks.Outlooks`."""
+
+    def at(self, zone: str, signal: Signal, moment: datetime) -> Outlook | None:
+        """The outlook that holds at `moment`; None where there is none."""
+
+
 def frame_from_store(
     store: SeriesStore,
     grid: SlotGrid,
@@ -61,7 +66,8 @@ def frame_from_store(
     fx: Mapping[str, float] | None = None,
     preference: Preference | None = None,
     extend: bool = True,
-    max_age: timedelta | None = None,
+    max_age: MaxAge = None,
+    outlooks: Foresight | None = None,
 ) -> ForecastFrame:
     """`frame_from_series` on what `store` knew at `as_of`."""
     zones = sorted(set(zones))
@@ -77,6 +83,7 @@ def frame_from_store(
         preference=preference,
         extend=extend,
         max_age=max_age,
+        outlooks=outlooks,
     )
 
 
@@ -90,22 +97,27 @@ def frame_from_series(
     fx: Mapping[str, float] | None = None,
     preference: Preference | None = None,
     extend: bool = True,
-    max_age: timedelta | None = None,
+    max_age: MaxAge = None,
+    outlooks: Foresight | None = None,
 ) -> ForecastFrame:
     """The frame of `zones` on `grid`, from the series with `known_at <= as_of`.
 
     At each instant the first source in `preference` speaks that says anything about it, and of that source
     the newest vintage. Sources that are not listed come after those that are: real before synthetic, then the
-    one heard of most recently. Each slot is the time-weighted mean over it. Carbon of two bases is never
-    mixed: the basis of the source that ranks first is used, and a warning names what was left out.
+    one heard of most recently. A vintage that is older than `max_age` yields to one that is not, of a source further
+    down, with a warning; where nobody is younger it speaks, and a warning says how old it is. Cleared prices do not
+    age, and to what is made up nothing real yields. Each slot is the time-weighted mean over it. Carbon of two bases
+    is never mixed: the basis of the source that ranks first, however old, is used, and a warning names what was left
+    out.
 
     `fx`: units of `currency` for one of another, e.g. {"USD": 0.92}. `extend`: fill in what is not published
-    (`forecasts.extend`), marked `Kind.MODEL`; values known up to a week before the grid help. `max_age`: warn
-    where the newest vintage in use is older; cleared prices do not age.
+    (`forecasts.extend`), marked `Kind.MODEL`; values known up to a week before the grid help. `outlooks`: what was
+    learnt from months (`forecasts.outlook`): it then fills in, weighs sources by their record and gives quantiles, as
+    far as it reaches.
 
     Raises InputError for a price in a currency that neither is `currency` nor is in `fx`.
     """
-    rules = _Rules(grid, as_of, currency, fx or {}, preference or {}, extend, max_age)
+    rules = _Rules(grid, as_of, currency, fx or {}, preference or {}, extend, max_age, outlooks)
     wanted = sorted(set(zones))
     start, end = as_datetime64(grid.start - LOOKBACK), as_datetime64(grid.end)
     heard: dict[tuple[str, Signal], list[ForecastSeries]] = {(z, s): [] for z in wanted for s in PLANNED}
@@ -129,22 +141,8 @@ class _Rules:
     fx: Mapping[str, float]
     preference: Preference
     extend: bool
-    max_age: timedelta | None
-
-
-@dataclass(frozen=True)
-class _Said:
-    """Where the value of one slot comes from."""
-
-    kind: Kind = Kind.MISSING
-    source: str = ""
-    known_at: datetime | None = None
-    attribution: str = ""
-    licence: str = ""
-    restricted: bool = False
-
-
-_NOBODY = _Said()
+    max_age: MaxAge
+    outlooks: Foresight | None
 
 
 def _signal_frame(
@@ -163,19 +161,35 @@ def _signal_frame(
             warnings.append(
                 f"zone {zone} carbon: {', '.join(dropped)} left out, of another basis than {basis}."
             )
+    longest = budget(rules.max_age, zone, signal)
+    ranked, yielding = by_age(ranked, rules.grid, rules.as_of, longest)
+    warnings += [f"zone {zone} {signal}: {words}" for words in yielding]
     grid = rules.grid
     # Whole days back, so that the same time of day is a whole number of slots away.
     before = LOOKBACK // grid.slot
     wide = SlotGrid(grid.start - LOOKBACK, grid.slot_minutes, before + grid.n_slots)
     timeline = Timeline.of(ranked, as_datetime64(wide.start), as_datetime64(wide.end))
     values = wide.average(timeline.start, timeline.end, timeline.values())
-    told: dict[tuple[int, ...], _Said] = {}
-    said = [_NOBODY] * wide.n_slots
+    told: dict[tuple[int, ...], Said] = {}
+    said = [NOBODY] * wide.n_slots
     for i, owners in enumerate(timeline.speakers(wide)):
         if owners and np.isfinite(values[i]):
-            said[i] = told.get(owners) or told.setdefault(owners, _who(ranked, owners))
+            said[i] = told.get(owners) or told.setdefault(owners, said_by(ranked, owners))
     published = np.isfinite(values[before:])
-    if rules.extend:
+    quantiles = _quantiles(timeline, grid)
+    dependence: tuple[float | None, float | None] = (None, None)
+    # Of what was not heard of within a week the terms are not known either: nothing is made of it.
+    if rules.extend and ranked:
+        outlook = None if rules.outlooks is None else rules.outlooks.at(zone, signal, rules.as_of)
+        rate = None if outlook is None or outlook.basis is not basis else _rate(outlook, unit, rules)
+        if outlook is not None and rate is not None:
+            old = too_old(ranked, rules.as_of, longest)
+            mixed = mix(outlook, wide, values, said, ranked, rate=rate, yielding=old)
+            values, said = mixed.values, _remade(said, mixed, ranked)
+            quantiles = _best_of(mixed.quantiles, quantiles, before)
+            dependence = _dependence(outlook, zone, rules)
+            if doubt := in_doubt(mixed):
+                warnings.append(f"zone {zone} {signal}: {doubt}.")
         values, said = _extended(values, said, grid.slot, before)
     values, said = values[before:], said[before:]
     frame = SignalFrame(
@@ -187,13 +201,55 @@ def _signal_frame(
         tuple(s.kind for s in said),
         tuple(s.source for s in said),
         tuple(s.known_at for s in said),
-        _quantiles(timeline, grid),
+        quantiles,
         tuple(s.attribution for s in said),
         tuple(s.licence for s in said),
         tuple(s.restricted for s in said),
+        *dependence,
     )
     warnings += _warnings(frame, published, rules)
     return frame
+
+
+def _rate(outlook: Outlook, unit: str, rules: _Rules) -> float | None:
+    """What one of the outlook's unit is worth in this one; None where nobody says."""
+    return 1.0 if outlook.unit == unit else rules.fx.get(currency_of(outlook.unit))
+
+
+def _dependence(outlook: Outlook, zone: str, rules: _Rules) -> tuple[float | None, float | None]:
+    """How fast the signal's errors fade [h], and of carbon how they go with those of the price."""
+    price = None
+    if outlook.signal is Signal.CARBON and rules.outlooks is not None:
+        price = rules.outlooks.at(zone, Signal.PRICE, rules.as_of)
+    if price is None or price.start != outlook.start:  # made at another moment, it tells of other hours
+        return decay_hours(outlook.errors), None
+    return decay_hours(outlook.errors), correlation(price.errors, outlook.errors)
+
+
+def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries]) -> list[Said]:
+    """Where each value comes from, once it was mixed: under the terms of all that was learnt from."""
+    if not mixed.changed.any():
+        return said
+    heard = [said_by(ranked, (k,)) for k in range(len(ranked))]
+    newest = max(s.known_at for s in ranked)
+    everyone = together(sorted(heard, key=lambda s: s.source), newest)
+    told = list(said)
+    for i in np.flatnonzero(mixed.changed):
+        base = told[i] if told[i].kind is not Kind.MISSING else everyone
+        told[i] = replace(everyone, kind=mixed.kinds[i], source=mixed.sources[i], known_at=base.known_at)
+    return told
+
+
+def _best_of(
+    learnt: Mapping[float, Floats], told: Mapping[float, Floats], before: int
+) -> dict[float, Floats]:
+    """Quantiles by what came of it before; in slots of which too little came yet, a source's own."""
+    found = {p: band[before:].copy() for p, band in learnt.items() if np.isfinite(band[before:]).any()}
+    # Never of both in one slot: they might cross.
+    known = np.isfinite(list(found.values())).any(axis=0) if found else np.False_
+    for p, band in told.items():
+        found[p] = np.where(known, found.get(p, np.nan), band)
+    return {p: band for p, band in sorted(found.items()) if np.isfinite(band).any()}
 
 
 def _ranked(
@@ -235,35 +291,14 @@ def in_currency(s: ForecastSeries, currency: str, fx: Mapping[str, float]) -> Fo
     return replace(s, unit=price_unit(currency), values=s.values * rate, quantiles=bands)
 
 
-def _who(ranked: Sequence[ForecastSeries], owners: Sequence[int]) -> _Said:
-    """A slot may straddle two vintages: it is worth what the lesser is, and as old as most of it is."""
-    parts = [
-        _Said(s.kind, s.source, s.known_at, s.attribution, s.licence, s.restricted)
-        for s in (ranked[k] for k in owners)
-    ]
-    return parts[0] if len(parts) == 1 else _together(parts, parts[0].known_at)
-
-
-def _together(parts: Sequence[_Said], known_at: datetime | None) -> _Said:
-    """What was made of several: worth what the least is, under the terms of all."""
-    return _Said(
-        max((s.kind for s in parts), key=_WORTH.__getitem__),
-        "+".join(dict.fromkeys(s.source for s in parts)),
-        known_at,
-        "; ".join(dict.fromkeys(s.attribution for s in parts if s.attribution)),
-        "; ".join(dict.fromkeys(s.licence for s in parts if s.licence)),
-        any(s.restricted for s in parts),
-    )
-
-
-def _extended(values: Floats, said: list[_Said], slot: timedelta, before: int) -> tuple[Floats, list[_Said]]:
+def _extended(values: Floats, said: list[Said], slot: timedelta, before: int) -> tuple[Floats, list[Said]]:
     """The slots from `before` on filled in; those before them are only looked back at."""
     done = extend_values(values, slot)
     if not done.filled[before:].any():
         return values, said
     known = [said[i] for i in np.flatnonzero(~done.filled)]
     newest = max((s.known_at for s in known if s.known_at is not None), default=None)
-    blend = _together(sorted(known, key=lambda s: s.source), newest)
+    blend = together(sorted(known, key=lambda s: s.source), newest)
     told = list(said)
     for i in before + np.flatnonzero(done.filled[before:]):
         repeats = done.origin[i] != MEAN
@@ -299,22 +334,16 @@ def _warnings(frame: SignalFrame, published: NDArray[np.bool_], rules: _Rules) -
         filled = "filled in by our own model" if rules.extend else "missing"
         found.append(f"{what}: {horizon}; {silent} of {n} slots are {filled}.")
     ageing = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind not in FACTS]
-    if rules.max_age is not None and ageing:
+    longest = budget(rules.max_age, frame.zone, frame.signal)
+    if longest is not None and ageing:
+        said = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind is Kind.FORECAST]
+        old = [k for k in said if rules.as_of - k > longest]
         age = rules.as_of - max(ageing)
-        if age > rules.max_age:
-            found.append(f"{what}: newest vintage is {_span(age)} old.")
+        if age > longest:
+            found.append(f"{what}: newest vintage is {age_words(age)} old.")
+        elif old:
+            oldest = age_words(rules.as_of - min(old))
+            found.append(f"{what}: {len(old)} of {n} slots stand on a vintage that is up to {oldest} old.")
     if frame.synthetic:
         found.append(f"{what}: the values are synthetic, made up for a demonstration.")
     return found
-
-
-def _span(age: timedelta) -> str:
-    """In words a person reads at once: `7 h`, `45 min`, `3 d`.
-
-    >>> _span(timedelta(hours=7, minutes=20))
-    '7 h'
-    """
-    minutes = int(age / timedelta(minutes=1))
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 72 * 60 else f"{minutes // (24 * 60)} d"

@@ -3,7 +3,8 @@
 A repaired forecast is an invented one. What a source has not published yet (trailing nulls) is no fault:
 the adapter hands over a shorter vintage. What needs evidence (a unit mixed up) is refused only on evidence,
 against the previous vintage or a declared typical level, never because a price looks unusual. Long stretches
-at zero, negative prices and spikes are all legal.
+at zero, negative prices and spikes are all legal. What differs from the vintage before beyond belief is for
+`forecasts.jumps`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from forecasts.errors import ForecastRejected
 from forecasts.marketday import last_local_day, local_day, market_day
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import Floats, Times, as_datetime, as_datetime64, isoformat_z
-from forecasts.units import GRAMS_PER_POUND, KNOWN, PLAUSIBLE, is_canonical
+from forecasts.units import GRAMS_PER_POUND, KNOWN, is_canonical, plausible, roughly_per_euro
 
 FLAT_CARBON = timedelta(hours=24)
+CLOCK_SKEW = timedelta(minutes=5)
+"""Two clocks may differ by so much: what was issued later than that after we knew it comes of a wrong one."""
 
 
 def check_series(
@@ -32,7 +35,7 @@ def check_series(
 ) -> ForecastSeries:
     """`series` itself when it is fit for use; raises ForecastRejected otherwise.
 
-    - `previous`: the vintage before, for changes of unit and basis and for mixed-up units.
+    - `previous`: the vintage before, for changes of unit and basis, for mixed-up units, and to be no older than it.
     - `now`: refuse what has already ended.
     - `market_tz`: the source publishes whole days of this zone, so the last one must be whole.
     - `typical_level` [unit of the series]: the usual size of a value, evidence where there is no `previous`.
@@ -40,6 +43,7 @@ def check_series(
     """
     check_structure(series)
     _check_range(series)
+    _check_issued(series, previous)
     if previous is not None:
         _check_same_meaning(series, previous)
     _check_unit_mix_up(series, previous, typical_level)
@@ -132,7 +136,7 @@ def _check_quantiles(series: ForecastSeries) -> None:
 
 
 def _check_range(series: ForecastSeries) -> None:
-    low, high = PLAUSIBLE[series.signal]
+    low, high = plausible(series.signal, series.unit)
     for name, array in (("value", series.values), *_bands(series)):
         if (i := _first((array < low) | (array > high))) is not None:
             raise _reject(
@@ -141,6 +145,25 @@ def _check_range(series: ForecastSeries) -> None:
                 f"{high:g}.",
                 "No grid has that; the unit is probably another.",
             )
+
+
+def _check_issued(series: ForecastSeries, previous: ForecastSeries | None) -> None:
+    issued_at = series.issued_at
+    if issued_at is None:
+        return
+    if issued_at > series.known_at + CLOCK_SKEW:
+        raise _reject(
+            series,
+            f"it was issued at {isoformat_z(issued_at)}, and it is only {isoformat_z(series.known_at)}.",
+            "The clock of this machine or of the source is wrong: compare both.",
+        )
+    if previous is not None and previous.issued_at is not None and issued_at < previous.issued_at:
+        raise _reject(
+            series,
+            f"it was issued at {isoformat_z(issued_at)}, before the one that is stored, of "
+            f"{isoformat_z(previous.issued_at)}.",
+            "An old reply, perhaps from a cache on the way; the newer one stays in use.",
+        )
 
 
 def _check_same_meaning(series: ForecastSeries, previous: ForecastSeries) -> None:
@@ -173,13 +196,15 @@ def _check_unit_mix_up(
         level = float(np.median(np.abs(previous.values)))
     # A price per kWh taken for one per MWh: all tiny, and the level is a thousand times the median and the
     # high. A day of real prices around zero has negative and exactly zero ones, so those do not match.
-    if level is None or level < 20 or len(series) < 12 or bool(np.any(np.abs(series.values) >= 2)):
+    euro = roughly_per_euro(series.unit)
+    few = len(series) < 12
+    if few or level is None or level < 20 * euro or bool(np.any(np.abs(series.values) >= 2 * euro)):
         return
     scaled = np.quantile(series.values, [0.5, 0.9]) * 1000 / level
     if bool(np.all((scaled > 1 / 3) & (scaled < 5))):
         raise _reject(
             series,
-            f"from {_interval(series, 0)} on, every price is below 2 {series.unit} where {level:.0f} is "
+            f"from {_interval(series, 0)} on, every price is below {2 * euro:g} {series.unit} where {level:.0f} is "
             "usual: they look like prices per kWh.",
             "Declare the unit as per kWh, and it is converted.",
         )
@@ -188,16 +213,15 @@ def _check_unit_mix_up(
 # What a change of unit multiplies by, and how far from it every interval may be. Powers of ten have no near
 # neighbours; 2.2 is what weather can do too, so it must hold all along.
 _POUND = 1000 / GRAMS_PER_POUND
+_THOUSANDS = ((0.001, 2.0, "a thousandth of"), (1000.0, 2.0, "a thousand times"))
 _FACTORS: dict[Signal, tuple[tuple[float, float, str], ...]] = {
     Signal.PRICE: (
-        (0.001, 2.0, "a thousandth of"),
-        (1000.0, 2.0, "a thousand times"),
+        *_THOUSANDS,
         (0.1, 1.1, "a tenth of"),
         (10.0, 1.1, "ten times"),
     ),
     Signal.CARBON: (
-        (0.001, 2.0, "a thousandth of"),
-        (1000.0, 2.0, "a thousand times"),
+        *_THOUSANDS,
         (_POUND, 1.1, "2.2 times (pounds for kilograms?)"),
         (1 / _POUND, 1.1, "1/2.2 of (kilograms for pounds?)"),
     ),
@@ -212,7 +236,7 @@ def _constant_factor(series: ForecastSeries, previous: ForecastSeries) -> str:
     if np.count_nonzero(told) < 12:  # fewer prove nothing
         return ""
     ratio = np.quantile(after[told] / before[told], [0.1, 0.5, 0.9])
-    for factor, tolerance, words in _FACTORS[series.signal]:
+    for factor, tolerance, words in _FACTORS.get(series.signal, _THOUSANDS):
         if np.all((ratio >= factor / tolerance) & (ratio <= factor * tolerance)):
             return words
     return ""

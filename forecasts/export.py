@@ -12,9 +12,9 @@ import numpy as np
 
 from forecasts.assemble import in_currency
 from forecasts.errors import InputError
-from forecasts.log import from_us
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import isoformat_z
+from forecasts.spans import from_us
 
 COLUMNS = {Signal.PRICE: "price_per_mwh", Signal.CARBON: "carbon_g_per_kwh"}
 

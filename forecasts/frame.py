@@ -35,6 +35,10 @@ class SignalFrame:
     attribution: tuple[str, ...] = ()
     licence: tuple[str, ...] = ()
     restricted: tuple[bool, ...] = ()
+    autocorrelation_hours: float | None = None
+    """[h] In which an error falls to 1/e, as it was learnt; None where it was not."""
+    price_correlation: float | None = None
+    """Of carbon: of its errors with those of the zone's price, -1..1, as it was learnt; None where it was not."""
 
     @property
     def synthetic(self) -> bool:
@@ -204,6 +208,8 @@ def _signal_to_dict(s: SignalFrame) -> dict[str, Any]:
         "basis": None if s.basis is None else str(s.basis),
         "values": _numbers(s.values),
         "quantiles": {repr(p): _numbers(v) for p, v in sorted(s.quantiles.items())},
+        "autocorrelation_hours": s.autocorrelation_hours,
+        "price_correlation": s.price_correlation,
         "provenance": runs,
     }
 
@@ -232,6 +238,8 @@ def _signal_from_dict(raw: Mapping[str, Any]) -> SignalFrame:
         terms("attribution", ""),
         terms("licence", ""),
         terms("restricted", False),
+        raw.get("autocorrelation_hours"),
+        raw.get("price_correlation"),
     )
 
 

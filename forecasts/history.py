@@ -7,18 +7,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 
 import numpy as np
 
-from forecasts.log import uncovered, without
+from forecasts.content import Content, digest_of
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import as_datetime64
+from forecasts.spans import claim
 
 
 class VintageHistory:
     """Every vintage given, each answering only questions of moments at or after its `known_at`.
 
-    A vintage that is known at the same moment as another of its series, and given later, is the newer of the two.
+    A vintage that is known at the same moment as another of its series, and given later, is the newer of the two;
+    the same again at that moment counts once, where it was given first.
     """
 
     def __init__(self, vintages: Iterable[ForecastSeries]) -> None:
@@ -27,7 +30,7 @@ class VintageHistory:
             if len(s):
                 by_series[s.zone, s.signal].setdefault(s.source, []).append(s)
         self._series = {
-            key: {name: sorted(told, key=lambda s: s.known_at) for name, told in sorted(sources.items())}
+            key: {name: list(_in_order(told)) for name, told in sorted(sources.items())}
             for key, sources in by_series.items()
         }
         self._known_at = {
@@ -98,11 +101,24 @@ class VintageHistory:
                 return
             s = series[n]
             covers = _us(s.start[0]), _us(s.end[-1])
-            for first, last in uncovered(free, *covers):
+            taken, free = claim(free, *covers)
+            for first, last in taken:
                 part = clipped(s, np.datetime64(first, "us"), np.datetime64(last, "us"))
                 if part is not None:
                     yield part
-            free = without(free, *covers)
+
+
+def _in_order(told: Iterable[ForecastSeries]) -> Iterator[ForecastSeries]:
+    """The oldest first, and of each moment nothing twice."""
+    for _, some in groupby(sorted(told, key=lambda s: s.known_at), key=lambda s: s.known_at):
+        first, *others = some
+        yield first
+        if others:
+            seen = {digest_of(first, Content.of(first))}
+            for s in others:
+                if (digest := digest_of(s, Content.of(s))) not in seen:
+                    seen.add(digest)
+                    yield s
 
 
 def clipped(s: ForecastSeries, start: np.datetime64, end: np.datetime64) -> ForecastSeries | None:

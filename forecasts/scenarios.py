@@ -22,7 +22,7 @@ from zlib import crc32
 import numpy as np
 
 from forecasts.bands import Key, bands_of
-from forecasts.frame import ForecastFrame
+from forecasts.frame import ForecastFrame, SignalFrame
 from forecasts.series import PLANNED, Signal
 from forecasts.slots import Floats, SlotGrid
 
@@ -31,16 +31,22 @@ COMMON = "*"
 """The name under which what all zones share is drawn: no zone's."""
 MEMORY = 5
 """Autocorrelation times after which what was before is forgotten: the draws begin that long before the grid."""
+AUTOCORRELATION_HOURS = 12.0
+PRICE_CARBON_CORRELATION = 0.5
+"""Where nobody says, and nothing was learnt."""
 
 
 @dataclass(frozen=True)
 class PathRules:
-    """How paths are drawn. `autocorrelation_hours` > 0 [h]; correlations of normal scores, that of zones 0..1."""
+    """How paths are drawn. `autocorrelation_hours` > 0 [h]; correlations of normal scores, that of zones 0..1.
+
+    What is None is as the frame has learnt it of each zone and signal, and where it has not, 12 h and 0.5.
+    """
 
     count: int
     seed: int
-    autocorrelation_hours: float
-    price_carbon_correlation: float
+    autocorrelation_hours: float | None
+    price_carbon_correlation: float | None
     zone_correlation: float
 
 
@@ -68,7 +74,7 @@ def scenario_paths(frame: ForecastFrame, rules: PathRules) -> Paths:
 
     bands, warnings = bands_of(frame)
     steps = np.asarray(ndtri((np.arange(rules.count) + 0.5) / rules.count))
-    drawn: dict[str, Floats] = {zone: _scores(zone, frame.grid, rules) for zone in {z for z, _ in bands}}
+    drawn: dict[str, Floats] = {zone: _scores(zone, frame, rules) for zone in {z for z, _ in bands}}
     offsets = {}
     for (zone, signal), band in bands.items():
         scores = drawn[zone][PLANNED.index(signal)]
@@ -97,24 +103,43 @@ def _above_zero(deviations: Floats, values: Floats) -> Floats:
     return kept
 
 
-def _scores(zone: str, grid: SlotGrid, rules: PathRules) -> Floats:
+def _scores(zone: str, frame: ForecastFrame, rules: PathRules) -> Floats:
     """Normal scores of a zone's signals, (n_signals, n_paths, n_slots): what all zones share, and its own."""
-    rho = exp(-(grid.slot / timedelta(hours=1)) / rules.autocorrelation_hours)
+    grid = frame.grid
+    fades = [_autocorrelation_hours(frame.get(zone, signal), rules) for signal in PLANNED]
+    slots_hours = grid.slot / timedelta(hours=1)
+    rho = np.array([exp(-slots_hours / fade) for fade in fades])[:, None]
     shared = rules.zone_correlation
-    noise = sqrt(shared) * _noise(COMMON, grid, rules) + sqrt(1 - shared) * _noise(zone, grid, rules)
+    memory_h = MEMORY * max(fades)
+    noise = sqrt(shared) * _noise(COMMON, grid, rules, memory_h)
+    noise = noise + sqrt(1 - shared) * _noise(zone, grid, rules, memory_h)
     first, second = noise
-    r = rules.price_carbon_correlation
+    r = _correlation(frame.get(zone, Signal.CARBON), rules)
     scores = np.array([first, r * first + sqrt(1 - r * r) * second])
     for t in range(1, scores.shape[-1]):
-        scores[..., t] = rho * scores[..., t - 1] + sqrt(1 - rho * rho) * scores[..., t]
+        scores[..., t] = rho * scores[..., t - 1] + np.sqrt(1 - rho * rho) * scores[..., t]
     return scores[..., -grid.n_slots :]
 
 
-def _noise(name: str, grid: SlotGrid, rules: PathRules) -> Floats:
+def _autocorrelation_hours(signal: SignalFrame | None, rules: PathRules) -> float:
+    if rules.autocorrelation_hours is not None:
+        return rules.autocorrelation_hours
+    learnt = None if signal is None else signal.autocorrelation_hours
+    return AUTOCORRELATION_HOURS if learnt is None else learnt
+
+
+def _correlation(carbon: SignalFrame | None, rules: PathRules) -> float:
+    if rules.price_carbon_correlation is not None:
+        return rules.price_carbon_correlation
+    learnt = None if carbon is None else carbon.price_correlation
+    return PRICE_CARBON_CORRELATION if learnt is None else learnt
+
+
+def _noise(name: str, grid: SlotGrid, rules: PathRules, memory_h: float) -> Floats:
     """Independent normals (n_signals, n_paths, slots from a midnight before the grid to its end), drawn day by day."""
     per_day = DAY // grid.slot
     midnight = datetime(grid.start.year, grid.start.month, grid.start.day, tzinfo=UTC)
-    first = midnight - ceil(MEMORY * rules.autocorrelation_hours / 24) * DAY
+    first = midnight - ceil(memory_h / 24) * DAY
     slots = (grid.end - first) // grid.slot
     days = []
     for day in range(-(-slots // per_day)):

@@ -2,7 +2,8 @@
 
 Every question carries a `moment`, and nothing that was learnt later answers it. At each instant of delivery
 the newest capture that covers it speaks; a capture that was missed is a gap in what we knew, never taken for
-"unchanged". A body that repeats the one before it writes no vintage, only the fact that it was seen again.
+"unchanged". A body that repeats what was seen last of its intervals writes no vintage, only the fact that it was
+seen again. What a vintage says is kept whole, packed by `forecasts.content`, so that any is read without another.
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
 
 from forecasts import questions
 from forecasts import tables as t
 from forecasts.checks import check_structure
+from forecasts.content import Content, digest_of, unpack
 from forecasts.errors import ForecastRejected
-from forecasts.log import Content, changes, to_us
 from forecasts.series import ForecastSeries, Kind, Signal
+from forecasts.spans import to_us
 from forecasts.tables import metadata
-from forecasts.vintage import (
-    AppendResult,
-    SeriesAge,
-    VintageInfo,
-    digest_of,
-    value_row,
-    vintage_row,
-)
+from forecasts.vintage import AppendResult, SeriesAge, VintageInfo, vintage_row
 
 __all__ = ["AppendResult", "ForecastStore", "SeriesAge", "VintageInfo", "metadata"]
+
+# Made once: making a statement takes SQLAlchemy longer than the database takes to carry it out.
+_LOCK = (
+    update(t.series).where(t.series.c.key == bindparam("of")).values(key=t.series.c.key).returning(t.series)
+)
+_NEW_VINTAGE = insert(t.vintage).returning(t.vintage.c.id)
+_NEW_FETCH = insert(t.fetch)
 
 
 class ForecastStore:
@@ -68,39 +71,30 @@ class ForecastStore:
             # Locked in one order, whoever appends: two that hold each other's next row would wait for ever.
             parts = {s.key: (s.source, s.zone, s.signal) for s in series}
             locked = {key: self._lock_series(db, *parts[key]) for key in sorted(parts)}
-            return [self._append(db, locked[s.key], s) for s in series]
+            done = []
+            for one in series:
+                locked[one.key] = row = self._agree_on_meaning(db, locked[one.key], one)
+                done.append(self._append(db, row, one))
+            return done
 
-    def _append(self, db: Connection, series_id: int, series: ForecastSeries) -> AppendResult:
+    def _append(self, db: Connection, row: Row[Any], series: ForecastSeries) -> AppendResult:
         content = Content.of(series)
         digest = digest_of(series, content)
         known_at = to_us(series.known_at)
-        self._agree_on_meaning(db, series_id, series)
-        seen = db.execute(
-            select(t.fetch.c.vintage_id)
-            .join(t.vintage, t.vintage.c.id == t.fetch.c.vintage_id)
-            .where(t.fetch.c.series_id == series_id, t.fetch.c.fetched_at_us == known_at)
-            .where(t.vintage.c.sha256 == digest)
-        ).scalar()
-        if seen is not None:
-            return AppendResult(series.key, "duplicate", seen, 0)
-        newest = db.execute(
-            select(t.vintage.c.id, t.vintage.c.sha256)
-            .where(t.vintage.c.series_id == series_id, t.vintage.c.status == "accepted")
-            .order_by(t.vintage.c.id.desc())
-            .limit(1)
-        ).first()
-        if newest is not None and newest.sha256 == digest:
-            self._record_fetch(db, series_id, newest.id, known_at)
-            return AppendResult(series.key, "unchanged", newest.id, 0)
-        log = questions.change_log(db, series_id, content.first_us, content.last_us)
-        changed = changes(content, log)
+        before = questions.spoke_before(db, row, content.first_us, content.last_us, known_at)
+        moments = [known_at] if before is None else [known_at, before.seen_us]
+        if (seen := questions.seen_as(db, row, digest, moments)) is not None:
+            seen_us, vintage_id = seen
+            if seen_us == known_at:
+                return AppendResult(series.key, "duplicate", vintage_id, 0)
+            self._record_fetch(db, row.id, vintage_id, known_at)
+            return AppendResult(series.key, "unchanged", vintage_id, 0)
+        n_changed = content.changed_since(None if before is None else questions.content_of(before))
         vintage_id = self._insert_vintage(
-            db, series_id, series, content, n_changed=len(changed), digest=digest
+            db, row.id, {"n_changed": n_changed, "sha256": digest, **vintage_row(series, content)}
         )
-        if changed:
-            db.execute(insert(t.value), [value_row(series_id, vintage_id, c) for c in changed])
-        self._record_fetch(db, series_id, vintage_id, known_at)
-        return AppendResult(series.key, "new", vintage_id, len(changed))
+        self._record_fetch(db, row.id, vintage_id, known_at)
+        return AppendResult(series.key, "new", vintage_id, n_changed)
 
     def record_rejection(
         self,
@@ -117,9 +111,8 @@ class ForecastStore:
         `within` as in `append_all`.
         """
         with self._write(within) as db:
-            series_id = self._lock_series(db, source, zone, signal)
+            series_id = self._lock_series(db, source, zone, signal).id
             row = {
-                "series_id": series_id,
                 "known_at_us": to_us(known_at),
                 "status": "rejected",
                 "kind": Kind.MISSING.value,
@@ -131,7 +124,7 @@ class ForecastStore:
                 "restricted": False,
                 "reason": reason,
             }
-            return int(db.execute(insert(t.vintage).returning(t.vintage.c.id), row).scalar_one())
+            return self._insert_vintage(db, series_id, row)
 
     def as_of(
         self,
@@ -150,6 +143,11 @@ class ForecastStore:
         """
         with self.engine.connect() as db:
             return questions.as_of(db, zone, signal, moment, start, end, sources)
+
+    def sources(self, zone: str, signal: Signal) -> tuple[str, ...]:
+        """Who ever said anything of it."""
+        with self.engine.connect() as db:
+            return questions.sources(db, zone, signal)
 
     def read(self, vintage_id: int) -> ForecastSeries | None:
         """One accepted vintage as it was appended; None when there is none (never was, rejected, or pruned).
@@ -183,21 +181,27 @@ class ForecastStore:
             return questions.ages(db, now)
 
     def prune(self, before: datetime) -> int:
-        """Forget delivery before `before`; answers how many values went. The only deletion there is.
+        """Forget delivery before `before`; answers how many intervals went or were cut. The only deletion.
 
-        It goes by delivery, not by age of knowledge: what a vintage says of the days kept stays exact.
+        It goes by delivery, not by age of knowledge: what a vintage says of the days kept stays exact. Plans are
+        reproduced from inputs of their own, whatever is pruned here.
         """
         at = to_us(before)
+        v = t.vintage.c
         with self._write() as db:
-            gone = db.execute(delete(t.value).where(t.value.c.start_us < at)).rowcount
-            old = select(t.vintage.c.id).where(
-                (t.vintage.c.last_end_us <= at)
-                | ((t.vintage.c.status == "rejected") & (t.vintage.c.known_at_us < at))
-            )
-            db.execute(delete(t.fetch).where(t.fetch.c.vintage_id.in_(old)))
-            db.execute(delete(t.vintage).where(t.vintage.c.id.in_(old)))
-            kept = select(t.vintage.c.series_id).distinct()
-            db.execute(delete(t.series).where(t.series.c.id.not_in(kept)))
+            begun = select(v.first_start_us, v.last_end_us, v.content).where(v.first_start_us < at)
+            with db.execute(begun) as rows:
+                gone = sum(len(unpack(r.content, r.first_start_us, min(r.last_end_us, at))) for r in rows)
+            # What is over goes; what is not goes on from there, and needs no packing anew: its coverage says so.
+            for old in (
+                (v.first_start_us < at) & (v.last_end_us <= at),
+                v.first_start_us.is_(None) & (v.known_at_us < at),  # rejected
+            ):
+                db.execute(delete(t.fetch).where(t.fetch.c.vintage_id.in_(select(v.id).where(old))))
+                db.execute(delete(t.vintage).where(old))
+            db.execute(update(t.vintage).where(v.first_start_us < at).values(first_start_us=at))
+            kept = select(v.series_id).where(v.series_id == t.series.c.id)
+            db.execute(delete(t.series).where(~kept.exists()))
         return gone
 
     @contextmanager
@@ -212,47 +216,35 @@ class ForecastStore:
         with self._writing, self.engine.begin() as db:
             yield db
 
-    def _lock_series(self, db: Connection, source: str, zone: str, signal: Signal) -> int:
-        """The series' id, its row locked until the transaction ends: one appender at a time."""
+    def _lock_series(self, db: Connection, source: str, zone: str, signal: Signal) -> Row[Any]:
+        """The series' row, locked until the transaction ends: one appender at a time."""
         key = f"{source}:{zone}:{signal}"
-        same = update(t.series).where(t.series.c.key == key).values(key=key)
-        if db.execute(same).rowcount == 0:
-            row = {"key": key, "source": source, "zone": zone, "signal": signal.value}
-            db.execute(insert(t.series), row)
-        return int(db.execute(select(t.series.c.id).where(t.series.c.key == key)).scalar_one())
+        if (row := db.execute(_LOCK, {"of": key}).first()) is not None:
+            return row
+        new = {"key": key, "source": source, "zone": zone, "signal": signal.value}
+        return db.execute(insert(t.series).returning(t.series), new).one()
 
-    def _agree_on_meaning(self, db: Connection, series_id: int, series: ForecastSeries) -> None:
-        row = db.execute(select(t.series).where(t.series.c.id == series_id)).one()
+    def _agree_on_meaning(self, db: Connection, row: Row[Any], series: ForecastSeries) -> Row[Any]:
+        """The series' row once it means and reaches what `series` does. Raises ForecastRejected where it may not."""
         basis = None if series.basis is None else series.basis.value
-        if row.unit is None:
-            meaning = {"unit": series.unit, "basis": basis}
-            db.execute(update(t.series).where(t.series.c.id == series_id).values(**meaning))
-        elif (row.unit, row.basis) != (series.unit, basis):
+        if row.unit is not None and (row.unit, row.basis) != (series.unit, basis):
             raise ForecastRejected(
                 f"{series.key}: it is kept in {row.unit} ({row.basis}), and this is {series.unit} ({basis}).",
                 field=str(series.signal),
                 hint="Two that differ are never mixed: give the source another name if the change is meant.",
                 series=series.key,
             )
+        reach_us = int(series.end[-1].astype("datetime64[us]").astype(int)) - to_us(series.known_at)
+        if row.reach_us is not None and reach_us <= row.reach_us:
+            return row
+        means = {"unit": series.unit, "basis": basis, "reach_us": reach_us}
+        query = update(t.series).where(t.series.c.id == row.id).values(**means).returning(t.series)
+        return db.execute(query).one()
 
-    def _insert_vintage(
-        self,
-        db: Connection,
-        series_id: int,
-        series: ForecastSeries,
-        content: Content,
-        *,
-        n_changed: int,
-        digest: str,
-    ) -> int:
-        row = {
-            "series_id": series_id,
-            "n_changed": n_changed,
-            "sha256": digest,
-            **vintage_row(series, content),
-        }
-        return int(db.execute(insert(t.vintage).returning(t.vintage.c.id), row).scalar_one())
+    def _insert_vintage(self, db: Connection, series_id: int, said: dict[str, Any]) -> int:
+        row = {"series_id": series_id, **said}
+        return int(db.execute(_NEW_VINTAGE, row).scalar_one())
 
     def _record_fetch(self, db: Connection, series_id: int, vintage_id: int, at_us: int) -> None:
         row = {"series_id": series_id, "vintage_id": vintage_id, "fetched_at_us": at_us}
-        db.execute(insert(t.fetch), row)
+        db.execute(_NEW_FETCH, row)

@@ -1,11 +1,9 @@
 """The forecast store's tables. Times are microseconds since 1970 in UTC, intervals half-open.
 
-    forecast_series    what is forecast: one row a source, zone and signal
-    forecast_vintage   one row a body that differs from the one before it, or that was rejected
-    forecast_fetch     one row each time a vintage was seen, first or again unchanged: what "known at" means
-    forecast_value     a change-log: a row only where a vintage says something else than those before it
-
-A `value` of NULL says that the vintage no longer has an interval with that start.
+forecast_series    what is forecast: one row a source, zone and signal
+forecast_vintage   one row a body that differs from the one before it, or that was rejected; what it says is
+                   packed by `forecasts.content`, of which only the part within the coverage still counts
+forecast_fetch     one row each time a vintage was seen, first or again unchanged: what "known at" means
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Double,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -49,6 +47,9 @@ series = Table(
     Column("signal", String(20), nullable=False),
     Column("unit", String(20), comment="canonical; NULL until a vintage is accepted"),
     Column("basis", String(20), comment="carbon only: average | marginal"),
+    Column(
+        "reach_us", BigInteger, comment="no vintage reaches farther beyond when it was known; NULL: as unit"
+    ),
     UniqueConstraint("key"),
     Index(None, "zone", "signal"),
 )
@@ -64,16 +65,17 @@ vintage = Table(
     Column("kind", String(10), nullable=False),
     Column("first_start_us", BigInteger, comment="coverage [first_start, last_end); NULL when rejected"),
     Column("last_end_us", BigInteger),
-    Column("longest_us", BigInteger, comment="length of the longest interval"),
-    Column("n_values", Integer, nullable=False),
-    Column("n_changed", Integer, nullable=False, comment="rows that this vintage wrote"),
+    Column("n_values", Integer, nullable=False, comment="intervals when it was appended"),
+    Column("n_changed", Integer, nullable=False, comment="values that the one before it did not say"),
     Column("sha256", String(64), nullable=False, comment="of what it says; '' when rejected"),
     Column("licence", Text, nullable=False),
     Column("attribution", Text, nullable=False),
     Column("restricted", Boolean, nullable=False),
     Column("reason", Text, nullable=False, comment="why it was rejected"),
+    Column("content", LargeBinary, comment="packed; NULL when rejected"),
     CheckConstraint("status IN ('accepted', 'rejected')", name="status"),
     Index(None, "series_id", "known_at_us"),
+    Index(None, "first_start_us"),
 )
 
 fetch = Table(
@@ -85,17 +87,4 @@ fetch = Table(
     Column("fetched_at_us", BigInteger, nullable=False),
     Index(None, "series_id", "fetched_at_us"),
     Index(None, "vintage_id"),
-)
-
-value = Table(
-    "forecast_value",
-    metadata,
-    Column("series_id", _Id, ForeignKey("forecast_series.id"), primary_key=True, autoincrement=False),
-    Column("start_us", BigInteger, primary_key=True, autoincrement=False),
-    Column("q_ppm", Integer, primary_key=True, autoincrement=False, comment="0: the value; else a quantile"),
-    Column("vintage_id", _Id, ForeignKey("forecast_vintage.id"), primary_key=True, autoincrement=False),
-    Column("end_us", BigInteger, nullable=False),
-    Column("value", Double, comment="NULL: withdrawn"),
-    Index(None, "vintage_id"),
-    sqlite_with_rowid=False,
 )

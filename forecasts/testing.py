@@ -64,7 +64,9 @@ class ForecastSourceContract:
         assert options.model_config.get("extra") == "forbid"
 
     def test_it_says_what_it_is(self) -> None:
-        """Licence, attribution and units are stated: a plan that used it must be able to name its terms."""
+        """Licence, attribution and units are stated: a plan that used it must be able to name its terms. So is when it
+        has something new.
+        """
         info = self.make_source().info
         assert info.name
         assert info.title
@@ -72,8 +74,8 @@ class ForecastSourceContract:
         assert info.zones
         assert info.licence
         assert info.attribution
-        assert info.publication
-        assert info.poll > timedelta(0)
+        for signal in info.signals:
+            assert info.publication_of(signal).next_poll(self.now()) > self.now()
         assert all(info.units.get(s) for s in info.signals)
         if Signal.CARBON in info.signals:
             assert info.basis is not None, "carbon is average or marginal"
@@ -163,11 +165,13 @@ class Said:
 
 @dataclass
 class Asked:
-    """A request that came: the path, the query's values by name, the headers in lower case."""
+    """A request that came: the path, the query's values by name, the headers in lower case; of a POST its body."""
 
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 class ReplyServer:
@@ -182,7 +186,9 @@ class ReplyServer:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
-                asked = Asked(parts.path, query, {k.lower(): v for k, v in self.headers.items()})
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                asked = Asked(parts.path, query, headers, self.command, body)
                 outer.asked.append(asked)
                 said = outer.reply(asked)
                 self.send_response(said.status)
@@ -190,6 +196,9 @@ class ReplyServer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(said.body)
+
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def log_message(self, *_: Any) -> None:
                 """Silent: tests read what was asked from `asked`."""

@@ -14,8 +14,34 @@ from forecasts.slots import Floats
 
 GRAMS_PER_POUND = 453.59237  # exact by definition (international pound)
 
+_BY_WORTH = {
+    1: "CHF EUR GBP USD",
+    2: "AUD BGN CAD NZD SGD",
+    5: "AED BRL ILS MYR PEN PLN RON SAR",
+    10: "CNY DKK HKD NOK SEK",
+    20: "CZK MXN ZAR",
+    50: "PHP THB TRY TWD UAH",
+    100: "INR RSD",
+    200: "JPY",
+    500: "HUF",
+    1000: "CLP",
+    2000: "ARS KRW",
+    5000: "COP",
+    20000: "IDR",
+    50000: "VND",
+}
+ROUGHLY_PER_EURO = {code: float(worth) for worth, codes in _BY_WORTH.items() for code in codes.split()}
+"""How many units of a currency make a Euro, to an order of magnitude, by code (ISO 4217): what a price may be in.
+
+It tells a sound price from a wrong unit, whose factors are a thousand. It converts nothing: rates are given.
+"""
+
+CURRENCIES = frozenset(ROUGHLY_PER_EURO)
+"""Codes (ISO 4217) that a price may be in."""
+
 PLAUSIBLE: dict[Signal, tuple[float, float]] = {
-    # Beyond every price cap in force: SDAC -500..4000 EUR, ERCOT 5000 USD (9000 until 2022), NEM 17500 AUD.
+    # In Euro, of which the other currencies' are multiples. Beyond every cap in force: SDAC -500 to 4000 EUR, ERCOT
+    # 5000 USD (9000 until 2022), the NEM -1000 to 20300 AUD, which is raised each year.
     Signal.PRICE: (-1000.0, 20000.0),
     # Lignite is about 1200, oil shale 1400; twice that is a wrong unit.
     Signal.CARBON: (0.0, 2500.0),
@@ -24,14 +50,6 @@ PLAUSIBLE: dict[Signal, tuple[float, float]] = {
     Signal.WIND: (-2000.0, 1e6),
     Signal.SOLAR: (-2000.0, 1e6),
 }
-
-CURRENCIES = frozenset(
-    """
-    AED ARS AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PEN
-    PHP PLN RON RSD SAR SEK SGD THB TRY TWD UAH USD VND ZAR
-    """.split()  # noqa: SIM905 - forty quoted strings would hide the list
-)
-"""Codes (ISO 4217) that a price may be in."""
 
 # A minor unit, only where it can mean one currency: "c" is an American, an Australian and a Euro cent.
 _MINOR = {"ct": "EUR", "eurocent": "EUR", "p": "GBP", "pence": "GBP"}
@@ -130,6 +148,27 @@ def currency_of(unit: str, *, field: str = "unit") -> str:
             hint="Convert with forecasts.units.parse_unit.",
         )
     return currency
+
+
+def roughly_per_euro(unit: str) -> float:
+    """What a Euro is in the currency of a canonical price unit, to an order of magnitude (`ROUGHLY_PER_EURO`); 1 for
+    a unit that is no price.
+
+    >>> roughly_per_euro("HUF/MWh")
+    500.0
+    """
+    return ROUGHLY_PER_EURO.get(unit.partition("/")[0], 1.0)
+
+
+def plausible(signal: Signal, unit: str) -> tuple[float, float]:
+    """The lowest and the highest value of a canonical `unit` that any grid may have: what is outside is in another.
+
+    >>> plausible(Signal.PRICE, "AUD/MWh")
+    (-2000.0, 40000.0)
+    """
+    low, high = PLAUSIBLE[signal]
+    times = roughly_per_euro(unit) if signal is Signal.PRICE else 1.0
+    return low * times, high * times
 
 
 def is_canonical(unit: str, signal: Signal) -> bool:

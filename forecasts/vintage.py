@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -10,13 +9,20 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import Row
 
-from forecasts.log import PPM, Change, Content, from_us, to_us
+from forecasts.content import PPM, Content, pack
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
+from forecasts.spans import from_us, to_us
+
+_TIME = np.dtype("datetime64[us]")
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 @dataclass(frozen=True)
 class AppendResult:
-    """What became of a series: a `new` vintage, seen again `unchanged`, or already here (`duplicate`)."""
+    """What became of a series: a `new` vintage, seen again `unchanged`, or already here (`duplicate`).
+
+    `changed_values`: how many of its values, quantiles counted too, the vintage before it did not say.
+    """
 
     key: str
     status: Literal["new", "unchanged", "duplicate"]
@@ -73,80 +79,69 @@ def vintage_row(series: ForecastSeries, content: Content) -> dict[str, Any]:
         "kind": series.kind.value,
         "first_start_us": content.first_us,
         "last_end_us": content.last_us,
-        "longest_us": int((content.end_us - content.start_us).max()),
         "n_values": len(content),
         "licence": series.licence,
         "attribution": series.attribution,
         "restricted": series.restricted,
         "reason": "",
+        "content": pack(content),
     }
 
 
-def value_row(series_id: int, vintage_id: int, change: Change) -> dict[str, Any]:
-    """One row of the change-log."""
-    return {
-        "series_id": series_id,
-        "vintage_id": vintage_id,
-        "start_us": change.start_us,
-        "end_us": change.end_us,
-        "q_ppm": change.q_ppm,
-        "value": change.value,
-    }
+class Teller:
+    """Makes the series of one row of `forecast_series` out of what its vintages say."""
+
+    def __init__(self, series: Row[Any]) -> None:
+        self._same = {
+            "zone": series.zone,
+            "signal": Signal(series.signal),
+            "unit": series.unit,
+            "source": series.source,
+            "basis": None if series.basis is None else Basis(series.basis),
+        }
+
+    def __call__(
+        self,
+        content: Content,
+        seen_us: int,
+        issued_at_us: int | None,
+        kind: str,
+        licence: str,
+        attribution: str,
+        restricted: bool,
+    ) -> ForecastSeries:
+        """What a vintage says, as the series that it was when it was seen."""
+        edges = content.edges_us.view(_TIME)
+        bands = content.bands
+        return ForecastSeries(
+            known_at=from_us(seen_us),
+            start=edges[:-1],
+            end=edges[1:],
+            values=bands[0],
+            kind=_KINDS[kind],
+            issued_at=None if issued_at_us is None else from_us(issued_at_us),
+            quantiles={q / PPM: band for q, band in bands.items() if q} if len(bands) > 1 else {},
+            licence=licence,
+            attribution=attribution,
+            restricted=restricted,
+            **self._same,
+        )
 
 
-def digest_of(series: ForecastSeries, content: Content) -> str:
-    """SHA-256 of everything that the vintage says, whenever it was fetched."""
-    said = (
-        series.kind.value,
-        None if series.issued_at is None else to_us(series.issued_at),
-        series.licence,
-        series.attribution,
-        series.restricted,
-        sorted(content.bands),
-    )
-    digest = hashlib.sha256(repr(said).encode())
-    for array in (content.start_us, content.end_us, *content.bands.values()):
-        digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
-
-
-def series_of(series: Row[Any], capture: Row[Any], content: Content) -> ForecastSeries:
-    """What a capture says, as the series that it was."""
-    bands = dict(content.bands)
-    values = bands.pop(0)
-    return ForecastSeries(
-        zone=series.zone,
-        signal=Signal(series.signal),
-        unit=series.unit,
-        source=series.source,
-        known_at=from_us(capture.seen_us),
-        start=content.start_us.astype("datetime64[us]"),
-        end=content.end_us.astype("datetime64[us]"),
-        values=values,
-        kind=Kind(capture.kind),
-        basis=None if series.basis is None else Basis(series.basis),
-        issued_at=None if capture.issued_at_us is None else from_us(capture.issued_at_us),
-        quantiles={q / PPM: band for q, band in bands.items()},
-        licence=capture.licence,
-        attribution=capture.attribution,
-        restricted=capture.restricted,
-    )
-
-
-def info_of(row: Row[Any]) -> VintageInfo:
-    """A row of `ForecastStore.vintages`."""
+def info_of(series: Row[Any], row: Row[Any]) -> VintageInfo:
+    """One of `ForecastStore.vintages`."""
 
     def moment(us: int | None) -> datetime | None:
         return None if us is None else from_us(us)
 
     return VintageInfo(
         id=row.id,
-        key=row.key,
-        source=row.source,
-        zone=row.zone,
-        signal=Signal(row.signal),
-        unit=row.unit,
-        basis=None if row.basis is None else Basis(row.basis),
+        key=series.key,
+        source=series.source,
+        zone=series.zone,
+        signal=Signal(series.signal),
+        unit=series.unit,
+        basis=None if series.basis is None else Basis(series.basis),
         kind=Kind(row.kind),
         status=row.status,
         known_at=from_us(row.known_at_us),

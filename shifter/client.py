@@ -161,6 +161,10 @@ class Client:
         query = {"zone": zone, "start": _moment(start), "end": _moment(end), "as_of": _moment(as_of)}
         return self._object("GET", "/v1/forecasts", query)
 
+    def learnt(self, zone: str | None = None) -> list[Json]:
+        """Who counts for how much in forecasts, by zone and signal."""
+        return self._list("GET", "/v1/forecasts/learnt", {"zone": zone})
+
     def push_forecasts(self, series: Sequence[Mapping[str, Any]]) -> int:
         """Append vintages, all or nothing; how many were new."""
         return int(self._object("POST", "/v1/forecasts", body=[dict(s) for s in series])["accepted"])

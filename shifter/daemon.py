@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+from forecasts.sources.publication import FIRST_RETRY
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.dispatch.base import make_dispatcher
@@ -24,7 +26,9 @@ from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
 from shifter.errors import Conflict, InputError, NotReady, SolverFailed
 from shifter.files import read_fleet
-from shifter.ingest import Polled, poll
+from shifter.grid_signals import GridFeed, leave, listen
+from shifter.ingest import Poller
+from shifter.lessons import lessons_of
 from shifter.planner import Planner, WorkerPlanner
 from shifter.replanner import Replanner
 from shifter.service import Service
@@ -32,7 +36,14 @@ from shifter.service.health import database_answers
 from shifter.store.db import Database
 from shifter.store.lock import StoreLock
 from shifter.telemetry import Metrics, get_logger
-from shifter.wiring import frame_maker, polled_sources, realtime_maker, service_config
+from shifter.wiring import (
+    frame_maker,
+    grid_feeds,
+    outlooks_of,
+    polled_sources,
+    realtime_maker,
+    service_config,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -49,9 +60,6 @@ LONGEST_BEAT_S = 5.0
 SHORTEST_POLL_S = 1.0
 SHORTEST_REMOTE_POLL_S = 300.0
 """Real seconds between two polls of somebody else's server, however fast a simulated clock runs."""
-LONGEST_PHASE_S = 60.0
-PHASE_RATIO = 0.1
-"""Polls of somebody else's server are put off by up to this share of the time between two: see `poll_phase_s`."""
 DATABASE_CHECK_S = 5.0
 PREDECESSOR_WAIT_S = 5.0
 """Real seconds that a daemon waits for another on its store to end, as when it is restarted."""
@@ -81,6 +89,7 @@ class Daemon:
         self.clock = clock
         self.fleet: Fleet = read_fleet(settings.fleet)
         self._polled = polled_sources(settings, self.fleet)
+        self._feeds = grid_feeds(settings, self.fleet)
         realtime = realtime_maker(settings, self.fleet, clock)
         policy = settings.classification_policy()
         dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
@@ -108,13 +117,16 @@ class Daemon:
         self._quote_planner = planner or WorkerPlanner(memory_limit_gib=limit_gib)
         self.metrics = Metrics()
         self._beat_s = min(LONGEST_BEAT_S, max(SHORTEST_BEAT_S, clock.real_s(settings.leases.ttl_s) / 5))
+        store, learn = ForecastStore(self.database.engine), settings.forecasts.learn
+        outlooks = outlooks_of(settings, self.fleet, store, self._polled)
+        by_them = partial(frame_maker, settings, self.fleet, store, self._polled)
         self.service = Service(
             service_config(settings, clock, self._beat_s),
             self.fleet,
             self.database,
             clock,
             policy=policy,
-            frame=frame_maker(settings, self.fleet, ForecastStore(self.database.engine), self._polled),
+            frame=by_them(outlooks if learn == "on" else None),
             realtime=realtime,
             planner=self._planner,
             quote_planner=self._quote_planner,
@@ -122,6 +134,11 @@ class Daemon:
             version=_version(),
         )
         refresh_s = max(1.0, clock.real_s(self.service.core.config.lease_ttl_s) / 3)
+        self._pollers = tuple(
+            Poller(self.service.core, polled, jitter_of(polled.name) if polled.remote else lambda: 0.0)
+            for polled in self._polled
+        )
+        self._lessons = lessons_of(self.service.core, settings, self._polled, outlooks, by_them, self._once)
         self._dispatch = DispatchRunner(self.service, dispatchers, refresh_s)
         debounce_s = max(0.05, clock.real_s(settings.planning.debounce_s))
         self._replanner = Replanner(self.service.cycle, debounce_s)
@@ -150,9 +167,11 @@ class Daemon:
         core.replan, core.has_daemon = self._replanner.request, True
         core.next_replan_at = self._next_replan_at
         self.service.heartbeat()
-        threading.Thread(target=self._first_plan, name="shifter-start", daemon=True).start()
+        self._quietly(partial(leave, core, self._feeds))
         self._scheduler = self._schedule()
         self._scheduler.start()
+        # After it: who has been asked is put down there to be asked again.
+        threading.Thread(target=self._first_plan, name="shifter-start", daemon=True).start()
         self._dispatch.start()
         log.info("started", clock=str(self.clock), database=str(self.database), sources=len(self._polled))
 
@@ -163,6 +182,7 @@ class Daemon:
         self._stopped.set()
         self._asked_to_stop.set()
         self._dispatch.stop()
+        self._lessons.stop()
         core = self.service.core
         core.has_daemon, core.stopping = False, True
         if self._scheduler is not None:
@@ -184,16 +204,19 @@ class Daemon:
         self.stop()
 
     def _first_plan(self) -> None:
-        first = [threading.Thread(target=self._ingest, args=(p,), daemon=True) for p in self._polled]
+        first = [threading.Thread(target=self._ingest, args=(p,), daemon=True) for p in self._pollers]
+        waited = [t for t, p in zip(first, self._pollers, strict=True) if not p.polled.shadow]
+        listeners = [threading.Thread(target=self._listen, args=(f,), daemon=True) for f in self._feeds]
         ends = time.monotonic() + FIRST_INGEST_WAIT_S
-        for thread in first:
+        for thread in (*first, *listeners):
             thread.start()
-        for thread in first:
+        for thread in (*waited, *listeners):
             thread.join(max(0.0, ends - time.monotonic()))
         # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
         if not self._stopped.is_set():
             self._replanner.request("start")
             self._replanner.start()
+            self._lessons.begin()
 
     def _warm_up(self) -> None:
         """Importing the solver takes seconds: let it happen beside everything else."""
@@ -213,10 +236,8 @@ class Daemon:
             timezone=UTC, job_defaults=defaults, executors={"default": DaemonThreadExecutor()}
         )
 
-        def every(
-            real_s: float, name: str, job: Callable[..., Any], *args: Any, phase_s: float = 0.0
-        ) -> None:
-            first = datetime.now(UTC) + timedelta(seconds=max(0.05, real_s) + phase_s)
+        def every(real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+            first = datetime.now(UTC) + timedelta(seconds=max(0.05, real_s))
             scheduler.add_job(job, "interval", args, id=name, seconds=max(0.05, real_s), start_date=first)
 
         planning = self.settings.planning
@@ -225,10 +246,9 @@ class Daemon:
         every(DATABASE_CHECK_S, "database", self._keep_store)
         every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
         every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
-        for i, polled in enumerate(self._polled):
-            poll_s = self._poll_s(polled, polled.every)
-            phase_s = poll_phase_s(polled.name, poll_s) if is_remote(polled) else 0.0
-            every(poll_s, f"ingest-{i}", self._ingest, polled, phase_s=phase_s)
+        least_s = SHORTEST_REMOTE_POLL_S if self.clock.simulated else SHORTEST_POLL_S
+        for feed in self._feeds:
+            every(max(least_s, real(feed.every.total_seconds())), f"grid-{feed.name}", self._listen, feed)
         return scheduler
 
     def _next_replan_at(self) -> datetime | None:
@@ -243,22 +263,42 @@ class Daemon:
         left += [] if asked_s is None else [asked_s]
         return self.clock.now() + timedelta(seconds=min(left) * self.clock.speed) if left else None
 
-    def _poll_s(self, polled: Polled, every: timedelta) -> float:
-        """Real seconds until a source is asked again."""
-        simulated = is_remote(polled) and self.clock.simulated
-        least = SHORTEST_REMOTE_POLL_S if simulated else SHORTEST_POLL_S
-        return max(least, self.clock.real_s(every.total_seconds()))
-
-    def _ingest(self, polled: Polled) -> None:
+    def _ingest(self, poller: Poller) -> None:
+        """Ask a source for what is due, and put down when to ask it again, whatever becomes of it."""
         if self._stopped.is_set():
             return
-        outcome = poll(self.service.core, polled)
+        try:
+            next_at = poller.poll().next_at
+        except Exception as error:  # the next poll must come, and somebody must hear of it
+            log.exception("a poll broke", source=poller.polled.name, error=str(error))
+            next_at = self.clock.now() + FIRST_RETRY
         scheduler = self._scheduler
-        if outcome.retry is not None and scheduler is not None and scheduler.running:
-            at = datetime.now(UTC) + timedelta(seconds=self._poll_s(polled, outcome.retry))
-            scheduler.add_job(
-                self._ingest, "date", (polled,), run_date=at, id=f"retry-{polled.name}", replace_existing=True
-            )
+        if scheduler is None or not scheduler.running:
+            return
+        simulated = poller.polled.remote and self.clock.simulated
+        least_s = SHORTEST_REMOTE_POLL_S if simulated else SHORTEST_POLL_S
+        wait_s = max(least_s, self.clock.real_s((next_at - self.clock.now()).total_seconds()))
+        self._once(wait_s, f"ingest-{poller.polled.name}", self._ingest, poller)
+        self._lessons.polled(poller.polled.name)
+
+    def _once(self, wait_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+        """Run a job in so many real seconds, in place of the one of that name that waits."""
+        scheduler = self._scheduler
+        if self._stopped.is_set() or scheduler is None or not scheduler.running:
+            return
+        scheduler.add_job(
+            job,
+            "date",
+            args,
+            run_date=datetime.now(UTC) + timedelta(seconds=wait_s),
+            id=name,
+            replace_existing=True,
+            max_instances=2,  # the one that asks for it has yet to return: the next may not be dropped for it
+        )
+
+    def _listen(self, feed: GridFeed) -> None:
+        if not self._stopped.is_set():
+            listen(self.service.core, feed)
 
     def _beat(self) -> None:
         """Renew leases, whatever else is wrong; then do what time brings."""
@@ -295,19 +335,11 @@ class Daemon:
             log.warning("not now", job=getattr(job, "__name__", ""), error=str(error))
 
 
-def is_remote(polled: Polled) -> bool:
-    """Whether it is somebody else's server that is asked."""
-    info = polled.source.info
-    return info.url.startswith("http") and not info.synthetic
-
-
-def poll_phase_s(source: str, every_s: float, process: str = "") -> float:
-    """How much later than others this process asks a source [s], each time: a fleet of daemons that was started
-    together must not ask in the same second. The same for as long as the process runs.
+def jitter_of(source: str, process: str = "") -> Callable[[], float]:
+    """Numbers in 0..1 by which this process puts off its polls of a source: a fleet of daemons that waits for one
+    market must not ask in the same second. The same ones for the same process.
     """
-    process = process or f"{socket.gethostname()}/{os.getpid()}"
-    digest = sha256(f"{process}/{source}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 * min(LONGEST_PHASE_S, PHASE_RATIO * every_s)
+    return Random(f"{process or f'{socket.gethostname()}/{os.getpid()}'}/{source}").random
 
 
 def _version() -> str:

@@ -109,6 +109,13 @@ class Metrics:
             buckets=CYCLE_BUCKETS_S,
             registry=self.registry,
         )
+        self.learning_seconds = Histogram(
+            "shifter_learning_duration_seconds",
+            "Real time that learning from vintages took, by what became of it.",
+            ["outcome"],
+            buckets=CYCLE_BUCKETS_S,
+            registry=self.registry,
+        )
         self.cycle_failures = Counter(
             "shifter_cycle_failures_total",
             "Planning cycles that published nothing, by the error's code.",

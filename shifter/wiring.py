@@ -5,21 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from forecasts.assemble import frame_from_store
+from forecasts.assemble import Preference, frame_from_store
 from forecasts.frame import ForecastFrame
-from forecasts.series import PLANNED
+from forecasts.heeded import OWN, Heeded
+from forecasts.outlooks import Outlooks
+from forecasts.series import PLANNED, Signal
 from forecasts.slots import SlotGrid
+from forecasts.sources.openadr3_vtn import Vtn, VtnOptions
 from forecasts.sources.registry import make_source
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
 from shifter.files import read_known_realtime
+from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import typical_load
 from shifter.service import ServiceConfig
 from shifter.service.core import FrameMaker, RealtimeMaker
+from shifter.service.told import PUSHED
 
 if TYPE_CHECKING:
     from shifter.settings import Settings
@@ -71,8 +76,15 @@ def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
                 field=f"forecasts.sources[{i}].zones",
                 hint=f"It knows {', '.join(info.zones[:12])}.",
             )
-        every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else info.poll
-        polled = Polled(source, zones, wanted.signals or info.signals, every, ahead)
+        every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else None
+        signals = wanted.signals or tuple(s for s in info.signals if s in PLANNED)
+        if info.name in OWN:
+            raise InputError(
+                f"{info.name} is what the daemon's own forecasts are kept as.",
+                field=f"forecasts.sources[{i}].options.name",
+                hint="Give the source another name.",
+            )
+        polled = Polled(source, zones, signals, every, ahead, wanted.shadow)
         if any(other.name == polled.name for other in found):
             raise InputError(
                 f"there is a source named {info.name} already, and its health and its order go by its name.",
@@ -83,16 +95,76 @@ def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
     return tuple(found)
 
 
-def frame_maker(
+def grid_feeds(settings: Settings, fleet: Fleet) -> tuple[GridFeed, ...]:
+    """The VTNs whose limits are followed. Raises InputError for a site that there is not, and a name used twice."""
+    ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
+    found: list[GridFeed] = []
+    for i, wanted in enumerate(settings.grid_events.openadr3):
+        place = f"grid_events.openadr3[{i}]"
+        named = {
+            "site": wanted.site,
+            **{f"targets.{target}": site for target, site in wanted.targets.items()},
+        }
+        for key, site in named.items():
+            if site is not None and site not in fleet.by_site:
+                raise InputError(
+                    f"there is no site {site}.",
+                    field=f"{place}.{key}",
+                    hint=f"Sites are {', '.join(fleet.by_site)}.",
+                )
+        name = f"{OURS}{wanted.name}"
+        if any(other.name == name for other in found):
+            raise InputError(
+                f"there is a VTN named {wanted.name} already.",
+                field=f"{place}.name",
+                hint="Give each its own.",
+            )
+        given = {
+            key: getattr(wanted, key) for key in VtnOptions.model_fields.keys() & type(wanted).model_fields
+        }
+        vtn = Vtn(VtnOptions.model_validate(given), name)
+        every = timedelta(seconds=wanted.poll_s)
+        found.append(GridFeed(name, vtn, wanted.programs, wanted.site, wanted.targets, every, ahead))
+    return tuple(found)
+
+
+def outlooks_of(
     settings: Settings, fleet: Fleet, store: ForecastStore, polled: tuple[Polled, ...]
+) -> Outlooks | None:
+    """What the store teaches, made ahead in the background; None where nothing is to be learnt."""
+    if settings.forecasts.learn == "off":
+        return None
+    return Outlooks(
+        _heeded(store, polled),
+        _preference(settings, fleet, polled),
+        made_ahead=True,
+        rules=settings.forecasts.learning.rules,
+    )
+
+
+def _heeded(store: ForecastStore, polled: tuple[Polled, ...]) -> Heeded:
+    return Heeded(store, {p.name for p in polled if p.shadow})
+
+
+def frame_maker(
+    settings: Settings,
+    fleet: Fleet,
+    store: ForecastStore,
+    polled: tuple[Polled, ...],
+    outlooks: Outlooks | None = None,
 ) -> FrameMaker:
-    """Frames from the store, the sources of the settings preferred in their order."""
-    preference = {("*", s): tuple(p.name for p in polled) for s in PLANNED}
-    max_age = timedelta(hours=settings.forecasts.max_age_hours)
+    """Frames from the store, the sources of the settings preferred in their order; those in shadow are in none, nor is
+    what we said ourselves. `outlooks` is what frames are made by besides.
+
+    Raises InputError where `forecasts.order` or `max_age_hours_by_zone` names a zone or a source that there is not.
+    """
+    preference = _preference(settings, fleet, polled)
+    max_age = _max_age(settings, fleet)
+    heeded = _heeded(store, polled)
 
     def make(grid: SlotGrid, as_of: datetime) -> ForecastFrame:
         return frame_from_store(
-            store,
+            heeded,
             grid,
             as_of=as_of,
             zones=fleet.zones,
@@ -100,9 +172,55 @@ def frame_maker(
             fx=settings.forecasts.fx,
             preference=preference,
             max_age=max_age,
+            outlooks=outlooks,
         )
 
     return make
+
+
+def _preference(settings: Settings, fleet: Fleet, polled: tuple[Polled, ...]) -> Preference:
+    names = tuple(p.name for p in polled if not p.shadow)
+    trial = {p.name for p in polled if p.shadow}
+    found = {("*", s): names for s in PLANNED}
+    for zone, by_signal in settings.forecasts.order.items():
+        _check_zone(zone, fleet, "order")
+        for signal, order in by_signal.items():
+            place = f"forecasts.order.{zone}.{signal}"
+            for i, name in enumerate(order):
+                if name in order[:i]:
+                    raise InputError(f"{name} comes twice.", field=f"{place}[{i}]", hint="Name each once.")
+                if name in trial:
+                    raise InputError(
+                        f"{name} is in shadow: nothing is planned by it.",
+                        field=f"{place}[{i}]",
+                        hint="Take it out of the order, or set shadow: false for it.",
+                    )
+                if name not in names and not name.startswith(PUSHED):
+                    raise InputError(
+                        f"there is no source {name!r} in forecasts.sources.",
+                        field=f"{place}[{i}]",
+                        hint=f"There are {', '.join(names) or 'none'}; what is pushed is {PUSHED}<name>.",
+                    )
+            found[zone, signal] = (*order, *(name for name in names if name not in order))
+    return found
+
+
+def _max_age(settings: Settings, fleet: Fleet) -> dict[tuple[str, Signal], timedelta]:
+    given = settings.forecasts
+    found = {("*", s): timedelta(hours=given.max_age_hours) for s in PLANNED}
+    for zone, by_signal in given.max_age_hours_by_zone.items():
+        _check_zone(zone, fleet, "max_age_hours_by_zone")
+        found |= {(zone, signal): timedelta(hours=hours) for signal, hours in by_signal.items()}
+    return found
+
+
+def _check_zone(zone: str, fleet: Fleet, setting: str) -> None:
+    if zone != "*" and zone not in fleet.zones:
+        raise InputError(
+            f"no site of the fleet is in the zone {zone}.",
+            field=f"forecasts.{setting}.{zone}",
+            hint=f"Zones are {', '.join(fleet.zones)}, and * is all others.",
+        )
 
 
 def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock) -> RealtimeMaker:

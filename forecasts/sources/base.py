@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from forecasts.errors import InputError
 from forecasts.series import Basis, ForecastSeries, Signal
 from forecasts.slots import as_datetime64, isoformat_z, to_utc
+from forecasts.sources.publication import Publication
 
 ANY_ZONE = "*"
 
@@ -29,9 +30,10 @@ class SourceOptions(BaseModel):
 class SourceInfo:
     """A source, in data: what it tells, how far, how often, on which terms.
 
-    `units` is what the source publishes in, before conversion. `basis` and `scope` qualify carbon. `horizon`
-    is how far past `now` it reaches at best, None when that is up to its author. `publication` says when new
-    values appear, `poll` how often to ask. `synthetic` means that the values are made up.
+    `units` is what the source publishes in, before conversion. `basis` and `scope` qualify carbon. `horizon` is how
+    far past `now` it reaches at best, None when that is up to its author; `past` is how far back it can be asked, zero
+    where it tells nothing older than two days. `publication` says when new values appear, and so when to ask;
+    `publications` has the signals for which that differs. `synthetic` means that the values are made up.
     """
 
     name: str
@@ -41,8 +43,7 @@ class SourceInfo:
     units: Mapping[Signal, str]
     resolution_minutes: tuple[int, ...]
     horizon: timedelta | None
-    publication: str
-    poll: timedelta
+    publication: Publication
     licence: str
     attribution: str
     url: str
@@ -52,6 +53,12 @@ class SourceInfo:
     rate_limit: str = ""
     synthetic: bool = False
     notes: tuple[str, ...] = field(default=())
+    publications: Mapping[Signal, Publication] = field(default_factory=dict)
+    past: timedelta | None = timedelta(0)
+
+    def publication_of(self, signal: Signal) -> Publication:
+        """When new values of `signal` appear."""
+        return self.publications.get(signal, self.publication)
 
     def covers(self, zone: str) -> bool:
         """Whether the source can be asked about `zone`."""

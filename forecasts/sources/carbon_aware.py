@@ -27,6 +27,7 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Signal
 from forecasts.slots import Times, as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
 from forecasts.sources.http import MAX_BYTES, HttpClient, join_url, redact, shared_client
+from forecasts.sources.publication import Continuous
 from forecasts.sources.values import numbers, trimmed
 
 LOCATION = "{location}"
@@ -95,8 +96,7 @@ class CarbonAwareSource:
             units={Signal.CARBON: "g/kWh"},
             resolution_minutes=(),
             horizon=None,
-            publication="when the file or the service behind it changes",
-            poll=timedelta(minutes=15),
+            publication=Continuous(timedelta(minutes=15)),
             licence=options.licence or "not stated by the format",
             attribution=options.attribution or "figures in the format of the Carbon Aware SDK",
             url=redact(options.base_url or options.url or str(options.path)),

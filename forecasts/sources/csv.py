@@ -19,6 +19,7 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
 from forecasts.sources.http import HttpClient, redact, shared_client
+from forecasts.sources.publication import Continuous
 from forecasts.sources.rows import Layout, check_header
 from forecasts.sources.table import read_series
 from forecasts.units import parse_unit
@@ -28,7 +29,7 @@ LONGEST_HEADER_BYTES = 2**16
 
 class Columns(BaseModel):
     """The names of the columns; None for one that the file does not have. That of `kind` is read where it is
-    there: cleared, forecast or synthetic.
+    there: actual, cleared, forecast or synthetic.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,7 +56,7 @@ class CsvOptions(SourceOptions):
     price_unit: str | None = Field(None, description="of the price column; default <currency>/MWh")
     carbon_unit: str = Field(CARBON_UNIT, description="of the carbon column")
     basis: Basis = Field(Basis.AVERAGE, description="of the carbon column")
-    kind: Literal["cleared", "forecast", "synthetic"] = Field(
+    kind: Literal["actual", "cleared", "forecast", "synthetic"] = Field(
         "forecast", description="of rows that do not say"
     )
     zone: str | None = Field(None, description="of every row, where there is no zone column")
@@ -138,8 +139,8 @@ class CsvSource:
             units={s: u.canonical for s, u in self._layout.units.items() if s in self._layout.signals},
             resolution_minutes=(),
             horizon=None,
-            publication="when the file changes",
-            poll=timedelta(minutes=5),
+            past=None,
+            publication=Continuous(timedelta(minutes=5)),
             licence=options.licence or "the file's own",
             attribution=options.attribution or "the operator's own file",
             url=redact(options.url or str(options.path)),

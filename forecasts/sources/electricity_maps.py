@@ -1,7 +1,13 @@
-"""Carbon intensity of any zone of Electricity Maps, up to 72 h ahead, by the hour or the quarter. Needs a paid plan.
+"""Carbon intensity of any zone of Electricity Maps, up to 72 h ahead, and its day-ahead price. Needs a paid plan.
 
-https://portal.electricitymaps.com/docs/api (v4). What the grid consumes, imports included, in g CO2e a kWh. No history
-of forecasts is kept, so `known_at` is the time of the fetch. Replies give the starts of intervals only, in UTC.
+https://portal.electricitymaps.com/docs/api (v4). What the grid consumes, imports included, in g CO2e a kWh, by the hour
+or the quarter. No history of forecasts is kept, so `known_at` is the time of the fetch. Replies give the starts of
+intervals only, in UTC.
+
+The price, where it is asked for, is that of price-day-ahead/combined: what exchanges published and, beyond, what
+Electricity Maps expects, for about 24 h from the present hour on; or of price-day-ahead/history, the last day. Each row
+has its unit and its source, by which the two cannot be told apart for certain, so all of it counts as a forecast. That
+the rows are under `data` is taken from what clients recorded, and not from the documents.
 """
 
 from __future__ import annotations
@@ -17,11 +23,12 @@ from pydantic import Field
 
 from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
-from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
+from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
 from forecasts.sources.http import HttpClient, join_url, shared_client
 from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.publication import Continuous
 from forecasts.sources.values import moment_in, numbers, trimmed
 from forecasts.units import convert, parse_unit
 
@@ -29,6 +36,10 @@ UNIT = "gCO2eq/kWh"
 HORIZONS_H = (6, 24, 48, 72)
 """How far ahead may be asked for [h]."""
 
+PRICES_BACK = PRICES_AHEAD = timedelta(hours=24)
+"""How far prices reach back and ahead."""
+
+FIGURES = {Signal.CARBON: "carbonIntensity", Signal.PRICE: "value"}
 STEP_MINUTES = {"15_minutes": 15, "hourly": 60}
 ZONE = r"^[A-Z]{2,3}(-[A-Z0-9]+)*$"
 
@@ -47,6 +58,7 @@ class ElectricityMapsOptions(KeyOptions):
     temporal_granularity: Literal["15_minutes", "hourly"] = Field(
         "hourly", description="how long an interval is"
     )
+    price: bool = Field(False, description="tell the day-ahead price too, where the plan has it")
 
 
 class ElectricityMapsSource:
@@ -60,13 +72,12 @@ class ElectricityMapsSource:
         self.info = SourceInfo(
             name="electricity_maps",
             title="Electricity Maps",
-            signals=(Signal.CARBON,),
+            signals=(Signal.CARBON, Signal.PRICE) if options.price else (Signal.CARBON,),
             zones=(ANY_ZONE,),
-            units={Signal.CARBON: UNIT},
+            units={Signal.CARBON: UNIT, Signal.PRICE: "EUR/MWh, or as each row says"},
             resolution_minutes=(STEP_MINUTES[options.temporal_granularity],),
             horizon=timedelta(hours=HORIZONS_H[-1]),
-            publication="revised about hourly",
-            poll=timedelta(hours=1),
+            publication=Continuous(timedelta(hours=1), steady=True),
             licence="Electricity Maps, by contract",
             attribution="Electricity Maps",
             url="https://www.electricitymaps.com",
@@ -81,16 +92,51 @@ class ElectricityMapsSource:
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
-        """See `ForecastSource.fetch`: one vintage from about now on, as far as the window needs it."""
+        """See `ForecastSource.fetch`: one vintage of each signal from about now on, as far as the window needs it."""
         theirs = self._theirs(request.zone)
-        horizon = timedelta(hours=HORIZONS_H[-1])
-        if Signal.CARBON not in request.signals or request.end <= now or request.start >= now + horizon:
+        found: list[ForecastSeries] = []
+        if Signal.CARBON in request.signals:
+            found += self._carbon(request, theirs, now)
+        if Signal.PRICE in request.signals and self.options.price:
+            found += self._price(request, theirs, now)
+        return [series for every in found for series in request.overlapping(every)]
+
+    def _carbon(self, request: FetchRequest, theirs: str, now: datetime) -> list[ForecastSeries]:
+        if request.end <= now or request.start >= now + timedelta(hours=HORIZONS_H[-1]):
             return []
         ahead = request.end - floor_to_slot(now, 60)  # which is where its forecasts begin
         hours = next((h for h in HORIZONS_H if timedelta(hours=h) >= ahead), HORIZONS_H[-1])
-        url, body = self._ask(request.zone, theirs, hours)
-        series = self._series(request.zone, theirs, url, body, now)
-        return request.overlapping(series)
+        asked = {"horizonHours": str(hours), "emissionFactorType": self.options.emission_factor_type}
+        url, body = self._ask(request.zone, theirs, "carbon-intensity/forecast", asked)
+        rows = _rows(url, body, "forecast", request.zone, theirs)
+        self._same_factors(url, (body, *rows))
+        updated = moment_in(body, "updatedAt", url) if body.get("updatedAt") is not None else None
+        step = body.get("temporalGranularity")
+        series = self._series(request.zone, Signal.CARBON, url, rows, step, UNIT, updated, now)
+        return [check_series(series, now=now)]
+
+    def _price(self, request: FetchRequest, theirs: str, now: datetime) -> list[ForecastSeries]:
+        if request.end <= now - PRICES_BACK or request.start >= now + PRICES_AHEAD:
+            return []
+        ahead = request.end > now
+        path = f"price-day-ahead/{'combined' if ahead else 'history'}"
+        url, body = self._ask(request.zone, theirs, path, {})
+        rows = _rows(url, body, "data", request.zone, theirs)
+        units = {_told(url, row, "unit") for row in rows}
+        if len(units) > 1:
+            raise ForecastRejected(
+                f"{url}: the prices are in {' and '.join(sorted(map(str, units)))}.",
+                field="unit",
+                hint="Refused whole; it is asked again at the next poll.",
+            )
+        updated = max(
+            (moment_in(row, "updatedAt", url) for row in rows if row.get("updatedAt") is not None),
+            default=None,
+        )
+        step = body.get("temporalGranularity", self.options.temporal_granularity)
+        unit = str(min(units, key=str))
+        series = self._series(request.zone, Signal.PRICE, url, rows, step, unit, updated, now)
+        return [check_series(series, now=now if ahead else None)]
 
     def _theirs(self, zone: str) -> str:
         name = self.options.zones.get(zone, zone)
@@ -103,13 +149,14 @@ class ElectricityMapsSource:
             )
         return name
 
-    def _ask(self, zone: str, theirs: str, hours: int) -> tuple[str, Mapping[str, Any]]:
-        url = join_url(self.options.base_url, "carbon-intensity/forecast")
+    def _ask(
+        self, zone: str, theirs: str, path: str, asked: Mapping[str, str]
+    ) -> tuple[str, Mapping[str, Any]]:
+        url = join_url(self.options.base_url, path)
         query = {
             "zone": theirs,
-            "horizonHours": str(hours),
+            **asked,
             "temporalGranularity": self.options.temporal_granularity,
-            "emissionFactorType": self.options.emission_factor_type,
             # Else a zone that it does not know is answered with the one where this machine stands.
             "disableCallerLookup": "true",
         }
@@ -128,42 +175,37 @@ class ElectricityMapsSource:
         )
 
     def _series(
-        self, zone: str, theirs: str, url: str, body: Mapping[str, Any], now: datetime
+        self,
+        zone: str,
+        signal: Signal,
+        url: str,
+        rows: list[Any],
+        granularity: Any,
+        said: str,
+        updated: datetime | None,
+        now: datetime,
     ) -> ForecastSeries:
-        if body.get("zone") != theirs:
-            raise ForecastRejected(
-                f"{url} answers for the zone {body.get('zone')!r} instead of {_named(zone, theirs)}.",
-                field="zone",
-                hint="Another zone's forecast is not used in its place.",
-            )
-        rows = body.get("forecast")
-        if not isinstance(rows, list) or not rows:
-            raise SourceUnavailable(
-                f"{url} has no forecast for {_named(zone, theirs)}.",
-                hint="Not every zone has one; it is asked again at the next poll.",
-            )
-        self._same_factors(url, (body, *rows))
-        start, step = _starts(url, body, rows)
-        values = numbers([_intensity(url, row) for row in rows], f"{url}: carbonIntensity")
-        keep = trimmed(values, f"{url}: every value for {_named(zone, theirs)} is null.")
-        updated = moment_in(body, "updatedAt", url) if body.get("updatedAt") is not None else None
-        series = ForecastSeries(
+        start, step = _starts(url, granularity, rows)
+        figure = FIGURES[signal]
+        values = numbers([_told(url, row, figure) for row in rows], f"{url}: {figure}")
+        keep = trimmed(values, f"{url}: every value for {zone} is null.")
+        unit = parse_unit(said, signal)
+        return ForecastSeries(
             zone=zone,
-            signal=Signal.CARBON,
-            unit=CARBON_UNIT,
+            signal=signal,
+            unit=unit.canonical,
             source=self.info.name,
             known_at=now,
             issued_at=updated if updated is not None and updated <= now else None,  # clocks differ
             start=start[keep],
             end=start[keep] + step,
-            values=convert(values[keep], parse_unit(UNIT, Signal.CARBON)),
+            values=convert(values[keep], unit),
             kind=Kind.FORECAST,
-            basis=Basis.AVERAGE,
+            basis=Basis.AVERAGE if signal is Signal.CARBON else None,
             licence=self.info.licence,
             attribution=self.info.attribution,
             restricted=True,
         )
-        return check_series(series, now=now)
 
     def _same_factors(self, url: str, said: tuple[Any, ...]) -> None:
         """Direct and life-cycle figures are never taken for one another, where the reply says which they are."""
@@ -178,6 +220,7 @@ class ElectricityMapsSource:
                 )
 
 
+_CHANGED = "Has the API changed?"
 _LATER = "Often an outage; check base_url, and it is asked again at the next poll."
 _RENAME = "Is it a zone of theirs? Name theirs in the option zones, {DE-LU: DE}."
 _HINTS = {
@@ -192,9 +235,28 @@ def _named(zone: str, theirs: str) -> str:
     return zone if zone == theirs else f"{zone} ({theirs})"
 
 
-def _starts(url: str, body: Mapping[str, Any], rows: list[Any]) -> tuple[Times, np.timedelta64]:
+def _rows(url: str, body: Mapping[str, Any], key: str, zone: str, theirs: str) -> list[Any]:
+    """The rows under `key`. Raises ForecastRejected where they, or what holds them, are of another zone."""
+    rows = body.get(key)
+    said = [one["zone"] for one in (body, *(rows if isinstance(rows, list) else ())) if _has(one, "zone")]
+    if others := [other for other in said if other != theirs]:
+        raise ForecastRejected(
+            f"{url} answers for the zone {others[0]!r} instead of {_named(zone, theirs)}.",
+            field="zone",
+            hint="Another zone's figures are not used in its place.",
+        )
+    if not isinstance(rows, list) or not rows:
+        raise SourceUnavailable(
+            f"{url} has no {key} for {_named(zone, theirs)}.",
+            hint="Not every zone has one; it is asked again at the next poll.",
+        )
+    if not said:
+        raise ForecastRejected(f"{url} does not say of which zone it tells.", field="zone", hint=_CHANGED)
+    return rows
+
+
+def _starts(url: str, said: Any, rows: list[Any]) -> tuple[Times, np.timedelta64]:
     """Where the intervals start (n,), and how long each is: what the reply says, and what its times agree on."""
-    said = body.get("temporalGranularity")
     minutes = STEP_MINUTES.get(said) if isinstance(said, str) else None
     if minutes is None:
         raise ForecastRejected(
@@ -214,7 +276,11 @@ def _starts(url: str, body: Mapping[str, Any], rows: list[Any]) -> tuple[Times, 
     return np.array([as_datetime64(time) for time in times]), np.timedelta64(minutes, "m")
 
 
-def _intensity(url: str, row: Any) -> Any:
-    if "carbonIntensity" not in row:
-        raise SourceUnavailable(f"{url}: a row has no carbonIntensity.", hint="Has the API changed?")
-    return row["carbonIntensity"]
+def _has(one: Any, key: str) -> bool:
+    return isinstance(one, Mapping) and key in one
+
+
+def _told(url: str, row: Any, key: str) -> Any:
+    if not _has(row, key):
+        raise SourceUnavailable(f"{url}: a row has no {key}.", hint=_CHANGED)
+    return row[key]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime, as_datetime64, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.publication import Continuous, MarketDaily
 from forecasts.sources.values import after_last_gap, numbers, trimmed
 from forecasts.units import convert, parse_unit
 
@@ -99,8 +100,9 @@ class EnergyChartsSource:
             units={Signal.PRICE: "EUR / MWh", Signal.CARBON: CARBON_UNIT},
             resolution_minutes=(15, 60),
             horizon=timedelta(hours=36),
-            publication="tomorrow's prices about 12:55 to 13:15 CET",
-            poll=timedelta(hours=1),
+            past=timedelta(days=365),
+            publication=MarketDaily(time(12, 55), "Europe/Berlin", slow=timedelta(hours=12)),
+            publications={Signal.CARBON: Continuous(timedelta(hours=1))},
             licence="CC BY 4.0 where the reply's license_info says so",
             attribution="Energy-Charts.info, Fraunhofer ISE; prices: Bundesnetzagentur | SMARD.de",
             url="https://energy-charts.info",

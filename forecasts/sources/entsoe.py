@@ -1,31 +1,49 @@
-"""Day-ahead prices of Europe's bidding zones from the ENTSO-E Transparency Platform. Needs a free token.
+"""Day-ahead prices, and forecasts of load, wind and sun, of Europe's bidding zones, from ENTSO-E. Needs a free token.
 
-https://transparency.entsoe.eu, document A44 (energy prices, 12.1.D). A price is final once it is published, but in
-some zones two auctions are told in one document, and the earlier is not what most contracts settle at: only
-sequence 1 counts as cleared. The document's times of creation are those of the reply, so `known_at` is the fetch.
+https://transparency.entsoe.eu, documents A44 (energy prices, 12.1.D), A65 (day-ahead total load, 6.1.B) and A69
+(generation of wind and solar, 14.1.D). A price is final once it is published, but in some zones two auctions are told
+in one document, and the earlier is not what most contracts settle at: only sequence 1 counts as cleared. Load, wind and
+solar are the day-ahead forecasts; wind is what is on land and at sea, added up. The document's times of creation are
+those of the reply, so `known_at` is the fetch.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import groupby
-from typing import NamedTuple
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.errors import SourceUnavailable
 from forecasts.marketday import last_local_day, local_day, market_day
 from forecasts.series import ForecastSeries, Kind, Signal
-from forecasts.slots import as_datetime64, isoformat_z
+from forecasts.slots import isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, known_zone
-from forecasts.sources.http import HttpClient, Reply, excerpt, redact, shared_client
+from forecasts.sources.entsoe_documents import (
+    LATER,
+    PRICE,
+    QUANTITY,
+    Slot,
+    document,
+    keep,
+    newest_first,
+    refused,
+    required,
+    slots,
+    text,
+    whole,
+)
+from forecasts.sources.http import HttpClient, redact, shared_client
 from forecasts.sources.keys import KeyOptions
+from forecasts.sources.publication import MarketDaily
+from forecasts.sources.reports import NotPublished, day_spans, joined
+from forecasts.sources.steps import Step, added_up, arrays
 from forecasts.units import convert, parse_unit
 
 CET = ZoneInfo("Europe/Brussels")
@@ -53,14 +71,19 @@ TWO_AUCTIONS = frozenset({"AT", "DE-LU"})
 """Where sequence 1 is the coupled auction (SDAC, noon) and sequence 2 that of EXAA (10:15), seen hours earlier."""
 
 DAY_AHEAD = "A01"
-STEPS = {f"PT{minutes}M": timedelta(minutes=minutes) for minutes in (15, 30, 60)}
-LONGEST = timedelta(days=366)
+MOST_DAYS = 30
+"""What one request is for: a month is all that is given of some documents, and a year of the others."""
+
 MOST_SERIES = 100
 """The most TimeSeries that a reply has, however many there are."""
 
 SEQUENCE = "classificationSequence_AttributeInstanceComponent.position"
-_WHOLE = re.compile(r"\d{1,3}(,\d{3}){1,2}|\d{1,9}")  # "1,000" has been seen
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+DOCUMENT = {Signal.PRICE: "A44", Signal.LOAD: "A65", Signal.WIND: "A69", Signal.SOLAR: "A69"}
+TYPES = {Signal.WIND: {"B18", "B19"}, Signal.SOLAR: {"B16"}}
+"""Types of generation: wind at sea and on land, and the sun."""
+
+UNIT_NAMES = {"MAW": "MW"}
+"""What the platform calls units by another name."""
 
 
 class EntsoeOptions(KeyOptions):
@@ -80,13 +103,22 @@ class EntsoeSource:
         self.info = SourceInfo(
             name="entsoe",
             title="ENTSO-E Transparency Platform",
-            signals=(Signal.PRICE,),
+            signals=tuple(DOCUMENT),
             zones=tuple(EIC_OF_ZONE),
-            units={Signal.PRICE: "EUR/MWh, or as the document says"},
+            units={
+                Signal.PRICE: "EUR/MWh, or as the document says",
+                **dict.fromkeys((Signal.LOAD, Signal.WIND, Signal.SOLAR), "MW"),
+            },
             resolution_minutes=(15, 30, 60),
             horizon=timedelta(hours=36),
-            publication="tomorrow's prices about 12:55 to 13:15 CET, at times hours later; final",
-            poll=timedelta(minutes=30),
+            past=timedelta(days=365),
+            publication=MarketDaily(time(12, 50), "Europe/Brussels"),
+            publications={
+                # Load two hours before the auction closes, wind and solar at 18:00 at the latest; both revised.
+                Signal.LOAD: MarketDaily(time(10), "Europe/Brussels", settled_by=None),
+                Signal.WIND: MarketDaily(time(18), "Europe/Brussels", settled_by=None),
+                Signal.SOLAR: MarketDaily(time(18), "Europe/Brussels", settled_by=None),
+            },
             licence="ENTSO-E Transparency Platform terms: free re-use, source to be cited",
             attribution="ENTSO-E Transparency Platform",
             url="https://transparency.entsoe.eu",
@@ -98,245 +130,201 @@ class EntsoeSource:
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
         """See `ForecastSource.fetch`: whole market days that the window touches, as far as published.
 
-        One series for each run of days that the same auction tells; the lowest sequence speaks for a day.
+        Of the price one series for each run of days that the same auction tells; the lowest sequence speaks for a day.
         """
         known_zone(self.info, request.zone)
-        if Signal.PRICE not in request.signals:
-            return []
-        start = market_day(local_day(request.start, CET), CET)[0]
-        end = market_day(last_local_day(request.end, CET), CET)[1]
-        days = _days(self._ask(request.zone, start, end), request.zone, start, end)
-        if not days:
-            raise SourceUnavailable(
-                f"{self._what(request.zone)} has no price from {isoformat_z(start)} to {isoformat_z(end)}.",
-                hint=_LATER,
-            )
+        first, last = local_day(request.start, CET), last_local_day(request.end, CET)
         found = []
-        for sequence, run in groupby(sorted(days), key=lambda day: min(days[day])):
-            slots = sorted(slot for day in run for slot in days[day][sequence].values())
-            found.append(self._series(request.zone, sequence, slots, now))
-        # What has ended is stale, unless the past is what was asked for.
-        check_series(found[-1], now=now if request.end > now else None)
+        for signal in DOCUMENT:
+            if signal in request.signals:
+                spans = day_spans(first, last, CET, MOST_DAYS)
+                told = joined(spans, partial(self._time_series, request.zone, signal))
+                of_signal = self._prices if signal is Signal.PRICE else partial(self._power, signal=signal)
+                newest = sorted(told, key=lambda pair: -pair[0])
+                found += of_signal(request, newest, now=now)
         return found
 
     def _what(self, zone: str) -> str:
         return f"{redact(self.options.base_url)} for {zone}"
 
-    def _ask(self, zone: str, start: datetime, end: datetime) -> ET.Element:
-        """The document of prices in `[start, end)`."""
+    def _time_series(
+        self, zone: str, signal: Signal, start: datetime, end: datetime
+    ) -> list[tuple[int, ET.Element]]:
+        """The time series about `[start, end)` and their revisions. A reply that is full may lack some: it is asked
+        for in halves then, down to a day.
+        """
+        told = newest_first(self._ask(zone, signal, start, end))
+        if len(told) < MOST_SERIES:
+            return told
+        first, last = local_day(start, CET), last_local_day(end, CET)
+        if first == last:
+            raise SourceUnavailable(
+                f"{zone}: the reply about {first} has {len(told)} TimeSeries, where more may have been left out.",
+                hint="No market has so many in a day: check base_url.",
+            )
+        middle = market_day(first + (last - first) // 2, CET)[1]
+        return joined(((start, middle), (middle, end)), partial(self._time_series, zone, signal))
+
+    def _ask(self, zone: str, signal: Signal, start: datetime, end: datetime) -> ET.Element:
+        """The document about `[start, end)`."""
         where = "Register at https://transparency.entsoe.eu and ask for a token of its API."
         token = self.options.key("entsoe", "ENTSOE_API_KEY", where)
+        area = EIC_OF_ZONE[zone]
+        which = {
+            Signal.PRICE: {"in_Domain": area, "out_Domain": area, "contract_MarketAgreement.type": DAY_AHEAD},
+            Signal.LOAD: {"outBiddingZone_Domain": area, "processType": DAY_AHEAD},
+            Signal.WIND: {"in_Domain": area, "processType": DAY_AHEAD},
+            Signal.SOLAR: {"in_Domain": area, "processType": DAY_AHEAD},
+        }
         query = {
-            "documentType": "A44",
-            "in_Domain": EIC_OF_ZONE[zone],
-            "out_Domain": EIC_OF_ZONE[zone],
-            "contract_MarketAgreement.type": DAY_AHEAD,
+            "documentType": DOCUMENT[signal],
+            **which[signal],
             "periodStart": f"{start:%Y%m%d%H%M}",
             "periodEnd": f"{end:%Y%m%d%H%M}",
             "securityToken": token,
         }
         reply = (self._http or shared_client()).get(self.options.base_url, query)
-        return _document(self._what(zone), reply, token)
+        kind = "Publication" if signal is Signal.PRICE else "GL"
+        return document(self._what(zone), reply, token, f"{kind}_MarketDocument")
 
-    def _series(self, zone: str, sequence: int, slots: Sequence[_Slot], now: datetime) -> ForecastSeries:
+    def _prices(
+        self, request: FetchRequest, told: Sequence[tuple[int, ET.Element]], *, now: datetime
+    ) -> list[ForecastSeries]:
+        start, end = _window(request)
+        days = _days(told, request.zone, start, end)
+        if not days:
+            raise self._nothing(request.zone, Signal.PRICE, start, end)
+        found = []
+        for sequence, run in groupby(sorted(days), key=lambda day: min(days[day])):
+            rows = [slot for day in run for slot in days[day][sequence].values()]
+            found.append(self._price(request.zone, sequence, rows, now))
+        # What has ended is stale, unless the past is what was asked for.
+        check_series(found[-1], now=now if request.end > now else None)
+        return found
+
+    def _price(self, zone: str, sequence: int, rows: Sequence[Slot], now: datetime) -> ForecastSeries:
         first = sequence == 1
-        unit = parse_unit(slots[0].unit, Signal.PRICE, field="currency_Unit.name")
         which = "the earlier auction, EXAA's" if zone in TWO_AUCTIONS else "another auction"
         instead = f"sequence {sequence} ({which}) stands in for sequence 1, which is not published."
-        series = ForecastSeries(
-            zone=zone,
-            signal=Signal.PRICE,
-            unit=unit.canonical,
-            source=self.info.name,
-            known_at=now,
-            start=np.array([as_datetime64(slot.start) for slot in slots]),
-            end=np.array([as_datetime64(slot.end) for slot in slots]),
-            values=convert(np.array([slot.price for slot in slots]), unit),
+        series = self._series(
+            zone,
+            Signal.PRICE,
+            [Step(slot.start, slot.end, slot.amount) for slot in rows],
+            rows[0].unit,
+            now,
             kind=Kind.CLEARED if first else Kind.FORECAST,
-            licence=self.info.licence,
-            attribution=self.info.attribution,
             note="" if first else instead,
         )
         # Auctions clear whole days: of the one that counts, a part of a day was cut off or counted wrongly.
         return check_series(series, market_tz=CET if first else None)
 
+    def _power(
+        self, request: FetchRequest, told: Sequence[tuple[int, ET.Element]], *, now: datetime, signal: Signal
+    ) -> list[ForecastSeries]:
+        start, end = _window(request)
+        parts = _parts(told, request.zone, signal, start, end)
+        if not parts:
+            raise self._nothing(request.zone, signal, start, end)
+        units = {slot.unit for part in parts for slot in part}
+        if len(units) > 1:
+            raise refused("quantity_Measure_Unit.name", f"it is in {' and '.join(sorted(units))}.")
+        steps = added_up([Step(slot.start, slot.end, slot.amount) for slot in part] for part in parts)
+        unit = min(units)
+        series = self._series(request.zone, signal, steps, UNIT_NAMES.get(unit, unit), now)
+        return [check_series(series, now=now if request.end > now else None)]
 
-_LATER = (
-    "Not published yet, or an outage; tomorrow's come about 12:55 CET, and it is asked again at each poll."
-)
+    def _nothing(self, zone: str, signal: Signal, start: datetime, end: datetime) -> NotPublished:
+        span = f"from {isoformat_z(start)} to {isoformat_z(end)}"
+        return NotPublished(f"{self._what(zone)} has no {signal} {span}.", hint=LATER)
+
+    def _series(
+        self,
+        zone: str,
+        signal: Signal,
+        steps: Iterable[Step],
+        said: str,
+        now: datetime,
+        *,
+        kind: Kind = Kind.FORECAST,
+        note: str = "",
+    ) -> ForecastSeries:
+        """`steps` in the unit that is `said`, as a vintage that is yet to be checked."""
+        field = "currency_Unit.name" if signal is Signal.PRICE else "quantity_Measure_Unit.name"
+        unit = parse_unit(said, signal, field=field)
+        start, end, values = arrays(steps)
+        return ForecastSeries(
+            zone=zone,
+            signal=signal,
+            unit=unit.canonical,
+            source=self.info.name,
+            known_at=now,
+            start=start,
+            end=end,
+            values=convert(values, unit),
+            kind=kind,
+            licence=self.info.licence,
+            attribution=self.info.attribution,
+            note=note,
+        )
 
 
-class _Slot(NamedTuple):
-    start: datetime  # first: slots are sorted by it
-    end: datetime
-    price: float
-    unit: str  # as written
-    revision: int
-
-
-_Days = dict[date, dict[int, dict[datetime, _Slot]]]
+_Days = dict[date, dict[int, dict[datetime, Slot]]]
 """By market day, sequence of the auction, and start."""
 
 
-def _document(asked: str, reply: Reply, token: str) -> ET.Element:
-    """The Publication_MarketDocument. Raises SourceUnavailable, saying what came, for anything else."""
-    answered = f"{asked} answered {reply.status}"
-    if reply.status == 401:
-        raise SourceUnavailable(
-            f"{answered}: the token is wrong or has expired.",
-            field="api_key",
-            hint="Make a new one at https://transparency.entsoe.eu and put it where the old one is.",
-            status=401,
-        )
-    root = _root(answered, reply.body, token)
-    name = root.tag.rpartition("}")[2]
-    if name == "Acknowledgement_MarketDocument":
-        # That there is no data is said so, with code 999 and status 200; other statuses find fault with the question.
-        said = _text(root, "Reason/{*}text") or "no reason is given."
-        raise SourceUnavailable(
-            f"{answered}: {said.replace(token, '***')}",
-            hint=_LATER if reply.ok else "Ask for another window, and check base_url.",
-            status=reply.status,
-        )
-    if not reply.ok or name != "Publication_MarketDocument":
-        what = f"{answered} with {name}, not with a Publication_MarketDocument."
-        raise SourceUnavailable(what, hint="Check base_url.", status=reply.status)
-    return root
+def _window(request: FetchRequest) -> tuple[datetime, datetime]:
+    first, last = local_day(request.start, CET), last_local_day(request.end, CET)
+    return market_day(first, CET)[0], market_day(last, CET)[1]
 
 
-def _root(answered: str, body: bytes, token: str) -> ET.Element:
-    """The root of the XML in `body`, which must be UTF-8 without a document type."""
-    problem = "a ZIP archive" if body.startswith(b"PK") else ""
-    if not problem:
-        try:
-            # Text rather than bytes: the parser then takes no other encoding, which would hide a document type.
-            text = body.decode("utf-8-sig")
-            if "<!DOCTYPE" not in text and "<!ENTITY" not in text:
-                return ET.fromstring(text)
-            problem = "a DTD or entities, which no market document has"
-        except (UnicodeDecodeError, ET.ParseError):
-            problem = "something that is not XML, or is cut off"
-    raise SourceUnavailable(
-        f"{answered} with {problem}: {excerpt(body.replace(token.encode(), b'***'))}",
-        hint="Often a maintenance page; it is asked again at the next poll. Check base_url.",
-    )
-
-
-def _days(document: ET.Element, zone: str, start: datetime, end: datetime) -> _Days:
-    """The slots that start in `[start, end)`. Of those that come twice a later revision counts."""
-    every = document.findall("{*}TimeSeries")
-    if len(every) >= MOST_SERIES:
-        raise SourceUnavailable(
-            f"{zone}: the reply has {len(every)} TimeSeries, where more may have been left out.",
-            hint="Ask for a shorter window.",
-        )
-    of_all = _text(document, "revisionNumber") or "1"
-    revised = [(_whole(_text(s, "revisionNumber") or of_all, "revisionNumber"), s) for s in every]
+def _days(told: Iterable[tuple[int, ET.Element]], zone: str, start: datetime, end: datetime) -> _Days:
+    """The prices of slots that start in `[start, end)`."""
     days: _Days = {}
     units: set[str] = set()
-    for revision, series in sorted(revised, key=lambda pair: -pair[0]):
-        for side in ("in_Domain.mRID", "out_Domain.mRID"):
-            if (area := _text(series, side)) not in {None, EIC_OF_ZONE[zone]}:
-                raise _refused(side, f"the reply is about {area} instead of {zone} ({EIC_OF_ZONE[zone]}).")
-        if _text(series, "contract_MarketAgreement.type") not in {None, DAY_AHEAD}:
+    for revision, series in told:
+        _check_area(series, zone, ("in_Domain.mRID", "out_Domain.mRID"))
+        if text(series, "contract_MarketAgreement.type") not in {None, DAY_AHEAD}:
             continue  # intraday auctions, which have been seen among these
         sequence = _sequence(series, zone)
-        for slot in _slots(series, revision, start, end):
-            known = days.setdefault(local_day(slot.start, CET), {}).setdefault(sequence, {})
-            before = known.setdefault(slot.start, slot)
-            units.add(before.unit)
-            if before.revision == revision and before != slot:
-                raise _refused(
-                    "TimeSeries",
-                    f"two of sequence {sequence} disagree about {isoformat_z(slot.start)}: {before.price:g} for "
-                    f"{before.end - before.start} and {slot.price:g} for {slot.end - slot.start}.",
-                )
+        for slot in slots(series, revision, start, end, PRICE):
+            keep(
+                days.setdefault(local_day(slot.start, CET), {}).setdefault(sequence, {}),
+                slot,
+                f"sequence {sequence}",
+            )
+            units.add(slot.unit)
     if len(units) > 1:
-        raise _refused("currency_Unit.name", f"the prices are in {' and '.join(sorted(units))}.")
+        raise refused("currency_Unit.name", f"the prices are in {' and '.join(sorted(units))}.")
     return days
 
 
+def _parts(
+    told: Iterable[tuple[int, ET.Element]], zone: str, signal: Signal, start: datetime, end: datetime
+) -> list[list[Slot]]:
+    """The slots of load, or of each type of generation that `signal` is made of, that start in `[start, end)`."""
+    of_type: dict[str, dict[datetime, Slot]] = defaultdict(dict)
+    for revision, series in told:
+        kind = "load"
+        if signal in TYPES:
+            if text(series, "outBiddingZone_Domain.mRID"):
+                continue  # what plants take out of the grid
+            kind = required(series, "MktPSRType/{*}psrType")
+            if kind not in TYPES[signal]:
+                continue
+        _check_area(series, zone, ("inBiddingZone_Domain.mRID", "outBiddingZone_Domain.mRID"))
+        for slot in slots(series, revision, start, end, QUANTITY):
+            keep(of_type[kind], slot, f"type {kind}")
+    return [list(part.values()) for part in of_type.values()]
+
+
+def _check_area(series: ET.Element, zone: str, sides: Iterable[str]) -> None:
+    for side in sides:
+        if (area := text(series, side)) not in {None, EIC_OF_ZONE[zone]}:
+            raise refused(side, f"the reply is about {area} instead of {zone} ({EIC_OF_ZONE[zone]}).")
+
+
 def _sequence(series: ET.Element, zone: str) -> int:
-    said = _text(series, SEQUENCE)
+    said = text(series, SEQUENCE)
     if said is None and zone in TWO_AUCTIONS:
-        raise _refused(SEQUENCE, f"{zone} has two auctions, and a TimeSeries does not say whose it is.")
-    return _whole(said or "1", SEQUENCE)
-
-
-def _slots(series: ET.Element, revision: int, start: datetime, end: datetime) -> Iterator[_Slot]:
-    """A series' slots that start in `[start, end)`; as many a period as its length says, never 24 or 96."""
-    currency, energy = (_required(series, name) for name in ("currency_Unit.name", "price_Measure_Unit.name"))
-    curve = _text(series, "curveType") or "A01"
-    if curve not in {"A01", "A03"}:
-        raise _refused(
-            "curveType", f"the curve {curve} is neither A01 (every position) nor A03 (changes only)."
-        )
-    for period in series.iterfind("{*}Period"):
-        opens, closes = (_time(period, f"timeInterval/{{*}}{side}") for side in ("start", "end"))
-        if closes <= start or opens >= end:
-            continue
-        said = _required(period, "resolution")
-        step = STEPS.get(said)
-        if step is None or not opens < closes <= opens + LONGEST or (closes - opens) % step:
-            span = f"{isoformat_z(opens)} to {isoformat_z(closes)}"
-            raise _refused("resolution", f"{said!r} is not 15, 30 or 60 minutes, or does not divide {span}.")
-        told = _points(period, n := (closes - opens) // step)
-        # A03 leaves out what repeats the position before, also at the end; before the first there is nothing.
-        missing = next((k for k in range(1, n + 1) if k not in told and (k == 1 or curve == "A01")), None)
-        if missing is not None:
-            raise _refused("position", f"position {missing} of {n} from {isoformat_z(opens)} on is missing.")
-        price = told[1]
-        for k in range(n):
-            price = told.get(k + 1, price)
-            if start <= opens + k * step < end:
-                yield _Slot(opens + k * step, opens + (k + 1) * step, price, f"{currency}/{energy}", revision)
-
-
-def _points(period: ET.Element, n: int) -> dict[int, float]:
-    """Prices by position, 1 to `n`."""
-    told: dict[int, float] = {}
-    for point in period.iterfind("{*}Point"):
-        position = _whole(_required(point, "position"), "position")
-        amount = _required(point, "price.amount")
-        if not 1 <= position <= n or position in told:
-            raise _refused(
-                "position", f"position {position} comes twice or is not among the {n} of its period."
-            )
-        if not _DECIMAL.fullmatch(amount):
-            raise _refused("price.amount", f"the price at position {position} is {amount!r}, not a number.")
-        told[position] = float(amount)
-    return told
-
-
-def _text(parent: ET.Element, path: str) -> str | None:
-    """What is in the child at `path`, whatever its namespace; None where there is nothing."""
-    return (parent.findtext(f"{{*}}{path}") or "").strip() or None
-
-
-def _required(parent: ET.Element, path: str) -> str:
-    if (said := _text(parent, path)) is None:
-        raise _refused(
-            path.replace("{*}", ""), f"a {parent.tag.rpartition('}')[2]} has no {path.replace('{*}', '')}."
-        )
-    return said
-
-
-def _whole(said: str, field: str) -> int:
-    if not _WHOLE.fullmatch(said):
-        raise _refused(field, f"{field} is {said!r}, not a whole number.")
-    return int(said.replace(",", ""))
-
-
-def _time(period: ET.Element, path: str) -> datetime:
-    said = _required(period, path)
-    try:
-        moment = datetime.fromisoformat(said)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise _refused("timeInterval", f"a period's time is {said!r}, without its zone or no time.")
-
-
-def _refused(field: str, detail: str) -> ForecastRejected:
-    return ForecastRejected(detail, field=field, hint="Refused whole; it is asked again at the next poll.")
+        raise refused(SEQUENCE, f"{zone} has two auctions, and a TimeSeries does not say whose it is.")
+    return whole(said or "1", SEQUENCE)

@@ -126,7 +126,9 @@ class RetryPolicy:
 
 
 class HttpClient:
-    """GET, politely. Safe to use from several threads; `clock`, `sleep`, `wall`, `jitter` are for tests."""
+    """GET, and POST of a form, politely. Safe to use from several threads; `clock`, `sleep`, `wall`, `jitter` are for
+    tests.
+    """
 
     def __init__(
         self,
@@ -155,6 +157,17 @@ class HttpClient:
     ) -> Reply:
         """The answer to GET `url`. Raises SourceUnavailable when, after all attempts, there is none."""
         full = url if not params else f"{url}{'&' if '?' in url else '?'}{urlencode(params)}"
+        return self._answer(full, headers or {}, None)
+
+    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+        """The answer to POST `url` with `form` as its body. Raises SourceUnavailable, as `get` does.
+
+        It is tried again as a GET is, so it is for what may be done twice, such as asking for a token. Nothing of the
+        form is in an error, and it is sent to no other address: a redirect is the answer, and is not followed.
+        """
+        return self._answer(url, headers or {}, form)
+
+    def _answer(self, full: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> Reply:
         scheme, netloc, *_ = urlsplit(full)
         if scheme not in {"http", "https"} or not netloc:
             raise SourceUnavailable(f"{redact(full)!r} is not an http(s) URL.", hint="Check base_url.")
@@ -168,7 +181,7 @@ class HttpClient:
                 turn_s = host.bucket.take()
             if turn_s > 0:
                 self.sleep(turn_s)
-            reply, why, wait_s = self._once(full, headers or {})
+            reply, why, wait_s = self._once(full, headers, form)
             if reply is not None:
                 host.failures = 0
                 return reply
@@ -195,15 +208,26 @@ class HttpClient:
             self._local.session.close()
             del self._local.session
 
-    def _once(self, url: str, headers: Mapping[str, str]) -> tuple[Reply | None, str, float]:
+    def _once(
+        self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> tuple[Reply | None, str, float]:
         """A reply; or None, why not, and how long to wait [s]: 0 for the usual, negative for not to."""
         import requests
         import urllib3
 
-        cached = self._seen.get(url)
+        cached = self._seen.get(url) if form is None else None
+        method = "GET" if form is None else "POST"
         sent = {**headers, **({"If-None-Match": cached[0]} if cached else {})}
         try:
-            with self._session().get(url, headers=sent, timeout=self.timeout_s, stream=True) as got:
+            with self._session().request(
+                method,
+                url,
+                headers=sent,
+                data=form,
+                timeout=self.timeout_s,
+                stream=True,
+                allow_redirects=form is None,
+            ) as got:
                 if got.status_code == 429 or got.status_code >= 500:
                     wait_s = self._retry_after_s(got.headers.get("Retry-After"))
                     asked = f", and asks to wait {wait_s:.0f} s" if wait_s else ""
@@ -217,7 +241,12 @@ class HttpClient:
             return None, str(e), -1.0
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             return None, f"{type(e).__name__}: {redact(str(e))}", 0.0
-        if reply.ok and len(reply.body) <= MOST_REMEMBERED and (etag := reply.headers.get("etag")):
+        if (
+            form is None
+            and reply.ok
+            and len(reply.body) <= MOST_REMEMBERED
+            and (etag := reply.headers.get("etag"))
+        ):
             self._remember(url, etag, reply)
         return reply, "", 0.0
 

@@ -19,6 +19,7 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.publication import Continuous
 from forecasts.sources.values import numbers, trimmed
 from forecasts.units import convert, parse_unit
 
@@ -49,8 +50,7 @@ class NesoSource:
             units={Signal.CARBON: UNIT},
             resolution_minutes=(30,),
             horizon=HORIZON,
-            publication="every half-hour; the values are revised until a day after",
-            poll=timedelta(minutes=30),
+            publication=Continuous(timedelta(minutes=30), offset=timedelta(minutes=1), steady=True),
             licence="CC BY 4.0",
             attribution="National Energy System Operator, Carbon Intensity API",
             url="https://carbonintensity.org.uk",

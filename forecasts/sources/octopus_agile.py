@@ -7,7 +7,7 @@ history of what was said before: `known_at` is the time of the fetch. Network ch
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.publication import MarketDaily
 from forecasts.sources.values import moment_in, numbers
 from forecasts.units import convert, parse_unit
 
@@ -68,8 +69,10 @@ class OctopusAgileSource:
             units={Signal.PRICE: UNIT},
             resolution_minutes=(30,),
             horizon=timedelta(hours=31),
-            publication="prices until 23:00 tomorrow about 16:00 in London, at times hours later; final",
-            poll=timedelta(hours=1),
+            past=timedelta(days=365),
+            publication=MarketDaily(
+                time(16), "Europe/London", slow=timedelta(hours=1), ends=time(23), late=timedelta(hours=4)
+            ),
             licence="Octopus Energy's terms for customers",
             attribution="Octopus Energy",
             url="https://octopus.energy/smart/agile",

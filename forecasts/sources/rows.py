@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 
 from forecasts.errors import InputError
-from forecasts.log import to_us
 from forecasts.series import Kind, Signal
 from forecasts.slots import to_utc
-from forecasts.units import PLAUSIBLE, Unit
+from forecasts.spans import to_us
+from forecasts.units import Unit, plausible
 
 MOST_MISTAKES = 20
 """So many are named at once; a file in another format has one in every row."""
 
-KINDS = (Kind.CLEARED, Kind.FORECAST, Kind.SYNTHETIC)
+KINDS = (Kind.ACTUAL, Kind.CLEARED, Kind.FORECAST, Kind.SYNTHETIC)
 """What a row may say that its values are."""
 
 UNKNOWN_YET = "Leave it empty where nothing is published yet."
@@ -155,6 +155,14 @@ class _Reader:
         kind = None if cells is None else self._kind(line, row, at)
         if span is None or cells is None or kind is None:
             return
+        if kind is Kind.ACTUAL and issued is not None and issued < to_us(span[1]):
+            self._wrong(
+                line,
+                "it is said to be measured, and was issued before its interval was over.",
+                "Give the time at which it was known, or the kind forecast.",
+                layout.issued_at or "issued_at",
+            )
+            return
         rows.line.append(line)
         rows.start_us.append(to_us(span[0]))
         rows.end_us.append(to_us(span[1]))
@@ -198,7 +206,7 @@ class _Reader:
             return Kind(said) if said else self.layout.kind
         self._wrong(
             line,
-            f"{said[:40]!r} is not {KINDS[0]}, {KINDS[1]} or {KINDS[2]}.",
+            f"{said[:40]!r} is not {', '.join(KINDS[:-1])} or {KINDS[-1]}.",
             "Say what the values are, or map columns.kind to null where it means something else.",
             column or "",
         )
@@ -268,7 +276,7 @@ def _number(text: str, signal: Signal, unit: Unit) -> float | None:
         raise ValueError(f"{text[:40]!r} is not a number.", UNKNOWN_YET) from None
     if "_" in text or not math.isfinite(number):
         raise ValueError(f"{text[:40]!r} is not a finite number.", UNKNOWN_YET)
-    low, high = PLAUSIBLE[signal]
+    low, high = plausible(signal, unit.canonical)
     if not low <= number * unit.factor <= high:
         outside = f"{text[:40]} is outside {low:g} to {high:g} {unit.canonical}."
         raise ValueError(outside, "No grid has that; the unit is probably another.")

@@ -9,9 +9,9 @@ import numpy as np
 
 from forecasts.checks import FLAT_CARBON, check_series
 from forecasts.errors import ForecastRejected
-from forecasts.log import from_us
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.sources.rows import Layout, Rows, read_rows
+from forecasts.spans import from_us
 
 
 def read_series(

@@ -30,6 +30,7 @@ from forecasts.sources.base import (
     SourceOptions,
     known_zone,
 )
+from forecasts.sources.publication import Continuous
 from forecasts.sources.registry import check_local, make_source
 from forecasts.units import CURRENCIES, currency_of, price_unit
 
@@ -102,6 +103,9 @@ class Wholesale(BaseModel):
 class TariffOptions(SourceOptions):
     """What the contract says. Rates may overlap: the first that holds counts."""
 
+    name: str = Field(
+        NAME, min_length=1, max_length=64, pattern="^[^:]+$", description="the source's name in the frame"
+    )
     currency: str = Field(description="of every price in it, EUR")
     timezone: str = Field(description="whose local time the rates are in, Europe/Berlin")
     zones: tuple[str, ...] = Field((), description="the zones that it is for; none: any")
@@ -157,13 +161,15 @@ class TariffSource:
         below = _CONTRACT if self._wholesale is None else self._wholesale.info
         self.info = replace(
             below,
-            name=NAME,
+            name=options.name,
             title=f"Tariff upon {below.title}" if self._wholesale else "Tariff",
             signals=(Signal.PRICE,),
             zones=options.zones or below.zones,
             units={Signal.PRICE: price_unit(options.currency)},
             basis=None,
             scope=None,
+            publication=below.publication_of(Signal.PRICE),
+            publications={},
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
@@ -193,7 +199,7 @@ class TariffSource:
             zone=request.zone,
             signal=Signal.PRICE,
             unit=price_unit(self.options.currency),
-            source=NAME,
+            source=self.options.name,
             known_at=now,
             start=start,
             end=start + SLOT,
@@ -233,7 +239,7 @@ class TariffSource:
 
         series = replace(
             energy,
-            source=NAME,
+            source=o.name,
             start=start,
             end=end,
             values=price(energy.values),
@@ -255,8 +261,7 @@ _CONTRACT = SourceInfo(
     units={},
     resolution_minutes=(30,),
     horizon=None,
-    publication="always: it is in the settings",
-    poll=timedelta(hours=1),
+    publication=Continuous(timedelta(hours=1)),
     licence="the operator's own",
     attribution="the site's own contract",
     url="",

@@ -27,10 +27,11 @@ from pydantic import Field
 
 from forecasts.checks import check_series
 from forecasts.errors import InputError
-from forecasts.log import from_us, to_us
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, Times
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
+from forecasts.sources.publication import Continuous
+from forecasts.spans import from_us, to_us
 from forecasts.units import price_unit
 
 HOUR_US = 3_600_000_000
@@ -75,6 +76,9 @@ class TypicalOptions(SourceOptions):
         description="error 24 h ahead in standard deviations; it grows with the square root of the lead "
         "time and is another for each hour of issue. 0: the forecast is what will happen",
     )
+    forecaster: int = Field(
+        0, ge=0, description="who errs: another one errs otherwise, about the same made-up year"
+    )
 
 
 class TypicalSource:
@@ -99,8 +103,7 @@ class TypicalSource:
             units={Signal.PRICE: "EUR/MWh or USD/MWh, by zone", Signal.CARBON: CARBON_UNIT},
             resolution_minutes=(60,),
             horizon=timedelta(hours=options.horizon_hours),
-            publication="always",
-            poll=timedelta(hours=1),
+            publication=Continuous(timedelta(hours=1)),
             licence="Apache-2.0",
             attribution="Synthetic: made up by shifter from typical days, not the real grid",
             url="",
@@ -171,7 +174,9 @@ class TypicalSource:
         hours: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     ) -> Floats:
         """Errors of one issue, unit variance, autocorrelated over the hours that it speaks of."""
-        noise = _normal(f"error|{zone}|{signal}|{self.options.seed}|{issued}", self.options.horizon_hours + 1)
+        who = f"|{self.options.forecaster}" if self.options.forecaster else ""
+        key = f"error|{zone}|{signal}|{self.options.seed}|{issued}{who}"
+        noise = _normal(key, self.options.horizon_hours + 1)
         walk = _ar1(noise, 0.95)
         return walk[np.clip(hours - issued, 0, len(walk) - 1)]
 

@@ -25,6 +25,7 @@ from forecasts.slots import Times, as_datetime64, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
 from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
 from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.publication import Continuous
 from forecasts.sources.values import moment_in, numbers, trimmed
 from forecasts.units import Unit, convert, parse_unit
 
@@ -79,8 +80,7 @@ class WattTimeSource:
             units={Signal.CARBON: "lbs CO2/MWh, as meta.units says"},
             resolution_minutes=(5,),
             horizon=timedelta(hours=HORIZON_H),
-            publication="every 5 minutes",
-            poll=timedelta(minutes=15),
+            publication=Continuous(timedelta(minutes=15), steady=True),
             licence="WattTime, by contract",
             attribution="WattTime",
             url="https://watttime.org",

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from shifter.cli.console import Column, err, out, print_json, print_table, say, styled, working
+from shifter.cli import forecast_backtest, forecast_fetch, forecast_scores, forecast_tune
+from shifter.cli.console import Column, err, out, print_json, print_table, styled
+from shifter.cli.forecast_fetch import Span, Start, say_terms
+from shifter.cli.learnt import print_learnt
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
-from shifter.cli.text import LocalTimes, duration, local, number, parse_duration, parse_time, sparkline
-from shifter.errors import InputError
+from shifter.cli.text import LocalTimes, number, parse_duration, parse_time, sparkline
 
 if TYPE_CHECKING:
-    from forecasts.series import ForecastSeries
-    from forecasts.sources.base import ForecastSource
+    from forecasts.sources.base import SourceInfo
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="What the grid will do: sources, fetch, show."
+    no_args_is_help=True,
+    add_completion=False,
+    help="What the grid will do: sources, fetch, show, score, compare, backtest, tune.",
 )
 
 Zone = Annotated[str, typer.Option("--zone", help="Grid zone, such as GB or DE-LU.")]
-Zones = Annotated[list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")]
-Start = Annotated[str | None, typer.Option("--start", help="From here on; default: now.")]
-Span = Annotated[str, typer.Option("--for", help="How far ahead.")]
 
 
 @app.command()
@@ -46,7 +44,7 @@ def sources(as_json: Json = False) -> None:
         Column("what it is", wrap=True, expendable=70),
         Column("tells"),
         Column("zones", wrap=True),
-        Column("every", "right", expendable=100),
+        Column("new values", expendable=100),
         Column("key", expendable=90),
         Column("licence", wrap=True, expendable=140),
         Column("attribution", wrap=True, expendable=150),
@@ -63,13 +61,18 @@ def _info(cls: Any, name: str) -> dict[str, Any]:
         {"path": "forecasts.csv"},
     ):  # a source of files needs to be told of one, and opens none yet
         try:
-            told = asdict(cls(cls.Options(**options)).info)
+            info: SourceInfo = cls(cls.Options(**options)).info
         except Exception:
             continue
+        told = asdict(info)
         told["units"] = {str(k): v for k, v in told["units"].items()}
-        for key in ("horizon", "poll"):
-            span = told.pop(key)
-            told[f"{key}_s"] = None if span is None else span.total_seconds()
+        horizon = told.pop("horizon")
+        told["horizon_s"] = None if horizon is None else horizon.total_seconds()
+        past = told.pop("past")
+        told["past_s"] = None if past is None else past.total_seconds()
+        told["publication"] = str(info.publication)
+        told["publications"] = {str(k): str(v) for k, v in info.publications.items()}
+        told["poll_s"] = info.publication.every.total_seconds()
         return dict(told)
     return {"name": name, "title": (cls.__doc__ or "").strip().partition("\n")[0]}
 
@@ -85,180 +88,11 @@ def _source_row(info: dict[str, Any]) -> tuple[str | Text, ...]:
         info["title"],
         ", ".join(info.get("signals", ())),
         "any" if "*" in zones else some,
-        duration(info["poll_s"]) if "poll_s" in info else "–",
+        info.get("publication", "–").partition(", ")[0],
         "needed" if info.get("key_needed") else "none",
         info.get("licence", ""),
         info.get("attribution", ""),
     )
-
-
-@app.command()
-def fetch(
-    source: Annotated[str, typer.Argument(help="A source, as `shifter forecasts sources` lists them.")],
-    *,
-    zone: Zones,
-    start: Start = None,
-    span: Span = "48h",
-    as_of: Annotated[
-        str | None,
-        typer.Option("--as-of", help="As if asked then: of what is made up or in a file; default: now."),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="KEY=VALUE for the source (repeat for more).")
-    ] = None,
-    to_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write a forecasts.csv.")] = None,
-    currency: Annotated[
-        str | None, typer.Option("--currency", help="Of the prices in it; default: the source's own.")
-    ] = None,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Ask a source now, and show or keep what it says.
-
-    Needs no daemon and changes nothing but the file that --out names, which `shifter plan --forecasts` and
-    `shifter run --forecasts` read. Each signal of each zone is asked for by itself: where one fails, the
-    others are kept.
-    """
-    from forecasts.series import Signal
-    from forecasts.sources.asking import ask, one_by_one
-    from forecasts.sources.registry import make_source
-
-    made = make_source(source, dict(_pair(text, "--option") for text in option or ()))
-    then = _asked_at(made, as_of)
-    begin = parse_time(start, "--start") if start else then
-    requests = one_by_one(made, zone, tuple(Signal), begin, begin + parse_duration(span, "--for"))
-    with working(f"asking {source} about {', '.join(zone)} …"):
-        answers = ask(made, requests, now=then).or_raise()
-    for failure in answers.failures:
-        say(str(failure), "bold yellow")
-    if not answers.series:
-        raise InputError(
-            f"{source} has nothing about {', '.join(zone)} in that window.",
-            field="--zone",
-            hint="Try another --start or --for.",
-        )
-    if to_file is not None:
-        _write(to_file, answers.series, currency, rate or ())
-    if as_json:
-        print_json([_series_to_dict(s) for s in answers.series])
-    else:
-        _print_series(answers.series)
-    _say_terms((s.attribution, s.licence, s.restricted) for s in answers.series)
-
-
-def _asked_at(source: ForecastSource, as_of: str | None) -> datetime:
-    if as_of is None:
-        return datetime.now(UTC)
-    if source.info.url.startswith("http"):
-        raise InputError(
-            f"{source.info.name} cannot be asked what it said then.",
-            field="--as-of",
-            hint="Leave it out; `shifter forecasts show --as-of` tells what a daemon believed.",
-        )
-    return parse_time(as_of, "--as-of")
-
-
-def _write(path: Path, series: Sequence[ForecastSeries], currency: str | None, rates: Sequence[str]) -> None:
-    """The forecasts.csv; raises InputError where its prices would be in more than one currency."""
-    from forecasts.export import in_one_currency, to_csv
-    from forecasts.series import Signal
-    from forecasts.units import currency_of
-    from shifter.files.plans import write_atomically
-
-    fx = {name: _rate(name, text) for name, text in (_pair(pair, "--fx") for pair in rates)}
-    own = sorted({currency_of(s.unit) for s in series if s.signal is Signal.PRICE})
-    target = currency or (own[0] if len(own) == 1 else None)
-    missing = [name for name in own if name not in {target, *fx}]
-    if own and (target is None or missing):
-        raise InputError(
-            f"prices are in {' and '.join(own)}, and those of a forecasts.csv are in one currency.",
-            field="--fx" if target else "--currency",
-            hint=f"As in --currency {target or own[0]} --fx {(missing or own)[-1]}=0.86.",
-        )
-    write_atomically(to_csv(in_one_currency(series, target, fx) if target else series), path)
-    say(f"Wrote {path}{f', prices in {target}' if own else ''}.", "green")
-
-
-def _rate(name: str, text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise InputError(f"{text!r} is no rate.", field="--fx", hint=f"Write {name}=0.86.")
-    return rate
-
-
-def _print_series(series: Sequence[ForecastSeries]) -> None:
-    rows = [
-        (
-            s.zone,
-            f"{s.signal} ({s.unit})",
-            sparkline(s.values.tolist(), 48),
-            f"{number(float(s.values.min()), 0)} to {number(float(s.values.max()), 0)}",
-            styled(str(s.kind), "bold yellow" if s.kind == "synthetic" else ""),
-            local(_moment(s.start[0])),
-            local(_moment(s.end[-1])),
-            str(len(s)),
-        )
-        for s in series
-    ]
-    columns = (
-        Column("zone"),
-        Column("signal"),
-        Column("course"),
-        Column("range", "right"),
-        Column("kind", expendable=100),
-        Column("from", expendable=110),
-        Column("to", expendable=130),
-        Column("values", "right", expendable=140),
-    )
-    print_table(columns, rows)
-
-
-def _say_terms(terms: Iterable[tuple[str, str, bool]]) -> None:
-    """What has to be said with values: each attribution, its licence, and whether that is restricted."""
-    for attribution, licence, restricted in dict.fromkeys(terms):
-        told = [attribution, licence and f"({licence})", "Not to be passed on." if restricted else ""]
-        if any(told):
-            say(" ".join(filter(None, told)), "bold yellow" if restricted else "dim")
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"{text!r} is no pair.", field=option, hint="Write it as KEY=VALUE.")
-    return key, value
-
-
-def _moment(value: Any) -> datetime:
-    import numpy as np
-
-    moment: datetime = value.astype(np.dtype("datetime64[us]")).astype(datetime)
-    return moment.replace(tzinfo=UTC)
-
-
-def _series_to_dict(s: ForecastSeries) -> dict[str, Any]:
-    return {
-        "zone": s.zone,
-        "signal": str(s.signal),
-        "unit": s.unit,
-        "source": s.source,
-        "kind": str(s.kind),
-        "basis": None if s.basis is None else str(s.basis),
-        "known_at": s.known_at,
-        "issued_at": s.issued_at,
-        "licence": s.licence,
-        "attribution": s.attribution,
-        "restricted": s.restricted,
-        "values": [
-            {"start": _moment(a), "end": _moment(b), "value": float(v)}
-            for a, b, v in zip(s.start, s.end, s.values, strict=True)
-        ],
-    }
 
 
 @app.command()
@@ -275,7 +109,8 @@ def show(
 ) -> None:
     """What the daemon believes about a zone, and where each value came from.
 
-    With --as-of: what it believed at that moment.
+    And who counts for how much in it, as was learnt from what came of forecasts. With --as-of: what it
+    believed at that moment.
     """
     begin = parse_time(start, "--start") if start else None
     client = connect(url)
@@ -283,10 +118,12 @@ def show(
     end = origin + parse_duration(span, "--for")
     then = parse_time(as_of, "--as-of") if as_of else None
     frame = client.forecasts(zone, start=origin, end=end, as_of=then)
+    learnt = [] if then else client.learnt(zone)
     if as_json:
-        print_json(frame)
+        print_json(frame if then else {**frame, "learnt": learnt})
         return
     _print_frame(frame)
+    print_learnt(learnt)
 
 
 def _print_frame(frame: dict[str, Any]) -> None:
@@ -308,7 +145,7 @@ def _print_frame(frame: dict[str, Any]) -> None:
         columns += [Column(head, "right"), Column("from", expendable=100)]
     print_table(columns, [(times(r[0]), *r[1:]) for r in rows], empty="Nobody says anything about it.")
     runs = [run for s in frame["signals"] for run in s["provenance"] if run["source"]]
-    _say_terms((run["attribution"], run["licence"], run["restricted"]) for run in runs)
+    say_terms((run["attribution"], run["licence"], run["restricted"]) for run in runs)
     for warning in frame["warnings"]:
         err().print(styled(f"warning: {warning}", "yellow"), soft_wrap=True)
 
@@ -330,3 +167,10 @@ def _frame_rows(frame: dict[str, Any]) -> list[tuple[Any, ...]]:
             cells += [number(signal["values"][i], 1), styled(who, style)]
         rows.append(tuple(cells))
     return rows
+
+
+app.command("fetch")(forecast_fetch.fetch)
+app.command("score")(forecast_scores.score)
+app.command("compare")(forecast_scores.compare)
+app.command("backtest")(forecast_backtest.backtest)
+app.command("tune")(forecast_tune.tune)

@@ -50,6 +50,7 @@ class _Question:
     horizon: str
     slot_minutes: int
     time_limit_s: float
+    learn: bool = False
 
 
 def plan(
@@ -74,6 +75,14 @@ def plan(
     time_limit_s: Annotated[
         float, typer.Option("--time-limit", min=1, help="For the solver, in seconds.")
     ] = 300.0,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn/--as-said",
+            help="Learn from what the file says of the past: models beyond its end, weights of vintages by their "
+            "record, quantiles. As said: by the newest vintage.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make one plan from files, or verify one; no daemon.
@@ -88,7 +97,7 @@ def plan(
         )
     minutes = int(parse_duration(slot, "--slot").total_seconds() // 60)
     begin = parse_time(start, "--start") if start else _this_slot(minutes)
-    question = _Question(fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s)
+    question = _Question(fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s, learn)
     if existing is not None:
         _verify_file(existing, question, as_json)
         return
@@ -127,15 +136,15 @@ def read_inputs(question: _Question) -> CycleInputs:
     return CycleInputs(
         now=question.start,
         fleet=fleet,
-        frame=_read_frame(question.forecasts, grid, question.start, fleet.zones, fleet.currency),
+        frame=_read_frame(question, grid, fleet.zones, fleet.currency),
         realtime=load,
         submissions=tuple(Submission(w, question.start) for w in work),
         time_limit_s=question.time_limit_s,
     )
 
 
-def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], currency: str) -> Any:
-    """The newest vintages known at `now`, by the csv source, on the grid."""
+def _read_frame(question: _Question, grid: Any, zones: tuple[str, ...], currency: str) -> Any:
+    """The newest vintages known at the start, by the csv source, on the grid; and what the older ones teach."""
     from forecasts.assemble import frame_from_series
     from forecasts.errors import ForecastRejected
     from forecasts.extend import LOOKBACK
@@ -143,6 +152,7 @@ def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], cu
     from forecasts.sources.asking import ask, one_by_one
     from forecasts.sources.registry import make_source
 
+    path, now = question.forecasts, question.start
     if not path.is_file():  # a source that does not answer is another matter than a wrong path
         raise InputError("there is no such file.", field=str(path), hint="Check the path.")
     source = make_source("csv", {"path": str(path), "currency": currency})
@@ -153,7 +163,18 @@ def _read_frame(path: Path, grid: Any, now: datetime, zones: tuple[str, ...], cu
         raise InputError(error.detail, field=error.field or str(path), hint=error.hint) from error
     for failure in answers.failures:
         say(str(failure), "bold yellow")
-    return frame_from_series(answers.series, grid, as_of=now, zones=zones, currency=currency)
+    outlooks = _outlooks(source, now) if question.learn else None
+    return frame_from_series(
+        answers.series, grid, as_of=now, zones=zones, currency=currency, outlooks=outlooks
+    )
+
+
+def _outlooks(source: Any, now: datetime) -> Any:
+    """What all vintages of the file teach; it says so itself where that is too little."""
+    from forecasts.history import VintageHistory
+    from forecasts.outlooks import Outlooks
+
+    return Outlooks(VintageHistory(s for s in source.read(now=now) if s.known_at <= now))
 
 
 def _this_slot(minutes: int) -> datetime:
@@ -200,6 +221,7 @@ def _verify_file(path: Path, question: _Question, as_json: bool) -> None:
         f"{hours:g}h",
         given.horizon.slot_minutes,
         question.time_limit_s,
+        question.learn,
     )
     with working("reading …"):
         inputs = read_inputs(asked)

@@ -36,12 +36,23 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("run", "shifter.cli.serve:run", "Start the daemon: ingest, classify, reserve, plan, serve.", _RUN),
     Entry("plan", "shifter.cli.plan:plan", "Make one plan from files, or verify one; no daemon.", _FILES),
     Entry(
+        "backtest",
+        "shifter.cli.backtest:backtest",
+        "Replay policies over history, and compare what each came to.",
+        _FILES,
+    ),
+    Entry(
         "config",
         "shifter.cli.config:app",
         "Check a configuration; its schema; the settings in force.",
         _FILES,
     ),
-    Entry("forecasts", "shifter.cli.forecasts:app", "What the grid will do: sources, fetch, show.", _FILES),
+    Entry(
+        "forecasts",
+        "shifter.cli.forecasts:app",
+        "What the grid will do: sources, fetch, show, score, compare, backtest, tune.",
+        _FILES,
+    ),
     Entry("submit", "shifter.cli.work:submit", "Hand in workloads from a file.", _WORK),
     Entry(
         "quote", "shifter.cli.quote:quote", "What a workload would cost, by deadline; submits nothing.", _WORK

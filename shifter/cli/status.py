@@ -225,8 +225,12 @@ def _print_trouble(
         seen = moment(source["last_success_at"])
         age = f"last answer {duration((now - seen).total_seconds())} ago" if now and seen else "no answer yet"
         style = "dim" if source["up"] else "bold yellow"
+        due = moment(source.get("next_due_at"))
+        wait_s = (due - now).total_seconds() if now and due else 0.0
+        next_ask = f", next in {duration(wait_s)}" if wait_s > 0 else ""
         failed = "" if source["up"] else f": down, {plural(source['failures'], 'failure')}. {source['error']}"
-        say(f"source {source['name']}: {age}{failed}", style)
+        trial = " (in shadow)" if source.get("shadow") else ""
+        say(f"source {source['name']}{trial}: {age}{next_ask}{failed}", style)
     infeasible = [v["id"] for v in live if not v["feasible"]]
     if infeasible:
         say(f"Cannot finish in time: {', '.join(infeasible[:MOST_SHOWN])}.", "bold yellow")

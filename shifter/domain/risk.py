@@ -56,12 +56,18 @@ class Risk:
     ] = 100
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="another seed draws other paths")] = 0
     autocorrelation_hours: Annotated[
-        float, Field(gt=0, le=168, description="[h] in which a deviation decays to 37 %")
-    ] = 12.0
+        float | None,
+        Field(gt=0, le=168, description="[h] in which a deviation decays to 37 %; null = as learnt, else 12"),
+    ] = None
     price_carbon_correlation: Annotated[
-        float,
-        Field(ge=-1, le=1, allow_inf_nan=False, description="of a zone's deviations of price and carbon"),
-    ] = 0.5
+        float | None,
+        Field(
+            ge=-1,
+            le=1,
+            allow_inf_nan=False,
+            description="of a zone's deviations of price and carbon; null = as learnt, else 0.5",
+        ),
+    ] = None
     zone_correlation: Annotated[Share, Field(description="of the deviations of two zones")] = 0.5
     robust_quantile: Annotated[
         float | None,

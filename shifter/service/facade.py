@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from forecasts.assemble import frame_from_store
 from forecasts.frame import ForecastFrame
-from forecasts.series import ForecastSeries
+from forecasts.heeded import Heeded
+from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import SlotGrid
 from forecasts.store import ForecastStore
 from shifter.classify.policy import Policy, default_policy
@@ -29,6 +30,7 @@ from shifter.service.explain import explain
 from shifter.service.gate import gate_of
 from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
+from shifter.service.scored import ForecastScores, Scorer
 from shifter.store import log, plans
 from shifter.store.db import Database
 from shifter.telemetry import GaugeReader, Metrics
@@ -40,6 +42,7 @@ from shifter.views import (
     Event,
     Explanation,
     Health,
+    LearntView,
     Lease,
     Quote,
     SlotView,
@@ -87,7 +90,8 @@ class Service:
         store = ForecastStore(database.engine)
 
         def from_store(grid: SlotGrid, as_of: datetime) -> ForecastFrame:
-            return frame_from_store(store, grid, as_of=as_of, zones=fleet.zones, currency=fleet.currency)
+            heeded = Heeded(store)
+            return frame_from_store(heeded, grid, as_of=as_of, zones=fleet.zones, currency=fleet.currency)
 
         self.fleet = fleet
         self.core = Core(
@@ -108,6 +112,7 @@ class Service:
         load(self.core)
         self.core.metrics.watch(GaugeReader(lambda: health.gauges(self.core)))
         self._cycles = Cycles(self.core)
+        self._scorer = Scorer(self.core)
 
     # Workloads -------------------------------------------------------------------------------------------
 
@@ -256,6 +261,14 @@ class Service:
     ) -> dict[str, Any]:
         """The forecast of a zone in use at a moment, as `ForecastFrame.to_dict`. Raises NotFound (zone)."""
         return told.forecasts(self.core, zone, start, end, as_of)
+
+    def forecast_scores(self, zone: str, signal: Signal, days: int) -> ForecastScores:
+        """How good the forecasts of the last `days` days were. Raises NotFound (zone), NotReady. Takes a moment."""
+        return self._scorer.scores(zone, signal, days)
+
+    def learnt(self, zone: str | None = None) -> list[LearntView]:
+        """What was learnt from vintages, by zone and signal. Raises NotFound (zone)."""
+        return told.learnt(self.core, zone)
 
     def push_forecasts(self, series: Sequence[ForecastSeries], actor: str) -> int:
         """Append vintages, all or nothing; how many were new. Raises ForecastRejected, NotReady."""

@@ -29,8 +29,12 @@ def health(core: Core) -> Health:
     published = state.published
     faults = dict(state.faults)
     for source in state.sources.values():
+        if source.shadow:
+            continue  # nothing stands on it
         if not source.up:
             faults[f"source {source.name}"] = f"The source {source.name} fails: {source.error}"
+        if source.stale:
+            faults[f"source {source.name} stale"] = f"The source {source.name} is stale: {source.stale}"
     for site, pool in sorted(state.telemetry_stale):
         faults[f"telemetry {site}/{pool}"] = (
             f"{site}/{pool} has stopped reporting its real-time load: no less than was last measured counts until it "
@@ -146,6 +150,8 @@ def _others(core: Core) -> Iterator[Gauged]:
     for source in state.sources.values():
         label = {"source": source.name}
         yield "shifter_source_up", "1 when the last fetch went well.", label, float(source.up)
+        stale = float(bool(source.stale))
+        yield "shifter_source_stale", "1 when it answers and has nothing new for too long.", label, stale
         if source.last_success_at is not None:
             age = (now - source.last_success_at).total_seconds()
             yield "shifter_source_success_age_seconds", "Since the last fetch that went well.", label, age
@@ -157,6 +163,11 @@ def _others(core: Core) -> Iterator[Gauged]:
             labels,
             (now - known_at).total_seconds(),
         )
+    for (zone, signal), learnt in list(state.learnt.items()):
+        if learnt.made_for is not None:
+            labels = {"zone": zone, "signal": str(signal)}
+            age = (now - learnt.made_for).total_seconds()
+            yield "shifter_outlook_age_seconds", "Since the moment that was learnt from.", labels, age
     yield "shifter_faults", "What is wrong now.", {}, len(state.faults)
     up = 0.0 if DATABASE in state.faults else 1.0
     yield "shifter_database_up", "1 when the store answered last time.", {}, up

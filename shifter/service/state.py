@@ -12,13 +12,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from forecasts.series import Signal
 from shifter.domain.fleet import GridEvent, PoolKey
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
 from shifter.store.meters import Meter
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import AdmissionState, CycleView, Event, SourceView, TelemetrySample
+from shifter.views import AdmissionState, CycleView, Event, LearntView, SourceView, TelemetrySample
 
 if TYPE_CHECKING:
     from shifter.service.peaks import Course
@@ -108,6 +109,8 @@ class State:
     """Workloads that the current plan knew of when it was made."""
     last_cycle: CycleView | None = None
     sources: dict[str, SourceView] = field(default_factory=dict)
+    learnt: dict[tuple[str, Signal], LearntView] = field(default_factory=dict)
+    """What was learnt from vintages of each zone and signal."""
     faults: dict[str, str] = field(default_factory=dict)
     """What is wrong now, by subject; empty when all is well."""
     forecast_known_at: dict[tuple[str, str], datetime] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,11 +14,13 @@ from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.domain.fleet import GridEvent
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
 from shifter.service import peaks
-from shifter.service.core import Core
+from shifter.service.core import Change, Core
 from shifter.store import inputs
-from shifter.views import EventKind, TelemetrySample
+from shifter.views import EventKind, LearntView, TelemetrySample
 
 MAX_SLOTS = 10_000
+AT_ONCE = 50
+"""Vintages of the past in one transaction: some tens of milliseconds."""
 CLOCK_SKEW = timedelta(minutes=1)
 PUSHED = "push:"
 """What the name of every source begins with that was pushed; no registered one has a colon in its name."""
@@ -104,18 +107,27 @@ def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:
             )
         inputs.add_grid_event(change.db, event, change.at, actor)
         change.set(grid_events=(*core.state.grid_events, event))
-        change.event(
-            EventKind.GRID_EVENT_CREATED,
-            id=event.id,
-            site=event.site,
-            start=event.start,
-            end=event.end,
-            limit_kw=event.limit_kw,
-            source=event.source,
-        )
-        change.audit(actor, "grid_event.create", event.id, site=event.site, limit_kw=event.limit_kw)
-        change.replan = "grid event"
+        tell_created(change, event, actor)
     return event
+
+
+def tell_created(change: Change, event: GridEvent, actor: str) -> None:
+    """What follows where a grid event came in: who hears of it, and a new plan."""
+    change.event(EventKind.GRID_EVENT_CREATED, **facts_of(event))
+    change.audit(actor, "grid_event.create", event.id, site=event.site, limit_kw=event.limit_kw)
+    change.replan = "grid event"
+
+
+def facts_of(event: GridEvent) -> dict[str, Any]:
+    """What the events about a grid event carry."""
+    return {
+        "id": event.id,
+        "site": event.site,
+        "start": event.start,
+        "end": event.end,
+        "limit_kw": event.limit_kw,
+        "source": event.source,
+    }
 
 
 def grid_events(core: Core, since: datetime | None) -> list[GridEvent]:
@@ -158,10 +170,13 @@ def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> 
         raise
 
 
-def keep_series(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
+def keep_series(
+    core: Core, series: Sequence[ForecastSeries], source: str, actor: str, *, replan: bool = True
+) -> int:
     """Append checked vintages, all or none; how many said something new. Raises ForecastRejected, NotReady.
 
-    In one transaction with what tells of them: a vintage that nobody was told of would never cause a plan.
+    In one transaction with what tells of them: a vintage that nobody was told of would never cause a plan. `replan`:
+    whether a plan may be made of them.
     """
     with core.change() as change:
         done = core.forecasts.append_all(series, within=change.db)
@@ -170,19 +185,33 @@ def keep_series(core: Core, series: Sequence[ForecastSeries], source: str, actor
             notes = {"notes": cut} if (cut := [s.note for s in series if s.note]) else {}
             change.event(EventKind.FORECAST_INGESTED, source=source, series=new, **notes)
             change.audit(actor, "forecast.append", source, series=new)
-            change.replan = "forecast"
+            change.replan = "forecast" if replan else ""
     return len(new)
+
+
+def keep_history(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
+    """Append checked vintages of the past; how many said something new. Raises ForecastRejected, NotReady.
+
+    There may be thousands: they are written some at a time, so that leases are renewed in between, and told of once.
+    """
+    ordered = sorted(series, key=lambda s: s.known_at)
+    new: Counter[str] = Counter()
+    for first in range(0, len(ordered), AT_ONCE):
+        with core.change() as change:
+            done = core.forecasts.append_all(ordered[first : first + AT_ONCE], within=change.db)
+        new.update(one.key for one in done if one.status == "new")
+    if new:
+        with core.change() as change:
+            change.event(EventKind.FORECAST_INGESTED, source=source, series=sorted(new), history=new.total())
+            change.audit(actor, "forecast.history", source, series=sorted(new), vintages=new.total())
+    return new.total()
 
 
 def forecasts(
     core: Core, zone: str, start: datetime | None, end: datetime | None, as_of: datetime | None
 ) -> dict[str, Any]:
     """See `Service.forecasts`."""
-    if zone not in core.fleet.zones:
-        known = ", ".join(core.fleet.zones)
-        raise NotFound(
-            f"no site of the fleet is in the zone {zone}.", field="zone", hint=f"Zones are {known}."
-        )
+    _check_zone(core, zone)
     now, minutes = core.now(), core.config.slot_minutes
     first = floor_to_slot(start or now, minutes)
     last = end or first + timedelta(hours=core.config.horizon_hours)
@@ -202,3 +231,19 @@ def forecasts(
         raise
     of_zone = replace(frame, signals=tuple(s for s in frame.signals if s.zone == zone))
     return (of_zone if core.config.share_restricted else of_zone.shareable()).to_dict()
+
+
+def learnt(core: Core, zone: str | None) -> list[LearntView]:
+    """See `Service.learnt`."""
+    if zone is not None:
+        _check_zone(core, zone)
+    views = list(core.state.learnt.values())
+    return sorted((v for v in views if zone in {None, v.zone}), key=lambda v: (v.zone, v.signal))
+
+
+def _check_zone(core: Core, zone: str) -> None:
+    if zone not in core.fleet.zones:
+        known = ", ".join(core.fleet.zones)
+        raise NotFound(
+            f"no site of the fleet is in the zone {zone}.", field="zone", hint=f"Zones are {known}."
+        )

@@ -155,6 +155,12 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(forecasts, dict) and isinstance(forecasts.get("sources"), list):
         sources = [_path_relative(source, resolve) for source in forecasts["sources"]]
         values["forecasts"] = {**forecasts, "sources": sources}
+    grid = values.get("grid_events")
+    if isinstance(grid, dict) and isinstance(grid.get("openadr3"), list):
+        values["grid_events"] = {
+            **grid,
+            "openadr3": [_key_file_relative(v, resolve) for v in grid["openadr3"]],
+        }
     if isinstance(dispatchers := values.get("dispatchers"), list):
         values["dispatchers"] = [_path_relative(dispatcher, resolve) for dispatcher in dispatchers]
     return values
@@ -166,6 +172,12 @@ def _path_relative(named: Any, resolve: Any) -> Any:
     if not isinstance(options, dict) or "path" not in options:
         return named
     return {**named, "options": {**options, "path": resolve(options["path"])}}
+
+
+def _key_file_relative(vtn: Any, resolve: Any) -> Any:
+    if not isinstance(vtn, dict) or "api_key_file" not in vtn:
+        return vtn
+    return {**vtn, "api_key_file": resolve(vtn["api_key_file"])}
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Layer, list[InputError]]:

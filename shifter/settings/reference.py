@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from shifter.files.plans import write_atomically
-from shifter.settings.model import Settings, SourceSettings
+from shifter.settings.model import Settings, SourceSettings, VtnSettings
 from shifter.settings.schema import KINDS, schema_text
 
 _HEAD = """\
@@ -57,25 +57,30 @@ def _section(model: type[BaseModel], indent: str) -> Iterator[str]:
             continue
         yield from _comment(info.description or "", indent)
         yield f"{indent}{name}: {_value(_default(info))}"
-        if name == "sources":
-            yield from _source_example(indent)
+        if name in _EXAMPLES:
+            yield from _example(name, *_EXAMPLES[name], indent)
         if name == "policy":
             yield from _POLICY_EXAMPLE.rstrip().splitlines()
         yield ""
 
 
-def _source_example(indent: str) -> Iterator[str]:
-    yield f"{indent}# sources:"
+_EXAMPLES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "sources": (SourceSettings, {"name": "csv", "options": {"path": "forecasts.csv"}}),
+    "openadr3": (
+        VtnSettings,
+        {"name": "dso", "base_url": "https://vtn.example.org/openadr3/3.1.0", "site": "frankfurt"},
+    ),
+}
+"""Lists whose entries are shown as a comment: of which model, and what its fields hold where that is no default."""
+
+
+def _example(key: str, model: type[BaseModel], given: dict[str, Any], indent: str) -> Iterator[str]:
+    yield f"{indent}# {key}:"
     dash = "- "
-    for name, info in SourceSettings.model_fields.items():
+    for name, info in model.model_fields.items():
         for line in _comment(info.description or "", ""):
             yield f"{indent}#     {line}"
-        value = (
-            "csv"
-            if info.is_required()
-            else _value({"path": "forecasts.csv"} if name == "options" else _default(info))
-        )
-        yield f"{indent}#   {dash}{name}: {value}"
+        yield f"{indent}#   {dash}{name}: {_value(given[name] if name in given else _default(info))}"
         dash = "  "
 
 

@@ -54,6 +54,27 @@ def grid_event(db: Connection, event_id: str) -> GridEvent | None:
     return None if r is None else GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source)
 
 
+def grid_events_by(db: Connection, by: str, since: datetime) -> list[GridEvent]:
+    """Those that one actor told and that end after `since`, by start."""
+    e = t.grid_events.c
+    query = select(t.grid_events).where(e.created_by == by[:256], e.ends_at > since)
+    return [
+        GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source)
+        for r in db.execute(query.order_by(e.starts_at, e.id))
+    ]
+
+
+def change_grid_event(db: Connection, event: GridEvent) -> None:
+    """Keep what is now said under its id."""
+    row = {"site": event.site, "starts_at": event.start, "ends_at": event.end, "limit_kw": event.limit_kw}
+    db.execute(update(t.grid_events).where(t.grid_events.c.id == event.id).values(row))
+
+
+def drop_grid_event(db: Connection, event_id: str) -> None:
+    """Forget one that never began."""
+    db.execute(delete(t.grid_events).where(t.grid_events.c.id == event_id))
+
+
 def save_alive(db: Connection, at: datetime) -> None:
     """Keep the daemon's last sign of life: what was planned after it was vouched for by nobody."""
     if db.execute(update(t.heartbeat).where(t.heartbeat.c.id == 1).values(alive_at=at)).rowcount == 0:

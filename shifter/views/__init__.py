@@ -5,7 +5,16 @@ datetimes end in Z, mappings and tuples become objects and arrays, and `decided`
 Python keeps for itself).
 """
 
-from shifter.views.daemon import AuditEntry, CycleView, Event, EventKind, Health, SourceView
+from shifter.views.daemon import (
+    AuditEntry,
+    CycleView,
+    Event,
+    EventKind,
+    Health,
+    LearntView,
+    ShareView,
+    SourceView,
+)
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
@@ -33,11 +42,13 @@ __all__ = [
     "EventKind",
     "Explanation",
     "Health",
+    "LearntView",
     "Lease",
     "MeanSignals",
     "ProgressSource",
     "Quote",
     "QuoteOption",
+    "ShareView",
     "SlotView",
     "SourceView",
     "Submitted",

@@ -21,6 +21,9 @@ class EventKind(StrEnum):
     WORKLOAD_LATE = "workload.late"
     ADMISSION_CHANGED = "admission.changed"
     GRID_EVENT_CREATED = "grid_event.created"
+    GRID_EVENT_CHANGED = "grid_event.changed"
+    GRID_EVENT_WITHDRAWN = "grid_event.withdrawn"
+    GRID_NOTICE = "grid.notice"
     FORECAST_INGESTED = "forecast.ingested"
     FORECAST_REJECTED = "forecast.rejected"
     SOURCE_FAILED = "source.failed"
@@ -80,6 +83,43 @@ class SourceView:
     failures: int = 0
     """In a row, since the last success."""
     error: str = ""
+    next_due_at: datetime | None = None
+    """When it is asked next: something new may have been published by then."""
+    stale: str = ""
+    """What it has not said for far too long, though it answers; "" where nothing is amiss."""
+    shadow: bool = False
+    """Whether it is on trial: kept and scored, and nothing is planned by it."""
+
+
+@dataclass(frozen=True)
+class ShareView:
+    """How much one source counts, or one of our models."""
+
+    name: str
+    ratio: tuple[float | None, ...]
+    """[0..1] At each of the lead times; null where the outcome was known already."""
+
+
+@dataclass(frozen=True)
+class LearntView:
+    """What was learnt of one signal of a zone: how far each source is believed, and our models beside them."""
+
+    zone: str
+    signal: str
+    planned_by: bool
+    """Whether plans are made by it; false where `forecasts.learn` is `shadow`."""
+    made_for: datetime | None = None
+    """The moment whose knowledge it was made from; null where nothing was learnt yet."""
+    rounds: int = 0
+    """Days of which what would have been said could be held against what came."""
+    lead_hours: tuple[int, ...] = ()
+    """[h] After `made_for`, of each share."""
+    sources: tuple[ShareView, ...] = ()
+    """By source, and `our models` together, which fill in what is left."""
+    models: tuple[ShareView, ...] = ()
+    """Of our models, each one's share."""
+    note: str = ""
+    """Why nothing was learnt, or what went wrong last time; "" where all is well."""
 
 
 @dataclass(frozen=True)

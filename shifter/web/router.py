@@ -1,4 +1,4 @@
-"""The dashboard's two pages and their assets. All that they show comes from `/v1`, as for any client."""
+"""The dashboard's pages and their assets. All that they show comes from `/v1`, as for any client."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class HasFleet(Protocol):
 
 
 def create_router(service: HasFleet) -> APIRouter:
-    """The routes `/`, `/workloads/{id}` and `/static/...`.
+    """The routes `/`, `/forecasts`, `/workloads/{id}` and `/static/...`.
 
     Register it after `/v1`: it claims no path below that.
     """
@@ -70,6 +70,10 @@ def create_router(service: HasFleet) -> APIRouter:
     @router.get("/")
     def dashboard(request: Request) -> HTMLResponse:
         return page("dashboard.html", request)
+
+    @router.get("/forecasts")
+    def forecasts(request: Request) -> HTMLResponse:
+        return page("forecasts.html", request)
 
     @router.get("/workloads")
     def workloads(request: Request) -> RedirectResponse:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,12 @@ def test_sources_tell_what_they_have(call: Call, capsys: pytest.CaptureFixture[s
     found = {s["name"]: s for s in answer("forecasts", "sources")}
     assert found["neso"]["signals"] == ["carbon"]
     assert found["typical"]["synthetic"]
+    assert found["neso"]["publication"] == "every 30 min, 1 min past"
+    assert found["energy_charts"]["publication"].startswith(
+        "daily from 12:55 Europe/Berlin, every 10 min until"
+    )
+    assert found["energy_charts"]["publications"] == {"carbon": "every 1 h"}
+    assert found["energy_charts"]["poll_s"] == 600
     assert found["csv"]["zones"] == ["*"]
     assert found["neso"]["licence"] == "CC BY 4.0"
     assert "National Energy System Operator" in found["neso"]["attribution"]
@@ -93,6 +101,71 @@ def test_fetch_writes_one_file_of_a_fleet(
     files = ("--fleet", str(DATA / "fleet.yaml"), "--workloads", str(work), "--forecasts", str(out))
     plan = answer("plan", *files, "--start", WINDOW[1], "--horizon", "24h")
     assert plan["synthetic"]
+
+
+@pytest.fixture
+def aemo() -> Iterator[ReplyServer]:
+    """NEMWEB with one run, of now, of which the price is missing."""
+    begins = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = [
+        ("NSW1", "0", f"{begins + timedelta(hours=10, minutes=30 * k):%Y/%m/%d %H:%M:%S}", 7000 + k, 800, 0)
+        for k in range(1, 60)
+    ]
+    columns = "REGIONID,INTERVENTION,DATETIME,TOTALDEMAND,SS_WIND_UIGF,SS_SOLAR_UIGF"
+    lines = [f"I,PREDISPATCH,REGION_SOLUTION,4,{columns}"]
+    lines += ["D,PREDISPATCH,REGION_SOLUTION,4," + ",".join(map(str, row)) for row in rows]
+    body = BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        archive.writestr("a.CSV", "\n".join(lines))
+    name = f"PUBLIC_PREDISPATCHIS_{begins + timedelta(hours=10):%Y%m%d%H%M}_20260101000000.zip"
+
+    def reply(asked: Asked) -> Said:
+        return Said(body.getvalue() if asked.path.endswith(".zip") else f"<a href={name}>".encode())
+
+    with ReplyServer(reply) as server:
+        yield server
+
+
+class TestSignals:
+    """Price and carbon, unless others are named."""
+
+    def test_others_are_told_where_they_are_named(self, aemo: ReplyServer) -> None:
+        option = ("--zone", "NSW1", "--option", f"base_url={aemo.url}", "--for", "4h")
+        told = answer("forecasts", "fetch", "aemo", *option, "--signal", "wind", "--signal", "load")
+        assert [(s["signal"], s["unit"], s["values"][0]["value"]) for s in told] == [
+            ("load", "MW", 7001.0),
+            ("wind", "MW", 800.0),
+        ]
+
+    def test_and_not_where_they_are_not(
+        self, call: Call, aemo: ReplyServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call("forecasts", "fetch", "aemo", "--zone", "NSW1", "--option", f"base_url={aemo.url}") == 1
+        assert "no table PREDISPATCH,REGION_PRICES" in " ".join(capsys.readouterr().err.split())
+
+    @pytest.mark.parametrize(
+        ("source", "signal", "why"),
+        [
+            (("neso", "GB"), "load", "neso tells no load. hint: It tells carbon."),
+            (("neso", "GB"), "price", "neso tells no price"),
+            (("aemo", "NSW1"), "wind", "a forecasts.csv holds no wind"),
+            (("aemo", "NSW1"), "rain", "'rain' is no signal. hint: There are price, carbon"),
+        ],
+    )
+    def test_what_cannot_be_had(
+        self,
+        call: Call,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        source: tuple[str, str],
+        signal: str,
+        why: str,
+    ) -> None:
+        out = tmp_path / "f.csv"
+        name, zone = source
+        assert call("forecasts", "fetch", name, "--zone", zone, "--signal", signal, "--out", str(out)) == 2
+        assert why in " ".join(capsys.readouterr().err.replace("│", " ").split())
+        assert not out.exists()
 
 
 def test_a_real_source_cannot_be_asked_what_it_said_then(

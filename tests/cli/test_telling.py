@@ -56,6 +56,23 @@ def test_status_says_why_there_is_no_plan(
     assert told.count("no rate from USD to EUR") == 1
 
 
+def test_status_says_when_a_source_is_asked_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {"last_success_at": "2026-01-09T23:30:00Z", "failures": 2, "error": "503"}
+    sources = [
+        {"name": "entsoe", "up": True, "next_due_at": "2026-01-10T05:50:00Z", **seen},
+        {"name": "neso", "up": False, "next_due_at": None, **seen},
+    ]
+    daemon = Daemon([])
+    monkeypatch.setattr(daemon, "health", lambda: HEALTH | {"sources": sources})
+    monkeypatch.setattr(status, "connect", lambda _: daemon)
+    status.status()
+    told = capsys.readouterr().err
+    assert "source entsoe: last answer 30 min ago, next in 5 h 50 min\n" in told
+    assert "source neso: last answer 30 min ago: down, 2 failures. 503" in told
+
+
 def _piece(start: str, end: str, accelerators: int = 1, pool: str = "l40s") -> dict[str, Any]:
     return {
         "workload_id": "w",

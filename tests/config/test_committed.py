@@ -62,7 +62,7 @@ def test_every_setting_is_explained() -> None:
 
 def test_the_commented_examples_of_shifter_yaml_are_right_too(tmp_path: Path) -> None:
     text = (CONFIG / "shifter.yaml").read_text(encoding="utf-8")
-    for key, indent in (("sources", "  "), ("policy", "")):
+    for key, indent in (("sources", "  "), ("openadr3", "  "), ("policy", "")):
         head, _, tail = text.partition(f"{indent}# {key}:\n")
         head = "\n".join(line for line in head.splitlines() if not line.startswith(f"{indent}{key}:"))
         lines = tail.splitlines()
@@ -73,6 +73,7 @@ def test_the_commented_examples_of_shifter_yaml_are_right_too(tmp_path: Path) ->
     file.write_text(text, encoding="utf-8")
     settings = load_settings(file, {}, {})
     assert settings.forecasts.sources[0].options == {"path": str(tmp_path / "forecasts.csv")}
+    assert settings.grid_events.openadr3[0].site == "frankfurt"
     assert settings.classification_policy().rules[0].name == "nightly-evals"
 
 

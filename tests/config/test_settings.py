@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forecasts.learning import BY_DEFAULT, Learning
 from shifter.classify.policy import default_policy
 from shifter.errors import InputError
 from shifter.settings import Settings, load_settings, settings_provenance
@@ -213,3 +215,65 @@ forecasts: {sources: [{name: csv, options: {url: "https://me:hunter2@a/f.csv"}}]
         refused(tmp_path, "forecasts: {sources: [{name: 3, options: 'hunter2'}]}\n")
     )
     assert "hunter2" not in "".join(refused(tmp_path, "", {}, {"SHIFTER_DATABASE": "mysql://a:hunter2@b"}))
+
+
+class TestGridEvents:
+    DSO = "grid_events: {{openadr3: [{{name: dso, base_url: http://vtn, {}}}]}}\n"
+
+    def test_a_key_s_file_is_relative_to_the_settings_and_not_shown(self, tmp_path: Path) -> None:
+        text = self.DSO.format("site: fra, client_id: me, api_key_file: keys/dso")
+        [vtn] = load_settings(write(tmp_path, text), {}, {}).grid_events.openadr3
+        assert vtn.api_key_file == str(tmp_path / "keys/dso")
+        assert (vtn.poll_s, vtn.site, vtn.targets) == (60.0, "fra", {})
+        assert "keys/dso" not in repr(vtn)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("poll_s: 60", "limits no site"),
+            ("site: fra, client_id: me, api_key_file: a, api_key_env: B", "keep one"),
+            ("site: fra, api_key_env: B", "say whose secret it is"),
+            ("site: fra, poll_s: 1", "poll_s"),
+            ("site: fra, target: {a: b}", "targets"),
+            ("site: fra, base_url: vtn", "base_url"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, tmp_path: Path, given: str, said: str) -> None:
+        [mistake] = refused(
+            tmp_path,
+            self.DSO.replace("base_url: http://vtn, ", "").format(
+                given if "base_url" in given else f"base_url: http://vtn, {given}"
+            ),
+        )
+        assert said in mistake
+
+    @pytest.mark.parametrize("wrong", ["{openadr3: 7}", "{openadr3: [7]}", "[]", "{openadr3: [null]}"])
+    def test_another_shape_is_refused(self, tmp_path: Path, wrong: str) -> None:
+        assert refused(tmp_path, f"grid_events: {wrong}\n")
+
+
+class TestLearning:
+    """`forecasts.learning`, the rules by which outlooks are made."""
+
+    def test_its_defaults_are_those_of_forecasts(self) -> None:
+        assert Settings().forecasts.learning.rules == BY_DEFAULT
+
+    def test_one_rule_may_differ(self, tmp_path: Path) -> None:
+        file = write(tmp_path, "forecasts:\n  learning: {adapt_rate: 0.05, weigh_sources: false}\n")
+        rules = load_settings(
+            file, {}, {"SHIFTER_FORECASTS__LEARNING__PAST_DAYS": "30"}
+        ).forecasts.learning.rules
+        assert rules == Learning(adapt_rate=0.05, weigh_sources=False, past_days=30)
+
+    def test_with_every_line_commented_out_the_defaults_hold(self, tmp_path: Path) -> None:
+        file = write(tmp_path, "forecasts:\n  learning:\n    # adapt_rate: 0.05\n")
+        assert load_settings(file, {}, {}).forecasts.learning.rules == BY_DEFAULT
+
+    @pytest.mark.parametrize(
+        "wrong", ["history_days: 6", "history_days: 401", "past_days: 9", "adapt_rate: 0.6"]
+    )
+    def test_what_could_not_be_learnt_by_is_refused(self, tmp_path: Path, wrong: str) -> None:
+        [told] = refused(tmp_path, f"forecasts:\n  learning: {{{wrong}}}\n")
+        assert re.match(
+            rf"shifter.yaml:2:\d+ forecasts.learning.{wrong.partition(':')[0]}: .* must be at", told
+        )

@@ -65,6 +65,33 @@ def run(n: int = 48) -> list[dict[str, str]]:
     return [cells(region, k, base + k % 9) for region, base in REGIONS.items() for k in range(n)]
 
 
+SOLUTION = (
+    "REGIONID",
+    "INTERVENTION",
+    "DATETIME",
+    "TOTALDEMAND",
+    "SS_SOLAR_UIGF",
+    "SS_WIND_UIGF",
+    "NETINTERCHANGE",
+)
+POWER = (Signal.LOAD, Signal.WIND, Signal.SOLAR)
+
+
+def power(n: int = 48, **over: Any) -> list[dict[str, str]]:
+    """Rows of REGION_SOLUTION, as those of `run`."""
+    return [
+        row | {"TOTALDEMAND": str(7000 + k), "SS_SOLAR_UIGF": "0", "SS_WIND_UIGF": str(800.25 + k)} | over
+        for k, row in enumerate(cells(region, k) for region in REGIONS for k in range(n))
+    ]
+
+
+def solution(rows: Sequence[dict[str, str]], columns: Sequence[str] = SOLUTION) -> str:
+    """That table behind the one of prices."""
+    lines = [f"I,PREDISPATCH,REGION_SOLUTION,4,{','.join(columns)}"]
+    lines += ["D,PREDISPATCH,REGION_SOLUTION,4," + ",".join(r.get(c, "1") for c in columns) for r in rows]
+    return "\r\n".join([report(run()), *lines])
+
+
 def report(rows: Sequence[dict[str, str]], columns: Sequence[str] = COLUMNS, version: str = "1") -> str:
     """Our table between two others, as in a real file; times are quoted there."""
     head = ["C,NEMP.WORLD,PREDISPATCHIS,AEMO,PUBLIC,2026/11/23,20:03:12,0000000123,PREDISPATCHIS,0000000123"]
@@ -110,6 +137,14 @@ class TestAemo(OverHttp, ForecastSourceContract):
         return FetchRequest("VIC1", PRICE, NOW, NOW + timedelta(days=1))
 
 
+class TestAemoPower(TestAemo):
+    def reply(self, asked: Asked) -> Said:
+        return Said(listing(REPORTS + NAME) if asked.path == REPORTS else zipped(solution(power())))
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("SA1", (Signal.PRICE, *POWER), NOW, NOW + timedelta(days=1))
+
+
 Ask = Callable[..., list[ForecastSeries]]
 
 
@@ -130,6 +165,7 @@ class TestTraps(OverHttp):
             now: datetime = NOW,
             start: datetime | None = None,
             hours: float = 24,
+            signals: tuple[Signal, ...] = PRICE,
             **options: Any,
         ) -> list[ForecastSeries]:
             if not isinstance(said, bytes | Said):
@@ -137,7 +173,7 @@ class TestTraps(OverHttp):
             self.said = said if isinstance(said, Said) else Said(said)
             source = AemoSource(AemoOptions(base_url=self.server.url, **options), http=self.http)
             start = start or now
-            return source.fetch(FetchRequest(zone, PRICE, start, start + timedelta(hours=hours)), now=now)
+            return source.fetch(FetchRequest(zone, signals, start, start + timedelta(hours=hours)), now=now)
 
         return ask
 
@@ -333,3 +369,39 @@ class TestTraps(OverHttp):
 
     def test_a_window_that_the_run_does_not_reach(self, ask: Ask) -> None:
         assert ask(start=NOW + timedelta(hours=30)) == []
+
+    def test_load_wind_and_solar(self, ask: Ask) -> None:
+        found = ask(solution(power()), signals=(Signal.SOLAR, *POWER, Signal.PRICE))
+        assert [s.signal for s in found] == [Signal.PRICE, *POWER]
+        assert [asked.path for asked in self.server.asked] == [REPORTS, REPORTS + NAME], "one file for all"
+        assert {(s.unit, s.kind, len(s)) for s in found[1:]} == {("MW", Kind.FORECAST, 48)}
+        assert [s.values[1] for s in found[1:]] == [7001.0, 801.25, 0.0]
+        assert found[1].start[0] == np.datetime64("2026-11-23T10:00"), "a time is the end of its interval"
+        assert found[1].issued_at == datetime(2026, 11, 23, 10, 3, 12, tzinfo=UTC)
+
+    def test_an_intervention_is_left_out_of_the_load_too(self, ask: Ask) -> None:
+        [found] = ask(solution([*power(TOTALDEMAND="1", INTERVENTION="1"), *power()]), signals=(Signal.LOAD,))
+        assert found.values.min() >= 7000
+
+    @pytest.mark.parametrize("signal", POWER)
+    def test_a_file_of_prices_alone(self, ask: Ask, signal: Signal) -> None:
+        with pytest.raises(SourceUnavailable, match="no table PREDISPATCH,REGION_SOLUTION"):
+            ask(signals=(signal,))
+
+    @pytest.mark.parametrize(
+        ("signal", "column"),
+        [
+            (Signal.LOAD, "TOTALDEMAND"),
+            (Signal.WIND, "SS_WIND_UIGF"),
+            (Signal.SOLAR, "SS_SOLAR_UIGF"),
+        ],
+    )
+    def test_each_figure_needs_its_column_alone(self, ask: Ask, signal: Signal, column: str) -> None:
+        text = solution(power(), [c for c in SOLUTION if c != column])
+        with pytest.raises(SourceUnavailable, match=f"PREDISPATCH,REGION_SOLUTION has no column {column}"):
+            ask(text, signals=(signal,))
+        assert len(ask(text, signals=tuple(s for s in POWER if s is not signal))) == 2
+
+    def test_what_is_no_figure_is_refused(self, ask: Ask) -> None:
+        with pytest.raises(ForecastRejected, match="SS_WIND_UIGF"):
+            ask(solution(power(SS_WIND_UIGF="")), signals=(Signal.WIND,))

@@ -324,3 +324,183 @@ class TestTraps(OverHttp):
         ask([*day(TODAY), *day(TOMORROW)], now=late.astimezone(PACIFIC))
         assert self.server.asked[-1].query["startdatetime"] == "20261123T08:00-0000"
         assert self.server.asked[-1].query["enddatetime"] == "20261125T08:00-0000"
+
+
+POWER = (Signal.LOAD, Signal.WIND, Signal.SOLAR)
+ALL = (Signal.PRICE, *POWER)
+TIMES = ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT", "OPR_DT", "OPR_HR", "OPR_INTERVAL")
+DEMAND = (
+    *TIMES,
+    "LOAD_TYPE",
+    "MARKET_RUN_ID",
+    "TAC_AREA_NAME",
+    "LABEL",
+    "XML_DATA_ITEM",
+    "POS",
+    "MW",
+    "GROUP",
+)
+RENEWABLES = (
+    *TIMES,
+    "TRADING_HUB",
+    "RENEWABLE_TYPE",
+    "LABEL",
+    "XML_DATA_ITEM",
+    "MW",
+    "MARKET_RUN_ID",
+    "GROUP",
+)
+
+
+def power(which: date, **over: Any) -> list[dict[str, str]]:
+    """The hours of a day, with what is in neither report; the newest first."""
+    rows = [r for r in day(which) if r["LMP_TYPE"] == "LMP"]
+    return [dict.fromkeys({*DEMAND, *RENEWABLES}, "") | {**r, "LMP_TYPE": ""} | over for r in rows]
+
+
+def demand(which: date) -> list[dict[str, str]]:
+    areas = {"PGE-TAC": 9000, "CA ISO-TAC": 24000, "PACE": 6000}
+    return [
+        row | {"MW": str(base + int(row["OPR_HR"]))}
+        for area, base in areas.items()
+        for row in power(which, TAC_AREA_NAME=area, XML_DATA_ITEM="SYS_FCST_DA_MW")
+    ]
+
+
+def renewables(which: date) -> list[dict[str, str]]:
+    hubs = {("NP15", "Solar"): 100, ("SP15", "Solar"): 200, ("ZP26", "Solar"): 50}
+    hubs |= {("NP15", "Wind"): 1000, ("SP15", "Wind"): 2000}
+    return [
+        row | {"MW": str(base + int(row["OPR_HR"]))}
+        for (hub, kind), base in hubs.items()
+        for row in power(which, TRADING_HUB=hub, RENEWABLE_TYPE=kind, XML_DATA_ITEM="RENEW_FCST_DA_MW")
+    ]
+
+
+class WithPower(OverHttp):
+    """OASIS with all reports, of the days that a request asks for, until tomorrow."""
+
+    def reply(self, asked: Asked) -> Said:
+        start, end = (
+            datetime.strptime(asked.query[key], "%Y%m%dT%H:%M%z") for key in ("startdatetime", "enddatetime")
+        )
+        assert end - start <= timedelta(days=31), "more is answered with an error"
+        made, columns = {
+            "PRC_LMP": (day, COLUMNS),
+            "SLD_FCST": (demand, DEMAND),
+            "SLD_REN_FCST": (renewables, RENEWABLES),
+        }[asked.query["queryname"]]
+        which, rows = start.astimezone(PACIFIC).date(), []
+        while which <= TOMORROW and market_day(which, PACIFIC)[1] <= end:
+            rows += made(which)
+            which += timedelta(days=1)
+        return zipped(report(rows, columns)) if rows else error("1000", "No data returned")
+
+    def source(self) -> CaisoSource:
+        return CaisoSource(CaisoOptions(base_url=self.server.url), http=self.http)
+
+    def ask(self, signal: Signal, start: datetime, end: datetime) -> ForecastSeries:
+        [found] = self.source().fetch(FetchRequest("CAISO-NP15", (signal,), start, end), now=NOW)
+        return found
+
+
+class TestCaisoPower(WithPower, ForecastSourceContract):
+    def make_source(self) -> ForecastSource:
+        return self.source()
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("CAISO-ZP26", POWER, NOW, NOW + timedelta(days=1))
+
+
+class TestPower(WithPower):
+    @pytest.mark.parametrize(
+        ("signal", "first"), [(Signal.LOAD, 24001.0), (Signal.WIND, 3002.0), (Signal.SOLAR, 353.0)]
+    )
+    def test_the_whole_system_added_up(self, signal: Signal, first: float) -> None:
+        found = self.ask(signal, NOW, NOW + timedelta(days=1))
+        assert (found.unit, found.kind) == ("MW", Kind.FORECAST)
+        assert (len(found), found.values[0]) == (48, first)
+        assert found.start[0] == np.datetime64("2026-11-23T08:00")
+
+    def test_what_is_asked_for(self) -> None:
+        for signal in POWER:
+            self.ask(signal, NOW, NOW + timedelta(days=1))
+        told = [
+            (a.query["queryname"], a.query["version"], a.query["market_run_id"]) for a in self.server.asked
+        ]
+        assert told == [("SLD_FCST", "1", "DAM"), *2 * [("SLD_REN_FCST", "1", "DAM")]]
+        assert all("node" not in asked.query for asked in self.server.asked)
+
+    def test_a_hub_that_is_missing_is_not_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [r for which in (TODAY, TOMORROW) for r in renewables(which)]
+        without = [r for r in rows if r["TRADING_HUB"] != "SP15"]
+        self.server.reply = lambda _: zipped(report(without, RENEWABLES))
+        with pytest.raises(ForecastRejected, match="the wind of SP15 is missing"):
+            self.ask(Signal.WIND, NOW, NOW + timedelta(days=1))
+        part = [r for r in rows if r["TRADING_HUB"] != "SP15" or r["OPR_HR"] != "7"]
+        self.server.reply = lambda _: zipped(report(part, RENEWABLES))
+        with pytest.raises(ForecastRejected, match="nothing is said between"):
+            self.ask(Signal.SOLAR, NOW, NOW + timedelta(days=1))
+
+    def test_two_figures_for_one_hour_are_refused(self) -> None:
+        rows = demand(TODAY)
+        self.server.reply = lambda _: zipped(report([*rows, {**rows[30], "MW": "7"}], DEMAND))
+        with pytest.raises(ForecastRejected, match="told of twice"):
+            self.ask(Signal.LOAD, NOW, NOW + timedelta(days=1))
+
+    def test_other_runs_are_left_out(self) -> None:
+        more = [row | {"MARKET_RUN_ID": "7DA", "MW": "1"} for row in demand(TODAY)]
+        self.server.reply = lambda _: zipped(report([*more, *demand(TODAY)], DEMAND))
+        assert self.ask(Signal.LOAD, NOW, NOW + timedelta(hours=1)).values.min() > 24000
+
+    @pytest.mark.parametrize("signal", ALL)
+    def test_days_of_23_and_25_hours_in_a_sum(self, signal: Signal) -> None:
+        for which, hours in ((date(2026, 3, 8), 23), (date(2026, 11, 1), 25)):
+            assert len(self.ask(signal, *market_day(which, PACIFIC))) == hours
+
+
+class TestLongWindows(WithPower):
+    """A request is for 31 times 24 hours at most, and 31 days of autumn are more."""
+
+    @pytest.mark.parametrize(
+        ("signal", "first", "requests"),
+        [(Signal.PRICE, date(2025, 11, 25), 13), *((s, date(2026, 10, 20), 2) for s in POWER)],
+    )
+    def test_a_year_is_asked_for_in_parts_and_joined(
+        self, signal: Signal, first: date, requests: int
+    ) -> None:
+        start, end = market_day(first, PACIFIC)[0], market_day(TOMORROW, PACIFIC)[1]
+        found = self.ask(signal, start, end + timedelta(days=2))
+        assert len(self.server.asked) == requests
+        assert found.start[0] == np.datetime64(start.replace(tzinfo=None))
+        assert len(found) == (end - start) // HOUR
+
+    def test_31_days_across_the_autumn(self) -> None:
+        found = self.ask(
+            Signal.PRICE, *(market_day(date(2026, *on), PACIFIC)[0] for on in ((10, 15), (11, 15)))
+        )
+        assert len(found) == 31 * 24 + 1
+        assert len(self.server.asked) == 2
+
+    def test_the_last_part_may_not_be_published_yet(self) -> None:
+        start = market_day(TOMORROW - timedelta(days=30), PACIFIC)[0]
+        self.server.reply = lambda asked: (
+            error("1000", "No data") if asked.query["startdatetime"] > "20261123T12" else self.reply(asked)
+        )
+        assert len(self.ask(Signal.PRICE, start, NOW + timedelta(days=1))) == 30 * 24 + 1
+
+    def test_a_part_in_the_middle_that_is_missing_is_a_hole(self) -> None:
+        start = market_day(date(2026, 8, 1), PACIFIC)[0]
+        self.server.reply = lambda asked: (
+            error("1000", "No data") if len(self.server.asked) == 2 else self.reply(asked)
+        )
+        with pytest.raises(ForecastRejected, match="nothing is said between 2026-08-31T07:00:00Z"):
+            self.ask(Signal.PRICE, start, NOW)
+
+    def test_any_other_error_is_one(self) -> None:
+        start = market_day(date(2026, 8, 1), PACIFIC)[0]
+        self.server.reply = lambda asked: (
+            error("1004", "31 days only") if len(self.server.asked) == 3 else self.reply(asked)
+        )
+        with pytest.raises(SourceUnavailable, match="the error 1004"):
+            self.ask(Signal.PRICE, start, NOW)

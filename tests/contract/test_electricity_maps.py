@@ -41,6 +41,30 @@ def reply_of(
     }
 
 
+def prices_of(
+    zone: str = "DE", n: int = 25, minutes: int = 60, start: datetime = SLOT, **over: Any
+) -> dict[str, Any]:
+    """Of the combined path: rows that each say what they are, the later ones of the next auction."""
+    times = [start + k * timedelta(minutes=minutes) for k in range(n)]
+    return {
+        "zone": zone,
+        "temporalGranularity": "hourly" if minutes == 60 else f"{minutes}_minutes",
+        "data": [
+            {
+                "zone": zone,
+                "datetime": f"{at:%Y-%m-%dT%H:%M}:00.000Z",
+                "createdAt": "2026-11-21T11:30:00.000Z",
+                "updatedAt": "2026-11-22T11:29:07.000Z" if k > 11 else "2026-11-21T11:30:00.000Z",
+                "value": 60.5 + k,
+                "unit": "EUR/MWh",
+                "source": "nordpool.com",
+                **over,
+            }
+            for k, at in enumerate(times)
+        ],
+    }
+
+
 def unknown_zone(zone: str) -> Said:
     return as_json({"status": "error", "message": f"Zone {zone} does not exist."}, 404)
 
@@ -67,6 +91,21 @@ class TestElectricityMapsRenamed(TestElectricityMaps):
 
     def request(self) -> FetchRequest:
         return FetchRequest("DE-LU", CARBON, NOW, NOW + timedelta(days=1))
+
+
+class TestElectricityMapsWithPrice(TestElectricityMaps):
+    def reply(self, asked: Asked) -> Said:
+        if asked.path.startswith("/price-day-ahead/"):
+            zone = asked.query["zone"]
+            return unknown_zone(zone) if zone == NO_SUCH_ZONE else as_json(prices_of(zone))
+        return super().reply(asked)
+
+    def make_source(self) -> ForecastSource:
+        options = ElectricityMapsOptions(base_url=self.server.url, api_key=SecretStr(KEY), price=True)
+        return ElectricityMapsSource(options, http=self.http)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE", (Signal.CARBON, Signal.PRICE), NOW, NOW + timedelta(days=1))
 
 
 Ask = Callable[..., ForecastSeries]
@@ -322,3 +361,118 @@ class TestTraps(OverHttp):
         assert (info.zones, info.key_needed, info.signals) == ((ANY_ZONE,), True, CARBON)
         assert info.horizon == timedelta(hours=72)
         assert any("sandbox" in note for note in info.notes)
+
+
+class TestPrice(OverHttp):
+    said: Said
+
+    def reply(self, asked: Asked) -> Said:
+        return self.said
+
+    @pytest.fixture
+    def ask(self) -> Ask:
+        def ask(
+            said: Any, zone: str = "DE", start: datetime = NOW, hours: float = 24, **options: Any
+        ) -> ForecastSeries:
+            self.said = said if isinstance(said, Said) else as_json(said)
+            given = {"base_url": self.server.url, "api_key": KEY, "price": True, **options}
+            source = ElectricityMapsSource(ElectricityMapsOptions.model_validate(given), http=self.http)
+            request = FetchRequest(zone, (Signal.PRICE,), start, start + timedelta(hours=hours))
+            [found] = source.fetch(request, now=NOW)
+            return found
+
+        return ask
+
+    def test_the_reply(self, ask: Ask) -> None:
+        found = ask(prices_of())
+        assert (found.unit, found.kind, found.basis) == ("EUR/MWh", Kind.FORECAST, None)
+        assert (found.restricted, len(found), found.values[0]) == (True, 25, 60.5)
+        assert found.start[0] == np.datetime64("2026-11-23T10:00")
+        assert found.issued_at == datetime(2026, 11, 22, 11, 29, 7, tzinfo=UTC), "the latest of the rows"
+
+    def test_what_is_asked(self, ask: Ask) -> None:
+        ask(prices_of())
+        [asked] = self.server.asked
+        assert asked.path == "/price-day-ahead/combined"
+        assert asked.query == {"zone": "DE", "temporalGranularity": "hourly", "disableCallerLookup": "true"}
+        assert asked.headers["auth-token"] == KEY
+
+    def test_of_the_past_day_there_is_history(self, ask: Ask) -> None:
+        yesterday = NOW - timedelta(hours=20)
+        found = ask(prices_of(start=SLOT - timedelta(hours=24), n=24), start=yesterday, hours=10)
+        assert [asked.path for asked in self.server.asked] == ["/price-day-ahead/history"]
+        assert found.end[-1] == np.datetime64("2026-11-23T10:00")
+
+    def test_it_is_not_told_unless_it_is_asked_for(self) -> None:
+        source = ElectricityMapsSource(ElectricityMapsOptions(api_key=SecretStr(KEY)), http=self.http)
+        assert source.info.signals == CARBON
+        assert source.fetch(FetchRequest("DE", (Signal.PRICE,), NOW, NOW + timedelta(hours=1)), now=NOW) == []
+
+    @pytest.mark.parametrize("start_h", [25, -50])
+    def test_what_it_cannot_know_is_not_asked(self, start_h: int) -> None:
+        options = ElectricityMapsOptions(base_url=self.server.url, api_key=SecretStr(KEY), price=True)
+        start = NOW + timedelta(hours=start_h)
+        window = FetchRequest("DE", (Signal.PRICE,), start, start + timedelta(hours=5))
+        assert ElectricityMapsSource(options, http=self.http).fetch(window, now=NOW) == []
+        assert self.server.asked == []
+
+    def test_another_currency_and_another_energy(self, ask: Ask) -> None:
+        assert ask(prices_of(unit="GBP/MWh")).unit == "GBP/MWh"
+        assert ask(prices_of(unit="EUR/kWh", value=0.0625)).values[0] == 62.5
+
+    @pytest.mark.parametrize("unit", ["%", None, 7, "kr/MWh"])
+    def test_what_is_no_unit_of_a_price(self, ask: Ask, unit: Any) -> None:
+        with pytest.raises(ForecastRejected, match="the unit"):
+            ask(prices_of(unit=unit))
+
+    def test_mixed_units_are_refused(self, ask: Ask) -> None:
+        body = prices_of()
+        body["data"][5]["unit"] = "DKK/MWh"
+        with pytest.raises(ForecastRejected, match="in DKK/MWh and EUR/MWh"):
+            ask(body)
+
+    @pytest.mark.parametrize("gone", ["unit", "value", "datetime"])
+    def test_what_each_row_must_say(self, ask: Ask, gone: str) -> None:
+        body = prices_of()
+        del body["data"][7][gone]
+        with pytest.raises(SourceUnavailable, match=gone):
+            ask(body)
+
+    @pytest.mark.parametrize("in_row", [True, False])
+    def test_a_zone_by_our_address_is_refused(self, ask: Ask, in_row: bool) -> None:
+        body = prices_of()
+        (body["data"][0] if in_row else body)["zone"] = "IE"
+        with pytest.raises(ForecastRejected, match=r"zone 'IE' instead of DE-LU \(DE\)"):
+            ask(body, zone="DE-LU", zones={"DE-LU": "DE"})
+
+    def test_the_zone_may_stand_in_the_rows_alone_and_must_stand_somewhere(self, ask: Ask) -> None:
+        body = prices_of()
+        del body["zone"]
+        assert len(ask(body)) == 25
+        for row in body["data"]:
+            del row["zone"]
+        with pytest.raises(ForecastRejected, match="does not say of which zone"):
+            ask(body)
+
+    def test_without_a_length_it_is_the_one_asked_for_if_the_times_agree(self, ask: Ask) -> None:
+        body = prices_of()
+        del body["temporalGranularity"]
+        assert ask(body).end[-1] == np.datetime64("2026-11-24T11:00")
+        with pytest.raises(ForecastRejected, match="said to be 15_minutes"):
+            ask(body, temporal_granularity="15_minutes")
+
+    def test_negative_prices_and_nulls_at_the_end(self, ask: Ask) -> None:
+        body = prices_of()
+        body["data"][3]["value"] = -12.25
+        body["data"][24]["value"] = None
+        found = ask(body)
+        assert (found.values[3], len(found)) == (-12.25, 24)
+
+    @pytest.mark.parametrize("data", [[], None, {}])
+    def test_nothing(self, ask: Ask, data: Any) -> None:
+        with pytest.raises(SourceUnavailable, match="has no data for DE"):
+            ask(prices_of() | {"data": data})
+
+    def test_a_plan_without_prices(self, ask: Ask) -> None:
+        with pytest.raises(SourceUnavailable, match="answered 401: Not in your plan"):
+            ask(as_json({"error": "Not in your plan"}, 401))

@@ -492,3 +492,216 @@ class TestErrors(OverXml):
     def test_prices_with_an_error(self, one: One) -> None:
         with pytest.raises(SourceUnavailable, match="answered 404"):
             one(Said(document(*both_days()).encode(), 404))
+
+
+POWER = (Signal.LOAD, Signal.WIND, Signal.SOLAR)
+GL = "urn:iec62325.351:tc57wg16:451-6:generationloaddocument:3:0"
+BASES = {None: 50_000, "B16": 100, "B18": 1000, "B19": 5000}
+"""Load, which has no type; sun, wind at sea, wind on land."""
+
+
+def quantities(
+    kind: str | None,
+    *spans: Span,
+    zone: str = "FR",
+    resolution: str = "PT60M",
+    unit: str = "MAW",
+    **over: Any,
+) -> str:
+    """A TimeSeries of load or of a type of generation; `side` is "in" or "out", `base` its first figure."""
+    side = over.get("side", "out" if kind is None else "in")
+    base = over.get("base", BASES.get(kind, 7))
+    step = timedelta(minutes=int(resolution[2:-1]))
+    periods = "".join(
+        period(span, {k + 1: base + k % 24 for k in range((span[1] - span[0]) // step)}, resolution)
+        for span in spans or (TODAY, TOMORROW)
+    ).replace("price.amount", "quantity")
+    area = f"<{side}BiddingZone_Domain.mRID>{EIC_OF_ZONE[zone]}</{side}BiddingZone_Domain.mRID>"
+    of_type = f"<MktPSRType><psrType>{kind}</psrType></MktPSRType>" if kind else ""
+    measured = f"<quantity_Measure_Unit.name>{unit}</quantity_Measure_Unit.name>" if unit else ""
+    told = f"<curveType>{over.get('curve', 'A01')}</curveType>{of_type}{periods}"
+    return f"<TimeSeries><mRID>1</mRID><objectAggregation>A01</objectAggregation>{area}{measured}{told}</TimeSeries>"
+
+
+def power(*told: str) -> Said:
+    return Said(document(*told, namespace=GL, root="GL_MarketDocument").encode())
+
+
+class TestEntsoePower(OverHttp, ForecastSourceContract):
+    def reply(self, asked: Asked) -> Said:
+        if asked.query["documentType"] == "A44":
+            return Said(document(*both_days()).encode())
+        kinds = [None] if asked.query["documentType"] == "A65" else ["B16", "B18", "B19"]
+        return power(*(quantities(kind) for kind in kinds))
+
+    def make_source(self) -> ForecastSource:
+        return EntsoeSource(EntsoeOptions(base_url=self.server.url, api_key=SecretStr(TOKEN)), http=self.http)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("FR", (Signal.PRICE, *POWER), NOW, NOW + DAY)
+
+
+class TestLoadWindAndSolar(OverXml):
+    @pytest.fixture
+    def told(self) -> One:
+        """What the source makes of a document's TimeSeries, asked for one signal of France for a day from NOW on."""
+
+        def told(signal: Signal, *series: str, now: datetime = NOW, start: datetime = NOW) -> ForecastSeries:
+            self.said = series[0] if isinstance(series[0], Said) else power(*series)
+            options = EntsoeOptions(base_url=self.server.url, api_key=SecretStr(TOKEN))
+            request = FetchRequest("FR", (signal,), start, start + DAY)
+            [found] = EntsoeSource(options, http=self.http).fetch(request, now=now)
+            return found
+
+        return told
+
+    def test_what_is_asked(self, told: One) -> None:
+        told(Signal.LOAD, quantities(None))
+        told(Signal.WIND, quantities("B19"))
+        told(Signal.SOLAR, quantities("B16"))
+        span = {"periodStart": "202611222300", "periodEnd": "202611242300", "securityToken": TOKEN}
+        area = EIC_OF_ZONE["FR"]
+        generation = {"documentType": "A69", "processType": "A01", "in_Domain": area, **span}
+        assert [asked.query for asked in self.server.asked] == [
+            {"documentType": "A65", "processType": "A01", "outBiddingZone_Domain": area, **span},
+            generation,
+            generation,
+        ]
+
+    def test_load(self, told: One) -> None:
+        found = told(Signal.LOAD, quantities(None))
+        assert (found.unit, found.kind, len(found)) == ("MW", Kind.FORECAST, 48)
+        assert found.values[:2].tolist() == [50_000, 50_001]
+
+    @pytest.mark.parametrize("turn", [1, -1])
+    def test_wind_is_that_at_sea_and_that_on_land(self, told: One, turn: int) -> None:
+        every = [quantities(kind) for kind in ("B16", "B18", "B19")][::turn]
+        assert told(Signal.WIND, *every).values[:2].tolist() == [6000, 6002]
+        assert told(Signal.SOLAR, *every).values[:2].tolist() == [100, 101]
+        assert told(Signal.WIND, quantities("B19")).values[0] == 5000, "where there is none at sea"
+
+    def test_hours_and_quarters_add_up(self, told: One) -> None:
+        found = told(Signal.WIND, quantities("B18"), quantities("B19", resolution="PT15M"))
+        assert len(found) == 192
+        assert found.values[:5].tolist() == [6000, 6001, 6002, 6003, 6005]
+
+    def test_where_one_ends_earlier_the_sum_ends(self, told: One) -> None:
+        found = told(Signal.WIND, quantities("B18", TODAY), quantities("B19"))
+        assert found.end[-1] == np.datetime64("2026-11-23T23:00")
+
+    def test_where_one_has_a_hole_the_sum_is_refused(self, told: One) -> None:
+        noon = MIDNIGHT + 12 * HOUR
+        holed = quantities("B18", (TODAY[0], noon), (noon + HOUR, TOMORROW[1]))
+        with pytest.raises(ForecastRejected, match="nothing is said between 2026-11-23T11:00:00Z"):
+            told(Signal.WIND, holed, quantities("B19"))
+
+    def test_what_plants_take_is_not_what_they_give(self, told: One) -> None:
+        taken = quantities("B19", side="out", base=9)
+        assert told(Signal.WIND, taken, quantities("B19")).values[0] == 5000
+
+    def test_what_a03_leaves_out_repeats(self, told: One) -> None:
+        of_one = quantities("B16", curve="A03").replace(
+            "<Point><position>24</position><quantity>123</quantity></Point>", ""
+        )
+        assert told(Signal.SOLAR, of_one).values[22:25].tolist() == [122, 122, 100]
+
+    @pytest.mark.parametrize("day", [date(2026, 10, 25), date(2027, 3, 28)])
+    def test_days_on_which_the_clock_changes(self, told: One, day: date) -> None:
+        span = market_day(day, CET)
+        found = told(Signal.WIND, *(quantities(k, span) for k in ("B18", "B19")), now=span[0], start=span[0])
+        assert len(found) == (span[1] - span[0]) // HOUR
+
+    def test_night_is_zero_and_plants_may_draw(self, told: One) -> None:
+        assert told(Signal.SOLAR, quantities("B16", base=-3)).values[0] == -3
+
+    def test_a_part_of_a_day_is_a_shorter_vintage(self, told: One) -> None:
+        assert len(told(Signal.LOAD, quantities(None, (TODAY[0], TODAY[0] + 20 * HOUR)))) == 20
+
+    def test_two_that_disagree_are_refused(self, told: One) -> None:
+        with pytest.raises(ForecastRejected, match="two of type B19 disagree"):
+            told(Signal.WIND, quantities("B19"), quantities("B19", base=1))
+        assert len(told(Signal.WIND, quantities("B19"), quantities("B19"))) == 48
+
+    @pytest.mark.parametrize("unit", ["MWH", "", "MAH"])
+    def test_another_unit_is_refused(self, told: One, unit: str) -> None:
+        with pytest.raises(ForecastRejected, match=r"quantity_Measure_Unit\.name"):
+            told(Signal.LOAD, quantities(None, unit=unit))
+
+    def test_two_units_are_refused(self, told: One) -> None:
+        with pytest.raises(ForecastRejected, match="it is in KW and MAW"):
+            told(Signal.WIND, quantities("B18", unit="KW"), quantities("B19"))
+
+    @pytest.mark.parametrize(("signal", "kind"), [(Signal.LOAD, None), (Signal.SOLAR, "B16")])
+    def test_another_zone_is_refused(self, told: One, signal: Signal, kind: str | None) -> None:
+        with pytest.raises(ForecastRejected, match="about 10YBE----------2 instead of FR"):
+            told(signal, quantities(kind, zone="BE"))
+
+    def test_a_zone_without_wind(self, told: One) -> None:
+        with pytest.raises(SourceUnavailable, match="has no wind from 2026-11-22T23:00:00Z"):
+            told(Signal.WIND, quantities("B16"))
+
+    def test_generation_without_its_type_is_refused(self, told: One) -> None:
+        with pytest.raises(ForecastRejected, match="MktPSRType/psrType"):
+            told(Signal.WIND, quantities(None, side="in"))
+
+    def test_prices_in_place_of_load(self, told: One) -> None:
+        with pytest.raises(SourceUnavailable, match="Publication_MarketDocument, not with a GL_Market"):
+            told(Signal.LOAD, Said(document(*both_days()).encode()))
+
+    def test_no_data(self, told: One) -> None:
+        with pytest.raises(SourceUnavailable, match="No matching data found"):
+            told(Signal.LOAD, Said(acknowledgement("No matching data found for [6.1.B]").encode()))
+
+    def test_what_is_over_is_stale(self, told: One) -> None:
+        with pytest.raises(ForecastRejected, match="before now"):
+            told(Signal.LOAD, quantities(None), now=NOW + 1.6 * DAY, start=NOW + DAY)
+
+
+class TestLongWindows(OverHttp):
+    """A reply has 100 TimeSeries at most, and a month is all that is given of some documents."""
+
+    auctions: tuple[str, ...] = ("1",)
+    last = date(2026, 11, 23)
+
+    def reply(self, asked: Asked) -> Said:
+        start, end = (
+            datetime.strptime(asked.query[key], "%Y%m%d%H%M").replace(tzinfo=UTC)
+            for key in ("periodStart", "periodEnd")
+        )
+        days = [start.astimezone(CET).date() + timedelta(days=k) for k in range((end - start + HOUR) // DAY)]
+        spans = [market_day(day, CET) for day in days if day <= self.last]
+        if not spans:
+            return Said(acknowledgement("No matching data found").encode())
+        if asked.query["documentType"] == "A65":
+            return power(*(quantities(None, span) for span in spans))
+        told = [
+            series(period(span, {1: 50 + span[0].day}, "PT60M"), zone="AT", sequence=n)
+            for span in spans
+            for n in self.auctions
+        ]
+        return Said(document(*told[:100]).encode())
+
+    def ask(self, signal: Signal, zone: str, start: date, now: datetime = NOW) -> ForecastSeries:
+        options = EntsoeOptions(base_url=self.server.url, api_key=SecretStr(TOKEN))
+        request = FetchRequest(zone, (signal,), market_day(start, CET)[0], now + 8 * DAY)
+        [found] = EntsoeSource(options, http=self.http).fetch(request, now=now)
+        return found
+
+    @pytest.mark.parametrize(("signal", "zone"), [(Signal.PRICE, "AT"), (Signal.LOAD, "FR")])
+    def test_half_a_year_is_asked_for_by_the_month_and_joined(self, signal: Signal, zone: str) -> None:
+        found = self.ask(signal, zone, date(2026, 6, 1))
+        assert len(self.server.asked) == 7, "the last of them about days to come"
+        start, end = market_day(date(2026, 6, 1), CET)[0], market_day(self.last, CET)[1]
+        assert len(found) == (end - start) // HOUR
+        assert found.start[0] == np.datetime64("2026-05-31T22:00")
+
+    def test_a_reply_that_is_full_is_asked_for_in_halves(self) -> None:
+        self.auctions = ("1", "2", "3", "4", "5")
+        found = self.ask(Signal.PRICE, "AT", date(2026, 11, 1))
+        assert (found.kind, len(found)) == (Kind.CLEARED, 23 * 24)
+        assert len(self.server.asked) == 1 + 2 + 1, "30 days, 15 and 15, and what is left"
+
+    def test_nothing_published_of_any_part(self) -> None:
+        self.last = date(2020, 1, 1)
+        with pytest.raises(SourceUnavailable, match="No matching data found"):
+            self.ask(Signal.PRICE, "AT", date(2026, 6, 1))

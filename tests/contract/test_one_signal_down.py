@@ -21,7 +21,7 @@ from forecasts.store import ForecastStore
 from forecasts.testing import Asked, FakeTime, ReplyServer, Said
 from shifter.clock import ManualClock
 from shifter.demo.grid import frame_now, synthetic_source
-from shifter.ingest import Polled, poll
+from shifter.ingest import Polled, Poller
 from shifter.settings import SourceSettings
 from shifter.views import EventKind
 from tests.contract.payloads import CLOSED, NOW, as_json, ec_carbon, ec_price
@@ -95,9 +95,9 @@ class TestTheOtherIsKept:
         made = service(sqlite_url, ManualClock(NOW))
         every = timedelta(minutes=30)
         polled = Polled(source_of(down, said), ("DE-LU",), (PRICE, CARBON), every, timedelta(days=2))
-        outcome = poll(made.core, polled)
+        outcome = Poller(made.core, polled).poll()
         assert (outcome.new, len(outcome.errors)) == (1, 1)
-        assert (outcome.retry is None) == (status == "rejected")
+        assert (outcome.next_at == NOW + every) == (status == "rejected"), "soon, where it did not answer"
         kept = [v.signal for v in made.core.forecasts.vintages() if v.status == "accepted"]
         assert kept == [CARBON if down is PRICE else PRICE]
         refused = [v.signal for v in made.core.forecasts.vintages() if v.status == "rejected"]

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
-from forecasts.log import from_us
 from forecasts.marketday import market_day
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.sources import registry
@@ -24,6 +23,7 @@ from forecasts.sources.base import ANY_ZONE, FetchRequest, ForecastSource
 from forecasts.sources.registry import check_local
 from forecasts.sources.tariff import DAYS, TariffOptions, TariffSource
 from forecasts.sources.typical import TypicalOptions, TypicalSource
+from forecasts.spans import from_us
 from forecasts.testing import ForecastSourceContract
 from tests.contract.payloads import NOW
 
@@ -102,6 +102,22 @@ class TestUponTypical(ForecastSourceContract):
 
     def request(self) -> FetchRequest:
         return FetchRequest("DE-LU", PRICE, NOW, NOW + 2 * DAY)
+
+
+class TestByAnotherName(ForecastSourceContract):
+    """Two tariffs of one daemon are told apart by their names."""
+
+    def make_source(self) -> ForecastSource:
+        return tariff(name="vendor", wholesale={"name": "typical"}, network=[NIGHT])
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE-LU", PRICE, NOW, NOW + 2 * DAY)
+
+    def test_the_name_is_in_what_it_says(self) -> None:
+        assert {s.source for s in self.answer()} == {"vendor"}
+        assert one(tariff(name="vendor"), NOW, NOW + HOUR).source == "vendor"
+        with pytest.raises(ValidationError, match="name"):
+            tariff(name="a:b")
 
 
 class TestContracts:

@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forecasts.sources.publication import MarketDaily
 from shifter.clock import parse_clock
-from shifter.daemon import LONGEST_PHASE_S, Daemon, poll_phase_s
+from shifter.daemon import Daemon, jitter_of
 from shifter.errors import InputError, NotReady
 from shifter.files import read_workloads
 from shifter.planner import WorkerPlanner
@@ -90,12 +92,21 @@ def test_the_next_plan_is_announced_by_the_clock_of_the_daemon(tmp_path: Path) -
 
 
 def test_daemons_that_start_together_do_not_ask_a_server_in_the_same_second() -> None:
-    asked = [poll_phase_s("neso", 1800, f"host/{i}") for i in range(200)]
-    assert all(0 <= s < LONGEST_PHASE_S for s in asked)
-    assert max(asked) - min(asked) > 0.9 * LONGEST_PHASE_S
+    daily = MarketDaily(time_of_day(12, 50), "Europe/Berlin")
+    noon = datetime(2026, 1, 10, 11, 0, tzinfo=UTC)
+    today = datetime(2026, 1, 10, 23, tzinfo=UTC)
+    due = noon + timedelta(minutes=50)
+    asked = [
+        (daily.next_poll(noon, today, 0, jitter_of("entsoe", f"host/{i}")()) - due).total_seconds()
+        for i in range(200)
+    ]
+    assert all(0 <= s < 60 for s in asked), "a tenth of ten minutes, never before it is due"
+    assert max(asked) - min(asked) > 50
     assert len({int(s) for s in asked}) > 40
-    assert poll_phase_s("neso", 60, "a") < 6, "a small share of the time between two polls"
-    assert poll_phase_s("neso", 1800) == poll_phase_s("neso", 1800), "the same as long as the process runs"
+    one, same, other = jitter_of("neso", "a"), jitter_of("neso", "a"), jitter_of("entsoe", "a")
+    drawn = [one() for _ in range(5)]
+    assert drawn == [same() for _ in range(5)], "the same for the same process"
+    assert len({*drawn, other()}) == 6
 
 
 def test_changes_close_together_cause_one_plan(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from forecasts.errors import ForecastRejected, InputError
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import SlotGrid, Times, as_datetime64
 from forecasts.sources.base import FetchRequest, SourceInfo
+from forecasts.sources.publication import FIRST_RETRY
 from forecasts.sources.registry import make_source
 from shifter.clock import ManualClock
 from shifter.errors import SourceUnavailable
-from shifter.ingest import FIRST_RETRY, Polled, poll
+from shifter.ingest import Outcome, Polled, Poller
 from shifter.planner import InProcessPlanner
 from shifter.service import Service
 from shifter.service.told import keep_series
@@ -66,6 +67,11 @@ def polled(answer: Callable[[datetime], Sequence[ForecastSeries]]) -> Polled:
     return Polled(Scripted(answer), ("DE-LU",), (Signal.PRICE,), timedelta(minutes=30), timedelta(days=2))
 
 
+def poll(made: Service, polled: Polled) -> Outcome:
+    """By one who has never asked before."""
+    return Poller(made.core, polled).poll()
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(T0)
@@ -79,10 +85,10 @@ def made(sqlite_url: str, clock: ManualClock) -> Service:
 def test_new_vintages_ask_for_a_new_plan_and_repeated_ones_do_not(made: Service, clock: ManualClock) -> None:
     asked: list[str] = []
     made.core.replan = asked.append
-    assert poll(made.core, polled(prices)).new == 1
+    assert poll(made, polled(prices)).new == 1
     clock.advance(minutes=30)
-    outcome = poll(made.core, polled(prices))
-    assert (outcome.new, outcome.retry) == (0, None)
+    outcome = poll(made, polled(prices))
+    assert (outcome.new, outcome.next_at) == (0, T0 + timedelta(hours=1))
     assert asked == ["forecast"]
     assert kinds(made) == [EventKind.FORECAST_INGESTED]
     [view] = made.health().sources
@@ -93,26 +99,36 @@ def test_new_vintages_ask_for_a_new_plan_and_repeated_ones_do_not(made: Service,
 def test_a_failing_source_is_asked_again_ever_later_and_told_once(
     made: Service, clock: ManualClock, fails: Callable[[datetime], Sequence[ForecastSeries]]
 ) -> None:
-    poll(made.core, polled(prices))
-    waits = [poll(made.core, polled(fails)).retry for _ in range(8)]
+    source = Scripted(prices)
+    poller = Poller(made.core, replace(polled(prices), source=source))
+    next_at = poller.poll().next_at
+    source.answer, waits = fails, []
+    for _ in range(8):
+        clock.moment = next_at
+        next_at = poller.poll().next_at
+        waits.append(next_at - clock.now())
     assert waits[:3] == [FIRST_RETRY, FIRST_RETRY * 2, FIRST_RETRY * 4]
     assert waits[-1] == timedelta(minutes=30), "never less often than usual"
     assert kinds(made).count(EventKind.SOURCE_FAILED) == 1
     assert made.health().status == "degraded"
+    [view] = made.health().sources
+    assert (view.failures, view.next_due_at) == (8, next_at)
     frame = made.forecasts("DE-LU", T0, T0 + timedelta(hours=1))
     assert frame, "the last good vintage stands"
     latest = made.core.forecasts.latest("desk:DE-LU:price", clock.now())
     assert latest is not None
-    poll(made.core, polled(prices))
+    source.answer, clock.moment = prices, next_at
+    poller.poll()
+    made.heartbeat()
     assert kinds(made).count(EventKind.SOURCE_RECOVERED) == 1
     assert made.health().status == "ok"
 
 
 def test_a_refused_vintage_is_recorded_and_never_used(made: Service, clock: ManualClock) -> None:
-    poll(made.core, polled(prices))
+    poll(made, polled(prices))
     clock.advance(minutes=30)
-    outcome = poll(made.core, polled(refused))
-    assert outcome.retry is None, "asking again at once would bring the same"
+    outcome = poll(made, polled(refused))
+    assert outcome.next_at == clock.now() + timedelta(minutes=30), "at once it would be the same"
     newest, *_ = made.core.forecasts.vintages()
     assert (newest.status, newest.source) == ("rejected", "desk")
     assert "a gap at noon" in newest.reason
@@ -131,19 +147,19 @@ def test_one_zone_that_fails_does_not_stop_the_others(made: Service) -> None:
             return list(by_zone(request.zone)(now))
 
     both = replace(polled(prices), source=Mixed(prices), zones=("FR", "DE-LU"))
-    outcome = poll(made.core, both)
+    outcome = poll(made, both)
     assert (outcome.new, len(outcome.errors)) == (1, 1)
 
 
 def test_prices_that_became_a_thousandth_are_refused(made: Service, clock: ManualClock) -> None:
     """Only the vintage before can tell; the source has none."""
-    poll(made.core, polled(prices))
+    poll(made, polled(prices))
     clock.advance(minutes=30)
 
     def per_kwh(now: datetime) -> list[ForecastSeries]:
         return [replace(s, values=s.values / 1000) for s in prices(now)]
 
-    outcome = poll(made.core, polled(per_kwh))
+    outcome = poll(made, polled(per_kwh))
     assert outcome.new == 0
     assert "a thousandth of" in outcome.errors[0]
     latest = made.core.forecasts.latest("desk:DE-LU:price", clock.now())
@@ -151,11 +167,25 @@ def test_prices_that_became_a_thousandth_are_refused(made: Service, clock: Manua
     assert latest.values[0] == 50.0
 
 
+def test_a_file_of_ones_own_is_believed_at_once(made: Service, clock: ManualClock) -> None:
+    """Of somebody else's server this would be a jump; and a replay must be what it was."""
+    poll(made, polled(prices))
+    clock.advance(minutes=30)
+
+    def scarcity(now: datetime) -> list[ForecastSeries]:
+        return [replace(s, values=9000 - s.values) for s in prices(now)]
+
+    theirs = replace(INFO, url="https://grid.example.org", synthetic=False)
+    outcome = poll(made, replace(polled(scarcity), source=Scripted(scarcity, theirs)))
+    assert "100% of 24 values lie further" in outcome.errors[0]
+    assert poll(made, polled(scarcity)).new == 1
+
+
 def test_what_was_left_out_is_told(made: Service) -> None:
     def cut(now: datetime) -> list[ForecastSeries]:
         return [replace(s, note="price: what came before noon is left out.") for s in prices(now)]
 
-    poll(made.core, polled(cut))
+    poll(made, polled(cut))
     [event] = [e for e in made.events() if e.kind is EventKind.FORECAST_INGESTED]
     assert event.data["notes"] == ["price: what came before noon is left out."]
 
@@ -181,14 +211,14 @@ class TestOneTransaction:
         with made.core.db.write() as db:
             db.exec_driver_sql(self.LOST.format("events"))
         with pytest.raises(IntegrityError):
-            poll(made.core, polled(refused))
+            poll(made, polled(refused))
         assert made.core.forecasts.vintages() == []
 
     def test_on_either_database(self, database_url: str, clock: ManualClock) -> None:
         either = service(database_url, clock)
-        assert poll(either.core, polled(prices)).new == 1
+        assert poll(either, polled(prices)).new == 1
         clock.advance(minutes=1)
-        assert poll(either.core, polled(refused)).new == 0
+        assert poll(either, polled(refused)).new == 0
         assert [v.status for v in either.core.forecasts.vintages()] == ["rejected", "accepted"]
         assert kinds(either) == [
             EventKind.FORECAST_INGESTED,
@@ -200,7 +230,7 @@ class TestOneTransaction:
 
 def test_signals_that_it_does_not_have_are_not_asked(made: Service) -> None:
     both = replace(polled(prices), signals=(Signal.CARBON, Signal.PRICE))
-    assert poll(made.core, both).new == 1
+    assert poll(made, both).new == 1
 
 
 def test_a_source_keeps_its_place_under_the_name_that_it_was_given(tmp_path: Path) -> None:
@@ -213,7 +243,7 @@ def test_a_source_keeps_its_place_under_the_name_that_it_was_given(tmp_path: Pat
     made = daemon(tmp_path, planner=InProcessPlanner(), forecasts={"sources": [desk, {"name": "typical"}]})
     try:
         for one in made._polled:
-            assert not poll(made.service.core, one).errors
+            assert not poll(made.service, one).errors
         told = made.service.forecasts("DE-LU", T0, T0 + timedelta(hours=2))
         assert {run["source"] for s in told["signals"] for run in s["provenance"]} == {"desk"}
     finally:
@@ -225,7 +255,7 @@ class TestPush:
         return replace(prices(T0)[0], **change)
 
     def test_it_cannot_speak_in_the_name_of_a_source(self, made: Service, clock: ManualClock) -> None:
-        poll(made.core, polled(prices))
+        poll(made, polled(prices))
         clock.advance(minutes=1)
         made.push_forecasts([self.series(values=np.full(24, 9.0))], "mallory")
         said = made.core.forecasts.as_of("DE-LU", Signal.PRICE, clock.now(), T0, T0 + timedelta(hours=24))

@@ -29,8 +29,8 @@ class World:
         self.clock = ManualClock(T0 + LITTLE)
         made = settings(folder, realtime={"path": str(self.file)}, admission={"wait_s": 0})
         self.made = Daemon(made, self.clock, planner=InProcessPlanner())
-        for polled in self.made._polled:
-            self.made._ingest(polled)
+        for poller in self.made._pollers:
+            poller.poll()
 
     def known(self, hours: float, start: datetime = T0) -> None:
         row = f"fra,h100,{isoformat_z(start)},{isoformat_z(start + hours * HOUR)},4,6\n"

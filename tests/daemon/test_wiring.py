@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
-from forecasts.series import Signal
+from forecasts.frame import ForecastFrame
+from forecasts.outlook import OURS
+from forecasts.outlooks import Outlooks
+from forecasts.series import Kind, Signal
+from forecasts.slots import SlotGrid
 from forecasts.sources.base import FetchRequest
+from forecasts.store import ForecastStore
 from shifter.errors import InputError
 from shifter.files import read_fleet
 from shifter.ingest import Polled
-from shifter.wiring import polled_sources
+from shifter.wiring import frame_maker, outlooks_of, polled_sources
 from tests.daemon.world import settings
+from tests.forecasts.build import series
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -54,3 +63,122 @@ def test_each_source_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert refused.value.field == "forecasts.sources[1]"
     named = {"name": "csv", "options": {"path": path, "name": "ours"}}
     assert [p.name for p in _polled(tmp_path, one, named)] == ["csv", "ours"]
+
+
+def test_price_and_carbon_are_asked_for_and_more_where_it_is_listed(tmp_path: Path) -> None:
+    usual = {"name": "entsoe", "zones": ["DE-LU"]}
+    [polled] = _polled(tmp_path, usual)
+    assert set(polled.source.info.signals) > set(polled.signals) == {Signal.PRICE}
+    [polled] = _polled(tmp_path, {**usual, "signals": ["price", "wind", "load"]})
+    assert polled.signals == (Signal.PRICE, Signal.WIND, Signal.LOAD)
+
+
+def test_outlooks_are_made_by_the_rules_of_the_settings(tmp_path: Path) -> None:
+    csv = {"name": "csv", "options": {"path": _file(tmp_path), "name": "told"}}
+    given = settings(tmp_path, forecasts={"sources": [csv], "learning": {"weigh_sources": False}})
+    fleet = read_fleet(tmp_path / "fleet.yaml")
+    store = ForecastStore(create_engine("sqlite://"))
+    store.create_tables()
+    hours = np.arange(24 * 30)
+    for source, known in (("meter", 24), ("told", 0)):
+        for day in range(30):
+            values = 100 + 50 * np.sin(hours[:24] / 4) + day
+            begin = START + timedelta(days=day)
+            kind = Kind.ACTUAL if known else Kind.FORECAST
+            known_at = begin + timedelta(hours=known)
+            store.append(series(values, source=source, start=begin, known_at=known_at, kind=kind))
+    made = outlooks_of(given, fleet, store, polled_sources(given, fleet))
+    assert made is not None
+    moment = START + timedelta(days=29)
+    outlook = made.make("DE-LU", Signal.PRICE, moment)
+    assert outlook is not None
+    assert list(outlook.weights) == [OURS]
+    weighed = Outlooks(store).make("DE-LU", Signal.PRICE, moment)
+    assert weighed is not None
+    assert set(weighed.weights) == {OURS, "told"}
+
+
+class TestOrder:
+    """`forecasts.order` and `max_age_hours_by_zone`, as far as the frame that they make."""
+
+    def made(self, folder: Path, **more: Any) -> Any:
+        path = _file(folder)
+        sources = [
+            {"name": "csv", "options": {"path": path, "name": name}} for name in ("first", "second", "third")
+        ]
+        given = settings(folder, forecasts={"sources": sources, **more})
+        fleet = read_fleet(folder / "fleet.yaml")
+        return given, fleet, polled_sources(given, fleet)
+
+    def frame(self, folder: Path, ages_h: Mapping[str, float], **more: Any) -> ForecastFrame:
+        """Of a store in which each source said its own price so many hours ago."""
+        given, fleet, polled = self.made(folder, **more)
+        store = ForecastStore(create_engine("sqlite://"))
+        store.create_tables()
+        for source, age_h in ages_h.items():
+            known_at = START - timedelta(hours=age_h)
+            store.append(series([age_h] * 2, source=source, start=START, known_at=known_at))
+        return frame_maker(given, fleet, store, polled)(SlotGrid(START, 60, 2), START)
+
+    def test_another_order_for_one_signal(self, tmp_path: Path) -> None:
+        ages = {"first": 1, "second": 2, "third": 3, "push:desk": 4}
+        assert self.frame(tmp_path, ages).price_per_mwh("DE-LU").tolist() == [1, 1]
+        order = {"DE-LU": {"price": ["third", "first"], "carbon": ["second"]}}
+        assert self.frame(tmp_path, ages, order=order).price_per_mwh("DE-LU").tolist() == [3, 3]
+        everywhere = {"*": {"price": ["second"]}}
+        assert self.frame(tmp_path, ages, order=everywhere).price_per_mwh("DE-LU").tolist() == [2, 2]
+        pushed = {"DE-LU": {"price": ["push:desk"]}}
+        assert self.frame(tmp_path, ages, order=pushed).price_per_mwh("DE-LU").tolist() == [4, 4]
+        rest = {"second": 2, "third": 3}
+        assert self.frame(tmp_path, rest, order=pushed).price_per_mwh("DE-LU").tolist() == [2, 2]
+
+    def test_what_is_too_old_yields(self, tmp_path: Path) -> None:
+        ages = {"first": 30, "second": 5}
+        assert self.frame(tmp_path, ages).price_per_mwh("DE-LU").tolist() == [30, 30]
+        assert self.frame(tmp_path, ages, max_age_hours=20).price_per_mwh("DE-LU").tolist() == [5, 5]
+        own = {"DE-LU": {"price": 20}}
+        f = self.frame(tmp_path, ages, max_age_hours_by_zone=own)
+        assert f.price_per_mwh("DE-LU").tolist() == [5, 5]
+        assert (
+            "zone DE-LU price: what first said 30 h ago is older than 20 h; second speaks in its place."
+            in f.warnings
+        )
+        longer = {"DE-LU": {"price": 40}, "*": {"price": 2}}
+        f = self.frame(tmp_path, ages, max_age_hours=3, max_age_hours_by_zone=longer)
+        assert f.price_per_mwh("DE-LU").tolist() == [30, 30], "the zone's own counts"
+
+    @pytest.mark.parametrize(
+        ("more", "field", "hint"),
+        [
+            ({"order": {"FR": {"price": ["first"]}}}, "forecasts.order.FR", "Zones are DE-LU"),
+            (
+                {"order": {"DE-LU": {"price": ["entsoe"]}}},
+                "forecasts.order.DE-LU.price[0]",
+                "first, second, third",
+            ),
+            (
+                {"order": {"*": {"carbon": ["first", "second", "first"]}}},
+                "forecasts.order.*.carbon[2]",
+                "Name each once",
+            ),
+            (
+                {"max_age_hours_by_zone": {"GB": {"carbon": 3}}},
+                "forecasts.max_age_hours_by_zone.GB",
+                "Zones are",
+            ),
+        ],
+    )
+    def test_what_there_is_not_is_named(
+        self, tmp_path: Path, more: dict[str, Any], field: str, hint: str
+    ) -> None:
+        with pytest.raises(InputError) as refused:
+            self.frame(tmp_path, {}, **more)
+        assert refused.value.field == field
+        assert hint in refused.value.hint
+
+
+def test_the_settings_say_how_often_or_the_source_does(tmp_path: Path) -> None:
+    [polled] = _polled(tmp_path, {"name": "csv", "options": {"path": _file(tmp_path)}})
+    assert str(polled.publication_of(Signal.PRICE)) == "every 5 min"
+    [polled] = _polled(tmp_path, {"name": "csv", "poll_minutes": 90, "options": {"path": _file(tmp_path)}})
+    assert str(polled.publication_of(Signal.PRICE)) == "every 90 min"

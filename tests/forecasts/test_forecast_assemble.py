@@ -15,7 +15,7 @@ from forecasts.errors import ForecastRejected, InputError
 from forecasts.extend import MEAN, extend
 from forecasts.frame import ForecastFrame, SignalFrame
 from forecasts.series import PLANNED, Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import SLOT_MINUTES, SlotGrid
+from forecasts.slots import SLOT_MINUTES, SlotGrid, as_datetime64
 from forecasts.store import ForecastStore
 from tests.forecasts.build import HOUR, T0, hours, series
 
@@ -264,6 +264,127 @@ class TestAge:
     def test_cleared_prices_do_not_age(self) -> None:
         said = [series([1.0] * 4, kind=Kind.CLEARED, known_at=hours(-30))]
         assert not any("old" in w for w in frame(said, max_age=HOUR).warnings)
+
+    def test_each_zone_and_signal_has_its_own(self) -> None:
+        said = [
+            series([100.0] * 4, zone=z, signal=signal, known_at=hours(-5))
+            for z in ("GB", "FR")
+            for signal in (CARBON, PRICE)
+        ]
+        longest = {("*", CARBON): 3 * HOUR, ("GB", CARBON): 6 * HOUR, ("GB", PRICE): HOUR}
+        found = [w for w in frame(said, zones=["GB", "FR"], max_age=longest).warnings if "old" in w]
+        assert found == [
+            "zone FR carbon: newest vintage is 5 h old.",
+            "zone GB price: newest vintage is 5 h old.",
+        ], "and prices of France may be as old as they like"
+
+    def test_a_few_old_slots_are_told(self) -> None:
+        said = [
+            series([1.0, 2], source="a", known_at=hours(-1)),
+            series([5.0] * 4, source="b", known_at=hours(-30)),
+        ]
+        f = frame(said, max_age=9 * HOUR)
+        assert "zone DE-LU price: 2 of 4 slots stand on a vintage that is up to 30 h old." in f.warnings
+
+
+class TestFallback:
+    """A source that is older than its budget yields to the next in order that is not."""
+
+    ORDER: ClassVar[dict[tuple[str, Signal], list[str]]] = {("*", PRICE): ["a", "b", "c"]}
+
+    def told(self, *said: ForecastSeries, **more: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        f = frame(list(said), preference=self.ORDER, max_age=6 * HOUR, **more)
+        return price(f).source, f.warnings
+
+    def test_the_next_that_is_fresh_speaks_and_it_is_said(self) -> None:
+        a = series([1.0] * 4, source="a", known_at=hours(-7))
+        b = series([2.0] * 4, source="b", known_at=hours(-8))
+        c = series([3.0] * 3, source="c", known_at=hours(-6))
+        source, warnings = self.told(a, b, c)
+        assert source == ("c", "c", "c", "a"), "and of those that are old the first in order"
+        assert warnings == (
+            "zone DE-LU price: what a said 7 h ago is older than 6 h; c speaks in its place.",
+            "zone DE-LU price: 1 of 4 slots stand on a vintage that is up to 7 h old.",
+            "zone DE-LU carbon: no source says anything; all 4 slots are missing.",
+        )
+
+    def test_a_fresh_one_keeps_its_place(self) -> None:
+        a = series([1.0] * 2, source="a", known_at=hours(-6))
+        b = series([2.0] * 4, source="b", known_at=hours(-9))
+        source, warnings = self.told(a, b)
+        assert source == ("a", "a", "b", "b")
+        assert not any("in its place" in w for w in warnings)
+
+    def test_where_all_are_old_the_best_is_used_and_marked(self) -> None:
+        a = series([1.0] * 4, source="a", known_at=hours(-30))
+        b = series([2.0] * 4, source="b", known_at=hours(-7))
+        source, warnings = self.told(a, b)
+        assert source == ("a",) * 4
+        assert warnings[0] == "zone DE-LU price: newest vintage is 30 h old."
+
+    def test_what_is_cleared_does_not_yield(self) -> None:
+        a = series([1.0] * 4, source="a", known_at=hours(-30), kind=Kind.CLEARED)
+        b = series([2.0] * 4, source="b", known_at=hours(-1))
+        assert self.told(a, b)[0] == ("a",) * 4
+
+    @pytest.mark.parametrize("order", [["a", "b"], ["b", "a"], []])
+    def test_nothing_real_yields_to_what_is_made_up(self, order: list[str]) -> None:
+        a = series([1.0] * 4, source="a", known_at=hours(-30))
+        b = series([2.0] * 4, source="b", known_at=hours(-1), kind=Kind.SYNTHETIC)
+        f = frame([a, b], preference={("*", PRICE): order}, max_age=6 * HOUR)
+        first = order[0] if order else "a"
+        assert price(f).source == (first,) * 4, "it comes first only where it is named first"
+
+    def test_three_of_which_one_is_made_up(self) -> None:
+        a = series([1.0] * 2, source="a", known_at=hours(-30))
+        b = series([2.0] * 4, source="b", known_at=hours(-1), kind=Kind.SYNTHETIC)
+        c = series([3.0], source="c", known_at=hours(-1))
+        assert self.told(a, b, c)[0] == ("c", "a", "b", "b")
+
+    def test_the_basis_does_not_change_with_age(self) -> None:
+        a = series([100.0] * 4, signal=CARBON, source="a", known_at=hours(-30))
+        b = series([900.0] * 4, signal=CARBON, source="b", known_at=hours(-1), basis=Basis.MARGINAL)
+        f = frame([a, b], preference={("*", CARBON): ["a", "b"]}, max_age=6 * HOUR)
+        assert f.carbon_g_per_kwh("DE-LU").tolist() == [100.0] * 4
+        assert "zone DE-LU carbon: b left out, of another basis than average." in f.warnings
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from("abcd"),
+                st.integers(0, 40),
+                st.integers(0, 3),
+                st.integers(1, 4),
+                st.sampled_from([Kind.FORECAST, Kind.CLEARED, Kind.SYNTHETIC]),
+            ),
+            max_size=8,
+        )
+    )
+    def test_against_a_look_at_each_hour(self, told: list[tuple[str, int, int, int, Kind]]) -> None:
+        said = [
+            series(np.full(n, 10.0 * i), start=hours(first), source=s, known_at=hours(-age), kind=kind)
+            for i, (s, age, first, n, kind) in enumerate(told)
+        ]
+        plain = frame(said, preference=self.ORDER)
+        aged = frame(said, preference=self.ORDER, max_age=6 * HOUR)
+        assert np.isnan(price(aged).values).tolist() == np.isnan(price(plain).values).tolist(), (
+            "nothing is lost"
+        )
+        for slot in range(4):
+            of_slot = [s for s in said if s.start[0] <= as_datetime64(hours(slot)) < s.end[-1]]
+            young = [
+                s
+                for s in of_slot
+                if s.kind is Kind.CLEARED or (s.kind is Kind.FORECAST and s.known_at >= hours(-6))
+            ]
+            if young and price(plain).kind[slot] is not Kind.SYNTHETIC:
+                known_at = price(aged).known_at[slot]
+                assert known_at is not None
+                assert price(aged).kind[slot] is Kind.CLEARED or known_at >= hours(-6)
+            if not young:
+                assert price(aged).source[slot] == price(plain).source[slot]
+        if not any("in its place" in w for w in aged.warnings):
+            assert price(aged).source == price(plain).source
 
 
 class TestLicence:

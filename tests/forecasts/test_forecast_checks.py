@@ -87,6 +87,30 @@ def test_prices_out_of_range(value: float) -> None:
     assert "[2026-01-10T09:00:00Z" in refused(series(values))
 
 
+def test_what_is_out_of_range_depends_on_the_currency() -> None:
+    tariff = DAY * 1000  # forint a MWh, by 36 to 70 a kWh
+    check_series(series(tariff, unit="HUF/MWh"))
+    check_series(series(DAY * 600, unit="JPY/MWh"))
+    check_series(series(np.full(24, 20_300.0), unit="AUD/MWh"))
+    assert "outside -1000 to 20000" in refused(series(tariff, unit="EUR/MWh"))
+    assert "outside -500000 to 1e+07" in refused(series(tariff * 1000, unit="HUF/MWh"))
+
+
+class TestWhenItWasIssued:
+    def test_clocks_may_differ_a_little(self) -> None:
+        check_series(series(DAY, known_at=T0, issued_at=T0 + timedelta(minutes=5)))
+        said = refused(series(DAY, known_at=T0, issued_at=T0 + timedelta(minutes=6)))
+        assert "issued at 2026-01-10T00:06:00Z, and it is only 2026-01-10T00:00:00Z" in said
+
+    def test_an_old_reply_does_not_undo_a_newer_one(self) -> None:
+        stored = series(DAY, known_at=T0, issued_at=hours(-1))
+        for issued_at in (None, hours(-1), T0):
+            check_series(series(DAY, known_at=hours(1), issued_at=issued_at), stored)
+        check_series(series(DAY, known_at=hours(1), issued_at=hours(-9)), series(DAY))
+        said = refused(series(DAY + 1, known_at=hours(1), issued_at=hours(-2)), stored)
+        assert "before the one that is stored, of 2026-01-09T23:00:00Z" in said
+
+
 def test_carbon_out_of_range() -> None:
     assert "outside 0 to 2500" in refused(carbon(CARBON * 10))
     assert "outside 0 to 2500" in refused(carbon(CARBON - 400))
@@ -109,6 +133,19 @@ class TestMixedUpUnits:
     def test_prices_per_kwh_against_a_declared_level(self) -> None:
         assert "prices per kWh" in refused(series(DAY / 1000), typical_level=60)
         check_series(series(DAY / 1000))  # no evidence, no refusal
+
+    def test_prices_per_kwh_in_a_small_coin(self) -> None:
+        yen = DAY * 300
+        assert "below 400 JPY/MWh" in refused(
+            series(yen / 1000, unit="JPY/MWh", start=hours(24)), series(yen, unit="JPY/MWh")
+        )
+
+    @pytest.mark.parametrize("signal", [Signal.LOAD, Signal.WIND, Signal.SOLAR])
+    def test_kilowatts(self, signal: Signal) -> None:
+        """That of a signal which is no price and no carbon has factors of a thousand, too."""
+        power: dict[str, Any] = {"signal": signal, "unit": "MW"}
+        check_series(series(DAY * 11, **power), series(DAY * 10, **power))
+        assert "a thousand times" in refused(series(DAY * 1000, **power), series(DAY, **power))
 
     def test_cents_per_kwh(self) -> None:
         assert "a tenth of" in refused(series(DAY / 10), series(DAY))

@@ -113,7 +113,7 @@ class TestReading:
         assert kinds("peak", "base", columns={"kind": None}) == {Kind.FORECAST}, "another column of that name"
         lines = [f"{row},{kind}" for row, kind in zip(rows(2), ("forecast", "fake"), strict=True)]
         said = refused(tmp_path, [f"{HEADER},kind", *lines], 3)
-        assert said == "kind: 'fake' is not cleared, forecast or synthetic."
+        assert said == "kind: 'fake' is not actual, cleared, forecast or synthetic."
 
     def test_columns_and_units_can_be_mapped(self, tmp_path: Path) -> None:
         lines = ["from;ct;lbs", "2026-01-10 01:00;5,0;1000", "2026-01-10 02:00;6;500"]

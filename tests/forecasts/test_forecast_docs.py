@@ -14,3 +14,9 @@ def test_trust_does_what_the_page_of_uncertainty_says() -> None:
     done = doctest.testfile(str(CONCEPTS / "uncertainty.md"), module_relative=False)
     assert done.attempted > 8
     assert done.failed == 0
+
+
+def test_scores_are_what_the_page_of_scores_says() -> None:
+    done = doctest.testfile(str(CONCEPTS / "scores.md"), module_relative=False)
+    assert done.attempted > 8
+    assert done.failed == 0

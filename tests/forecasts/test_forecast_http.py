@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -248,3 +248,52 @@ def test_a_retry_after_by_another_clock(http: HttpClient, server: ReplyServer, f
     server.reply = in_turn(Said(status=429, headers={"Retry-After": at}), OK)
     assert http.get(server.url).ok
     assert sum(fake_time.slept) == pytest.approx(1, abs=1)
+
+
+class TestPost:
+    FORM: ClassVar[dict[str, str]] = {"client_id": "me", "client_secret": "hush 7&"}
+
+    def test_a_form_is_the_body(self, http: HttpClient, server: ReplyServer) -> None:
+        server.reply = in_turn(OK)
+        assert http.post_form(server.url + "/token", self.FORM, {"Accept": "application/json"}).json()
+        [asked] = server.asked
+        assert (asked.method, asked.path, asked.query) == ("POST", "/token", {})
+        assert asked.body == b"client_id=me&client_secret=hush+7%26"
+        assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+
+    def test_it_is_tried_again_as_a_get_is(
+        self, http: HttpClient, server: ReplyServer, fake_time: FakeTime
+    ) -> None:
+        server.reply = in_turn(Said(status=503), Said(status=429, headers={"Retry-After": "7"}), OK)
+        assert http.post_form(server.url, self.FORM).ok
+        assert len({asked.body for asked in server.asked}) == 1
+        assert len(server.asked) == 3
+        assert 7 in fake_time.slept
+
+    def test_a_refusal_is_an_answer(self, http: HttpClient, server: ReplyServer) -> None:
+        server.reply = in_turn(Said(b"no", 401))
+        assert http.post_form(server.url, self.FORM).status == 401
+        assert len(server.asked) == 1
+
+    def test_the_form_goes_nowhere_else(self, http: HttpClient, server: ReplyServer) -> None:
+        for status in (302, 307):
+            server.reply = in_turn(Said(status=status, headers={"Location": "/thief"}))
+            assert http.post_form(server.url + "/token", self.FORM).status == status
+        assert {asked.path for asked in server.asked} == {"/token"}
+
+    def test_nothing_is_remembered_of_it(self, http: HttpClient, server: ReplyServer) -> None:
+        server.reply = in_turn(Said(b"{}", headers={"ETag": '"1"'}))
+        for _ in range(2):
+            http.post_form(server.url, self.FORM)
+        http.get(server.url)
+        assert not any("if-none-match" in asked.headers for asked in server.asked)
+
+    def test_no_error_repeats_it(self, http: HttpClient, server: ReplyServer) -> None:
+        server.reply = in_turn(Said(b"hush 7&", 500))
+        with pytest.raises(SourceUnavailable) as caught:
+            http.post_form(server.url, self.FORM)
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            with pytest.raises(SourceUnavailable) as gone:
+                http.post_form(f"http://127.0.0.1:{closed.getsockname()[1]}/token", self.FORM)
+        assert "hush" not in f"{caught.value} {caught.value.facts} {gone.value} {gone.value.facts}"

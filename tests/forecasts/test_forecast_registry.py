@@ -23,6 +23,7 @@ from tests.forecasts.build import T0, hours, series
 def test_the_built_in_sources() -> None:
     given: dict[str, dict[str, Any]] = {name: {} for name in source_names()}
     given["csv"] = {"path": "x.csv"}
+    given["openadr3"] = {"base_url": "https://vtn.example.org", "zones": {"DE-LU": "day-ahead"}}
     given["carbon_aware"] = {"path": "x.json", "basis": "average"}
     given["tariff"] = {"currency": "EUR", "timezone": "Europe/Berlin", "price_per_mwh": 80.0}
     assert {"aemo", "caiso", "entsoe", "electricity_maps", "energy_charts", "neso", "octopus_agile"} < set(

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, create_engine, func, select
+from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.pool import StaticPool
 
-from forecasts import tables
+from forecasts import questions, tables
 from forecasts.errors import ForecastRejected
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64
+from forecasts.spans import to_us
 from forecasts.store import ForecastStore
 from tests.forecasts.build import HOUR, T0, hours, series
 
@@ -117,12 +118,67 @@ class TestAppend:
         (s,) = store.as_of("DE-LU", PRICE, hours(1), T0, FAR)
         assert (s.known_at, s.issued_at) == (hours(1), hours(1))
 
-    def test_only_what_changed_is_written(self, store: ForecastStore) -> None:
+    def test_what_changed_is_counted(self, store: ForecastStore) -> None:
         store.append(series([1, 2, 3, 4], known_at=T0))
         done = store.append(series([2, 9, 4, 5], start=hours(1), known_at=hours(1)))
         assert (done.status, done.changed_values) == ("new", 2)  # 3 became 9, and 5 is new
+        assert [v.n_changed for v in store.vintages()] == [2, 4]
+
+    def test_several_bodies_of_one_series_at_once_are_each_seen_again(self, store: ForecastStore) -> None:
+        """Whether apart (a hole that is over lies between), or of the same intervals."""
+        yesterday, today = series([1, 2], start=hours(-24)), series([3, 4])
+        other = series([5, 6, 7], start=hours(-24))
+        for k in range(4):
+            polled = [replace(s, known_at=hours(k)) for s in (yesterday, today, other)]
+            done = store.append_all(polled[:2] if k == 2 else polled)
+            # What a poll leaves out is not seen to be as it was: only what speaks of other intervals is untouched.
+            want = ["unchanged", "unchanged", "new" if k == 3 else "unchanged"][: len(done)]
+            assert [d.status for d in done] == (["new"] * 3 if k == 0 else want)
+            assert {d.status for d in store.append_all(polled[: len(done)])} == {"duplicate"}
+        assert len(store.vintages()) == 4
+        found = store.as_of("DE-LU", PRICE, hours(1), hours(-24), hours(2))
+        assert [(s.values.tolist(), s.known_at) for s in found] == [
+            ([5, 6, 7], hours(1)),
+            ([3, 4], hours(1)),
+        ]
+
+    def test_what_one_poll_left_out_is_seen_again_in_the_next(self, store: ForecastStore) -> None:
+        yesterday, today = series([1, 2], start=hours(-24)), series([3, 4])
+        for k in range(6):
+            for s in (yesterday, today) if k % 2 == 0 else (today,):
+                assert store.append(replace(s, known_at=hours(k))).status == (
+                    "new" if k == 0 else "unchanged"
+                )
+        assert len(store.vintages()) == 2
+
+    def test_what_an_archive_repeats_is_what_stood_then_not_what_came_later(
+        self, store: ForecastStore
+    ) -> None:
+        for k, value, status in (
+            (0, 50.0, "new"),
+            (4, 60.0, "new"),
+            (2, 50.0, "unchanged"),
+            (3, 60.0, "new"),
+        ):
+            assert store.append(series([value], known_at=hours(k))).status == status
+        (s,) = store.as_of("DE-LU", PRICE, hours(2.5), T0, FAR)
+        assert (s.values.tolist(), s.known_at) == ([50], hours(2))
+        assert [v.known_at for v in store.vintages(moment=hours(3.5))] == [hours(3), hours(0)]
+
+    def test_appending_follows_no_more_of_the_past_than_can_matter(self, store: ForecastStore) -> None:
+        """However far back the index would lead where nothing covers a window: the reach of the series ends it."""
+        for k in range(30):
+            store.append(series([float(k), 0.0], start=hours(k), known_at=hours(k)))
         with store.engine.connect() as db:
-            assert db.execute(select(func.count()).select_from(tables.value)).scalar() == 6
+            row = db.execute(select(tables.series)).one()
+            assert row.reach_us == 2 * 3600 * 10**6
+            bounds = questions.bounds(row, to_us(hours(28)), to_us(hours(40)), to_us(FAR))
+            assert bounds["since"] == to_us(hours(26))
+            seen = db.execute(questions.captures(tables.fetch.c.fetched_at_us), bounds).scalars().all()
+            assert seen == [to_us(hours(k)) for k in (29, 28, 27)]
+        store.append(series(np.arange(100.0), start=hours(30), known_at=hours(30)))
+        found = store.as_of("DE-LU", PRICE, FAR, hours(100), FAR)
+        assert [len(s) for s in found] == [30]
 
     def test_a_correction_is_a_new_vintage_and_the_old_one_stays(self, store: ForecastStore) -> None:
         for k, value in enumerate([50.0, 60.0, 50.0]):
@@ -274,6 +330,35 @@ def test_prune_forgets_delivery_and_nothing_else(store: ForecastStore) -> None:
     store.append(series([1.0], unit="GBP/MWh"))  # a clean slate
 
 
+def test_prune_leaves_what_goes_on_exact(store: ForecastStore) -> None:
+    """Cut in the midst of an interval, and again later."""
+    first = store.append(series([1, 2, 3, 4], step_minutes=120, quantiles={0.9: np.array([2.0, 3, 4, 5])}))
+    short = store.append(series([9.0], known_at=T0))
+    for k in (1, 4):
+        store.record_rejection(
+            source="test", zone="DE-LU", signal=PRICE, known_at=hours(k), reason="a gap at 05:00"
+        )
+    after = told(store.as_of("DE-LU", PRICE, FAR, hours(3), hours(8)), hours(3), hours(8))
+    assert store.prune(hours(3)) == 2 + 1  # of the first the one that ended, and the half of another
+    assert store.prune(hours(3)) == 0
+    assert told(store.as_of("DE-LU", PRICE, FAR, hours(0), hours(8)), hours(3), hours(8)) == after
+    assert store.as_of("DE-LU", PRICE, FAR, T0, hours(3)) == ()
+    assert store.read(short.vintage_id) is None
+    left = store.read(first.vintage_id)
+    assert left is not None
+    assert (left.values.tolist(), left.start[0]) == ([2, 3, 4], as_datetime64(hours(3)))
+    assert left.quantiles[0.9].tolist() == [3, 4, 5]
+    assert [(v.status, v.known_at) for v in store.vintages()] == [
+        ("rejected", hours(4)),
+        ("accepted", hours(-1)),
+    ]
+    again = series(
+        [1, 2, 3, 4], step_minutes=120, quantiles={0.9: np.array([2.0, 3, 4, 5])}, known_at=hours(5)
+    )
+    assert store.append(again).status == "unchanged"
+    assert store.prune(hours(7)) == 3
+
+
 def test_a_busy_day_is_quick(engine: Engine) -> None:
     """NESO as it is: a vintage of 96 half-hours every half-hour, most of it revised."""
     store = ForecastStore(engine)
@@ -338,6 +423,35 @@ def test_as_of_equals_brute_force(vintages: dict, order, moments: list[int]) -> 
         assert read is not None
         assert read.values.tolist() == said.values.tolist()
         assert np.array_equal(read.end, said.end)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    vintages=st.dictionaries(st.integers(0, 20), blocks, min_size=1, max_size=7),
+    cuts=st.lists(st.integers(-5, 60), min_size=1, max_size=3),
+    moment=st.integers(0, 21),
+)
+def test_prune_changes_no_answer_of_what_is_kept(vintages: dict, cuts: list[int], moment: int) -> None:
+    """Wherever it cuts, in whatever order: later answers are those of before, and of earlier there are none."""
+    store, zone = memory(), f"pruned-{next(numbers)}"
+    for k, (start, step, values, banded) in vintages.items():
+        bands = {0.9: np.asarray(values) + 1} if banded else {}
+        s = series(
+            values, zone=zone, start=hours(start / 4), step_minutes=step, known_at=hours(k), quantiles=bands
+        )
+        store.append(s)
+    start, end = hours(-2), hours(12)
+    before = told(store.as_of(zone, PRICE, hours(moment), start, end), start, end)
+    for cut in cuts:
+        store.prune(hours(cut / 5))  # in the midst of an interval, too
+    n = int((max(hours(max(cuts) / 5), start) - start) / timedelta(minutes=15))
+    after = told(store.as_of(zone, PRICE, hours(moment), start, end), start, end)
+    whole = hours(max(cuts) / 5) <= start + n * timedelta(minutes=15)
+    assert after[:n] == [None] * n
+    assert after[n + (not whole) :] == before[n + (not whole) :]
+    assert all(
+        v.first_start is None or v.first_start >= hours(max(cuts) / 5) for v in store.vintages(zone=zone)
+    )
 
 
 class TestAppendAll:

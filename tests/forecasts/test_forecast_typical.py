@@ -157,6 +157,16 @@ def test_forecast_error_grows_with_the_lead_and_belongs_to_the_issue() -> None:
     assert spread[:6].mean() < spread[20:28].mean() < spread[80:].mean()
 
 
+def test_another_forecaster_errs_otherwise_about_the_same_year() -> None:
+    truth = ask(NOW, 96).values
+    ours, theirs = (ask(NOW, 96, forecast_error=0.5, forecaster=k).values - truth for k in (0, 1))
+    assert abs(np.corrcoef(ours[1:], theirs[1:])[0, 1]) < 0.9
+    assert np.array_equal(ask(NOW, 96, forecaster=1).values, truth)
+    assert np.array_equal(
+        ask(NOW, 96, forecast_error=0.5, forecaster=0).values, ask(NOW, 96, forecast_error=0.5).values
+    )
+
+
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="no typical zone 'NL'"):
         TypicalSource(TypicalOptions(profiles={"FR": "NL"}))

@@ -4,7 +4,15 @@ import pytest
 from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.series import Signal
 from forecasts.sources.values import moment, numbers
-from forecasts.units import PLAUSIBLE, convert, currency_of, is_canonical, parse_unit
+from forecasts.units import (
+    CURRENCIES,
+    ROUGHLY_PER_EURO,
+    convert,
+    currency_of,
+    is_canonical,
+    parse_unit,
+    plausible,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +101,29 @@ def test_canonical_and_currency() -> None:
 
 
 def test_what_is_plausible_holds_the_extremes_seen() -> None:
-    low, high = PLAUSIBLE[Signal.PRICE]
+    low, high = plausible(Signal.PRICE, "EUR/MWh")
     assert low < -500  # DE-LU, 2023
-    assert high > 8995  # ERCOT, February 2021
+    assert plausible(Signal.PRICE, "USD/MWh")[1] > 8995  # ERCOT, February 2021
+    assert plausible(Signal.PRICE, "AUD/MWh")[1] > 20300  # the NEM's cap, 2025
+    assert plausible(Signal.PRICE, "AUD/MWh")[0] < -1000  # and its floor
+    assert high < 100_000
+
+
+@pytest.mark.parametrize(
+    ("per_kwh", "currency"),
+    [(31, "JPY"), (70, "HUF"), (160, "KRW"), (2500, "VND"), (1450, "IDR"), (0.4, "EUR")],
+)
+def test_a_household_tariff_is_plausible_in_its_currency_and_a_thousand_of_it_are_not(
+    per_kwh: float, currency: str
+) -> None:
+    low, high = plausible(Signal.PRICE, f"{currency}/MWh")
+    assert low < 0 < 1000 * per_kwh < high < 1000 * 1000 * per_kwh
+
+
+def test_every_currency_is_worth_something() -> None:
+    assert set(ROUGHLY_PER_EURO) == CURRENCIES
+    assert all(1 <= worth <= 50_000 for worth in ROUGHLY_PER_EURO.values())
+    assert plausible(Signal.CARBON, "gCO2e/kWh") == (0, 2500), "and carbon has none"
 
 
 @pytest.mark.parametrize("said", [10**400, -(10**400), float("inf"), float("nan"), "7", True])

@@ -11,12 +11,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from forecasts.frame import ForecastFrame
-from forecasts.series import Kind
+from forecasts.scores.report import score
+from forecasts.scores.subject import from_series
+from forecasts.series import Kind, Signal
 from shifter.clock import ManualClock
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.service import Service
+from shifter.service.scored import ForecastScores
 from shifter.views import (
     Admission,
     AdmissionState,
@@ -27,6 +30,7 @@ from shifter.views import (
     EventKind,
     Explanation,
     Health,
+    LearntView,
     Lease,
     MeanSignals,
     SourceView,
@@ -169,6 +173,17 @@ class FakeService(Service):
     ) -> dict[str, Any]:
         found = tuple(s for s in self.frame.signals if s.zone == zone)
         return replace(self.frame, signals=found).to_dict()
+
+    def learnt(self, zone: str | None = None) -> list[LearntView]:
+        zones = {site.zone for site in self.fleet.sites} if zone is None else {zone}
+        return [fixture.learnt(z, signal) for z in sorted(zones) for signal in ("carbon", "price")]
+
+    def forecast_scores(self, zone: str, signal: Signal, days: int) -> ForecastScores:
+        told = fixture.told(zone, signal, self.synthetic) if days > 7 else {}
+        found = from_series(zone, signal, told)
+        scores = (score(said, found.known[name]) for name, said in sorted(found.forecasts.items()))
+        since = self.now - timedelta(days=days)
+        return ForecastScores(zone, signal, since, self.now, tuple(s for s in scores if s), ("late_source",))
 
     def lease(self, workload_id: str) -> Lease:
         w = self._find(workload_id)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from forecasts.frame import ForecastFrame, SignalFrame
-from forecasts.series import Basis, Kind, Signal
-from forecasts.slots import SlotGrid
+from forecasts.series import Basis, ForecastSeries, Kind, Signal
+from forecasts.slots import SlotGrid, as_datetime64
 from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey, Resilience, Site
 from shifter.domain.plan import Plan
 from shifter.domain.rows import (
@@ -27,6 +27,7 @@ from shifter.domain.rows import (
     WorkloadPlan,
 )
 from shifter.domain.workload import Workload
+from shifter.views import LearntView, ShareView
 
 START = datetime(2026, 1, 10, 6, 0, tzinfo=UTC)
 GRID = SlotGrid(START, 30, 96)
@@ -121,6 +122,66 @@ def frame(kinds: tuple[Kind, ...] = (Kind.CLEARED, Kind.FORECAST, Kind.MODEL)) -
             )
         )
     return ForecastFrame(GRID, START, "EUR", tuple(signals))
+
+
+def learnt(zone: str, signal: str) -> LearntView:
+    """Of carbon who counts for how much; of prices too little is known, but in France, where it is in shadow."""
+    if signal == "price" and zone != "FR":
+        return LearntView(zone, signal, planned_by=True, note="Less than a week of outcomes is known.")
+    return LearntView(
+        zone,
+        signal,
+        planned_by=signal == "carbon",
+        made_for=START,
+        rounds=60,
+        lead_hours=(6, 24, 48),
+        sources=(ShareView("energy_charts", (None, 0.71, 0.44)), ShareView("our models", (None, 0.29, 0.56))),
+        models=(ShareView("ridge", (None, 0.6, 0.55)), ShareView("climatology", (None, 0.4, 0.45))),
+    )
+
+
+def told(zone: str, signal: Signal, synthetic: bool) -> dict[str, list[ForecastSeries]]:
+    """What was measured in four weeks, and forecast each midnight with bands that are too narrow."""
+    rng = np.random.default_rng(5)
+    first, n = START.replace(hour=0) - timedelta(days=28), 24 * 28
+    hour = np.arange(n)
+    actual = 200 + 80 * np.cos((hour % 24 - 19) / 12 * np.pi) + np.repeat(rng.normal(0, 30, 28), 24)
+    kind = Kind.SYNTHETIC if synthetic else Kind.FORECAST
+
+    def series(values: Any, at: datetime, known: datetime, kind: Kind, **more: Any) -> ForecastSeries:
+        edges = as_datetime64(at) + np.arange(len(values) + 1) * np.timedelta64(1, "h")
+        carbon = signal is Signal.CARBON
+        return ForecastSeries(
+            zone=zone,
+            signal=signal,
+            unit="gCO2e/kWh" if carbon else "EUR/MWh",
+            source="energy_charts" if kind is not Kind.ACTUAL else "meter",
+            known_at=known,
+            start=edges[:-1],
+            end=edges[1:],
+            values=values,
+            kind=kind,
+            basis=Basis.AVERAGE if carbon else None,
+            **more,
+        )
+
+    meter = [
+        series(
+            actual[24 * d : 24 * d + 24],
+            first + timedelta(days=d),
+            first + timedelta(days=d + 1),
+            Kind.ACTUAL,
+        )
+        for d in range(28)
+    ]
+    said = []
+    for d in range(2, 27):
+        at = first + timedelta(days=d)
+        values = actual[24 * d : 24 * d + 48]
+        values = values + rng.normal(0, 3, len(values)) * np.sqrt(1 + np.arange(len(values)))
+        bands = {0.1: values - 10, 0.5: values, 0.9: values + 10}
+        said.append(series(values, at, at, kind, quantiles=bands))
+    return {"meter": meter, "energy_charts": said}
 
 
 def workloads(count: int = 40) -> tuple[Workload, ...]:

@@ -15,7 +15,9 @@ from tests.web.fake_service import FakeService
 STATIC = Path(router.__file__).parent / "static"
 
 
-@pytest.mark.parametrize("path", ["/", "/workloads/eval-013", "/workloads/a/b", "/static/js/dashboard.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/forecasts", "/workloads/eval-013", "/workloads/a/b", "/static/js/dashboard.js"]
+)
 def test_nothing_may_come_from_outside(serve, path):
     answer = requests.get(serve(FakeService(3)).url + path, timeout=10)
     assert answer.status_code == 200
@@ -28,7 +30,7 @@ def test_nothing_may_come_from_outside(serve, path):
 
 def test_pages_load_only_own_assets_and_hold_no_inline_script(serve):
     url = serve(FakeService(3)).url
-    for path in ("/", "/workloads/eval-013"):
+    for path in ("/", "/forecasts", "/workloads/eval-013"):
         text = requests.get(url + path, timeout=10).text
         links = re.findall(r'(?:src|href)="([^"]*)"', text)
         assert links

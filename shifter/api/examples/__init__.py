@@ -11,6 +11,7 @@ from shifter.api.examples.daemon import AUDIT_ENTRY, EVENT, EVENT_STREAM, HEALTH
 from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, GRID_EVENT, TELEMETRY_BODY
 from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY
 from shifter.api.examples.plans import CAPACITY, PLAN, PLAN_INPUTS, SLOT
+from shifter.api.examples.scores import FORECAST_SCORES, LEARNT
 from shifter.api.examples.workloads import (
     BODY_WORKLOADS,
     OVERRIDE,
@@ -33,8 +34,10 @@ __all__ = [
     "EXPLANATION",
     "FORECASTS",
     "FORECAST_BODY",
+    "FORECAST_SCORES",
     "GRID_EVENT",
     "HEALTH",
+    "LEARNT",
     "LEASE",
     "OVERRIDE",
     "OVERRIDE_BODY",

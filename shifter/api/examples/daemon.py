@@ -53,6 +53,9 @@ HEALTH: dict[str, Any] = {
             "last_attempt_at": "2026-01-10T00:15:00Z",
             "failures": 0,
             "error": "",
+            "next_due_at": "2026-01-10T01:15:00Z",
+            "stale": "",
+            "shadow": False,
         }
     ],
     "database": "ok",

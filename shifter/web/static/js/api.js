@@ -84,5 +84,18 @@ export async function forecasts(start, end) {
   };
 }
 
+/** One signal of a zone between two ISO moments as it was known at `asOf` (null: now), with its grid. */
+export async function forecast(zone, signal, start, end, asOf = null) {
+  const frame = await get(`/v1/forecasts?${new URLSearchParams({ zone, start, end, ...(asOf ? { as_of: asOf } : {}) })}`);
+  const found = frame.signals.find((one) => one.signal === signal);
+  return found ? { ...found, grid: frame.grid, warnings: frame.warnings } : null;
+}
+
+/** Who counts for how much in forecasts of a zone, by signal. */
+export const learnt = (zone) => get(`/v1/forecasts/learnt?${new URLSearchParams({ zone })}`);
+
+/** How good the forecasts of the last `days` days were, by source. */
+export const forecastScores = (zone, signal, days) => get(`/v1/forecasts/scores?${new URLSearchParams({ zone, signal, days: String(days) })}`);
+
 /** The newest events, newest first. */
 export const recentEvents = async (count) => (await get(`/v1/events?format=json&newest=${count}`)).reverse();

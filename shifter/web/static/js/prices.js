@@ -7,6 +7,7 @@ import { tableToggle } from "./table.js";
 
 /** From a fact to a guess, and what is made up. */
 export const KINDS = {
+  actual: { text: "measured", width: 2.4, dash: [] },
   cleared: { text: "cleared at auction", width: 2.4, dash: [] },
   forecast: { text: "forecast", width: 1.3, dash: [] },
   model: { text: "our extension", width: 1.5, dash: [7, 4] },

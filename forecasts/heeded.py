@@ -1,0 +1,62 @@
+"""A store as far as it is heeded: without what we said ourselves, and without sources that are only on trial.
+
+What we made of forecasts is stored, so that it can be scored as any source is. It may never come back as if somebody
+else had said it: no frame, no outcome and no weight is made of it. So whoever makes one asks through `Heeded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+
+from forecasts.series import ForecastSeries, Signal
+
+PLANNED_BY = "shifter"
+"""The source of what was planned by: forecasts of others and our models, as far as each is to be believed."""
+MODELS_ALONE = "shifter:models"
+"""The source of what our models expect by themselves."""
+OWN = frozenset({PLANNED_BY, MODELS_ALONE})
+"""Sources that are ourselves; nobody else can have such a name."""
+
+
+class Vintages(Protocol):
+    """What is needed of `forecasts.store.ForecastStore` or `forecasts.history.VintageHistory`."""
+
+    def sources(self, zone: str, signal: Signal) -> tuple[str, ...]:
+        """Who ever said anything of it."""
+
+    def as_of(
+        self,
+        zone: str,
+        signal: Signal,
+        moment: datetime,
+        start: datetime,
+        end: datetime,
+        *,
+        sources: Collection[str] | None = None,
+    ) -> tuple[ForecastSeries, ...]:
+        """What was known at `moment` about `[start, end)`."""
+
+
+class Heeded:
+    """`store` without `OWN` and the sources in `shadow`, which are as if they had never spoken."""
+
+    def __init__(self, store: Vintages, shadow: Collection[str] = ()) -> None:
+        self._store = store
+        self._unheeded = OWN | set(shadow)
+
+    def as_of(
+        self,
+        zone: str,
+        signal: Signal,
+        moment: datetime,
+        start: datetime,
+        end: datetime,
+        *,
+        sources: Collection[str] | None = None,
+    ) -> tuple[ForecastSeries, ...]:
+        """What was known at `moment` about `[start, end)`, as the store answers it."""
+        asked = self._store.sources(zone, signal) if sources is None else sources
+        heeded = [name for name in asked if name not in self._unheeded]
+        return self._store.as_of(zone, signal, moment, start, end, sources=heeded) if heeded else ()

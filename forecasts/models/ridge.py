@@ -1,0 +1,218 @@
+"""A regression of the days ahead on the days before, one for each day of lead, the same at every hour of the day.
+
+    z[i + d, h] = mean28[i, h] + b_d . x(i, d, h)
+
+`x` holds the shape and the level of the last day, of the last three, seven and 28, of the last day of the same weekday;
+how the last three hours stood out; the kinds of both days (weekday, Saturday, Sunday); and of the zone's other signal
+its recent levels, its last known value at that hour and the usual one. Where the other signal is known at the target
+hour itself (a cleared price where carbon is foreseen, a published forecast of carbon where the price is), that too, by
+coefficients of their own.
+
+Few coefficients and much data: least squares with a ridge, days weighted by age, outliers once by Huber's weights. It
+is the idea of LEAR (Lago et al. 2021, day-ahead prices regressed on lagged days) with hours pooled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasts.models.base import Beside, Question
+from forecasts.models.days import HOURS
+from forecasts.slots import Floats
+
+RIDGE = 0.02
+"""Of the regressors' variance, all scaled to one."""
+HALF_LIFE_DAYS = 150.0
+HUBER = 1.5
+"""Residuals beyond so many standard deviations count as if they were there."""
+GUARD_DAYS = 3
+"""[d] On either side of what is left out: days next to each other are alike."""
+LONGEST_MEAN_DAYS = 28
+USUAL_DAYS = 14
+"""[d] Over which the other signal's usual value at an hour is taken."""
+
+
+class Ridge:
+    """See the module."""
+
+    name = "regression"
+    needs_days = 2 * LONGEST_MEAN_DAYS
+
+    def answer(self, question: Question) -> Floats:
+        """See `Forecaster`. One set of coefficients a day of lead, learnt from all of history."""
+        past = _Past.of(question)
+        n = question.days.n_days
+        origins = np.arange(n)[question.origins]
+        low, high = past.z.min() - 1.0, past.z.max() + 1.0
+        answered = np.empty((len(origins), question.n_ahead, HOURS))
+        for d in range(1, question.n_ahead + 1):
+            told = past.known_at_target(d)
+            answered[:, d - 1] = _one_day(past, origins, d, at_target=False)
+            if told.any():
+                answered[:, d - 1, told] = _one_day(past, origins, d, at_target=True)[:, told]
+        return np.clip(answered, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """What regressors are taken from. `means` by number of days, each (n_days, 24), up to and with each day."""
+
+    z: Floats
+    kinds: NDArray[np.int64]
+    means: dict[int, Floats]
+    beside: Beside | None
+    beside_z: Floats
+    beside_sum: Floats
+
+    @classmethod
+    def of(cls, question: Question) -> _Past:
+        z = question.days.z
+        beside = question.beside
+        filled = np.zeros(0) if beside is None else _bridged(beside.z)
+        return cls(
+            z,
+            question.days.kinds(question.n_ahead),
+            {w: _mean_of_last(z, w) for w in (1, 3, 7, LONGEST_MEAN_DAYS)},
+            beside,
+            filled,
+            np.concatenate([[0.0], np.cumsum(filled)]),
+        )
+
+    def known_at_target(self, d: int) -> NDArray[np.bool_]:
+        """At which hours of the day `d` ahead the other signal is known, (24,)."""
+        known = 0 if self.beside is None else self.beside.known_hours
+        return HOURS * (d - 1) + np.arange(HOURS) < known
+
+    def regressors(self, i: NDArray[np.int64], d: int, *, at_target: bool) -> Floats:
+        """(n, 24, n_regressors) for the origins `i` (n,)."""
+        same = np.maximum(i + d - 7 * -(-d // 7), 0)
+        base = self.means[LONGEST_MEAN_DAYS]
+        columns: list[Floats] = []
+        for profile in (*(self.means[w][i] for w in self.means), self.z[same]):
+            level = profile.mean(axis=1, keepdims=True)
+            columns += [profile - level, np.broadcast_to(level, profile.shape)]
+        stands_out = (self.z - base)[i]
+        last = stands_out[:, -3:].mean(axis=1, keepdims=True) - stands_out.mean(axis=1, keepdims=True)
+        fade = np.exp(-np.arange(1, HOURS + 1) / 6) if d == 1 else np.ones(HOURS)
+        columns.append(last * fade)
+        for kinds in (self.kinds[i + d], self.kinds[i]):
+            columns += [
+                np.broadcast_to((kinds == kind)[:, None].astype(float), (len(i), HOURS)) for kind in (1, 2)
+            ]
+        if self.beside is not None:
+            columns += self._beside(i, d, self.beside.known_hours, at_target=at_target)
+        return np.stack(columns, axis=-1)
+
+    def _beside(self, i: NDArray[np.int64], d: int, known_hours: int, *, at_target: bool) -> list[Floats]:
+        # How many hours are known at each origin; before there is a day of them, the first stands for it.
+        ends = np.maximum(HOURS * (i + 1) + known_hours, HOURS)
+        target = HOURS * (i[:, None] + d) + np.arange(HOURS)
+        columns = [
+            np.broadcast_to(
+                ((self.beside_sum[ends] - self.beside_sum[np.maximum(ends - HOURS * w, 0)]) / (HOURS * w))[
+                    :, None
+                ],
+                target.shape,
+            )
+            for w in (1, 3, LONGEST_MEAN_DAYS)
+        ]
+        back = HOURS * np.maximum(-(-(target - ends[:, None] + 1) // HOURS), 0)
+        latest = target - back
+        week = np.stack([self.beside_z[np.maximum(latest - HOURS * j, 0)] for j in range(USUAL_DAYS)])
+        columns += [self.beside_z[latest], week.mean(axis=0)]
+        return [*columns, self.beside_z[target]] if at_target else columns
+
+
+def _one_day(past: _Past, origins: NDArray[np.int64], d: int, *, at_target: bool) -> Floats:
+    """What is expected `d` days after each of `origins`, (n_origins, 24).
+
+    After the last day by all of history; after each before it by all but the days about it, so that what is said to
+    have been expected is not what was seen.
+    """
+    base = past.means[LONGEST_MEAN_DAYS]
+    n = len(past.z)
+    # The first days have no long mean, and no week of the other signal, behind them.
+    known = np.arange(LONGEST_MEAN_DAYS + 2, n - d)
+    x = past.regressors(known, d, at_target=at_target)
+    weight = 0.5 ** ((n - 1 - (known + d)) / HALF_LIFE_DAYS)
+    centre = np.tensordot(weight, x.mean(axis=1), 1) / weight.sum()
+    spread = np.sqrt(np.tensordot(weight, ((x - centre) ** 2).mean(axis=1), 1) / weight.sum()) + 1e-6
+    scaled = _with_one((x - centre) / spread)
+    y = past.z[known + d] - base[known]
+    residual = y - scaled @ _slope(scaled, y, weight[:, None] * np.ones(HOURS))
+    bound = HUBER * 1.4826 * float(np.median(np.abs(residual))) + 1e-9
+    robust = weight[:, None] * np.minimum(1.0, bound / np.maximum(np.abs(residual), 1e-12))
+    sums = _Sums.of(scaled, y, robust)
+    about = np.searchsorted(known, [origins - d - GUARD_DAYS, origins + d + GUARD_DAYS + 1])
+    about[:, origins == n - 1] = 0
+    ahead = _with_one((past.regressors(origins, d, at_target=at_target) - centre) / spread)
+    expected: Floats = base[origins] + np.einsum("ihk,ik->ih", ahead, sums.slopes_without(*about))
+    return expected
+
+
+def _with_one(x: Floats) -> Floats:
+    return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Normal equations, summed up to each day: `gram` (n_days + 1, k, k) and `moment` (n_days + 1, k)."""
+
+    gram: Floats
+    moment: Floats
+    weight: float
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, weight: Floats) -> _Sums:
+        """From regressors (n_days, 24, k), what they explain and its weights (n_days, 24)."""
+        weighted = x * weight[:, :, None]
+        gram = np.matmul(weighted.transpose(0, 2, 1), x)
+        moment = np.einsum("ihk,ih->ik", weighted, y)
+        return cls(_up_to(gram), _up_to(moment), float(weight.sum()))
+
+    def slopes_without(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Floats:
+        """By all days but those from `first` to before `last`, (n, k), for each pair of them."""
+        gram = self.gram[-1] - (self.gram[last] - self.gram[first])
+        moment = self.moment[-1] - (self.moment[last] - self.moment[first])
+        return _solved(gram, moment, self.weight)
+
+
+def _slope(x: Floats, y: Floats, weight: Floats) -> Floats:
+    """By all days, (k,): regressors (n_days, 24, k), what they explain and its weights (n_days, 24)."""
+    rows = x.reshape(-1, x.shape[-1])
+    weighted = rows * weight.reshape(-1, 1)
+    gram, moment = weighted.T @ rows, weighted.T @ y.ravel()
+    slope: Floats = _solved(gram[None], moment[None], float(weight.sum()))[0]
+    return slope
+
+
+def _solved(gram: Floats, moment: Floats, weight: float) -> Floats:
+    """Slopes (n, k) of normal equations (n, k, k) and (n, k), drawn to zero but for the last, which is the level."""
+    penalty: Floats = RIDGE * weight * np.eye(gram.shape[-1], dtype=np.float64)
+    penalty[-1, -1] = 1e-9 * weight
+    solved = np.linalg.solve(gram + penalty, moment[:, :, None])
+    slopes: Floats = solved[:, :, 0].astype(np.float64, copy=False)
+    return slopes
+
+
+def _up_to(sums: Floats) -> Floats:
+    total: Floats = np.concatenate([np.zeros_like(sums[:1]), np.cumsum(sums, axis=0)])
+    return total
+
+
+def _bridged(z: Floats) -> Floats:
+    """Hours (n,) with a straight line over each hole; zeros where nothing is known."""
+    known = np.flatnonzero(np.isfinite(z))
+    return np.interp(np.arange(len(z)), known, z[known]) if len(known) else np.zeros(len(z))
+
+
+def _mean_of_last(z: Floats, n: int) -> Floats:
+    """The mean of each day and the up to `n - 1` before it, (n_days, 24)."""
+    total = np.concatenate([np.zeros((1, HOURS)), np.cumsum(z, axis=0)])
+    end = np.arange(1, len(z) + 1)
+    begin = np.maximum(end - n, 0)
+    mean: Floats = (total[end] - total[begin]) / (end - begin)[:, None]
+    return mean

@@ -1,0 +1,130 @@
+"""Who carries out units: this process, several, or a cluster. All give the same results; they differ in time alone.
+
+An executor is anything with `map`; results come as they are done, in any order.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, Protocol
+
+from shifter.backtest.case import Unit
+from shifter.backtest.replay import replay
+from shifter.backtest.results import Result, result_of
+from shifter.errors import InputError, NotReady
+
+RAY_INSTALL = "pip install 'inference-shifter[ray]'"
+REACH_S = 5.0
+IN_FLIGHT = 4
+"""Units handed to a cluster at once, for each of its CPUs: enough that none waits."""
+
+
+def carry_out(unit: Unit) -> Result:
+    """One unit, where it is called."""
+    return result_of(replay(unit))
+
+
+class Executor(Protocol):
+    """Carries out units."""
+
+    def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
+        """Each unit with its result, as they are done. What a unit raises is raised."""
+        ...
+
+
+class Serial:
+    """One after the other, in this process."""
+
+    def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
+        """See `Executor.map`."""
+        for unit in units:
+            yield unit, carry_out(unit)
+
+
+class Processes:
+    """Several processes of this machine."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
+        """See `Executor.map`."""
+        # Spawned, not forked: solvers and threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, context) as pool:
+            futures = {pool.submit(carry_out, unit): unit for unit in units}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Ray:
+    """A Ray cluster, whose workers have this package too. `address` is that of its head, or `auto`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
+        """See `Executor.map`. Raises InputError where Ray is not installed, NotReady where no cluster answers."""
+        ray = _ray()
+        _reach(self.address)
+        try:
+            ray.init(address=self.address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise _no_cluster(self.address, error) from None
+        try:
+            yield from _spread(ray, units)
+        finally:
+            ray.shutdown()
+
+
+def _spread(ray: Any, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
+    """Hand out some, and another for each that is done. A case goes to the cluster once, for all of its policies."""
+    remote: Callable[..., Any] = ray.remote(num_cpus=1)(_carry_out)
+    most = IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting, running, cases = list(reversed(units)), dict[Any, Unit](), dict[int, Any]()
+    left = {id(u.case): sum(other.case is u.case for other in units) for u in units}
+    while waiting or running:
+        while waiting and len(running) < most:
+            unit = waiting.pop()
+            key = id(unit.case)
+            case = cases[key] if key in cases else cases.setdefault(key, ray.put(unit.case))
+            running[remote.remote(case, unit.policy)] = unit  # type: ignore[attr-defined]
+            left[key] -= 1
+            if not left[key]:
+                del cases[key]
+        for ref in ray.wait(list(running), num_returns=1)[0]:
+            yield running.pop(ref), ray.get(ref)
+
+
+def _carry_out(case: Any, policy: str) -> Result:
+    return carry_out(Unit(case, policy))
+
+
+def _reach(address: str) -> None:
+    """Whether somebody listens there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=REACH_S).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> NotReady:
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    hint = "Start one with `ray start --head`, or give the address of its head."
+    return NotReady(f"no Ray cluster answers: {said}", field=f"--ray {address}", hint=hint)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise InputError("Ray is not installed.", field="--ray", hint=f"Run {RAY_INSTALL}.") from None
+    return ray

@@ -1,0 +1,312 @@
+"""`shifter forecasts fetch`: what a source says now, or said again and again in the past, shown or kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shifter.cli.console import Column, print_json, print_table, say, styled, working
+from shifter.cli.options import Json
+from shifter.cli.text import local, number, parse_duration, parse_time, plural, sparkline
+from shifter.errors import InputError
+
+if TYPE_CHECKING:
+    from forecasts.series import ForecastSeries, Signal
+    from forecasts.sources.asking import Answers, Failure
+    from forecasts.sources.base import ForecastSource
+
+Zones = Annotated[list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")]
+Start = Annotated[str | None, typer.Option("--start", help="From here on; default: now.")]
+Span = Annotated[str, typer.Option("--for", help="How far ahead.")]
+
+
+def fetch(
+    source: Annotated[str, typer.Argument(help="A source, as `shifter forecasts sources` lists them.")],
+    *,
+    zone: Zones,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            help="price, carbon, load, wind or solar (repeat for more); default: price and carbon.",
+        ),
+    ] = None,
+    start: Start = None,
+    span: Span = "48h",
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="As if asked then: of what is made up or in a file; default: now."),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option("--every", help="Ask again so often, from --as-of until --until: vintages, for scores."),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="With --every: not from here on.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="KEY=VALUE for the source (repeat for more).")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The source as this shifter.yaml has it, by its name there."),
+    ] = None,
+    to_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write a forecasts.csv.")] = None,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="Of the prices in it; default: the source's own.")
+    ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a source now, and show or keep what it says.
+
+    Needs no daemon and changes nothing but the file that --out names, which `shifter plan --forecasts` and
+    `shifter run --forecasts` read. Each signal of each zone is asked for by itself: where one fails, the
+    others are kept.
+    """
+    made = _source(source, config, option or ())
+    wanted = _wanted(made, signal or (), to_file)
+    then = _asked_at(made, as_of)
+    ahead = parse_duration(span, "--for")
+    with working(f"asking {source} about {', '.join(zone)} …"):
+        if every is None and until is None:
+            begin = parse_time(start, "--start") if start else then
+            answers = _ask(made, zone, wanted, [_Question(then, begin, begin + ahead)])
+        else:
+            answers = _ask(made, zone, wanted, _again(as_of, every, until, start, then, ahead))
+    for failure in answers.failures:
+        say(str(failure), "bold yellow")
+    if not answers.series:
+        raise InputError(
+            f"{source} has nothing about {', '.join(zone)} in that window.",
+            field="--zone",
+            hint="Try another --start or --for.",
+        )
+    if to_file is not None:
+        _write(to_file, answers.series, currency, rate or ())
+    if as_json:
+        print_json([_series_to_dict(s) for s in answers.series])
+    else:
+        newest = max(s.known_at for s in answers.series)
+        last = [s for s in answers.series if s.known_at == newest] if every else answers.series
+        _print_series(last)
+        if every:
+            first = min(s.known_at for s in answers.series)
+            told = plural(len(answers.series), "vintage")
+            say(f"{told}, known from {local(first)} to {local(newest)}; the last is shown.")
+    say_terms((s.attribution, s.licence, s.restricted) for s in answers.series)
+
+
+def _source(name: str, config: Path | None, options: Sequence[str]) -> ForecastSource:
+    """The source, with what is configured of it, and `options` over that. Raises InputError."""
+    from forecasts.sources.registry import make_source
+
+    given: dict[str, Any] = dict(_pair(text, "--option") for text in options)
+    if config is None:
+        return make_source(name, given)
+    from shifter.settings import load_settings
+
+    there = [(s.options.get("name", s.name), s) for s in load_settings(config, environ={}).forecasts.sources]
+    found = next((s for own, s in there if own == name), None)
+    if found is None:
+        raise InputError(
+            f"{config} has no source {name!r}.",
+            field="--config",
+            hint=f"It has {', '.join(str(own) for own, _ in there) or 'none'}.",
+        )
+    return make_source(found.name, {**found.options, **given})
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Asked at `then` about `[start, end)`."""
+
+    then: datetime
+    start: datetime
+    end: datetime
+
+
+def _again(
+    as_of: str | None,
+    every: str | None,
+    until: str | None,
+    start: str | None,
+    then: datetime,
+    ahead: timedelta,
+) -> list[_Question]:
+    """The same question again and again, each time also about what came since the time before. Raises InputError."""
+    if every is None or until is None or as_of is None or start is not None:
+        raise InputError(
+            "a history of vintages is asked for from one moment until another, each of what comes after it.",
+            field="--every",
+            hint="Give --as-of, --until and --every, and no --start.",
+        )
+    step, last = parse_duration(every, "--every"), parse_time(until, "--until")
+    if step < timedelta(hours=1) or last <= then:
+        raise InputError(
+            "that is no history.", field="--every", hint="Ask once an hour at most, --until after --as-of."
+        )
+    n = -((then - last) // step)
+    return [_Question(t, t - step, t + ahead) for t in (then + i * step for i in range(n))]
+
+
+def _ask(
+    source: ForecastSource, zones: Sequence[str], signals: Sequence[Signal], questions: Iterable[_Question]
+) -> Answers:
+    """All answers, each vintage once. Raises the first failure where there is nothing else."""
+    from forecasts.sources.asking import Answers, ask, one_by_one
+
+    series: dict[tuple[str, datetime], list[ForecastSeries]] = {}
+    failures: list[Failure] = []
+    for q in questions:
+        said = ask(source, one_by_one(source, zones, signals, q.start, q.end), now=q.then)
+        failures += said.failures
+        new: dict[tuple[str, datetime], list[ForecastSeries]] = {}
+        for s in said.series:
+            new.setdefault((s.key, s.known_at), []).append(s)
+        series = {**new, **series}
+    told = tuple(s for _, some in sorted(series.items(), key=lambda item: item[0][1]) for s in some)
+    return Answers(told, tuple(failures)).or_raise()
+
+
+def _wanted(source: ForecastSource, named: Sequence[str], to_file: Path | None) -> tuple[Signal, ...]:
+    """The signals to ask about. Raises InputError for one that the source has not, or that a file does not hold."""
+    from forecasts.series import PLANNED, Signal
+
+    if unknown := [name for name in named if name not in set(Signal)]:
+        raise InputError(
+            f"{unknown[0]!r} is no signal.", field="--signal", hint=f"There are {', '.join(Signal)}."
+        )
+    wanted = tuple(signal for signal in Signal if signal in named) or PLANNED
+    for signal in wanted if named else ():
+        if signal not in source.info.signals:
+            raise InputError(
+                f"{source.info.name} tells no {signal}.",
+                field="--signal",
+                hint=f"It tells {', '.join(source.info.signals)}.",
+            )
+        if to_file is not None and signal not in PLANNED:
+            raise InputError(
+                f"a forecasts.csv holds no {signal}.",
+                field="--signal",
+                hint="Leave out --out, and print it with --json.",
+            )
+    return wanted
+
+
+def _asked_at(source: ForecastSource, as_of: str | None) -> datetime:
+    if as_of is None:
+        return datetime.now(UTC)
+    if source.info.url.startswith("http"):
+        raise InputError(
+            f"{source.info.name} cannot be asked what it said then.",
+            field="--as-of",
+            hint="Leave it out; `shifter forecasts show --as-of` tells what a daemon believed.",
+        )
+    return parse_time(as_of, "--as-of")
+
+
+def _write(path: Path, series: Sequence[ForecastSeries], currency: str | None, rates: Sequence[str]) -> None:
+    """The forecasts.csv; raises InputError where its prices would be in more than one currency."""
+    from forecasts.export import in_one_currency, to_csv
+    from forecasts.series import Signal
+    from forecasts.units import currency_of
+    from shifter.files.plans import write_atomically
+
+    fx = {name: _rate(name, text) for name, text in (_pair(pair, "--fx") for pair in rates)}
+    own = sorted({currency_of(s.unit) for s in series if s.signal is Signal.PRICE})
+    target = currency or (own[0] if len(own) == 1 else None)
+    missing = [name for name in own if name not in {target, *fx}]
+    if own and (target is None or missing):
+        raise InputError(
+            f"prices are in {' and '.join(own)}, and those of a forecasts.csv are in one currency.",
+            field="--fx" if target else "--currency",
+            hint=f"As in --currency {target or own[0]} --fx {(missing or own)[-1]}=0.86.",
+        )
+    write_atomically(to_csv(in_one_currency(series, target, fx) if target else series), path)
+    say(f"Wrote {path}{f', prices in {target}' if own else ''}.", "green")
+
+
+def _rate(name: str, text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InputError(f"{text!r} is no rate.", field="--fx", hint=f"Write {name}=0.86.")
+    return rate
+
+
+def _print_series(series: Sequence[ForecastSeries]) -> None:
+    rows = [
+        (
+            s.zone,
+            f"{s.signal} ({s.unit})",
+            sparkline(s.values.tolist(), 48),
+            f"{number(float(s.values.min()), 0)} to {number(float(s.values.max()), 0)}",
+            styled(str(s.kind), "bold yellow" if s.kind == "synthetic" else ""),
+            local(_moment(s.start[0])),
+            local(_moment(s.end[-1])),
+            str(len(s)),
+        )
+        for s in series
+    ]
+    columns = (
+        Column("zone"),
+        Column("signal"),
+        Column("course"),
+        Column("range", "right"),
+        Column("kind", expendable=100),
+        Column("from", expendable=110),
+        Column("to", expendable=130),
+        Column("values", "right", expendable=140),
+    )
+    print_table(columns, rows)
+
+
+def say_terms(terms: Iterable[tuple[str, str, bool]]) -> None:
+    """What has to be said with values: each attribution, its licence, and whether that is restricted."""
+    for attribution, licence, restricted in dict.fromkeys(terms):
+        told = [attribution, licence and f"({licence})", "Not to be passed on." if restricted else ""]
+        if any(told):
+            say(" ".join(filter(None, told)), "bold yellow" if restricted else "dim")
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"{text!r} is no pair.", field=option, hint="Write it as KEY=VALUE.")
+    return key, value
+
+
+def _moment(value: Any) -> datetime:
+    import numpy as np
+
+    moment: datetime = value.astype(np.dtype("datetime64[us]")).astype(datetime)
+    return moment.replace(tzinfo=UTC)
+
+
+def _series_to_dict(s: ForecastSeries) -> dict[str, Any]:
+    return {
+        "zone": s.zone,
+        "signal": str(s.signal),
+        "unit": s.unit,
+        "source": s.source,
+        "kind": str(s.kind),
+        "basis": None if s.basis is None else str(s.basis),
+        "known_at": s.known_at,
+        "issued_at": s.issued_at,
+        "licence": s.licence,
+        "attribution": s.attribution,
+        "restricted": s.restricted,
+        "values": [
+            {"start": _moment(a), "end": _moment(b), "value": float(v)}
+            for a, b, v in zip(s.start, s.end, s.values, strict=True)
+        ],
+    }

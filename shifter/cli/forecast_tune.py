@@ -1,0 +1,275 @@
+"""`shifter forecasts tune`: would other rules of learning have served better, by more than noise."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shifter.cli import forecast_inputs as given_as
+from shifter.cli.console import err, print_json, say, silent_libraries, working
+from shifter.cli.forecast_backtest import all_stored, in_order, planned_signals, rates_of
+from shifter.cli.options import Json
+from shifter.cli.text import duration, parse_duration, parse_time
+from shifter.errors import InputError
+
+if TYPE_CHECKING:
+    from forecasts.learning import Learning
+    from forecasts.scores.decision import Job
+    from forecasts.series import ForecastSeries
+    from forecasts.trials import Parts
+    from forecasts.tuning import Tuning
+    from shifter.backtest.tuning import RiskTuning
+
+_RISK = "The weight on the worst outcomes, too (objective.risk.cvar_weight)"
+
+
+def tune(
+    *,
+    zone: Annotated[
+        list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")
+    ],
+    signal: Annotated[
+        str | None, typer.Option("--signal", help="price or carbon; default: both, where they were forecast.")
+    ] = None,
+    forecasts: given_as.Files = None,
+    actuals: given_as.Actuals = None,
+    database: given_as.DatabaseUrl = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="shifter.yaml with what is in force; default: the defaults."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="The first moment asked; default: --for before the end.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--end", help="No moment from here on; default: the last outcome.")
+    ] = None,
+    back: Annotated[
+        str, typer.Option("--for", help="How far back; the first two thirds choose, the rest judges.")
+    ] = "90d",
+    every: Annotated[str, typer.Option("--every", help="How often it is asked.")] = "18h",
+    ahead: Annotated[str, typer.Option("--ahead", help="About how much of the future; up to 7d.")] = "48h",
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Only these sources, the first one goes first (repeat for more)."),
+    ] = None,
+    outcomes: given_as.Outcomes = None,
+    job: given_as.JobHours = "4h",
+    within: given_as.Within = "24h",
+    currency: given_as.Currency = "EUR",
+    rate: Annotated[
+        list[str] | None,
+        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
+    ] = None,
+    seed: given_as.Seed = 0,
+    fleet: Annotated[
+        Path | None, typer.Option("--fleet", help="fleet.yaml, with --workloads.", rich_help_panel=_RISK)
+    ] = None,
+    workloads: Annotated[
+        Path | None,
+        typer.Option("--workloads", help="workloads.jsonl: all of the time's.", rich_help_panel=_RISK),
+    ] = None,
+    realtime: Annotated[
+        Path | None,
+        typer.Option("--realtime", help="realtime.csv: the load expected.", rich_help_panel=_RISK),
+    ] = None,
+    replan: Annotated[
+        str, typer.Option("--replan", help="How often plans are made.", rich_help_panel=_RISK)
+    ] = "2h",
+    workers: Annotated[int, typer.Option("--workers", help="Processes; the result is the same.", min=1)] = 1,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write PNGs into this directory.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Would other rules of learning (forecasts.learning) have served better, by more than noise.
+
+    Replays them at the same moments, knowing what was known then. The first two thirds of the time choose; what is
+    chosen is held against what is in force in the last third, once, and suggested only where it is better there by
+    more than noise. With --fleet and --workloads plans are replayed, too, with other weights on the worst outcomes.
+    """
+    where = [given_as.Given(z, forecasts or (), actuals, database, currency=currency) for z in zone]
+    where[0].check()
+    _check_risk(fleet, workloads, realtime, forecasts)
+    chosen, signals = given_as.job_of(job, within), planned_signals(signal)
+    how: dict[str, Any] = {
+        "start": parse_time(start, "--start") if start else None,
+        "end": parse_time(end, "--end") if end else None,
+        "back": parse_duration(back, "--for"),
+        "every": parse_duration(every, "--every"),
+        "ahead": parse_duration(ahead, "--ahead"),
+        "currency": currency,
+        "fx": rates_of(rate or ()),
+        "outcomes_of": outcomes or (given_as.ACTUALS if actuals else None),
+    }
+    present = _present(config)
+    began = time.monotonic()
+    with working("reading …"):
+        from forecasts.trials import divide
+
+        vintages, order = _read(where, source)
+        wanted = [(z, s) for z in zone for s in signals]
+        parts = divide(vintages, wanted, order=order, **how)
+    if not parts:
+        raise InputError(
+            f"of no {' or '.join(signals)} of {' or '.join(zone)} that was forecast is it known what came.",
+            field="--actuals" if forecasts else "--database",
+            hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
+        )
+    found = _searched(parts, present, chosen, workers, seed)
+    risk = None
+    if fleet is not None and workloads is not None:
+        risk = _weighed(parts, (fleet, forecasts or (), workloads, actuals, realtime), replan, workers)
+    written = []
+    if plot is not None:
+        from shifter.cli.forecast_tune_plots import write_plots
+
+        with working("drawing …"):
+            written = write_plots(plot, parts, found, risk)
+    from shifter.cli import forecast_tune_tables as tables
+
+    if as_json:
+        print_json(tables.to_json(parts, found, risk))
+    else:
+        tables.print_tuning(parts, found)
+        if risk is not None:
+            tables.print_risk(risk)
+    for path in written:
+        say(f"Wrote {path}.", "green")
+    by = "one process" if workers == 1 else f"{workers} processes"
+    say(f"{len(found.tried)} settings tried in {duration(time.monotonic() - began)}, by {by}.", "dim")
+
+
+def _check_risk(
+    fleet: Path | None, workloads: Path | None, realtime: Path | None, forecasts: list[str] | None
+) -> None:
+    if (fleet is None) != (workloads is None) or (realtime is not None and fleet is None):
+        raise InputError(
+            "plans are replayed with a fleet and its workloads.",
+            field="--fleet",
+            hint="Give both --fleet and --workloads, or neither.",
+        )
+    if fleet is not None and not forecasts:
+        raise InputError(
+            "plans are replayed from files.",
+            field="--fleet",
+            hint="Give --forecasts FILE and --actuals FILE.",
+        )
+
+
+def _present(config: Path | None) -> Learning:
+    """The rules in force: those of the configuration, and of the environment."""
+    from shifter.settings import load_settings
+
+    return load_settings(config, environ=dict(os.environ)).forecasts.learning.rules
+
+
+def _read(
+    where: Sequence[given_as.Given], source: list[str] | None
+) -> tuple[list[ForecastSeries], list[str]]:
+    """All vintages, and the sources in their order. Raises InputError for a zone or a source that is not there."""
+    told: dict[str, list[ForecastSeries]] = {}
+    files = bool(where[0].files)
+    if files:
+        told = given_as.files_of(where[0])
+    else:
+        for given in where:
+            for name, said in all_stored(given).items():
+                told.setdefault(name, []).extend(said)
+    zones = {s.zone for said in told.values() for s in said}
+    for given in where:
+        if given.zone not in zones:
+            raise InputError(
+                f"nothing is said about the zone {given.zone}.",
+                field="--zone",
+                hint=f"There are {', '.join(sorted(zones))}." if zones else "",
+            )
+    for name in source or ():
+        if name not in told:
+            raise InputError(
+                f"there is no source {name}.", field="--source", hint=f"There are {', '.join(sorted(told))}."
+            )
+    order = source or list(dict.fromkeys(n for g in where for n in in_order(told, g.zone)) if files else ())
+    return [s for said in told.values() for s in said], order
+
+
+def _searched(parts: Sequence[Parts], present: Learning, job: Job, workers: int, seed: int) -> Tuning:
+    from forecasts.tuning import GRID, tune
+    from forecasts.worlds import Worlds
+
+    replays = [r for p in parts for r in (p.choosing, p.judging)]
+    choosing, judging = (sum(len(r.origins) for r in replays[i::2]) for i in (0, 1))
+    # What is in force, every other value of each rule, and two that are judged; a second time around may come.
+    settings = 1 + sum(len(values) - 1 for values in GRID.values())
+    with (
+        _progress("replaying", settings * choosing + 2 * judging) as told,
+        Worlds(replays, workers=workers, told=told) as worlds,
+    ):
+        return tune(parts, worlds.believed, present=present, grid=GRID, job=job, seed=seed)
+
+
+def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], replan: str, workers: int) -> RiskTuning:
+    """Plans replayed from the first moment that chooses to a day before those that judge, and from there on."""
+    from dataclasses import replace
+
+    from shifter.backtest.case import Case, Rules
+    from shifter.backtest.cases import cut
+    from shifter.backtest.executors import Processes, Serial
+    from shifter.backtest.inputs import Files, read
+    from shifter.backtest.tuning import WEIGHTS, tune_risk
+
+    fleet, forecasts, workloads, actuals, realtime = paths
+    files = Files(
+        fleet,
+        [given_as.named_file(text)[1] for text in forecasts],
+        workloads,
+        () if actuals is None else (actuals,),
+        realtime,
+    )
+    minutes = int(parse_duration(replan, "--replan") / timedelta(minutes=1))
+    rules = Rules(replan_minutes=minutes, learn_hours=6)
+    first, middle, last = (
+        moment.replace(hour=0)  # replays ask on whole hours
+        for moment in (
+            min(p.choosing.origins[0] for p in parts),
+            min(p.judging.origins[0] for p in parts),
+            max(p.judging.origins[-1] for p in parts),
+        )
+    )
+
+    def judging() -> tuple[Case, ...]:
+        with working("learning from what came …"):
+            return cut(read(files, middle, last, 30, rules), workers=workers).cases
+
+    with working("reading, and learning from what came …"):
+        # By the last day's end nothing is known of what judges: the day before it is the last one that is asked.
+        given = read(files, first, middle - timedelta(days=1), 30, rules)
+        vintages, came = (
+            [s for s in said if s.known_at <= middle] for said in (given.vintages, given.actuals)
+        )
+        choosing = cut(replace(given, vintages=vintages, actuals=came), workers=workers).cases
+    executor = Processes(workers) if workers > 1 else Serial()
+    with _progress("planning", len(choosing) * len(WEIGHTS)) as told, silent_libraries():
+        return tune_risk(choosing, judging, executor, lambda _: told(1))
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Any]:
+    """A bar on stderr; nothing at all where that is no terminal. It grows where more is to be done than was thought."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = err()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+
+        def told(n: int) -> None:
+            done = bar.tasks[0].completed + n
+            bar.update(task, completed=done, total=max(total, done))
+
+        yield told

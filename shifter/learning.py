@@ -1,0 +1,223 @@
+"""What months of vintages teach, made in the background: outlooks of every zone, and what was planned by on record.
+
+Nothing waits for it: a plan takes the newest outlook that is ready, and where none is, what sources say and yesterday
+beyond that. What goes wrong in it is told, and leaves what was learnt before in use.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from forecasts.frame import SignalFrame
+from forecasts.heeded import MODELS_ALONE, PLANNED_BY
+from forecasts.outlook import OURS, Outlook
+from forecasts.outlooks import EVERY_HOURS, Outlooks, anchor_of
+from forecasts.own import as_planned, models_alone
+from forecasts.series import PLANNED, Signal
+from forecasts.slots import Floats, SlotGrid, floor_to_slot
+from forecasts.units import currency_of
+from shifter.errors import NotReady, ShifterError
+from shifter.service.core import Core, FrameMaker
+from shifter.telemetry import get_logger
+from shifter.views import LearntView, ShareView
+
+LEARNING = "learning"
+"""The fault's name while it goes wrong."""
+AFTER_ANCHOR = timedelta(minutes=2)
+"""What was known at the anchor is in the store by then."""
+RETRY = timedelta(minutes=10)
+HOUR = timedelta(hours=1)
+LEADS_H = (6, 24, 48)
+"""[h] The lead times of which is told who counts how much."""
+REST_RATIO = 1.0
+"""Between two outlooks it rests for so many times as long as the last took: it never takes more than half a core."""
+LONGEST_REST_S = 2.0
+TOO_LITTLE = "Less than a week of outcomes is known."
+
+log = get_logger("shifter.learning")
+
+
+class Learner:
+    """Makes what `outlooks` is asked for, of the fleet's zones; `frame` makes frames by them. `planned_by`: whether
+    plans are, too, so that a new one is worth while. `fx` as that of the settings.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        outlooks: Outlooks,
+        frame: FrameMaker,
+        *,
+        planned_by: bool,
+        fx: Mapping[str, float] | None = None,
+    ) -> None:
+        self.core = core
+        self._outlooks = outlooks
+        self._frame = frame
+        self._planned_by = planned_by
+        self._fx = fx or {}
+        self._owed: dict[tuple[str, Signal], Outlook] = {}
+        """What is to be put on record yet."""
+        self._one = threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Make no more: what is under way is finished, and nothing is stored."""
+        self._stopped.set()
+
+    def forget(self) -> None:
+        """An archive came: what is known of the past is asked for anew."""
+        self._outlooks.forget()
+
+    def next_at(self, *, failed: bool = False) -> datetime:
+        """When there is something new to be made: after the next anchor, and sooner where something went wrong."""
+        now = self.core.now()
+        anchor = anchor_of(now - AFTER_ANCHOR) + timedelta(hours=EVERY_HOURS) + AFTER_ANCHOR
+        return min(anchor, now + RETRY) if failed else anchor
+
+    def learn(self) -> bool:
+        """Make the outlooks of now where they are not there yet, and store what is planned by; whether all went well.
+
+        Raises nothing.
+        """
+        core, began, lost = self.core, time.monotonic(), False
+        with self._one:
+            made: list[Outlook] = []
+            wrong = ""
+            try:
+                wrong = self._make_all(core.now(), made)
+                if self._owed and not self._stopped.is_set():
+                    wrong = self._record() or wrong
+            except NotReady as error:  # that the store is away is a fault of its own
+                core.lost_database(error)
+                lost = True
+        if self._stopped.is_set():
+            return True
+        outcome = "failed" if wrong or lost else "ok"
+        core.metrics.learning_seconds.labels(outcome=outcome).observe(time.monotonic() - began)
+        if core.set_fault(LEARNING, f"Learning from vintages failed: {wrong}" if wrong else None) and wrong:
+            log.warning("learning failed", error=wrong)
+        if made and self._planned_by:
+            core.replan("learnt")
+        return outcome == "ok"
+
+    def _make_all(self, now: datetime, made: list[Outlook]) -> str:
+        """Add those that are new to `made`, and owe them; in words the first thing that went wrong. Raises NotReady."""
+        wrong = ""
+        for zone in self.core.fleet.zones:
+            for signal in PLANNED:
+                if self._stopped.is_set():
+                    return wrong
+                began = time.monotonic()
+                before = self._outlooks.at(zone, signal, now)
+                try:
+                    with self.core.db.errors():
+                        outlook = self._make(zone, signal, now)
+                except NotReady:
+                    raise
+                except Exception as error:
+                    text = self._failed(zone, signal, error)
+                    wrong = wrong or text
+                    continue
+                self._say(view_of(zone, signal, outlook, self._planned_by, "" if outlook else TOO_LITTLE))
+                if outlook is not None and outlook is not before:
+                    made.append(outlook)
+                    self._owed[zone, signal] = outlook
+                self._stopped.wait(min(LONGEST_REST_S, REST_RATIO * (time.monotonic() - began)))
+        return wrong
+
+    def _make(self, zone: str, signal: Signal, now: datetime) -> Outlook | None:
+        """That of the last anchor; where too little was known then, that of the hour."""
+        anchor, hour = anchor_of(now), now.replace(minute=0, second=0, microsecond=0)
+        found = self._outlooks.make(zone, signal, anchor)
+        if found is None and hour > anchor:
+            found = self._outlooks.make(zone, signal, hour)
+        return found
+
+    def _failed(self, zone: str, signal: Signal, error: Exception) -> str:
+        text = f"{zone} {signal}: {error}"
+        if not isinstance(error, ShifterError):
+            text = f"{zone} {signal}: {type(error).__name__}: {error}"
+            log.exception("learning broke", zone=zone, signal=str(signal))
+        before = self.core.state.learnt.get((zone, signal))
+        before = before or LearntView(zone, str(signal), self._planned_by)
+        self._say(replace(before, note=text))
+        return text
+
+    def _say(self, view: LearntView) -> None:
+        with self.core.state.changed:
+            self.core.state.learnt[view.zone, Signal(view.signal)] = view
+
+    # On record -------------------------------------------------------------------------------------------
+
+    def _record(self) -> str:
+        """Store what is planned by and what our models expect alone; in words what went wrong, which is tried again.
+
+        Raises NotReady.
+        """
+        core, now = self.core, self.core.now()
+        minutes, ahead = core.config.slot_minutes, timedelta(hours=core.config.horizon_hours)
+        grid = SlotGrid.covering(floor_to_slot(now, minutes), ahead, minutes)
+        try:
+            with core.db.errors():
+                frame = self._frame(grid, now)
+            for key, outlook in list(self._owed.items()):
+                planned = frame.get(*key)
+                if planned is not None and not self._on_record(outlook, now):
+                    self._store(planned, outlook, grid, now)
+                del self._owed[key]
+        except NotReady:
+            raise
+        except Exception as error:  # what was learnt is in use all the same
+            if not isinstance(error, ShifterError):
+                log.exception("what was planned by could not be put on record")
+            return f"what was planned by is not on record: {error}"
+        return ""
+
+    def _on_record(self, outlook: Outlook, now: datetime) -> bool:
+        """Whether it was stored before a restart."""
+        with self.core.db.errors():
+            keys = (f"{name}:{outlook.zone}:{outlook.signal}" for name in (PLANNED_BY, MODELS_ALONE))
+            told = [self.core.forecasts.latest(key, now) for key in keys]
+        return any(s is not None and s.issued_at == outlook.start for s in told)
+
+    def _store(self, planned: SignalFrame, outlook: Outlook, grid: SlotGrid, now: datetime) -> None:
+        """In a transaction of its own; nobody plans anew for it."""
+        core = self.core
+        rate = 1.0 if outlook.unit == planned.unit else self._fx[currency_of(outlook.unit)]
+        told = [as_planned(planned, outlook, grid, now, rate), models_alone(planned, outlook, now)]
+        with core.change() as change:
+            core.forecasts.append_all([s for s in told if s is not None], within=change.db)
+
+
+def view_of(zone: str, signal: Signal, outlook: Outlook | None, planned_by: bool, note: str) -> LearntView:
+    """What an operator is told of an outlook."""
+    if outlook is None:
+        return LearntView(zone, str(signal), planned_by, note=note)
+    known = ~np.isfinite(outlook.ours)
+
+    def shares(of: Mapping[str, Floats], names: Sequence[str]) -> tuple[ShareView, ...]:
+        return tuple(
+            ShareView(name, tuple(None if known[h] else round(float(of[name][h]), 4) for h in LEADS_H))
+            for name in names
+        )
+
+    rounds = int(np.isfinite(outlook.errors).any(axis=1).sum())
+    sources = sorted(outlook.weights, key=lambda name: (name == OURS, name))
+    return LearntView(
+        zone,
+        str(signal),
+        planned_by,
+        outlook.start,
+        rounds,
+        LEADS_H,
+        shares(outlook.weights, sources),
+        shares(outlook.models, list(outlook.models)),
+        note,
+    )

@@ -1,0 +1,96 @@
+"""When there is something to learn: after the start, after each anchor, and once a source has told its past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shifter.clock import Clock
+from shifter.history import History
+from shifter.learning import AFTER_ANCHOR, Learner
+
+if TYPE_CHECKING:
+    from forecasts.outlooks import Outlooks
+    from shifter.ingest import Polled
+    from shifter.service.core import Core, FrameMaker
+    from shifter.settings import Settings
+
+AFTER_START_S = 5.0
+"""Real seconds after the first plan was asked for: it comes first."""
+SHORTEST_WAIT_S = 1.0
+
+
+class Once(Protocol):
+    """Runs a job in so many real seconds, in place of the one of that name that waits."""
+
+    def __call__(self, wait_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+        """See the class."""
+
+
+class Lessons:
+    """Calls `learner` (None: nothing is learnt) and the `histories` of sources, by name, when it is time."""
+
+    def __init__(
+        self, clock: Clock, learner: Learner | None, histories: Mapping[str, History], once: Once
+    ) -> None:
+        self._clock = clock
+        self._learner = learner
+        self._histories = histories
+        self._once = once
+
+    def begin(self) -> None:
+        """The first plan has been asked for."""
+        self._learn_in("learn", AFTER_START_S)
+
+    def stop(self) -> None:
+        """Learn no more."""
+        if self._learner is not None:
+            self._learner.stop()
+
+    def polled(self, source: str) -> None:
+        """A source was asked: where it has answered and its past is wanted, that is asked for, too."""
+        if self._histories[source].wanted:
+            self._once(0.0, f"history-{source}", self._look_back, source)
+
+    def _look_back(self, source: str) -> None:
+        new = self._histories[source].ask()
+        if new and self._learner is not None:
+            self._learner.forget()
+            # What was learnt between two anchors is learnt from at the next whole hour: by then it was known before.
+            now = self._clock.now()
+            hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+            self._learn_in("learn-history", self._real_s(hour + AFTER_ANCHOR - now))
+
+    def _learn_in(self, name: str, wait_s: float) -> None:
+        if self._learner is not None:
+            self._once(wait_s, name, self._learn, self._learner)
+
+    def _learn(self, learner: Learner) -> None:
+        """Make the outlooks of now, and put down when to make the next."""
+        well = learner.learn()
+        next_at = learner.next_at(failed=not well)
+        self._learn_in("learn", max(SHORTEST_WAIT_S, self._real_s(next_at - self._clock.now())))
+
+    def _real_s(self, span: timedelta) -> float:
+        return self._clock.real_s(span.total_seconds())
+
+
+def lessons_of(
+    core: Core,
+    settings: Settings,
+    polled: Sequence[Polled],
+    outlooks: Outlooks | None,
+    frame_by: Callable[[Outlooks], FrameMaker],
+    once: Once,
+) -> Lessons:
+    """The lessons of a daemon: what `outlooks` are made for, and the past of what is polled.
+
+    `frame_by` makes frames by outlooks, whether plans are made by them or not.
+    """
+    given = settings.forecasts
+    on, back = given.learn == "on", timedelta(days=given.history_days)
+    learner = None
+    if outlooks is not None:
+        learner = Learner(core, outlooks, frame_by(outlooks), planned_by=on, fx=given.fx)
+    return Lessons(core.clock, learner, {p.name: History(core, p, back) for p in polled}, once)

@@ -1,0 +1,78 @@
+"""Grid events that are followed: whoever told them may change them and take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shifter.domain.fleet import GridEvent
+from shifter.service.core import Change, Core
+from shifter.service.told import facts_of, tell_created
+from shifter.store import inputs
+from shifter.views import EventKind
+
+
+def follow_grid_events(
+    core: Core, source: str, wanted: Sequence[GridEvent], undecided: Callable[[GridEvent], bool]
+) -> int:
+    """Make the grid events of `source` that are not over those that are `wanted`; how many that changed.
+
+    One by one under its id: what is new comes in, what is said otherwise now is changed, and what is not wanted any
+    more is withdrawn, but for those that are `undecided`, which stand as they were. All of it in one transaction with
+    the events and the audit; nothing is written where nothing differs. One that has begun ends now when it is
+    withdrawn, one that lies ahead never was. Raises NotReady.
+    """
+    with core.writing:  # nobody comes between looking and writing
+        now = core.now()
+        with core.reading() as db:
+            told = {event.id: event for event in inputs.grid_events_by(db, source, now)}
+        asked = {event.id: event for event in wanted if event.end > now}
+        gone = [e for e in told.values() if e.id not in asked and not undecided(e)]
+        new = [e for e in asked.values() if e.id not in told]
+        other = [e for e in asked.values() if e.id in told and not _same(e, told[e.id], now)]
+        if not (gone or new or other):
+            return 0
+        with core.change() as change:
+            kept = {event.id: event for event in core.state.grid_events}
+            for event in new:
+                _create(change, event, source)
+            for event in other:
+                _change(change, told[event.id], event, source)
+            for event in gone:
+                _withdraw(change, event, source, now)
+                kept.pop(event.id, None)
+            kept |= {event.id: event for event in (*new, *other)}
+            change.set(grid_events=tuple(kept.values()))
+            change.replan = "grid event"
+    return len(gone) + len(new) + len(other)
+
+
+def _same(event: GridEvent, told: GridEvent, now: datetime) -> bool:
+    """Whether both say the same from now on; when one that runs began does not matter any more."""
+    begun = replace(told, start=event.start) if max(event.start, told.start) <= now else told
+    return event == begun
+
+
+def _create(change: Change, event: GridEvent, source: str) -> None:
+    if inputs.grid_event(change.db, event.id) is None:
+        inputs.add_grid_event(change.db, event, change.at, source)
+    else:  # it was over, and is said anew
+        inputs.change_grid_event(change.db, event)
+    tell_created(change, event, source)
+
+
+def _change(change: Change, before: GridEvent, event: GridEvent, source: str) -> None:
+    inputs.change_grid_event(change.db, event)
+    change.event(EventKind.GRID_EVENT_CHANGED, **facts_of(event))
+    was = {"start": before.start, "end": before.end, "limit_kw": before.limit_kw}
+    change.audit(source, "grid_event.change", event.id, **facts_of(event), was=was)
+
+
+def _withdraw(change: Change, event: GridEvent, source: str, now: datetime) -> None:
+    if event.start < now:
+        inputs.change_grid_event(change.db, replace(event, end=now))
+    else:
+        inputs.drop_grid_event(change.db, event.id)
+    change.event(EventKind.GRID_EVENT_WITHDRAWN, **facts_of(event))
+    change.audit(source, "grid_event.withdraw", event.id, **facts_of(event))

@@ -1,0 +1,233 @@
+"""The past of a source, asked for once: after it has answered, and as far back as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from forecasts.errors import ForecastRejected
+from forecasts.series import ForecastSeries, Kind, Signal
+from forecasts.slots import as_datetime64
+from forecasts.sources.base import FetchRequest, SourceInfo
+from forecasts.sources.registry import make_source
+from shifter.clock import ManualClock
+from shifter.errors import SourceUnavailable
+from shifter.history import TRIES, History
+from shifter.ingest import LOOK_BACK, Polled, Poller
+from shifter.service import Service
+from shifter.service.told import AT_ONCE
+from shifter.views import EventKind
+from tests.service.world import T0, service
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+INFO = replace(
+    make_source("typical").info,
+    name="archive",
+    zones=("DE-LU",),
+    signals=(Signal.PRICE,),
+    url="https://grid.example.org",
+    synthetic=False,
+    past=timedelta(days=365),
+)
+
+
+@dataclass
+class Archive:
+    """Tells a daily wave of as many days as it is asked for, unless it would rather not."""
+
+    info: SourceInfo = INFO
+    refuses: Callable[[timedelta], Exception | None] = lambda _: None
+    level: Callable[[timedelta], float] = lambda _: 80.0
+    asked: list[timedelta] = field(default_factory=list)
+
+    def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+        back = now - request.start
+        self.asked.append(back)
+        if (error := self.refuses(back)) is not None:
+            raise error
+        start = as_datetime64(request.start) + np.arange(
+            (request.end - request.start) // HOUR
+        ) * np.timedelta64(1, "h")
+        hours = start.astype("datetime64[h]").astype(int)
+        values = self.level(back) + 20 * np.sin(hours / 24 * 2 * np.pi)
+        end = start + np.timedelta64(1, "h")
+        return [
+            ForecastSeries("DE-LU", Signal.PRICE, "EUR/MWh", "archive", now, start, end, values, Kind.CLEARED)
+        ]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(T0)
+
+
+@pytest.fixture
+def made(sqlite_url: str, clock: ManualClock) -> Service:
+    return service(sqlite_url, clock)
+
+
+def polled(source: Archive) -> Polled:
+    return Polled(source, ("DE-LU",), (Signal.PRICE,), timedelta(minutes=30), 2 * DAY)
+
+
+def history(made: Service, source: Archive, days: float = 60) -> History:
+    return History(made.core, polled(source), timedelta(days=days))
+
+
+def reach(made: Service, clock: ManualClock) -> datetime:
+    """From when on anything is known."""
+    told = made.core.forecasts.as_of("DE-LU", Signal.PRICE, clock.now(), T0 - 400 * DAY, T0)
+    return min(s.start[0] for s in told).astype(datetime).replace(tzinfo=T0.tzinfo)
+
+
+def test_it_is_asked_for_once_the_source_has_answered(made: Service, clock: ManualClock) -> None:
+    source = Archive()
+    past = history(made, source)
+    assert past.ask() == 0, "it may be down, and is asked for nothing more"
+    assert source.asked == []
+    Poller(made.core, polled(source)).poll()
+    assert reach(made, clock) == T0 - LOOK_BACK
+    assert past.wanted
+    assert past.ask() == 1
+    assert reach(made, clock) == T0 - 60 * DAY
+    assert source.asked == [LOOK_BACK, 60 * DAY]
+    assert not past.wanted
+    assert past.ask() == 0
+    newest = made.core.forecasts.latest("archive:DE-LU:price", clock.now())
+    assert newest is not None
+    assert newest.known_at == T0, "known from now on, and no sooner"
+    assert made.core.forecasts.as_of("DE-LU", Signal.PRICE, T0 - DAY, T0 - 60 * DAY, T0) == ()
+
+
+def test_after_a_restart_it_is_known_already(made: Service, clock: ManualClock) -> None:
+    source = Archive()
+    poller = Poller(made.core, polled(source))
+    poller.poll()
+    history(made, source).ask()
+    clock.advance(days=3)
+    poller.poll()
+    again = history(made, source)
+    assert again.ask() == 0
+    assert not again.wanted
+    assert source.asked.count(60 * DAY) == 1
+
+
+def test_a_store_of_before_is_filled_up(made: Service, clock: ManualClock) -> None:
+    """It ran with two days back for a while."""
+    source = Archive()
+    poller = Poller(made.core, polled(source))
+    for _ in range(5):
+        poller.poll()
+        clock.advance(days=1)
+    history(made, source).ask()
+    assert reach(made, clock) == clock.now() - 60 * DAY
+
+
+@pytest.mark.parametrize(
+    ("past", "days", "asked"),
+    [
+        (timedelta(0), 60, []),
+        (timedelta(days=20), 60, [20 * DAY]),
+        (None, 60, [60 * DAY]),
+        (timedelta(days=365), 0, []),
+        (timedelta(days=365), 2, []),
+    ],
+)
+def test_no_further_back_than_it_goes_and_is_wanted(
+    made: Service, past: timedelta | None, days: float, asked: list[timedelta]
+) -> None:
+    source = Archive(replace(INFO, past=past))
+    Poller(made.core, polled(source)).poll()
+    wanted = history(made, source, days)
+    assert wanted.wanted is bool(asked)
+    wanted.ask()
+    assert source.asked[1:] == asked
+
+
+@pytest.mark.parametrize("error", [ForecastRejected("a gap in May."), SourceUnavailable("it answered 400.")])
+def test_one_that_refuses_a_long_window_is_asked_for_a_shorter_one(
+    made: Service, clock: ManualClock, error: Exception
+) -> None:
+    source = Archive(refuses=lambda back: error if back > 31 * DAY else None)
+    Poller(made.core, polled(source)).poll()
+    assert history(made, source).ask() == 1
+    assert source.asked == [LOOK_BACK, 60 * DAY, 15 * DAY]
+    assert reach(made, clock) == T0 - 15 * DAY
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable("it answered 503."), KeyError("a source with a bug")])
+def test_one_that_refuses_all_of_it_is_left_alone_in_the_end(
+    made: Service, clock: ManualClock, error: Exception
+) -> None:
+    source = Archive(refuses=lambda back: error if back > LOOK_BACK else None)
+    Poller(made.core, polled(source)).poll()
+    past = history(made, source)
+    for _ in range(TRIES):
+        assert past.wanted
+        assert past.ask() == 0
+    assert not past.wanted
+    assert reach(made, clock) == T0 - LOOK_BACK, "the short one stands"
+    assert made.health().sources[0].up, "it does what is needed of it"
+
+
+def test_a_past_that_contradicts_what_was_just_said_is_not_taken(made: Service, clock: ManualClock) -> None:
+    source = Archive(level=lambda back: 80.0 if back == LOOK_BACK else 4_000.0)
+    Poller(made.core, polled(source)).poll()
+    assert history(made, source).ask() == 0
+    assert reach(made, clock) == T0 - LOOK_BACK
+    newest = made.core.forecasts.latest("archive:DE-LU:price", clock.now())
+    assert newest is not None
+    assert newest.values.max() < 200
+
+
+def test_thousands_of_vintages_are_written_some_at_a_time(made: Service, clock: ManualClock) -> None:
+    """A transaction that lasts for seconds would hold up the renewal of leases."""
+    n = 3 * AT_ONCE + 1
+
+    class Vintages(Archive):
+        def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+            [whole] = super().fetch(request, now=now)
+            if now - request.start == LOOK_BACK:
+                return [whole]
+            times = [now - (i + 1) * timedelta(minutes=30) for i in range(n)]
+            return [replace(whole, known_at=at, values=whole.values + i % 7) for i, at in enumerate(times)]
+
+    source = Vintages(replace(INFO, url="the operator's own"))
+    Poller(made.core, polled(source)).poll()
+    sizes: list[int] = []
+    whole = made.core.forecasts.append_all
+
+    def counted(series: list[ForecastSeries], **how: object) -> object:
+        sizes.append(len(series))
+        return whole(series, **how)  # type: ignore[arg-type]
+
+    made.core.forecasts.append_all = counted  # type: ignore[method-assign, assignment]
+    assert history(made, source).ask() == n
+    assert sizes == [AT_ONCE] * 3 + [1]
+    told = [e for e in made.events() if e.kind is EventKind.FORECAST_INGESTED and "history" in e.data]
+    assert [(e.data["source"], e.data["history"]) for e in told] == [("archive", n)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("energy_charts", {}),
+        ("entsoe", {}),
+        ("caiso", {}),
+        ("octopus_agile", {}),
+        ("nyiso", {}),
+        ("csv", {"path": "x"}),
+    ],
+)
+def test_sources_that_keep_their_past_say_so(name: str, options: dict[str, str]) -> None:
+    past = make_source(name, options).info.past
+    assert past is None or past >= 60 * DAY
+
+
+@pytest.mark.parametrize("name", ["neso", "aemo", "typical", "ercot"])
+def test_those_that_do_not_are_never_asked(name: str) -> None:
+    assert make_source(name).info.past == timedelta(0)
