@@ -85,7 +85,7 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Whether the target is met; None where there is none."""
-        return None if self.target is None or self.measured is None else self.target.met(self.measured)
+        return None if self.target is None or self.measured is None else bool(self.target.met(self.measured))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -77,7 +77,7 @@ def prepare(
     outcomes_of: str | None = None,
     max_age: timedelta = MAX_AGE,
 ) -> Replay | None:
-    """The replay of a signal, from all vintages there are; None where nobody forecast it, or nothing of it came.
+    """The replay of a signal, from all vintages there are; None where nothing of it came.
 
     `end` is by default when the last outcome was over, `start` so far `back` from it. Where `order` is not empty, of
     other sources only what they measured or cleared is heard. Raises InputError for moments that are no whole hours,
@@ -95,7 +95,7 @@ def prepare(
         s for s in told.heard if (s.source not in shadow if outcomes_of is None else s.source == outcomes_of)
     ]
     judges = [s for s in judges if s.kind in FACTS] or judges
-    if not judges or not forecasts_of(told.heard):
+    if not judges:
         return None
     known = _known(judges, grid_of(judges, 60), order)
     came = np.flatnonzero(np.isfinite(known.values))

@@ -22,8 +22,8 @@ from forecasts.heeded import MODELS_ALONE, PLANNED_BY, Heeded
 from forecasts.history import VintageHistory
 from forecasts.known import Knowledge
 from forecasts.learning import Learning
-from forecasts.models.remembered import Remembered
-from forecasts.outlook import Outlook
+from forecasts.models.ensemble import foresee
+from forecasts.outlook import Answered, Outlook
 from forecasts.outlooks import Outlooks
 from forecasts.replay import HOUR, REPEATED, Replay
 from forecasts.scores.cases import Rule, Standing, persistence, standing
@@ -50,14 +50,14 @@ class Belief:
 
 
 class Asked:
-    """The world of a replay, to be asked what was believed at a moment."""
+    """The world of a replay, to be asked what was believed at a moment; `answered` as in `forecasts.outlook`."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: Replay, answered: Answered = foresee) -> None:
         self._replay = replay
         self._store = Heeded(VintageHistory(replay.vintages), replay.shadow)
         self._order = {("*", signal): replay.order for signal in PLANNED} if replay.order else {}
         self._knowledge = Knowledge(self._store)
-        self._answered = Remembered()
+        self._answered = answered
         self._outlooks = self._made_by(replay.rules)
 
     def go_by(self, rules: Learning) -> None:
@@ -100,7 +100,7 @@ class _OfOneSignal(Outlooks):
         self,
         store: Heeded,
         knowledge: Knowledge,
-        answered: Remembered,
+        answered: Answered,
         signal: Signal,
         order: Mapping[tuple[str, Signal], Sequence[str]],
         rules: Learning,

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from forecasts.learning import Learning
+from forecasts.models.remembered import Remembered
 from forecasts.replay import Replay
 from forecasts.replayed import Asked, Belief
 
@@ -71,7 +72,10 @@ class _Kept:
 
     def believed(self, k: int, rules: Learning, origins: Sequence[datetime]) -> list[Belief]:
         """What was believed in the world of replay `k`, by `rules`."""
-        asked, by = self._asked.get(k) or (Asked(self._replays[k]), self._replays[k].rules)
+        asked, by = self._asked.get(k) or (
+            Asked(self._replays[k], Remembered()),
+            self._replays[k].rules,
+        )
         if by != rules:
             asked.go_by(rules)
         self._asked[k] = asked, rules

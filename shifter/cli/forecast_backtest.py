@@ -128,9 +128,14 @@ def _prepared(vintages: Sequence[ForecastSeries], zone: str, signal: Signal, **g
     try:
         return prepare(vintages, zone, signal, **given)
     except InputError as e:
-        if e.field != "forecasts.fx":
-            raise
-        raise InputError(e.detail, field="--fx", hint="Say what one is worth, as in --fx GBP=1.17.") from e
+        raise as_option(e) from None
+
+
+def as_option(e: InputError) -> InputError:
+    """A mistake, of an option where it would be of a setting in the daemon."""
+    if e.field != "forecasts.fx":
+        return e
+    return InputError(e.detail, field="--fx", hint="Say what one is worth, as in --fx GBP=1.17.")
 
 
 def in_order(told: Mapping[str, Sequence[ForecastSeries]], zone: str) -> list[str]:

@@ -14,7 +14,7 @@ import typer
 
 from shifter.cli import forecast_inputs as given_as
 from shifter.cli.console import err, print_json, say, silent_libraries, working
-from shifter.cli.forecast_backtest import all_stored, in_order, planned_signals, rates_of
+from shifter.cli.forecast_backtest import all_stored, as_option, in_order, planned_signals, rates_of
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_time
 from shifter.errors import InputError
@@ -43,7 +43,11 @@ def tune(
     database: given_as.DatabaseUrl = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="shifter.yaml with what is in force; default: the defaults."),
+        typer.Option(
+            "--config",
+            envvar="SHIFTER_CONFIG",
+            help="shifter.yaml with what is in force; default: the defaults.",
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--start", help="The first moment asked; default: --for before the end.")
@@ -114,7 +118,10 @@ def tune(
 
         vintages, order = _read(where, source)
         wanted = [(z, s) for z in zone for s in signals]
-        parts = divide(vintages, wanted, order=order, **how)
+        try:
+            parts = divide(vintages, wanted, order=order, **how)
+        except InputError as e:
+            raise as_option(e) from None
     if not parts:
         raise InputError(
             f"of no {' or '.join(signals)} of {' or '.join(zone)} that was forecast is it known what came.",

@@ -24,9 +24,13 @@ IN_FORCE = "as it is"
 
 def print_tuning(parts: Sequence[Parts], found: Tuning) -> None:
     """Tables on stdout, what they mean on stderr, and what is to be pasted on stdout."""
+    from forecasts.tuning import WORTH
+
     for p in parts:
         out().print(styled(_title(p), "bold"), soft_wrap=True)
     print_table(*_tried(parts, found), title="On the days that choose, the best first")
+    if min(found.tried, key=lambda t: t.gain.ratio).rules != found.chosen:
+        say(f"What is better by less than {100 * WORTH:g} % is not preferred: that would be luck.", "dim")
     if found.judged is not None:
         print_table(*_judged(found), title="On the days that judge")
     worse = [one for one in found.judged.replays if one.captured.is_worse] if found.judged else []

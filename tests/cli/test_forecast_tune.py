@@ -155,7 +155,8 @@ def test_a_fleet_is_told_of_its_weight_on_the_worst(
     shown = capsys.readouterr()
     assert "Plans with other weights on the worst, days that choose" in shown.out
     assert "0, as it is" in shown.out
-    assert [line.split()[-1] for line in shown.out.splitlines() if line.startswith((" 0, as", " 1 "))] == ["100"] * 2
+    rows = [line.split() for line in shown.out.splitlines() if line.startswith((" 0, as", " 1 "))]
+    assert [row[-1] for row in rows] == ["120"] * 2
     assert shown.err.count("keep: ") == 2
 
 

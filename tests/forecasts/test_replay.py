@@ -273,9 +273,14 @@ def test_without_times_it_is_the_last_thirty_days_that_came() -> None:
     assert replay.ahead == 168
 
 
+def test_facts_alone_are_enough_for_our_models() -> None:
+    replay = prepare(measured(truth(), **CARBON), "GB", Signal.CARBON)
+    assert replay is not None
+    assert replay.sources == []
+
+
 def test_where_there_is_nothing_to_replay() -> None:
     assert prepare([], "GB", Signal.CARBON) is None
-    assert prepare(measured(truth(), **CARBON), "GB", Signal.CARBON) is None, "facts are no forecast"
     assert prepare(world(), "GB", Signal.PRICE) is None
     future = series([1, 2, 3], start=hours(24), known_at=T0, source="desk", **CARBON)
     assert prepare([future], "GB", Signal.CARBON) is None, "nothing of it came"
