@@ -25,7 +25,7 @@ from shifter.backtest.case import Rules
 from shifter.backtest.cases import Everything, cut
 from shifter.backtest.executors import Executor, Processes, Serial
 from shifter.backtest.results import Row as Result
-from shifter.backtest.summary import AT_ONCE, Total, captured_ratio, totals
+from shifter.backtest.summary import Total, captured_carbon_ratio, captured_ratio, totals
 from shifter.domain.fleet import Fleet, Objective, Pool, Resilience, Site
 from shifter.domain.risk import Risk
 from shifter.domain.workload import Workload
@@ -111,18 +111,16 @@ def run(options: Options, tell: Tell) -> Iterator[Figure | Row]:
 
 def _rows(rows: Sequence[Result]) -> Iterator[Row]:
     found = totals(rows)
-    carbon = {name: t.carbon_kg / max(t.done_hours, 1e-9) for name, t in found.items()}
     for name, total in found.items():
-        yield Row(name, tuple(_figures(name, total, found, carbon)))
+        yield Row(name, tuple(_figures(total, found)))
 
 
-def _figures(name: str, total: Total, found: dict[str, Total], carbon: dict[str, float]) -> Iterator[Figure]:
-    at_once, best = carbon[AT_ONCE], carbon["perfect"]
-    share = captured_ratio(total, found)
+def _figures(total: Total, found: dict[str, Total]) -> Iterator[Figure]:
+    money, carbon = captured_ratio(total, found), captured_carbon_ratio(total, found)
     yield Figure("cost of an accelerator-hour", 1000 * (total.hour_cost or np.nan), "mEUR", digits=2)
-    yield Figure("captured of money", np.nan if share is None else share, digits=3)
-    yield Figure("carbon of an hour", 1000 * carbon[name], "g", digits=1)
-    yield Figure("captured of carbon", (at_once - carbon[name]) / (at_once - best), digits=3)
+    yield Figure("captured of money", np.nan if money is None else money, digits=3)
+    yield Figure("carbon of an hour", total.hour_carbon_g or np.nan, "g", digits=1)
+    yield Figure("captured of carbon", np.nan if carbon is None else carbon, digits=3)
     yield Figure("deadlines met", 100 * total.met_ratio, "%", digits=2)
     yield Figure("real-time load kept", 100 * total.kept_ratio, "%", digits=3)
 

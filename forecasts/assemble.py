@@ -185,8 +185,8 @@ def _signal_frame(
         if outlook is not None and rate is not None:
             old = too_old(ranked, rules.as_of, longest)
             mixed = mix(outlook, wide, values, said, ranked, rate=rate, yielding=old)
-            values, said = mixed.values, _remade(said, mixed, ranked)
-            quantiles = _best_of(mixed.quantiles, quantiles, before)
+            values, said = mixed.values, _remade(said, mixed, ranked, outlook.terms)
+            quantiles = _best_of(mixed.quantiles, quantiles, before, mixed.changed[before:])
             dependence = _dependence(outlook, zone, rules)
             if doubt := in_doubt(mixed):
                 warnings.append(f"zone {zone} {signal}: {doubt}.")
@@ -226,13 +226,13 @@ def _dependence(outlook: Outlook, zone: str, rules: _Rules) -> tuple[float | Non
     return decay_hours(outlook.errors), correlation(price.errors, outlook.errors)
 
 
-def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries]) -> list[Said]:
-    """Where each value comes from, once it was mixed: under the terms of all that was learnt from."""
+def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries], learnt: Said) -> list[Said]:
+    """Where each value comes from, once it was mixed: under the terms of all that was `learnt` from, too."""
     if not mixed.changed.any():
         return said
     heard = [said_by(ranked, (k,)) for k in range(len(ranked))]
     newest = max(s.known_at for s in ranked)
-    everyone = together(sorted(heard, key=lambda s: s.source), newest)
+    everyone = together([*sorted(heard, key=lambda s: s.source), learnt], newest)
     told = list(said)
     for i in np.flatnonzero(mixed.changed):
         base = told[i] if told[i].kind is not Kind.MISSING else everyone
@@ -241,10 +241,18 @@ def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries]) ->
 
 
 def _best_of(
-    learnt: Mapping[float, Floats], told: Mapping[float, Floats], before: int
+    learnt: Mapping[float, Floats], told: Mapping[float, Floats], before: int, changed: NDArray[np.bool_]
 ) -> dict[float, Floats]:
-    """Quantiles by what came of it before; in slots of which too little came yet, a source's own."""
-    found = {p: band[before:].copy() for p, band in learnt.items() if np.isfinite(band[before:]).any()}
+    """Quantiles by what came of it before; a source's own in slots of which too little came yet, and where it speaks
+    alone: our errors are not its.
+    """
+    own = (
+        ~changed & np.isfinite(list(told.values())).any(axis=0)
+        if told
+        else np.zeros(len(changed), dtype=bool)
+    )
+    found = {p: np.where(own, np.nan, band[before:]) for p, band in learnt.items()}
+    found = {p: band for p, band in found.items() if np.isfinite(band).any()}
     # Never of both in one slot: they might cross.
     known = np.isfinite(list(found.values())).any(axis=0) if found else np.False_
     for p, band in told.items():

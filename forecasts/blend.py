@@ -14,6 +14,7 @@ best. No setting is to be tuned. Each lead time learns on its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,22 +32,26 @@ class Blended:
     combined: Floats
 
 
-def blend(members: Floats, outcomes: Floats, prior: Floats) -> Blended:
+def blend(members: Floats, outcomes: Floats, prior: Floats, delays: Sequence[int] | None = None) -> Blended:
     """The weights that outcomes teach.
 
     `members` (n_members, n_rounds, n_leads, n_hours), the rounds in the order of time; `outcomes` (n_rounds, n_leads,
     n_hours); `prior` (n_members,) of positive weights. All on a scale on which an error of one is an ordinary one. NaN
     is what a member did not say: it then takes no part, and its share goes to the others; and what is not known yet.
+    `delays` (n_leads,) is after how many rounds an outcome is known, at least 1, which it is by default: what was said
+    in a round was weighted by those that were known then.
     """
     n_members, n_rounds, n_leads, _ = members.shape
     start = np.broadcast_to(prior / prior.sum(), (n_leads, n_members))
     gain, square, largest = (np.zeros((n_leads, n_members)) for _ in range(3))
     combined = np.full(outcomes.shape, np.nan)
-    weights = start.copy()
+    taught = [start.copy()]  # after each round
+    delay = np.ones(n_leads, dtype=np.int64) if delays is None else np.asarray(delays)
     for t in range(n_rounds):
         said, came = members[:, t], outcomes[t]
         speaks = np.isfinite(said)
-        combined[t] = combine(said, weights)
+        known = np.stack([taught[max(0, t + 1 - late)][lead] for lead, late in enumerate(delay.tolist())])
+        combined[t] = combine(said, known)
         away = np.sign(combined[t] - came)
         scored = speaks & np.isfinite(away)
         # A member that is silent has the loss of the combination: it neither gains nor loses.
@@ -59,8 +64,8 @@ def blend(members: Floats, outcomes: Floats, prior: Floats) -> Blended:
             eta = np.minimum(1 / (2 * largest), np.sqrt(np.log(max(n_members, 2)) / square))
         eta = np.where(np.isfinite(eta), eta, 0.0)
         gain += regret - eta * regret**2
-        weights = _normalised(start, eta, eta * gain)
-    return Blended(weights, combined)
+        taught.append(_normalised(start, eta, eta * gain))
+    return Blended(taught[-1], combined)
 
 
 def _normalised(prior: Floats, eta: Floats, exponent: Floats) -> Floats:

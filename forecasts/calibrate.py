@@ -5,8 +5,8 @@ the band at probability p is the empirical quantile, at a level p', of past erro
 
     p' <- p' + rate * (p - share of outcomes at or below the band)
 
-so that over time a share p of outcomes lies below it, whatever errors do. Errors are divided by what is usual at their
-hour of the day, and pooled within the stretch.
+so that over time a share p of outcomes lies below it, as far as errors stay within the largest there were. Errors are
+divided by what is usual at their hour of the day, and pooled within the stretch.
 """
 
 from __future__ import annotations

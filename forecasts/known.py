@@ -14,6 +14,7 @@ import numpy as np
 
 from forecasts.models.days import MAX_DAYS
 from forecasts.outcomes import outcomes, rank, settled
+from forecasts.provenance import Said, said_by, together
 from forecasts.series import FACTS, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid, as_datetime64
 from forecasts.timeline import Timeline
@@ -60,6 +61,10 @@ class Record:
     unit: str
     basis: Basis | None
     forecasters: tuple[str, ...]
+    measured: bool
+    """Whether anybody measured or cleared; else an outcome is what was said last, when the hour was over."""
+    terms: Said
+    """Attribution and licence of all that it is made of."""
 
     @property
     def meaning(self) -> Meaning:
@@ -94,7 +99,9 @@ class Knowledge:
         told = [s for s in (*older, *recent) if s.kind is not Kind.SYNTHETIC]
         if not told:
             return None
-        first = min(told, key=lambda s: rank(s.source, order))
+        # Who is not in the order counts by how lately it was heard, as in a frame.
+        listed = {name: i for i, name in enumerate(order)}
+        first = min(told, key=lambda s: (listed.get(s.source, len(order)), -s.known_at.timestamp()))
         meaning = first.unit, first.basis
         told = [s for s in told if (s.unit, s.basis) == meaning]
         start = monday - MAX_DAYS * DAY
@@ -107,7 +114,9 @@ class Knowledge:
         ahead = as_datetime64(max(end, at))
         found = {s.source for s in told if s.kind not in FACTS and s.end[-1] > ahead}
         forecasters = tuple(sorted(found, key=lambda source: rank(source, order)))
-        return Record(end, hourly[:n], first.unit, first.basis, forecasters)
+        measured = any(s.kind in FACTS for s in told)
+        terms = together([said_by(told, (k,)) for k in range(len(told))], None)
+        return Record(end, hourly[:n], first.unit, first.basis, forecasters, measured, terms)
 
     def said(
         self,

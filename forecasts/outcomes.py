@@ -39,7 +39,8 @@ def settled(vintages: Iterable[ForecastSeries]) -> Iterator[ForecastSeries]:
     groups: dict[tuple[object, ...], list[ForecastSeries]] = {}
     for s in vintages:
         if (part := _over(s)) is not None:
-            groups.setdefault((s.source, s.kind, s.unit, s.basis), []).append(part)
+            terms = s.attribution, s.licence, s.restricted
+            groups.setdefault((s.source, s.kind, s.unit, s.basis, terms), []).append(part)
     for parts in groups.values():
         parts.sort(key=lambda s: s.start[0])
         start, end, values = (

@@ -19,11 +19,12 @@ import numpy as np
 
 from forecasts.blend import blend
 from forecasts.calibrate import MIN_ROUNDS, PROBABILITIES, bands, stretches
-from forecasts.known import Knowledge
+from forecasts.known import Knowledge, Meaning, Record
 from forecasts.learning import BY_DEFAULT, Learning
 from forecasts.models.base import Beside, Question
-from forecasts.models.days import HOURS, MAX_HOLE_HOURS, Days, Scale, days_of
+from forecasts.models.days import HOURS, MAX_HOLE_HOURS, SCALE_DAYS, Days, Scale, days_of
 from forecasts.models.ensemble import Foreseen, foresee
+from forecasts.provenance import NOBODY, Said, together
 from forecasts.series import PLANNED, Basis, Signal
 from forecasts.slots import Floats
 from forecasts.surprise import belief
@@ -64,6 +65,8 @@ class Outlook:
     errors: Floats
     """On the scale, of what was combined in each earlier round in the first two days, (n_rounds, 48), the oldest first;
     NaN where not known."""
+    terms: Said = NOBODY
+    """Attribution and licence of all that was learnt from."""
 
     @property
     def n_hours(self) -> int:
@@ -85,46 +88,138 @@ def make_outlook(
     `order` is of sources, the best first: their outcomes go before those of others. `answered` is what our models make
     of a question.
     """
-    record = knowledge.hours(zone, signal, at, order)
-    days = None if record is None else days_of(record.end, record.hourly, rules.history_days)
-    if record is None or days is None or days.n_days < MIN_DAYS or at - record.end > MAX_HOLE_HOURS * HOUR:
+    asked = _Asked(knowledge, zone, at, tuple(order), rules, answered)
+    learnt = asked.learn(signal)
+    if learnt is None:
         return None
-    horizon_h = HORIZON_DAYS * HOURS
-    n_ahead = -(-(horizon_h - _hours(record.end - at)) // HOURS)
-    if n_ahead < 1:
-        return None
-    beside = _beside(knowledge, zone, signal, at, days, n_ahead, order)
-    foreseen = answered(Question(days, n_ahead, rules.past_days, beside))
-    shift = _hours(record.end - at)
-    ours = _moved(foreseen.z, shift, horizon_h)
-    past = _moved(foreseen.past, shift, horizon_h)
-    came = _moved(foreseen.outcomes, shift, horizon_h)
-    told = {
-        source: np.where(
-            np.isfinite(ours),  # what is over, or cleared, is no forecast
-            days.scale.to_z(knowledge.said(zone, signal, source, at, len(past), horizon_h, record.meaning)),
-            np.nan,
-        )
-        for source in record.forecasters
-        if rules.weigh_sources
-    }
-    weights, combined = _weighted(ours, past, came, told)
-    errors = came - combined
-    offsets = bands(errors, rate=rules.adapt_rate)
-    shares = np.repeat(foreseen.weights, HOURS, axis=0)
+    errors = learnt.came - learnt.combined
+    record, shift = learnt.record, _hours(learnt.record.end - at)
+    shares = np.repeat(learnt.foreseen.weights, HOURS, axis=0)
     return Outlook(
         zone,
         signal,
         record.unit,
         record.basis,
         at,
-        days.scale,
-        ours,
-        weights,
-        dict(zip(PROBABILITIES, offsets, strict=True)),
-        {name: _moved(shares[:, k], shift, horizon_h) for k, name in enumerate(foreseen.names)},
+        learnt.scale,
+        learnt.ours,
+        learnt.weights,
+        dict(zip(PROBABILITIES, bands(errors, rate=rules.adapt_rate), strict=True)),
+        {
+            name: _moved(shares[:, k], shift, HORIZON_DAYS * HOURS)
+            for k, name in enumerate(learnt.foreseen.names)
+        },
         errors[:, : 2 * HOURS],
+        learnt.terms,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Learnt:
+    """What was learnt of one signal. Arrays are on `scale`, by hours from the moment on; rounds are the days before.
+
+    `ours` (n_hours,), `came` and `combined` (n_rounds, n_hours), `told` by source (n_rounds + 1, n_hours), the last row
+    what is said now.
+    """
+
+    record: Record
+    scale: Scale
+    foreseen: Foreseen
+    ours: Floats
+    came: Floats
+    combined: Floats
+    told: Mapping[str, Floats]
+    weights: Mapping[str, Floats]
+    terms: Said
+
+    def expected(self) -> Floats:
+        """What was expected in each round and is now, (n_rounds + 1, n_hours), where a source spoke; else NaN."""
+        said = np.stack([self.ours if name == OURS else self.told[name][-1] for name in self.weights])
+        share = np.where(np.isfinite(said), np.stack(list(self.weights.values())), 0.0)
+        total = share.sum(axis=0)
+        now = np.divide(
+            (np.nan_to_num(said) * share).sum(axis=0),
+            total,
+            out=np.full(len(total), np.nan),
+            where=total > 0,
+        )
+        spoken = [np.isfinite(self.told[name]) for name in self.weights if name != OURS]
+        rounds = np.concatenate([self.combined, now[None, :]])
+        return np.where(np.any(spoken, axis=0), rounds, np.nan) if spoken else np.full(rounds.shape, np.nan)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One moment of one zone."""
+
+    knowledge: Knowledge
+    zone: str
+    at: datetime
+    order: tuple[str, ...]
+    rules: Learning
+    answered: Answered
+
+    def learn(self, signal: Signal) -> _Learnt | None:
+        """See `make_outlook`."""
+        record = self.knowledge.hours(self.zone, signal, self.at, self.order)
+        days = None if record is None else days_of(record.end, record.hourly, self.rules.history_days)
+        if record is None or days is None or days.n_days < MIN_DAYS:
+            return None
+        horizon_h, shift = HORIZON_DAYS * HOURS, _hours(record.end - self.at)
+        n_ahead = -(-(horizon_h - shift) // HOURS)
+        if n_ahead < 1 or shift < -MAX_HOLE_HOURS:
+            return None
+        beside, terms = self._beside(signal, days, n_ahead)
+        foreseen = self.answered(Question(days, n_ahead, self.rules.past_days, beside))
+        ours, past, came = (
+            _moved(values, shift, horizon_h) for values in (foreseen.z, foreseen.past, foreseen.outcomes)
+        )
+        told = {
+            source: np.where(
+                np.isfinite(ours),  # what is over, or cleared, is no forecast
+                days.scale.to_z(self._said(signal, source, len(past), record.meaning)),
+                np.nan,
+            )
+            for source in record.forecasters
+            if self.rules.weigh_sources
+        }
+        if not record.measured and any(_repeats(said[:-1], came) for said in told.values()):
+            return None
+        weights, combined = _weighted(ours, past, came, told)
+        whole = together([record.terms, *terms], None)
+        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, whole)
+
+    def _said(self, signal: Signal, source: str, n_past: int, meaning: Meaning) -> Floats:
+        return self.knowledge.said(self.zone, signal, source, self.at, n_past, HORIZON_DAYS * HOURS, meaning)
+
+    def _beside(self, signal: Signal, days: Days, n_ahead: int) -> tuple[Beside | None, list[Said]]:
+        """The zone's other signal beside these days, and its terms: its outcomes, and beside a price what is expected
+        of carbon. What a price is expected to be is not asked for beside carbon: each would wait for the other.
+        """
+        (other,) = (s for s in PLANNED if s is not signal)
+        record = self.knowledge.hours(self.zone, other, self.at, self.order)
+        if record is None or record.end < self.at - BESIDE_FRESH:
+            return None, []
+        first = days.end - days.n_days * DAY
+        hourly = np.full((days.n_days + n_ahead) * HOURS, np.nan)
+        _lay(hourly, record.hourly, _hours(record.end - first) - len(record.hourly))
+        inside = hourly[np.isfinite(hourly)]
+        if len(inside) < MIN_DAYS * HOURS:
+            return None, []
+        scale, expected = Scale.of(inside[-SCALE_DAYS * HOURS :]), None
+        learnt = self.learn(other) if other is Signal.CARBON and record.forecasters else None
+        if learnt is not None:
+            scale = learnt.scale
+            rows = _moved(learnt.expected(), _hours(self.at - days.end), n_ahead * HOURS)
+            expected = rows if np.isfinite(rows).any() else None
+        known_hours = min(_hours(record.end - days.end), n_ahead * HOURS)
+        return Beside(scale.to_z(hourly), known_hours, expected), [record.terms]
+
+
+def _repeats(said: Floats, came: Floats) -> bool:
+    """Whether a source only said again what it had said: then nobody knows what came."""
+    both = np.isfinite(said) & np.isfinite(came)
+    return bool(both.any(axis=1).sum() >= MIN_ROUNDS and (np.abs(said - came)[both] < 1e-9).all())
 
 
 def _weighted(
@@ -148,7 +243,8 @@ def _weighted(
     prior = np.array([1.0, *[1.0] * len(with_record)])
     parts = stretches(n_hours)
     width = max(last - first for first, last in parts)
-    taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior)
+    delays = [-(-last // HOURS) for _, last in parts]
+    taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior, delays)
     combined = _unfolded(taught.combined, parts)
     weights = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
     believed = np.array([1.0, *(belief(said, past, came, ours) for said in with_record.values())])
@@ -176,44 +272,6 @@ def _moved(values: Floats, shift: int, n: int) -> Floats:
     first, last = max(shift, 0), min(shift + values.shape[-1], n)
     moved[..., first:last] = values[..., first - shift : last - shift]
     return moved
-
-
-def _beside(
-    knowledge: Knowledge,
-    zone: str,
-    signal: Signal,
-    at: datetime,
-    days: Days,
-    n_ahead: int,
-    order: Sequence[str],
-) -> Beside | None:
-    """The zone's other signal beside these days: its outcomes, and beyond them what the first source forecasts."""
-    (other,) = (s for s in PLANNED if s is not signal)
-    record = knowledge.hours(zone, other, at, order)
-    if record is None:
-        return None
-    first = days.end - days.n_days * DAY
-    n = (days.n_days + n_ahead) * HOURS
-    hourly = np.full(n, np.nan)
-    begin = record.end - len(record.hourly) * HOUR
-    _lay(hourly, record.hourly, _hours(begin - first))
-    known = record.end
-    if record.forecasters:
-        horizon_h = HORIZON_DAYS * HOURS
-        (said,) = knowledge.said(zone, other, record.forecasters[0], at, 0, horizon_h, record.meaning)
-        ahead = said[max(0, _hours(record.end - at)) :]
-        holes = np.flatnonzero(~np.isfinite(ahead))
-        length = int(holes[0]) if len(holes) else len(ahead)
-        _lay(hourly, ahead[:length], _hours(max(record.end, at) - first))
-        known = max(record.end, at) + length * HOUR if length else known
-    if known < at - BESIDE_FRESH:
-        return None
-    inside = hourly[np.isfinite(hourly)]
-    if len(inside) < MIN_DAYS * HOURS:
-        return None
-    return Beside(
-        Scale.of(inside[-56 * HOURS :]).to_z(hourly), min(_hours(known - days.end), n_ahead * HOURS)
-    )
 
 
 def _lay(into: Floats, values: Floats, at: int) -> None:

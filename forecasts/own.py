@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forecasts.frame import SignalFrame
 from forecasts.heeded import MODELS_ALONE, PLANNED_BY
 from forecasts.outlook import Outlook
+from forecasts.provenance import NOBODY, Said, together
 from forecasts.series import FACTS, ForecastSeries, Kind
 from forecasts.slots import Floats, SlotGrid, Times, as_datetime64
 
@@ -39,21 +40,27 @@ def as_planned(
     bands = {p: band[run] / rate for p, band in frame.quantiles.items() if p in outlook.bands}
     whole = {p: band for p, band in bands.items() if np.isfinite(band).all()}
     values = frame.values[run] / rate
-    return _vintage(PLANNED_BY, frame, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole)
+    return _vintage(PLANNED_BY, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole, _terms(frame))
 
 
-def models_alone(frame: SignalFrame, outlook: Outlook, now: datetime) -> ForecastSeries | None:
-    """What our models expect by themselves, by the hour from that of `now` on; None where everything is known already.
-
-    `frame` is what it is planned by, whose terms hold for what was learnt from the same sources.
-    """
+def models_alone(outlook: Outlook, now: datetime) -> ForecastSeries | None:
+    """What our models expect by themselves, by the hour from that of `now` on; None where all is known already."""
     values = outlook.scale.from_z(outlook.ours)
     values[: max(0, (now - outlook.start) // HOUR)] = np.nan
     run = _run(np.isfinite(values), np.isfinite(values))
     if run is None:
         return None
     edges = as_datetime64(outlook.start) + np.arange(len(values) + 1) * np.timedelta64(1, "h")
-    return _vintage(MODELS_ALONE, frame, outlook, now, (edges[:-1][run], edges[1:][run]), values[run], {})
+    return _vintage(
+        MODELS_ALONE, outlook, now, (edges[:-1][run], edges[1:][run]), values[run], {}, outlook.terms
+    )
+
+
+def _terms(frame: SignalFrame) -> Said:
+    """Those of all of a frame's slots."""
+    slots = zip(frame.attribution, frame.licence, frame.restricted, strict=True)
+    parts = [Said(attribution=a, licence=n, restricted=r) for a, n, r in dict.fromkeys(slots)]
+    return together(parts or [NOBODY], None)
 
 
 def _run(begins: NDArray[np.bool_], goes_on: NDArray[np.bool_]) -> slice | None:
@@ -67,12 +74,12 @@ def _run(begins: NDArray[np.bool_], goes_on: NDArray[np.bool_]) -> slice | None:
 
 def _vintage(
     source: str,
-    frame: SignalFrame,
     outlook: Outlook,
     now: datetime,
     span: tuple[Times, Times],
     values: Floats,
     quantiles: Mapping[float, Floats],
+    terms: Said,
 ) -> ForecastSeries:
     return ForecastSeries(
         zone=outlook.zone,
@@ -87,7 +94,7 @@ def _vintage(
         basis=outlook.basis,
         issued_at=outlook.start,
         quantiles={p: np.round(band, DIGITS) for p, band in quantiles.items()},
-        licence="; ".join(dict.fromkeys(filter(None, frame.licence))),
-        attribution="; ".join(dict.fromkeys(filter(None, frame.attribution))),
-        restricted=any(frame.restricted),
+        licence=terms.licence,
+        attribution=terms.attribution,
+        restricted=terms.restricted,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,7 +46,12 @@ def together(parts: Sequence[Said], known_at: datetime | None) -> Said:
         max((s.kind for s in parts), key=_WORTH.__getitem__),
         "+".join(dict.fromkeys(s.source for s in parts)),
         known_at,
-        "; ".join(dict.fromkeys(s.attribution for s in parts if s.attribution)),
-        "; ".join(dict.fromkeys(s.licence for s in parts if s.licence)),
+        _each_once(s.attribution for s in parts),
+        _each_once(s.licence for s in parts),
         any(s.restricted for s in parts),
     )
+
+
+def _each_once(words: Iterable[str]) -> str:
+    """What is joined already is taken apart first."""
+    return "; ".join(dict.fromkeys(part for word in words for part in word.split("; ") if part))

@@ -18,8 +18,8 @@ POWER_UNIT = "MW"
 class Signal(StrEnum):
     """What is forecast. Prices are `<CUR>/MWh`, carbon is `gCO2e/kWh`, the others `MW`; `units` converts to these.
 
-    Schedules are made from the first two (`PLANNED`). The others are a zone's whole load, wind and solar power: they
-    help to foresee the first two.
+    Schedules are made from the first two (`PLANNED`). The others are a zone's whole load, wind and solar power, kept
+    for whoever foresees the first two; our own models do not look at them yet.
     """
 
     PRICE = "price"

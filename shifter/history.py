@@ -14,6 +14,7 @@ from forecasts.checks import check_series
 from forecasts.errors import ShifterError
 from forecasts.jumps import jump_from
 from forecasts.series import ForecastSeries, Signal
+from forecasts.slots import as_datetime
 from forecasts.sources.asking import one_by_one
 from forecasts.sources.base import FetchRequest
 from shifter.errors import NotReady
@@ -24,6 +25,10 @@ from shifter.telemetry import get_logger
 
 TRIES = 3
 """At each signal of each zone, one after each of its polls."""
+HOLE = timedelta(days=1)
+"""So long a stretch of which nothing is known, and it is asked for again after the next start: what was told was
+interrupted, or nobody asked for days. A source that lacks an hour lacks it every time.
+"""
 SHARES = (1, 4)
 """The whole of the window first; where that is refused, a quarter of it."""
 
@@ -68,9 +73,9 @@ class History:
                 before = core.forecasts.latest(f"{name}:{zone}:{signal}", now)
                 if before is None:
                     return 0  # its first answer is yet to come
-                first = now - self._back
-                known = core.forecasts.as_of(zone, signal, now, first, first + LOOK_BACK, sources={name})
-            new = 0 if known else self._fetched(zone, signal, before, now)
+                start, end = now - self._back, now - LOOK_BACK  # every poll asks for what comes after
+                known = core.forecasts.as_of(zone, signal, now, start, end, sources={name})
+            new = self._fetched(zone, signal, before, now) if _has_hole(known, start, end) else 0
         except Exception as error:
             self._failed(zone, signal, error)
             return 0
@@ -100,6 +105,8 @@ class History:
             try:
                 said = self.polled.source.fetch(request, now=now)
                 self._check(said, before, now)
+            except NotReady:
+                raise  # no shorter window helps
             except ShifterError as error:
                 if span == spans[-1]:
                     raise
@@ -115,12 +122,21 @@ class History:
         core = self.core
 
         def usual() -> Sequence[ForecastSeries]:
-            only = {before.source}
-            return core.forecasts.as_of(
-                before.zone, before.signal, now, now - LOOK_BACK, now + self.polled.ahead, sources=only
-            )
+            start, end, only = now - LOOK_BACK, now + self.polled.ahead, {before.source}
+            with core.db.errors():
+                return core.forecasts.as_of(before.zone, before.signal, now, start, end, sources=only)
 
         for series in said:
             check_series(series, before if self.polled.remote else None, flat_carbon=None)
             if self.polled.remote and (jump := jump_from(before, series, usual)) is not None:
                 raise jump
+
+
+def _has_hole(known: Sequence[ForecastSeries], start: datetime, end: datetime) -> bool:
+    """Whether nothing of `known` speaks of some `HOLE` in `[start, end)`."""
+    told_until = start
+    for first, last in sorted((as_datetime(s.start[0]), as_datetime(s.end[-1])) for s in known):
+        if first - told_until >= HOLE:
+            return True
+        told_until = max(told_until, last)
+    return end - told_until >= HOLE

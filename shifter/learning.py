@@ -22,7 +22,7 @@ from forecasts.own import as_planned, models_alone
 from forecasts.series import PLANNED, Signal
 from forecasts.slots import Floats, SlotGrid, floor_to_slot
 from forecasts.units import currency_of
-from shifter.errors import NotReady, ShifterError
+from shifter.errors import InputError, NotReady, ShifterError
 from shifter.service.core import Core, FrameMaker
 from shifter.telemetry import get_logger
 from shifter.views import LearntView, ShareView
@@ -36,8 +36,9 @@ HOUR = timedelta(hours=1)
 LEADS_H = (6, 24, 48)
 """[h] The lead times of which is told who counts how much."""
 REST_RATIO = 1.0
-"""Between two outlooks it rests for so many times as long as the last took: it never takes more than half a core."""
-LONGEST_REST_S = 2.0
+"""Between two outlooks it rests for so many times as long as the last took: it never takes more than half of the
+time.
+"""
 TOO_LITTLE = "Less than a week of outcomes is known."
 
 log = get_logger("shifter.learning")
@@ -84,7 +85,7 @@ class Learner:
     def learn(self) -> bool:
         """Make the outlooks of now where they are not there yet, and store what is planned by; whether all went well.
 
-        Raises nothing.
+        What goes wrong with an outlook, a record or the store is told, and not raised.
         """
         core, began, lost = self.core, time.monotonic(), False
         with self._one:
@@ -115,8 +116,8 @@ class Learner:
                 if self._stopped.is_set():
                     return wrong
                 began = time.monotonic()
-                before = self._outlooks.at(zone, signal, now)
                 try:
+                    before = self._outlooks.at(zone, signal, now)
                     with self.core.db.errors():
                         outlook = self._make(zone, signal, now)
                 except NotReady:
@@ -129,7 +130,7 @@ class Learner:
                 if outlook is not None and outlook is not before:
                     made.append(outlook)
                     self._owed[zone, signal] = outlook
-                self._stopped.wait(min(LONGEST_REST_S, REST_RATIO * (time.monotonic() - began)))
+                self._stopped.wait(REST_RATIO * (time.monotonic() - began))
         return wrong
 
     def _make(self, zone: str, signal: Signal, now: datetime) -> Outlook | None:
@@ -157,9 +158,8 @@ class Learner:
     # On record -------------------------------------------------------------------------------------------
 
     def _record(self) -> str:
-        """Store what is planned by and what our models expect alone; in words what went wrong, which is tried again.
-
-        Raises NotReady.
+        """Store what is planned by and what our models expect alone; in words the first thing that went wrong. What
+        could not be stored is tried again, and holds up nothing else. Raises NotReady.
         """
         core, now = self.core, self.core.now()
         minutes, ahead = core.config.slot_minutes, timedelta(hours=core.config.horizon_hours)
@@ -167,18 +167,23 @@ class Learner:
         try:
             with core.db.errors():
                 frame = self._frame(grid, now)
-            for key, outlook in list(self._owed.items()):
+        except NotReady:
+            raise
+        except Exception as error:  # what was learnt is in use all the same
+            return _not_on_record("", error)
+        wrong = ""
+        for key, outlook in list(self._owed.items()):
+            try:
                 planned = frame.get(*key)
                 if planned is not None and not self._on_record(outlook, now):
                     self._store(planned, outlook, grid, now)
                 del self._owed[key]
-        except NotReady:
-            raise
-        except Exception as error:  # what was learnt is in use all the same
-            if not isinstance(error, ShifterError):
-                log.exception("what was planned by could not be put on record")
-            return f"what was planned by is not on record: {error}"
-        return ""
+            except NotReady:
+                raise
+            except Exception as error:
+                text = _not_on_record(f"{outlook.zone} {outlook.signal} ", error)
+                wrong = wrong or text
+        return wrong
 
     def _on_record(self, outlook: Outlook, now: datetime) -> bool:
         """Whether it was stored before a restart."""
@@ -190,10 +195,30 @@ class Learner:
     def _store(self, planned: SignalFrame, outlook: Outlook, grid: SlotGrid, now: datetime) -> None:
         """In a transaction of its own; nobody plans anew for it."""
         core = self.core
-        rate = 1.0 if outlook.unit == planned.unit else self._fx[currency_of(outlook.unit)]
-        told = [as_planned(planned, outlook, grid, now, rate), models_alone(planned, outlook, now)]
+        rate = 1.0 if outlook.unit == planned.unit else self._rate(currency_of(outlook.unit))
+        told = [as_planned(planned, outlook, grid, now, rate), models_alone(outlook, now)]
         with core.change() as change:
             core.forecasts.append_all([s for s in told if s is not None], within=change.db)
+
+    def _rate(self, currency: str) -> float:
+        """What one of it is worth in the fleet's. Raises InputError."""
+        if currency not in self._fx:
+            own = self.core.fleet.currency
+            raise InputError(
+                f"no rate says what {currency} are worth.",
+                field="forecasts.fx",
+                hint=f"Say what one is worth in {own}, as in fx: {{{currency}: 1.1}}.",
+            )
+        return self._fx[currency]
+
+
+def _not_on_record(what: str, error: Exception) -> str:
+    """In words, and in the log where it is a mistake of ours."""
+    told = str(error)
+    if not isinstance(error, ShifterError):
+        told = f"{type(error).__name__}: {error}"
+        log.exception("what was planned by could not be put on record")
+    return f"what {what}was planned by is not on record: {told}"
 
 
 def view_of(zone: str, signal: Signal, outlook: Outlook | None, planned_by: bool, note: str) -> LearntView:

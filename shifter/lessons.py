@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shifter.clock import Clock
 from shifter.history import History
-from shifter.learning import AFTER_ANCHOR, Learner
+from shifter.learning import AFTER_ANCHOR, LEARNING, Learner
+from shifter.telemetry import get_logger
 
 if TYPE_CHECKING:
     from forecasts.outlooks import Outlooks
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 AFTER_START_S = 5.0
 """Real seconds after the first plan was asked for: it comes first."""
 SHORTEST_WAIT_S = 1.0
+
+log = get_logger("shifter.lessons")
 
 
 class Once(Protocol):
@@ -67,8 +70,15 @@ class Lessons:
             self._once(wait_s, name, self._learn, self._learner)
 
     def _learn(self, learner: Learner) -> None:
-        """Make the outlooks of now, and put down when to make the next."""
-        well = learner.learn()
+        """Make the outlooks of now, and put down when to make the next, whatever becomes of it."""
+        try:
+            well = learner.learn()
+        except Exception as error:  # the next must come, and somebody must hear of it
+            log.exception("learning broke")
+            learner.core.set_fault(
+                LEARNING, f"Learning from vintages failed: {type(error).__name__}: {error}"
+            )
+            well = False
         next_at = learner.next_at(failed=not well)
         self._learn_in("learn", max(SHORTEST_WAIT_S, self._real_s(next_at - self._clock.now())))
 

@@ -6,21 +6,39 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.models.days import HOURS, Days
 from forecasts.slots import Floats
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Beside:
     """Another signal of the zone, hour by hour beside the days of the one that is foreseen.
 
-    `z` (n_days * 24 + n_ahead * 24,) on its own scale, NaN where unknown; `known_hours` is how many hours past the end
-    of the days it is known, negative where it ends before them.
+    `z` (n_days * 24 + n_ahead * 24,) is what came of it on its own scale, NaN where unknown; `known_hours` is how many
+    hours past the end of the days that is known (of a cleared price), negative where it ends before them. `expected`
+    (n_rows, n_ahead * 24) is what was expected of it beyond that after the last days, the last row after the last of
+    them, NaN where nobody but our own models said anything: never what came of it.
     """
 
     z: Floats
     known_hours: int
+    expected: Floats | None = None
+
+    def at_target(self, origins: Ints, n_days: int, d: int) -> Floats:
+        """What was known or expected of it after each of `origins` at the hours `d` days ahead, (n_origins, 24)."""
+        hours = HOURS * (d - 1) + np.arange(HOURS)
+        told = np.full((len(origins), HOURS), np.nan)
+        if self.expected is not None:
+            row = len(self.expected) - n_days + origins  # the last row belongs to the last day
+            there = row >= 0
+            told[there] = self.expected[row[there]][:, hours]
+        known = hours < self.known_hours
+        told[:, known] = self.z[HOURS * (origins[:, None] + 1) + hours[known]]
+        return told
 
 
 @dataclass(frozen=True, eq=False)

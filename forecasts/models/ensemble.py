@@ -44,7 +44,7 @@ def foresee(question: Question) -> Foreseen:
     models = [(m, w) for m, w in MODELS if m.needs_days <= question.days.n_days]
     answers = np.stack([m.answer(question) for m, _ in models])
     came = _outcomes(question)
-    taught = blend(answers[:, :-1], came, np.array([w for _, w in models]))
+    taught = blend(answers[:, :-1], came, np.array([w for _, w in models]), range(1, question.n_ahead + 1))
     now = combine(answers[:, -1], taught.weights)
     n_past, n_hours = len(came), question.n_ahead * HOURS
     return Foreseen(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 
-from forecasts.models.base import Question
+from forecasts.models.base import Beside, Question
 from forecasts.models.ensemble import Foreseen, foresee
+from forecasts.slots import Floats
 
 KEPT = 512
 """Answers in memory, of some 200 kB each."""
@@ -34,6 +35,12 @@ def _digest(q: Question) -> bytes:
     said = hashlib.blake2b(digest_size=16)
     beside = None if q.beside is None else q.beside.known_hours
     said.update(repr((q.n_ahead, q.n_past, q.days.n_days, q.days.end, q.days.scale, beside)).encode())
-    for array in (q.days.z, q.days.known, *(() if q.beside is None else (q.beside.z,))):
+    for array in (q.days.z, q.days.known, *_arrays(q.beside)):
         said.update(array.tobytes())
     return said.digest()
+
+
+def _arrays(beside: Beside | None) -> tuple[Floats, ...]:
+    if beside is None:
+        return ()
+    return (beside.z,) if beside.expected is None else (beside.z, beside.expected)

@@ -49,10 +49,12 @@ class Ridge:
         low, high = past.z.min() - 1.0, past.z.max() + 1.0
         answered = np.empty((len(origins), question.n_ahead, HOURS))
         for d in range(1, question.n_ahead + 1):
-            told = past.known_at_target(d)
-            answered[:, d - 1] = _one_day(past, origins, d, at_target=False)
-            if told.any():
-                answered[:, d - 1, told] = _one_day(past, origins, d, at_target=True)[:, told]
+            answered[:, d - 1] = _one_day(past, origins, d)
+            if question.beside is not None:
+                there = question.beside.at_target(origins, n, d)
+                if (told := np.isfinite(there)).any():
+                    with_it = _one_day(past, origins, d, np.nan_to_num(there))
+                    answered[:, d - 1] = np.where(told, with_it, answered[:, d - 1])
         return np.clip(answered, low, high)
 
 
@@ -81,13 +83,13 @@ class _Past:
             np.concatenate([[0.0], np.cumsum(filled)]),
         )
 
-    def known_at_target(self, d: int) -> NDArray[np.bool_]:
-        """At which hours of the day `d` ahead the other signal is known, (24,)."""
-        known = 0 if self.beside is None else self.beside.known_hours
-        return HOURS * (d - 1) + np.arange(HOURS) < known
+    def came_at_target(self, i: NDArray[np.int64], d: int) -> Floats:
+        """What came of the other signal at the hours of the day `d` after each of `i`, (n, 24)."""
+        came: Floats = self.beside_z[HOURS * (i[:, None] + d) + np.arange(HOURS)]
+        return came
 
-    def regressors(self, i: NDArray[np.int64], d: int, *, at_target: bool) -> Floats:
-        """(n, 24, n_regressors) for the origins `i` (n,)."""
+    def regressors(self, i: NDArray[np.int64], d: int, at_target: Floats | None) -> Floats:
+        """(n, 24, n_regressors) for the origins `i` (n,), with the other signal `at_target` (n, 24) or without."""
         same = np.maximum(i + d - 7 * -(-d // 7), 0)
         base = self.means[LONGEST_MEAN_DAYS]
         columns: list[Floats] = []
@@ -103,10 +105,12 @@ class _Past:
                 np.broadcast_to((kinds == kind)[:, None].astype(float), (len(i), HOURS)) for kind in (1, 2)
             ]
         if self.beside is not None:
-            columns += self._beside(i, d, self.beside.known_hours, at_target=at_target)
+            columns += self._beside(i, d, self.beside.known_hours)
+        if at_target is not None:
+            columns.append(at_target)
         return np.stack(columns, axis=-1)
 
-    def _beside(self, i: NDArray[np.int64], d: int, known_hours: int, *, at_target: bool) -> list[Floats]:
+    def _beside(self, i: NDArray[np.int64], d: int, known_hours: int) -> list[Floats]:
         # How many hours are known at each origin; before there is a day of them, the first stands for it.
         ends = np.maximum(HOURS * (i + 1) + known_hours, HOURS)
         target = HOURS * (i[:, None] + d) + np.arange(HOURS)
@@ -122,12 +126,14 @@ class _Past:
         back = HOURS * np.maximum(-(-(target - ends[:, None] + 1) // HOURS), 0)
         latest = target - back
         week = np.stack([self.beside_z[np.maximum(latest - HOURS * j, 0)] for j in range(USUAL_DAYS)])
-        columns += [self.beside_z[latest], week.mean(axis=0)]
-        return [*columns, self.beside_z[target]] if at_target else columns
+        return [*columns, self.beside_z[latest], week.mean(axis=0)]
 
 
-def _one_day(past: _Past, origins: NDArray[np.int64], d: int, *, at_target: bool) -> Floats:
+def _one_day(past: _Past, origins: NDArray[np.int64], d: int, at_target: Floats | None = None) -> Floats:
     """What is expected `d` days after each of `origins`, (n_origins, 24).
+
+    Where the other signal is known or expected `at_target` (n_origins, 24), that is put where, in learning, stood what
+    came: of an expectation that errs no more to one side than to the other the same follows.
 
     After the last day by all of history; after each before it by all but the days about it, so that what is said to
     have been expected is not what was seen.
@@ -136,7 +142,7 @@ def _one_day(past: _Past, origins: NDArray[np.int64], d: int, *, at_target: bool
     n = len(past.z)
     # The first days have no long mean, and no week of the other signal, behind them.
     known = np.arange(LONGEST_MEAN_DAYS + 2, n - d)
-    x = past.regressors(known, d, at_target=at_target)
+    x = past.regressors(known, d, None if at_target is None else past.came_at_target(known, d))
     weight = 0.5 ** ((n - 1 - (known + d)) / HALF_LIFE_DAYS)
     centre = np.tensordot(weight, x.mean(axis=1), 1) / weight.sum()
     spread = np.sqrt(np.tensordot(weight, ((x - centre) ** 2).mean(axis=1), 1) / weight.sum()) + 1e-6
@@ -148,7 +154,7 @@ def _one_day(past: _Past, origins: NDArray[np.int64], d: int, *, at_target: bool
     sums = _Sums.of(scaled, y, robust)
     about = np.searchsorted(known, [origins - d - GUARD_DAYS, origins + d + GUARD_DAYS + 1])
     about[:, origins == n - 1] = 0
-    ahead = _with_one((past.regressors(origins, d, at_target=at_target) - centre) / spread)
+    ahead = _with_one((past.regressors(origins, d, at_target) - centre) / spread)
     expected: Floats = base[origins] + np.einsum("ihk,ik->ih", ahead, sums.slopes_without(*about))
     return expected
 

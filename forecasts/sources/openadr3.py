@@ -177,7 +177,6 @@ class OpenAdr3Source:
             float(convert(numbers([p.value], f"{p.event.id}: {payload}"), units[id(p.event)])[0])
             for p in pieces
         ]
-        told = [p.event.said_at for p in pieces if p.event.said_at is not None and p.event.said_at <= now]
         notes = [cut] if cut else []
         if any(p.event.randomised for p in pieces):
             notes.append("randomizeStart is ignored: it spreads what devices do, not what a price is.")
@@ -187,7 +186,6 @@ class OpenAdr3Source:
             unit=canonical.pop(),
             source=self.info.name,
             known_at=now,
-            issued_at=max(told, default=None),
             start=_times([max(p.start, low) for p in pieces]),
             end=_times([min(p.end, high) for p in pieces]),
             values=np.array(values),

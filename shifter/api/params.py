@@ -60,10 +60,15 @@ class Shared:
         self.events = Broadcaster(service)
         self.waiting = Waiting()
         self.slow = anyio.CapacityLimiter(SLOW_CALLS)
+        self.scorer = anyio.CapacityLimiter(1)
 
     async def slowly(self, call: Callable[[], T]) -> T:
         """`call` in one of the few threads for calls that take seconds."""
         return await anyio.to_thread.run_sync(call, limiter=self.slow)
+
+    async def scoring(self, call: Callable[[], T]) -> T:
+        """`call` in the one thread for scores, which are computed one at a time: who waits for them holds no thread."""
+        return await anyio.to_thread.run_sync(call, limiter=self.scorer)
 
     async def quickly(self, call: Callable[[], T]) -> T:
         """`call` in one of the common threads."""

@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from forecasts.ageing import MaxAge
+from forecasts.assemble import Preference
+from forecasts.learning import BY_DEFAULT, Learning
 from forecasts.series import ForecastSeries
 from forecasts.slots import Floats, SlotGrid
 from shifter.backtest.learnt import Learnt
@@ -22,7 +25,7 @@ from shifter.realtime.load import RealtimeLoad
 
 MICROSECOND = timedelta(microseconds=1)
 HOUR_US = 3_600_000_000
-FORMAT = 1
+FORMAT = 2
 """Of results: raised whenever the same inputs come to other figures, so that no old result is taken for a new one."""
 
 
@@ -41,6 +44,12 @@ class Rules:
     """Of the next 24 h of costs: the policy `threshold` runs work in slots that cost no more than this."""
     learn_hours: int = 0
     """[h] How often is learnt from what came (`forecasts.outlook`), a divisor of 24; every 6 in the daemon. 0: not."""
+    order: Preference = field(default_factory=dict)
+    """Sources by zone and signal, the best first, "*" for every zone without its own entry."""
+    max_age: MaxAge = timedelta(hours=48)
+    """What is older yields to another source."""
+    learning: Learning = BY_DEFAULT
+    """How is learnt, where it is."""
     time_limit_s: float = 300.0
     """[s] For one plan's solver. It is far more than any should take: a limit that binds makes results depend on the
     machine."""

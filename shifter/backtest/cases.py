@@ -92,9 +92,19 @@ def cut(
     came = {zone: _outcome(history, zone, grid, given.fleet.currency) for zone in given.fleet.zones}
     data_end = _known_until(came, grid, given.end)
     within = [task for task in tasks if task.deadline <= data_end]
-    zones, hours = given.fleet.zones, given.rules.learn_hours
+    rules = given.rules
     last = max([given.end, *(task.deadline for task in within)])
-    learnt = learn(given.vintages, zones, given.start, last, hours, workers=workers, told=told)
+    learnt = learn(
+        given.vintages,
+        given.fleet.zones,
+        given.start,
+        last,
+        rules.learn_hours,
+        order=rules.order,
+        rules=rules.learning,
+        workers=workers,
+        told=told,
+    )
     cases = [
         _case(given, group, month, within, came, learnt)
         for group in groups(given.fleet, [task.workload for task in within])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from forecasts.assemble import Preference
 from forecasts.errors import ForecastRejected
-from forecasts.series import ForecastSeries
+from forecasts.series import PLANNED, ForecastSeries, Signal
 from forecasts.slots import Floats, SlotGrid
 from forecasts.sources.csv import CsvOptions, CsvSource
 from shifter.backtest.case import Rules
@@ -33,7 +34,10 @@ class Files:
 
 
 def read(files: Files, start: datetime, end: datetime, slot_minutes: int, rules: Rules) -> Everything:
-    """All of it, checked. Raises InputError naming file, line and field."""
+    """All of it, checked. Raises InputError naming file, line and field.
+
+    Forecasts are preferred in the order of their files, but where `rules` have an order of their own.
+    """
     fleet = read_fleet(files.fleet)
     work = read_workloads(files.workloads, fleet)
     if end <= start:
@@ -59,6 +63,7 @@ def read(files: Files, start: datetime, end: datetime, slot_minutes: int, rules:
         for i, path in enumerate([*files.forecasts, *files.actuals])
     ]
     n = len(files.forecasts)
+    rules = replace(rules, order=_order(names[:n], rules.order))
     return Everything(
         fleet,
         tuple(s for series in told[:n] for s in series),
@@ -90,6 +95,21 @@ def _names(paths: Sequence[Path]) -> list[str]:
         name = (path.stem.replace(":", "-") or "csv")[:48]
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names
+
+
+def _order(names: Sequence[str], own: Preference) -> Preference:
+    """As in the daemon: what an order does not name comes after. Raises InputError where it names what is not there."""
+    found: dict[tuple[str, Signal], Sequence[str]] = {("*", signal): tuple(names) for signal in PLANNED}
+    for (zone, signal), order in own.items():
+        for name in order:
+            if name not in names:
+                raise InputError(
+                    f"no file of --forecasts is named {name!r}.",
+                    field=f"forecasts.order.{zone}.{signal}",
+                    hint=f"A file is the source that it is named as; there are {', '.join(names)}.",
+                )
+        found[zone, signal] = (*order, *(name for name in names if name not in order))
+    return found
 
 
 def _vintages(path: Path, name: str, currency: str, now: datetime) -> list[ForecastSeries]:

@@ -56,13 +56,15 @@ class Known:
 
     def frame(self, grid: SlotGrid) -> ForecastFrame:
         """Prices and carbon, as told by then."""
-        fleet = self._all.case.fleet
+        fleet, rules = self._all.case.fleet, self._all.case.rules
         return frame_from_store(
             self._all.history,
             grid,
             as_of=self.now,
             zones=fleet.zones,
             currency=fleet.currency,
+            preference=rules.order,
+            max_age=rules.max_age,
             outlooks=self._all.case.learnt,
         )
 

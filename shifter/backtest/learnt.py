@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from forecasts.assemble import Preference
+from forecasts.learning import BY_DEFAULT, Learning
 from forecasts.outlook import Outlook
 from forecasts.outlooks import Outlooks, anchor_of
 from forecasts.series import PLANNED, ForecastSeries, Signal
@@ -57,6 +59,8 @@ def learn(
     end: datetime,
     every_hours: int,
     *,
+    order: Preference | None = None,
+    rules: Learning = BY_DEFAULT,
     workers: int = 1,
     told: Callable[[str, float], None] = lambda _what, _share: None,
 ) -> Learnt:
@@ -74,12 +78,14 @@ def learn(
     made: dict[Key, Outlook | None] = {}
     if workers == 1:
         for i, given in enumerate(todo):
-            made |= _made(*given, anchors)
+            made |= _made(*given, anchors, order, rules)
             told(f"{given[0]} {given[1]}", (i + 1) / len(todo))
         return Learnt(every_hours, made)
     # Spawned, not forked: threads and linear algebra do not survive a fork.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        asked = {pool.submit(_made, *given, anchors): f"{given[0]} {given[1]}" for given in todo}
+        asked = {
+            pool.submit(_made, *given, anchors, order, rules): f"{given[0]} {given[1]}" for given in todo
+        }
         for i, done in enumerate(as_completed(asked)):
             made |= done.result()
             told(asked[done], (i + 1) / len(todo))
@@ -87,7 +93,12 @@ def learn(
 
 
 def _made(
-    zone: str, signal: Signal, vintages: Sequence[ForecastSeries], anchors: Sequence[datetime]
+    zone: str,
+    signal: Signal,
+    vintages: Sequence[ForecastSeries],
+    anchors: Sequence[datetime],
+    order: Preference | None,
+    rules: Learning,
 ) -> dict[Key, Outlook | None]:
-    outlooks = Outlooks(FactHistory(vintages))
+    outlooks = Outlooks(FactHistory(vintages), order, rules=rules)
     return {(zone, signal, at): outlooks.make(zone, signal, at) for at in anchors}

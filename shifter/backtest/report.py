@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shifter.backtest.results import INSTALL, Row
-from shifter.backtest.summary import AT_ONCE, BEST, Total, captured_ratio, saved_ratio, totals
+from shifter.backtest.summary import (
+    AT_ONCE,
+    BEST,
+    Total,
+    captured_carbon_ratio,
+    captured_ratio,
+    saved_ratio,
+    totals,
+)
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,6 +101,8 @@ def _table(found: dict[str, Total], currency: str) -> str:
         "saved",
         "of perfect",
         "carbon [kg]",
+        "an hour of work [g]",
+        "carbon, of perfect",
     ]
     head += [
         "peak [kW]",
@@ -111,6 +121,8 @@ def _table(found: dict[str, Total], currency: str) -> str:
             percent(saved_ratio(t, found.get(AT_ONCE))),
             percent(captured_ratio(t, found)),
             f"{t.carbon_kg:,.0f}",
+            "–" if t.hour_carbon_g is None else f"{t.hour_carbon_g:,.1f}",
+            percent(captured_carbon_ratio(t, found)),
             f"{t.peak_kw:,.1f}",
             percent(t.met_ratio),
             f"{max(0.0, t.asked_hours - t.done_hours):,.0f}",

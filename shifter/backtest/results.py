@@ -40,7 +40,13 @@ class Row:
     demand_charge: float
     other_cost: float
     """Battery wear and own generation, less what export earned."""
+    refill_cost: float
+    """What it costs to have batteries as full as at the start; less than 0 where they are fuller."""
+    refill_kwh: float
     carbon_kg: float
+    """What imports caused, and the refill would."""
+    base_carbon_kg: float
+    """What of it real-time load alone would have caused; the rest is the work's."""
     import_kwh: float
     peak_kw: float
     workloads: int
@@ -106,7 +112,10 @@ def result_of(done: Replayed) -> Result:
         carbon_cost=total("carbon"),
         demand_charge=total("demand_charge"),
         other_cost=total("other"),
+        refill_cost=total("refill"),
+        refill_kwh=total("refill_kwh"),
         carbon_kg=total("carbon_kg"),
+        base_carbon_kg=total("base_carbon_kg"),
         import_kwh=total("import_kwh"),
         peak_kw=total("peak_kw"),
         workloads=len(jobs),
@@ -167,8 +176,13 @@ def write_unit(path: Path, result: Result) -> None:
 
 
 def read_row(path: Path) -> Row:
-    """The row of a unit's file. Raises InputError where it is none."""
-    return Row(**json.loads(_metadata(path)))
+    """The row of a unit's file. Raises InputError where it is none, or not one of this version."""
+    try:
+        return Row(**json.loads(_metadata(path)))
+    except (TypeError, ValueError):
+        raise InputError(
+            "it is a unit of another version.", field=str(path), hint="Take another folder."
+        ) from None
 
 
 def write_results(folder: Path, files: Sequence[Path]) -> list[Row]:

@@ -1,17 +1,21 @@
 """The bill of what ran, at the prices and the carbon that came.
 
     cost = sum of import_kwh * (price_per_mwh / 1000 + carbon_price_per_tonne * carbon_g_per_kwh / 1e6)
-         + demand_charge_per_kw * highest import + battery wear + own generation - export
+         + demand_charge_per_kw * highest import + battery wear + own generation - export + refill
 
-which is the contract's, with what came in the place of what was forecast. After the month only what its work adds is
-billed, so that the bills of a year's months add up; but the highest import counts there, too, while work is under way,
-so that nothing is gained by putting it off beyond the month's end.
+which is the contract's, with what came in the place of what was forecast, and the refill: a plan leaves its battery as
+full as it found it, and many plans one after another need not. What is missing at the end of what was stored at the
+start is bought at the mean cost of the last billed day, and what is over is worth what it would save then.
+
+After the month only what its work adds is billed, so that the bills of a year's months add up; but the highest import
+counts there, too, while work is under way, so that nothing is gained by putting it off beyond the month's end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +24,8 @@ from forecasts.slots import Floats
 from shifter.backtest.case import Case
 from shifter.backtest.machines import TINY, Course
 from shifter.domain.fleet import PoolKey, Site, limits_in_force
+
+DAY = timedelta(days=1)
 
 
 @dataclass(eq=False)
@@ -56,17 +62,24 @@ class Bill:
     demand_charge: float
     other: float
     """Battery wear and own generation, less what export earned."""
+    refill: float
+    """What it costs to have batteries as full as at the start; less than 0 where they are fuller."""
+    refill_kwh: float
+    """And what it would draw, or save."""
     carbon_kg: float
+    """What imports caused, and the refill would."""
     import_kwh: float
     peak_kw: float
     over_power_slots: int
     base_cost: float
     """What real-time load alone would have cost in the month [currency]."""
+    base_carbon_kg: float
+    """And caused."""
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.energy + self.carbon + self.demand_charge + self.other
+        return self.energy + self.carbon + self.demand_charge + self.other + self.refill
 
 
 def unit_costs(case: Case, site: Site) -> Floats:
@@ -149,7 +162,10 @@ def _site(case: Case, site: Site, course: Course, storage: Storage) -> tuple[Bil
         np.where(tail, a - b, a) * hours
         for a, b in ((imported, base), (exported, base_export), (generated, base_own))
     )
-    carbon_kg = float(paid @ outcome.carbon_g_per_kwh[:n]) / 1e3
+    carbon_g = outcome.carbon_g_per_kwh[:n]
+    imported_kg = float(paid @ carbon_g) / 1e3
+    last_day = slice(max(0, case.billed_slots - round(DAY / case.grid.slot)), case.billed_slots)
+    refill_kwh, refill = _refill(site, storage, hours, float(unit[last_day].mean()))
     counts = ~tail | (imported > base + TINY)
     peak = max(0.0, float(imported[counts].max()))
     earned = sum(export_price(case, site, t) * kwh for t, kwh in enumerate(sold) if kwh)
@@ -166,16 +182,36 @@ def _site(case: Case, site: Site, course: Course, storage: Storage) -> tuple[Bil
     limits = np.array([limits_in_force(site, (), a, b) for a, b in pairwise(edges)])
     bill = Bill(
         energy=float(paid @ outcome.price_per_mwh[:n]) / 1e3,
-        carbon=objective.carbon_price_per_tonne * carbon_kg / 1e3,
+        carbon=objective.carbon_price_per_tonne * imported_kg / 1e3,
         demand_charge=site.demand_charge_per_kw * peak,
         other=other,
-        carbon_kg=carbon_kg,
+        refill=refill,
+        refill_kwh=refill_kwh,
+        carbon_kg=imported_kg + refill_kwh * float(carbon_g[last_day].mean()) / 1e3,
         import_kwh=float(paid.sum()),
         peak_kw=peak,
         over_power_slots=int((imported > limits + TINY).sum()),
         base_cost=base_cost,
+        base_carbon_kg=float((base * month_hours) @ carbon_g) / 1e3,
     )
     return bill, {"import_kw": imported, "base_kw": base}
+
+
+def _refill(site: Site, storage: Storage, hours: float, unit_cost: float) -> tuple[float, float]:
+    """What it takes to charge what a battery lacks [kWh], and what that costs [currency]; less than 0, what it would
+    give of what it holds more, and what that is worth. Where energy costs less than nothing, it is worth nothing.
+    """
+    if (battery := site.battery) is None:
+        return 0.0, 0.0
+    charged, discharged = (
+        hours * float(of[site.name].sum()) for of in (storage.charge_kw, storage.discharge_kw)
+    )
+    missing = discharged / battery.discharge_efficiency - battery.charge_efficiency * charged
+    if missing >= 0:
+        kwh = missing / battery.charge_efficiency
+        return kwh, kwh * max(0.0, unit_cost)
+    kwh = missing * battery.discharge_efficiency
+    return kwh, kwh * max(0.0, unit_cost - battery.wear_cost_per_kwh)
 
 
 def _load(case: Case, site: Site, slot: int, of: tuple[Course, Storage] | None, net_kw: Floats) -> float:

@@ -22,7 +22,11 @@ class Total:
     cost: float
     work_cost: float
     """What the work costs: all, less what real-time load alone would have [currency]."""
+    refill_cost: float
+    """What of it is for batteries as full as at the start [currency]."""
     carbon_kg: float
+    work_carbon_kg: float
+    """What the work caused: all, less what real-time load alone would have."""
     peak_kw: float
     """The highest of any month, of each group, summed [kW]."""
     workloads: int
@@ -41,6 +45,11 @@ class Total:
     def hour_cost(self) -> float | None:
         """What an accelerator-hour of work costs [currency]; None where none was done."""
         return self.work_cost / self.done_hours if self.done_hours > 0 else None
+
+    @property
+    def hour_carbon_g(self) -> float | None:
+        """What an accelerator-hour of work causes [gCO2e]; None where none was done."""
+        return 1e3 * self.work_carbon_kg / self.done_hours if self.done_hours > 0 else None
 
     @property
     def kept_ratio(self) -> float:
@@ -73,7 +82,9 @@ def _total(policy: str, rows: Sequence[Row]) -> Total:
         policy=policy,
         cost=add("cost"),
         work_cost=add("cost") - add("base_cost"),
+        refill_cost=add("refill_cost"),
         carbon_kg=add("carbon_kg"),
+        work_carbon_kg=add("carbon_kg") - add("base_carbon_kg"),
         peak_kw=sum(peaks.values()),
         workloads=add("workloads"),
         deadlines_met=met,
@@ -103,3 +114,14 @@ def captured_ratio(total: Total, found: dict[str, Total]) -> float | None:
         return None
     saved, most = saved_ratio(total, at_once), saved_ratio(best, at_once)
     return saved / most if saved is not None and most is not None and most > 1e-9 else None
+
+
+def captured_carbon_ratio(total: Total, found: dict[str, Total]) -> float | None:
+    """The same of carbon: of what an hour of work causes less by perfect foresight, that goes by cost, than at once."""
+    at_once, best = found.get(AT_ONCE), found.get(BEST)
+    if at_once is None or best is None:
+        return None
+    own, most, least = total.hour_carbon_g, at_once.hour_carbon_g, best.hour_carbon_g
+    if own is None or most is None or least is None or most - least <= 1e-9 * abs(most):
+        return None
+    return (most - own) / (most - least)

@@ -180,7 +180,7 @@ def _spent(
 def daily_costs(case: Case, result: Result) -> dict[date, float]:
     """What work cost on each UTC day, at what came [currency]: it adds up to the bill, less that of real-time load.
 
-    What is of no slot (a demand charge; battery wear, own plant, export) falls on the day of the highest import.
+    What is of no slot (a demand charge; battery wear, refill, plant, export) falls on the day of the highest import.
     """
     slots, hours = result.slots, case.grid.slot_hours
     carbon_price = case.fleet.objective.carbon_price_per_tonne

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,15 +13,17 @@ import typer
 
 from shifter.cli.console import Column, err, print_json, print_table, say, silent_libraries, working
 from shifter.cli.options import Json
-from shifter.cli.text import number, parse_duration, parse_time, percent, plural
+from shifter.cli.text import number, parse_duration, parse_minutes, parse_time, percent, plural
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
     from shifter.backtest.campaign import Campaign
+    from shifter.backtest.case import Rules
     from shifter.backtest.cases import Cut
     from shifter.backtest.executors import Executor
     from shifter.backtest.results import Row
     from shifter.domain.fleet import Fleet
+    from shifter.settings import Settings
 
 _CLUSTER = "On many cores"
 
@@ -68,6 +71,14 @@ def backtest(
             "but ours_uncertain only where the fleet's objective.risk says something.",
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="shifter.yaml, of which forecasts.order, max_age_hours and learning count, and "
+            "planning.deadline_margin_minutes and hold_gap_ratio; default: the defaults.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes.", rich_help_panel=_CLUSTER)
     ] = 1,
@@ -89,7 +100,7 @@ def backtest(
 
     files = Files(fleet, forecasts, workloads, actuals or (), realtime, realtime_actual)
     with working("reading, and learning from what came …"):
-        cases, chosen = _read(files, start, end, slot, replan, horizon, learn, policy, workers)
+        cases, chosen = _read(files, start, end, slot, replan, horizon, learn, policy, workers, config)
         from shifter.backtest.campaign import Campaign
 
         campaign = Campaign.of(cases.cases, chosen, out)
@@ -119,22 +130,45 @@ def _read(
     learn: str,
     policy: list[str] | None,
     workers: int,
+    config: Path | None,
 ) -> tuple[Cut, list[str]]:
-    from shifter.backtest.case import Rules
     from shifter.backtest.cases import cut
     from shifter.backtest.inputs import read
+    from shifter.settings import load_settings
 
-    minutes = int(parse_duration(slot, "--slot").total_seconds() // 60)
+    minutes = parse_minutes(slot, "--slot")
     hours = parse_duration(horizon, "--horizon").total_seconds() / 3600
-    rules = Rules(
-        replan_minutes=int(parse_duration(replan, "--replan").total_seconds() // 60),
+    rules = rules_of(None if config is None else load_settings(config))
+    rules = replace(
+        rules,
+        replan_minutes=parse_minutes(replan, "--replan"),
         horizon_hours=hours,
-        max_horizon_hours=max(hours, Rules.max_horizon_hours),
+        max_horizon_hours=max(hours, rules.max_horizon_hours),
         learn_hours=_learn_hours(learn),
     )
     given = read(files, parse_time(start, "--start"), parse_time(end, "--end"), minutes, rules)
     chosen = _policies(policy, given.fleet)
     return cut(given, workers=workers), chosen
+
+
+def rules_of(settings: Settings | None) -> Rules:
+    """How the daemon would go by these settings; by default without."""
+    from forecasts.series import PLANNED
+    from shifter.backtest.case import Rules
+
+    if settings is None:
+        return Rules()
+    told, planning = settings.forecasts, settings.planning
+    max_age = {("*", signal): timedelta(hours=told.max_age_hours) for signal in PLANNED}
+    for zone, by_signal in told.max_age_hours_by_zone.items():
+        max_age |= {(zone, signal): timedelta(hours=hours) for signal, hours in by_signal.items()}
+    return Rules(
+        deadline_margin_minutes=planning.deadline_margin_minutes,
+        hold_gap_ratio=planning.hold_gap_ratio,
+        order={(zone, signal): of for zone, by in told.order.items() for signal, of in by.items()},
+        max_age=max_age,
+        learning=told.learning.rules,
+    )
 
 
 def _learn_hours(text: str) -> int:
@@ -212,14 +246,23 @@ def _progress(campaign: Campaign) -> Iterator[Callable[[str], None]]:
 
 
 def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> None:
-    from shifter.backtest.summary import AT_ONCE, captured_ratio, saved_ratio, totals
+    from shifter.backtest import summary
 
-    found = totals(rows)
-    shares = {n: (saved_ratio(t, found.get(AT_ONCE)), captured_ratio(t, found)) for n, t in found.items()}
+    found = summary.totals(rows)
+    at_once = found.get(summary.AT_ONCE)
+    shares = {
+        name: {
+            "saved_ratio": summary.saved_ratio(t, at_once),
+            "captured_ratio": summary.captured_ratio(t, found),
+            "captured_carbon_ratio": summary.captured_carbon_ratio(t, found),
+        }
+        for name, t in found.items()
+    }
     if as_json:
         policies = [
             asdict(t)
-            | {"hour_cost": t.hour_cost, "saved_ratio": shares[n][0], "captured_ratio": shares[n][1]}
+            | {"hour_cost": t.hour_cost, "hour_carbon_g": t.hour_carbon_g}
+            | shares[n]
             | {"met_ratio": t.met_ratio, "kept_ratio": t.kept_ratio}
             for n, t in found.items()
         ]
@@ -235,6 +278,8 @@ def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> Non
         Column("saved", "right"),
         Column("of perfect", "right", expendable=50),
         Column("carbon (kg)", "right", expendable=30),
+        Column("an hour of work (g)", "right", expendable=45),
+        Column("carbon, of perfect", "right", expendable=55),
         Column("peak (kW)", "right", expendable=60),
         Column("in time", "right"),
         Column("undone (h)", "right", expendable=70),
@@ -248,9 +293,11 @@ def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> Non
             name,
             number(t.cost),
             number(t.hour_cost, 4),
-            percent(shares[name][0]),
-            percent(shares[name][1]),
+            percent(shares[name]["saved_ratio"]),
+            percent(shares[name]["captured_ratio"]),
             number(t.carbon_kg, 0),
+            number(t.hour_carbon_g, 1),
+            percent(shares[name]["captured_carbon_ratio"]),
             number(t.peak_kw, 1),
             percent(t.met_ratio),
             number(max(0.0, t.asked_hours - t.done_hours), 0),

@@ -84,7 +84,7 @@ def backtest(
         every=parse_duration(every, "--every"),
         ahead=parse_duration(ahead, "--ahead"),
         currency=currency,
-        fx=rates_of(rate or ()),
+        fx=given_as.rates_of(rate or ()),
         shadow=shadow or (),
         outcomes_of=outcomes or (given_as.ACTUALS if actuals else None),
         max_age=parse_duration(max_age, "--max-age"),
@@ -150,19 +150,6 @@ def planned_signals(text: str | None) -> tuple[Signal, ...]:
     if not set(wanted) <= set(PLANNED):
         raise InputError(f"nothing is planned by {text}.", field="--signal", hint="Use price or carbon.")
     return wanted
-
-
-def rates_of(texts: Sequence[str]) -> Mapping[str, float]:
-    rates = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            rates[name] = float(value)
-        except ValueError:
-            rates[name] = 0.0
-        if not 0 < rates[name] < float("inf"):
-            raise InputError(f"{text!r} is no rate.", field="--fx", hint="Write it as USD=0.86.")
-    return rates
 
 
 def all_stored(given: given_as.Given) -> dict[str, list[ForecastSeries]]:

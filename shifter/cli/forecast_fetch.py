@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli.console import Column, print_json, print_table, say, styled, working
+from shifter.cli.forecast_inputs import rates_of
 from shifter.cli.options import Json
 from shifter.cli.text import local, number, parse_duration, parse_time, plural, sparkline
 from shifter.errors import InputError
@@ -107,7 +108,7 @@ def _source(name: str, config: Path | None, options: Sequence[str]) -> ForecastS
     """The source, with what is configured of it, and `options` over that. Raises InputError."""
     from forecasts.sources.registry import make_source
 
-    given: dict[str, Any] = dict(_pair(text, "--option") for text in options)
+    given: dict[str, Any] = dict(_pair(text) for text in options)
     if config is None:
         return make_source(name, given)
     from shifter.settings import load_settings
@@ -219,7 +220,7 @@ def _write(path: Path, series: Sequence[ForecastSeries], currency: str | None, r
     from forecasts.units import currency_of
     from shifter.files.plans import write_atomically
 
-    fx = {name: _rate(name, text) for name, text in (_pair(pair, "--fx") for pair in rates)}
+    fx = rates_of(rates)
     own = sorted({currency_of(s.unit) for s in series if s.signal is Signal.PRICE})
     target = currency or (own[0] if len(own) == 1 else None)
     missing = [name for name in own if name not in {target, *fx}]
@@ -231,16 +232,6 @@ def _write(path: Path, series: Sequence[ForecastSeries], currency: str | None, r
         )
     write_atomically(to_csv(in_one_currency(series, target, fx) if target else series), path)
     say(f"Wrote {path}{f', prices in {target}' if own else ''}.", "green")
-
-
-def _rate(name: str, text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise InputError(f"{text!r} is no rate.", field="--fx", hint=f"Write {name}=0.86.")
-    return rate
 
 
 def _print_series(series: Sequence[ForecastSeries]) -> None:
@@ -278,10 +269,10 @@ def say_terms(terms: Iterable[tuple[str, str, bool]]) -> None:
             say(" ".join(filter(None, told)), "bold yellow" if restricted else "dim")
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"{text!r} is no pair.", field=option, hint="Write it as KEY=VALUE.")
+        raise InputError(f"{text!r} is no pair.", field="--option", hint="Write it as KEY=VALUE.")
     return key, value
 
 

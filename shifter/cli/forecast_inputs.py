@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shifter.cli.text import parse_duration, parse_time
+from shifter.cli.text import parse_duration, parse_minutes, parse_time
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class Given:
         """Length of a slot; None for that of the forecasts."""
         if self.slot is None:
             return None
-        minutes = parse_duration(self.slot, "--slot") / timedelta(minutes=1)
-        return int(minutes) if minutes == int(minutes) else 0  # the grid says which there are
+        return parse_minutes(self.slot, "--slot")
 
 
 def job_of(hours: str, within: str) -> Job:
@@ -105,6 +104,21 @@ def rule_of(text: str) -> str:
     if text not in {"day", "week"}:
         raise InputError(f"{text!r} is no rule.", field="--persistence", hint="Use day or week.")
     return text
+
+
+def rates_of(texts: Sequence[str]) -> Mapping[str, float]:
+    """What `--fx` says of each currency. Raises InputError."""
+    rates = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = 0.0
+        if not name or not 0 < rate < float("inf"):
+            raise InputError(f"{text!r} is no rate.", field="--fx", hint="Write it as USD=0.86.")
+        rates[name] = rate
+    return rates
 
 
 def signals_of(text: str | None) -> tuple[Signal, ...]:
@@ -201,10 +215,16 @@ def named_file(text: str) -> tuple[str, Path]:
     )
 
 
+def _is_there(path: Path) -> None:
+    if not path.is_file():  # a source that does not answer is another matter than a wrong path
+        raise InputError("there is no such file.", field=str(path), hint="Check the path.")
+
+
 def read_vintages(path: Path, name: str, currency: str) -> list[ForecastSeries]:
     """Every vintage of a forecasts.csv, as of the source `name`."""
     from forecasts.sources.csv import CsvOptions, CsvSource
 
+    _is_there(path)
     options = CsvOptions(path=path, name=name.replace(":", "-"), currency=currency)
     return CsvSource(options).read(now=datetime.now(UTC))
 
@@ -215,6 +235,7 @@ def read_actuals(path: Path, currency: str) -> list[ForecastSeries]:
     from forecasts.slots import as_datetime
     from forecasts.sources.csv import Columns, CsvOptions, CsvSource
 
+    _is_there(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = [cell.strip().strip('"') for cell in file.readline().split(",")]

@@ -14,9 +14,9 @@ import typer
 
 from shifter.cli import forecast_inputs as given_as
 from shifter.cli.console import err, print_json, say, silent_libraries, working
-from shifter.cli.forecast_backtest import all_stored, as_option, in_order, planned_signals, rates_of
+from shifter.cli.forecast_backtest import all_stored, as_option, in_order, planned_signals
 from shifter.cli.options import Json
-from shifter.cli.text import duration, parse_duration, parse_time
+from shifter.cli.text import duration, parse_duration, parse_minutes, parse_time
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from forecasts.series import ForecastSeries
     from forecasts.trials import Parts
     from forecasts.tuning import Tuning
+    from shifter.backtest.case import Rules
     from shifter.backtest.tuning import RiskTuning
+    from shifter.settings import Settings
 
 _RISK = "The weight on the worst outcomes, too (objective.risk.cvar_weight)"
 
@@ -100,6 +102,9 @@ def tune(
     where = [given_as.Given(z, forecasts or (), actuals, database, currency=currency) for z in zone]
     where[0].check()
     _check_risk(fleet, workloads, realtime, forecasts)
+    if fleet is not None:
+        _check_same(fleet, outcomes, rate, currency)
+    plans_every = parse_minutes(replan, "--replan")
     chosen, signals = given_as.job_of(job, within), planned_signals(signal)
     how: dict[str, Any] = {
         "start": parse_time(start, "--start") if start else None,
@@ -108,10 +113,11 @@ def tune(
         "every": parse_duration(every, "--every"),
         "ahead": parse_duration(ahead, "--ahead"),
         "currency": currency,
-        "fx": rates_of(rate or ()),
+        "fx": given_as.rates_of(rate or ()),
         "outcomes_of": outcomes or (given_as.ACTUALS if actuals else None),
     }
-    present = _present(config)
+    settings = _settings(config)
+    present = settings.forecasts.learning.rules
     began = time.monotonic()
     with working("reading …"):
         from forecasts.trials import divide
@@ -131,7 +137,8 @@ def tune(
     found = _searched(parts, present, chosen, workers, seed)
     risk = None
     if fleet is not None and workloads is not None:
-        risk = _weighed(parts, (fleet, forecasts or (), workloads, actuals, realtime), replan, workers)
+        paths = (fleet, _only(forecasts or (), source), workloads, actuals, realtime)
+        risk = _weighed(parts, paths, _rules(settings, plans_every), workers)
     written = []
     if plot is not None:
         from shifter.cli.forecast_tune_plots import write_plots
@@ -169,11 +176,41 @@ def _check_risk(
         )
 
 
-def _present(config: Path | None) -> Learning:
-    """The rules in force: those of the configuration, and of the environment."""
+def _check_same(fleet: Path, outcomes: str | None, rate: list[str] | None, currency: str) -> None:
+    """Raises InputError for what the replay of plans would take otherwise."""
+    from shifter.files import read_fleet
+
+    own = read_fleet(fleet).currency
+    for field, given, why in (
+        ("--outcomes", outcomes is not None, "what came is measured, then cleared, where plans are replayed"),
+        ("--fx", bool(rate), f"prices in files are in {own}, the fleet's currency, where plans are replayed"),
+        ("--currency", currency != own, f"prices are in {currency}, and the fleet pays in {own}"),
+    ):
+        if given:
+            hint = f"Give --currency {own}." if field == "--currency" else "Leave it out, or --fleet."
+            raise InputError(f"{why}.", field=field, hint=hint)
+
+
+def _settings(config: Path | None) -> Settings:
+    """Those in force: of the configuration, and of the environment."""
     from shifter.settings import load_settings
 
-    return load_settings(config, environ=dict(os.environ)).forecasts.learning.rules
+    return load_settings(config, environ=dict(os.environ))
+
+
+def _rules(settings: Settings, plans_every: int) -> Rules:
+    """How plans are replayed, but for the order of sources: that is of the files."""
+    from dataclasses import replace
+
+    from shifter.cli.backtest import rules_of
+
+    return replace(rules_of(settings), replan_minutes=plans_every, learn_hours=6, order={})
+
+
+def _only(forecasts: Sequence[str], source: list[str] | None) -> list[str]:
+    """The files of these sources, in their order."""
+    of = {given_as.named_file(text)[0]: text for text in forecasts}
+    return [of[name] for name in source if name in of] if source else list(forecasts)
 
 
 def _read(
@@ -220,11 +257,11 @@ def _searched(parts: Sequence[Parts], present: Learning, job: Job, workers: int,
         return tune(parts, worlds.believed, present=present, grid=GRID, job=job, seed=seed)
 
 
-def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], replan: str, workers: int) -> RiskTuning:
+def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], rules: Rules, workers: int) -> RiskTuning:
     """Plans replayed from the first moment that chooses to a day before those that judge, and from there on."""
     from dataclasses import replace
 
-    from shifter.backtest.case import Case, Rules
+    from shifter.backtest.case import Case
     from shifter.backtest.cases import cut
     from shifter.backtest.executors import Processes, Serial
     from shifter.backtest.inputs import Files, read
@@ -238,8 +275,6 @@ def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], replan: str, worker
         () if actuals is None else (actuals,),
         realtime,
     )
-    minutes = int(parse_duration(replan, "--replan") / timedelta(minutes=1))
-    rules = Rules(replan_minutes=minutes, learn_hours=6)
     first, middle, last = (
         moment.replace(hour=0)  # replays ask on whole hours
         for moment in (

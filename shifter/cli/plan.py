@@ -13,7 +13,7 @@ import typer
 
 from shifter.cli.console import print_json, say, silent_libraries, working
 from shifter.cli.options import Json
-from shifter.cli.text import parse_duration, parse_time, plural
+from shifter.cli.text import parse_duration, parse_minutes, parse_time, plural
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def plan(
         raise typer.BadParameter(
             f"{existing} is a plan: give --verify to check it, or leave it out to make one."
         )
-    minutes = int(parse_duration(slot, "--slot").total_seconds() // 60)
+    minutes = parse_minutes(slot, "--slot")
     begin = parse_time(start, "--start") if start else _this_slot(minutes)
     question = _Question(fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s, learn)
     if existing is not None:

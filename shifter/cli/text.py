@@ -152,6 +152,20 @@ def parse_duration(text: str, field: str) -> timedelta:
     return timedelta(seconds=sum(float(n) * _UNITS_S[u] for n, u in parts))
 
 
+def parse_minutes(text: str, field: str) -> int:
+    """A length of time in whole minutes. Raises InputError.
+
+    >>> parse_minutes("1h30m", "--slot")
+    90
+    """
+    minutes = parse_duration(text, field) / timedelta(minutes=1)
+    if minutes != int(minutes):
+        raise InputError(
+            f"{text} is not a whole number of minutes.", field=field, hint="Write it like 30min or 2h."
+        )
+    return int(minutes)
+
+
 def parse_time(text: str, field: str) -> datetime:
     """An ISO 8601 moment with its zone, in UTC. Raises InputError.
 

@@ -55,10 +55,8 @@ def _same(event: GridEvent, told: GridEvent, now: datetime) -> bool:
 
 
 def _create(change: Change, event: GridEvent, source: str) -> None:
-    if inputs.grid_event(change.db, event.id) is None:
-        inputs.add_grid_event(change.db, event, change.at, source)
-    else:  # it was over, and is said anew
-        inputs.change_grid_event(change.db, event)
+    inputs.drop_grid_event(change.db, event.id)  # one of ours that was over, or one that another gave this id
+    inputs.add_grid_event(change.db, event, change.at, source)
     tell_created(change, event, source)
 
 

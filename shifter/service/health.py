@@ -148,6 +148,8 @@ def _others(core: Core) -> Iterator[Gauged]:
     held = sum(1 for r in records if r.state in LIVE_STATES and r.lease.allocations)
     yield "shifter_leases", "Live workloads that hold slots.", {}, held
     for source in state.sources.values():
+        if source.shadow:
+            continue  # nothing stands on it: no alert may ring for it
         label = {"source": source.name}
         yield "shifter_source_up", "1 when the last fetch went well.", label, float(source.up)
         stale = float(bool(source.stale))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,9 +19,10 @@ from shifter.backtest.campaign import Campaign
 from shifter.backtest.case import Case, Unit
 from shifter.backtest.cases import cut
 from shifter.backtest.executors import Executor, Processes, Ray, Serial
+from shifter.backtest.replay import replay
 from shifter.backtest.report import report_html
-from shifter.backtest.results import Result, read_row
-from shifter.backtest.summary import captured_ratio, saved_ratio, totals
+from shifter.backtest.results import SUMMARY, Result, read_row, result_of
+from shifter.backtest.summary import captured_carbon_ratio, captured_ratio, saved_ratio, totals
 from shifter.errors import InputError
 from tests.backtest.world import everything, one_case, some_work
 
@@ -102,6 +105,50 @@ def test_a_broken_file_is_named_and_not_believed(cases: list[Case], tmp_path: Pa
         read_row(campaign.files[0])
     with pytest.raises(InputError, match=r"units.*cannot be read.*Delete it"):
         Campaign.of(cases[:1], ["run_now"], tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"new": 1.0}, {"carbon_kg": None}, None])
+def test_a_file_of_another_version_is_told(
+    change: dict[str, Any] | None, cases: list[Case], tmp_path: Path
+) -> None:
+    campaign = Campaign.of(cases[:1], ["run_now"], tmp_path)
+    campaign.run(Serial())
+    [file] = campaign.files
+    table = pq.read_table(file)
+    row = json.loads(table.schema.metadata[SUMMARY])
+    if change is not None:
+        row = {name: value for name, value in (row | change).items() if value is not None}
+    text = b"{" if change is None else json.dumps(row).encode()
+    pq.write_table(table.replace_schema_metadata({SUMMARY: text}), file)
+    with pytest.raises(InputError, match=r"units.*of another version.*[Tt]ake another folder"):
+        Campaign.of(cases[:1], ["run_now"], tmp_path)
+
+
+def test_carbon_that_is_captured_is_of_the_work_alone() -> None:
+    """Of 30, 24 and 20 g an hour three fifths are captured, whatever the load causes."""
+    template = result_of(replay(Unit(one_case([]), "run_now"))).row
+    rows = [
+        replace(
+            template, policy=name, done_hours=hours, base_carbon_kg=base, carbon_kg=base + hours * g / 1e3
+        )
+        for name, hours, base, g in (
+            ("run_now", 100.0, 500.0, 30.0),
+            ("ours", 50.0, 500.0, 24.0),
+            ("perfect", 100.0, 500.0, 20.0),
+        )
+    ]
+    found = totals(rows)
+    assert found["ours"].hour_carbon_g == pytest.approx(24.0)
+    assert captured_carbon_ratio(found["ours"], found) == pytest.approx(0.6)
+    assert captured_carbon_ratio(found["run_now"], found) == pytest.approx(0.0)
+    assert captured_carbon_ratio(found["ours"], {"ours": found["ours"]}) is None
+    worse = totals(
+        [
+            replace(row, policy={"run_now": "perfect", "perfect": "run_now"}.get(row.policy, "ours"))
+            for row in rows
+        ]
+    )
+    assert captured_carbon_ratio(worse["ours"], worse) is None, "there was nothing to capture"
 
 
 def test_slots_and_rows_tell_the_same(serial: Path) -> None:

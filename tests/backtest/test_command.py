@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from forecasts.learning import BY_DEFAULT
+from forecasts.series import PLANNED, Signal
+from shifter.backtest.inputs import Files, read
+from shifter.cli.backtest import rules_of
+from shifter.settings import load_settings
 from tests.backtest.world import write_files
 from tests.cli.helpers import answer, shifter
 
@@ -39,6 +45,8 @@ def test_json_says_what_each_policy_came_to(told: Any, folder: Path) -> None:
     assert by_name["run_now"]["saved_ratio"] == 0
     assert by_name["ours"]["saved_ratio"] > 0.1
     assert by_name["perfect"]["captured_ratio"] == 1
+    assert by_name["run_now"]["captured_carbon_ratio"] in {0, None}
+    assert all(0 < p["hour_carbon_g"] < 1e3 * p["carbon_kg"] / p["done_hours"] for p in by_name.values())
     assert by_name["ours"]["deadlines_met"] == by_name["ours"]["workloads"] == 14
     rows = pq.read_table(folder / "out" / "results.parquet").to_pylist()
     assert {row["policy"]: row["cost"] for row in rows} == {n: p["cost"] for n, p in by_name.items()}
@@ -81,6 +89,8 @@ def test_work_that_is_left_out_is_told(folder: Path, options: list[str], tmp_pat
         (("--policy", "best"), "--policy: there is no policy 'best'."),
         (("--policy", "ours_uncertain"), "--policy: the fleet says nothing of risk"),
         (("--replan", "45min"), "--replan: 45 minutes are not a whole number of slots of 30."),
+        (("--replan", "30min30s"), "--replan: 30min30s is not a whole number of minutes."),
+        (("--slot", "30min30s"), "--slot: 30min30s is not a whole number of minutes."),
         (("--end", "2026-03-01T00:00:00Z"), "--end: the end is not after the start."),
         (("--start", "2026-03-02"), "--start: '2026-03-02' has no time zone."),
         (("--slot", "7min"), "slot: a slot of 7 minutes is not supported."),
@@ -125,6 +135,37 @@ def with_actual_load(folder: Path, span: str, *, pool: str = "h100") -> Path:
     file = folder / "came.csv"
     file.write_text(f"site,pool,start,end,accelerators_p50,accelerators_p90\nhere,{pool},{span},9,9\n")
     return file
+
+
+def test_files_are_heard_in_the_order_given_or_by_the_configuration(
+    folder: Path, options: list[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text((folder / "forecasts.csv").read_text())
+    config = tmp_path / "shifter.yaml"
+    config.write_text(
+        "forecasts:\n  order: {DE-LU: {price: [other]}}\n  max_age_hours: 12\n  learning: {past_days: 30}\n"
+        "planning: {deadline_margin_minutes: 5, hold_gap_ratio: 0.01}\n"
+    )
+    given = {options[i]: options[i + 1] for i in range(0, len(options), 2)}
+    files = Files(
+        Path(given["--fleet"]),
+        [Path(given["--forecasts"]), other],
+        Path(given["--workloads"]),
+        [Path(given["--actuals"])],
+    )
+    start, end = (datetime.fromisoformat(given[name]) for name in ("--start", "--end"))
+    plain = read(files, start, end, 30, rules_of(None)).rules
+    assert plain.order == {("*", s): ("forecasts", "other") for s in PLANNED}
+    assert (plain.max_age, plain.learning) == (timedelta(hours=48), BY_DEFAULT)
+    by_file = read(files, start, end, 30, rules_of(load_settings(config, environ={}))).rules
+    assert by_file.order == {**plain.order, ("DE-LU", Signal.PRICE): ("other", "forecasts")}
+    assert by_file.max_age == {("*", s): timedelta(hours=12) for s in PLANNED}
+    assert by_file.learning.past_days == 30
+    assert (by_file.deadline_margin_minutes, by_file.hold_gap_ratio) == (5, 0.01)
+    done = shifter(COMMAND, *options[:-1], str(tmp_path / "out"), "--config", str(config))
+    assert done.returncode == 2
+    assert "forecasts.order.DE-LU.price: no file of --forecasts is named 'other'." in done.stderr
 
 
 def test_real_time_load_may_come_otherwise(options: list[str], tmp_path: Path) -> None:

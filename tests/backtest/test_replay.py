@@ -10,14 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecasts.learning import BY_DEFAULT, Learning
+from forecasts.outlooks import Outlooks
 from forecasts.series import Signal
+from shifter.backtest import learnt
 from shifter.backtest import ours as ours_module
 from shifter.backtest import replay as module
 from shifter.backtest.case import Case, Rules, Unit
+from shifter.backtest.knowledge import Knowledge
 from shifter.backtest.ours import Ours
 from shifter.backtest.policies import Decision, RunNow, State
 from shifter.backtest.replay import POLICIES, Replayed, replay
 from shifter.backtest.results import result_of
+from shifter.backtest.settle import Bill, Storage, settle
+from shifter.backtest.summary import totals
 from shifter.cycle import plan_cycle
 from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, Resilience
 from shifter.domain.plan import Plan
@@ -28,6 +34,7 @@ from tests.backtest.world import (
     DAY,
     HOUR,
     POOL,
+    RULES,
     START,
     day_ahead,
     fleet,
@@ -174,6 +181,7 @@ class TestTheBill:
         plan, done = self.plan_of(self.case(of=fleet(site(**of))), monkeypatch)
         bill = done.bills["here"][0]
         assert not plan.unplaced
+        assert bill.refill == pytest.approx(0.0, abs=1e-6), "a plan leaves what it found"
         assert bill.total == pytest.approx(plan.cost.total, rel=1e-6)
         assert bill.demand_charge == pytest.approx(plan.cost.demand_charge, rel=1e-6, abs=1e-9)
         assert bill.carbon_kg == pytest.approx(plan.carbon_kg, rel=1e-6)
@@ -458,3 +466,120 @@ def test_batteries_go_on_with_what_they_hold() -> None:
     assert stored.max() <= 40 + 1e-6
     without = replayed(one_case(some_work(6), rules=replace(ALL_KNOWN, replan_minutes=240)), "ours")
     assert cost_of(done) < cost_of(without)
+
+
+class TestWhatIsStored:
+    """Batteries end with less than they began with, or more: what is missing is bought, what is over has its worth."""
+
+    BATTERY = Battery(200, 50, charge_efficiency=0.9, discharge_efficiency=0.8, initial_kwh=200)
+
+    def case(self, battery: Battery = BATTERY, *, price: float = 100.0) -> Case:
+        vintages = day_ahead(6, np.full(144, price))
+        rules = replace(ALL_KNOWN, horizon_hours=24)
+        return one_case([], of=fleet(site(battery=battery)), vintages=vintages, days=3, rules=rules)
+
+    def settled(self, case: Case, charge_kwh: float, discharge_kwh: float) -> Bill:
+        storage = Storage.idle(case)
+        storage.charge_kw["here"][0] = charge_kwh / case.grid.slot_hours
+        storage.discharge_kw["here"][2] = discharge_kwh / case.grid.slot_hours
+        return settle(case, replayed(case, "run_now").course, storage)["here"][0]
+
+    def test_plan_after_plan_that_never_refills_pays_for_it(self) -> None:
+        case = one_case(
+            [], of=fleet(site(battery=self.BATTERY)), vintages=day_ahead(6), days=3, rules=ALL_KNOWN
+        )
+        done = replayed(case, "ours")
+        charge, discharge = done.storage.charge_kw["here"], done.storage.discharge_kw["here"]
+        missing_kwh = 0.5 * float((discharge / 0.8 - 0.9 * charge).sum())
+        assert missing_kwh > 10, "or nothing was to be settled"
+        row = result_of(done).row
+        assert row.refill_kwh == pytest.approx(missing_kwh / 0.9)
+        assert row.refill_cost > 0
+        parts = row.energy_cost + row.carbon_cost + row.demand_charge + row.other_cost + row.refill_cost
+        assert row.cost == pytest.approx(parts)
+
+    def test_what_is_missing_costs_what_charging_it_would_on_the_last_day(self) -> None:
+        prices = np.full(144, 10.0)
+        prices[48:72] = np.linspace(50, 150, 24)
+        case = one_case(
+            [], of=fleet(site(battery=self.BATTERY)), vintages=day_ahead(6, prices), days=3, rules=ALL_KNOWN
+        )
+        bill = self.settled(case, 0.0, 1.0)
+        assert bill.refill_kwh == pytest.approx(1.0 / 0.8 / 0.9)
+        assert bill.refill == pytest.approx(bill.refill_kwh * (100 / 1e3 + 50 * (200 + 2 * 100) / 1e6))
+        without = self.settled(case, 0.0, 0.0)
+        saved_kg = 1.0 * (200 + 2 * 10) / 1e3
+        assert bill.carbon_kg == pytest.approx(without.carbon_kg - saved_kg + bill.refill_kwh * 400 / 1e3)
+        assert bill.carbon == pytest.approx(without.carbon - 50 * saved_kg / 1e3), (
+            "its carbon is in the refill"
+        )
+
+    def test_what_is_over_is_worth_what_it_would_save(self) -> None:
+        case = self.case(replace(self.BATTERY, initial_kwh=0, wear_cost_per_kwh=0.02))
+        bill = self.settled(case, 10.0, 0.0)
+        assert bill.refill_kwh == pytest.approx(-10.0 * 0.9 * 0.8)
+        assert bill.refill == pytest.approx(bill.refill_kwh * (100 / 1e3 + 50 * 400 / 1e6 - 0.02))
+
+    @pytest.mark.parametrize("kwh", [(0.0, 1.0), (1.0, 0.0)])
+    def test_below_nothing_it_is_worth_nothing(self, kwh: tuple[float, float]) -> None:
+        case = self.case(replace(self.BATTERY, initial_kwh=100), price=-90.0)
+        assert self.settled(case, *kwh).refill == 0.0
+
+
+def test_carbon_of_the_work_is_that_beyond_the_load_s() -> None:
+    with_work, without = (
+        result_of(replayed(one_case(work), "run_now")).row for work in ([job("late", 8, 47, 20)], [])
+    )
+    assert without.carbon_kg == pytest.approx(without.base_carbon_kg)
+    assert with_work.base_carbon_kg == pytest.approx(without.base_carbon_kg)
+    carbon = 200 + 2 * hourly_prices(5)
+    kg = 4 * 1.2 * 0.5 * (carbon[47] + carbon[48]) / 1e3
+    total = totals([with_work])["run_now"]
+    assert total.hour_carbon_g == pytest.approx(1e3 * kg / 8)
+
+
+class TestWhoIsHeard:
+    """As in the daemon: the first source of the order, unless what it says is older than it may be."""
+
+    def spoke(self, *, at_slot: int = 0, **rules: Any) -> set[str | None]:
+        told = [series(START + 9 * DAY, START, [60.0] * 120, kind="actual", source="came")]
+        told.append(series(START - DAY, START, [200.0] * 120, Signal.CARBON, kind="cleared", source="came"))
+        told += [
+            series(START - back, START, [price] * 120, source=name)
+            for name, back, price in (("slow", 40 * HOUR, 50.0), ("fast", HOUR, 70.0))
+        ]
+        case = one_case([], vintages=told, rules=replace(ALL_KNOWN, **rules))
+        frame = Knowledge(case).at(at_slot, {}).near
+        return {name for s in frame.signals if s.signal is Signal.PRICE for name in s.source[:24]}
+
+    def test_the_first_of_the_order(self) -> None:
+        order = {("*", Signal.PRICE): ("slow", "fast")}
+        assert self.spoke(order=order) == {"slow"}
+        assert self.spoke(order={("*", Signal.PRICE): ("fast", "slow")}) == {"fast"}
+
+    def test_but_not_once_it_is_too_old(self) -> None:
+        order = {("*", Signal.PRICE): ("slow", "fast")}
+        assert self.spoke(order=order, at_slot=24) == {"fast"}, "after 52 hours"
+        assert self.spoke(order=order, at_slot=24, max_age=60 * HOUR) == {"slow"}
+
+    def test_outlooks_are_made_by_the_same_order_and_rules(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[tuple[Any, Learning]] = []
+
+        class Watching(Outlooks):
+            def __init__(self, store: Any, order: Any = None, *, rules: Learning = BY_DEFAULT) -> None:
+                made.append((order, rules))
+                super().__init__(store, order, rules=rules)
+
+        monkeypatch.setattr(learnt, "Outlooks", Watching)
+        order, learning = {("*", Signal.PRICE): ("told",)}, Learning(past_days=30)
+        one_case([], rules=replace(RULES, learn_hours=24, order=order, learning=learning))
+        assert made == [(order, learning)] * 2
+
+    def test_the_digest_hangs_on_them(self) -> None:
+        case = one_case([])
+        others = [
+            with_rules(case, order={("*", Signal.PRICE): ("a",)}),
+            with_rules(case, max_age=HOUR),
+            with_rules(case, learning=Learning(past_days=30)),
+        ]
+        assert len({Unit(one, "ours").digest() for one in (case, *others)}) == 4

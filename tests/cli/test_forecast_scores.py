@@ -230,6 +230,7 @@ def test_scoring_files_loads_neither_plots_nor_a_database(files: list[str]) -> N
         (("--job", "30h"), "no choice among slots of 60 minutes"),
         (("--persistence", "month"), "is no rule"),
         (("--slot", "7min"), "a slot of 7 minutes is not supported"),
+        (("--slot", "30min30s"), "30min30s is not a whole number of minutes"),
         (("--database", "sqlite:///x.db"), "come from files or from a database"),
     ],
 )

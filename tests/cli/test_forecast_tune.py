@@ -18,6 +18,7 @@ from forecasts.learning import Learning
 from forecasts.series import ForecastSeries
 from forecasts.slots import as_datetime, isoformat_z
 from forecasts.store import ForecastStore
+from shifter.errors import InputError
 from shifter.settings import load_settings
 from tests.forecasts.world import START, forecasts, grid_days, measured, noisy
 
@@ -133,6 +134,17 @@ def test_what_a_daemon_has_kept(ask: Ask, tmp_path: Path) -> None:
 def test_a_fleet_is_told_of_its_weight_on_the_worst(
     call: Call, capsys: pytest.CaptureFixture[str], files: list[str], tmp_path: Path
 ) -> None:
+    given = _fleet(tmp_path)
+    assert call("forecasts", "tune", *WINDOW, *files, *given, "--replan", "24h") == 0
+    shown = capsys.readouterr()
+    assert "Plans with other weights on the worst, days that choose" in shown.out
+    assert "0, as it is" in shown.out
+    rows = [line.split() for line in shown.out.splitlines() if line.startswith((" 0, as", " 1 "))]
+    assert [row[-1] for row in rows] == ["120"] * 2
+    assert shown.err.count("keep: ") == 2
+
+
+def _fleet(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "fleet.yaml").write_text(
         "currency: EUR\nsites:\n  - name: here\n    zone: DE-LU\n"
         "    pools: [{name: h100, accelerator: H100, count: 8, idle_kw: 0.1, busy_kw: 0.6}]\n"
@@ -150,14 +162,49 @@ def test_a_fleet_is_told_of_its_weight_on_the_worst(
         for i in range(16, DAYS - 2, 5)
     ]
     (tmp_path / "work.jsonl").write_text("\n".join(json.dumps(one) for one in jobs))
-    given = ("--fleet", str(tmp_path / "fleet.yaml"), "--workloads", str(tmp_path / "work.jsonl"))
-    assert call("forecasts", "tune", *WINDOW, *files, *given, "--replan", "24h") == 0
-    shown = capsys.readouterr()
-    assert "Plans with other weights on the worst, days that choose" in shown.out
-    assert "0, as it is" in shown.out
-    rows = [line.split() for line in shown.out.splitlines() if line.startswith((" 0, as", " 1 "))]
-    assert [row[-1] for row in rows] == ["120"] * 2
-    assert shown.err.count("keep: ") == 2
+    return "--fleet", str(tmp_path / "fleet.yaml"), "--workloads", str(tmp_path / "work.jsonl")
+
+
+def test_plans_are_replayed_by_the_rules_in_force_and_the_sources_asked_for(
+    call: Call, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.csv").write_text((tmp_path / "desk.csv").read_text())
+    config = tmp_path / "shifter.yaml"
+    config.write_text("forecasts:\n  learning: {past_days: 30}\nplanning: {hold_gap_ratio: 0.01}\n")
+    asked: list[tuple[Any, Any]] = []
+
+    def watched(choosing: Any, *_: Any) -> Any:
+        asked.append((choosing[0].rules, {s.source for case in choosing for s in case.vintages}))
+        raise InputError("enough.")
+
+    monkeypatch.setattr(weighed, "tune_risk", watched)
+    more = ("--forecasts", f"twin={tmp_path / 'other.csv'}", "--source", "desk", "--config", str(config))
+    assert call("forecasts", "tune", *WINDOW, *files, *more, *_fleet(tmp_path), "--replan", "24h") == 2
+    [(rules, heard)] = asked
+    assert rules.learning == Learning(past_days=30)
+    assert rules.hold_gap_ratio == 0.01
+    assert heard == {"desk"}
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        (("--outcomes", "actuals"), "--outcomes"),
+        (("--fx", "USD=0.9"), "--fx"),
+        (("--currency", "USD"), "--currency"),
+        (("--replan", "30min30s"), "--replan"),
+    ],
+)
+def test_what_does_not_go_with_a_fleet_is_refused(
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
+    files: list[str],
+    options: tuple[str, ...],
+    where: str,
+    tmp_path: Path,
+) -> None:
+    assert call("forecasts", "tune", *WINDOW, *files, *_fleet(tmp_path), *options) == 2
+    assert f"error: {where}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

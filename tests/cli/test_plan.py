@@ -102,6 +102,7 @@ def _without(name: str, *more: str) -> list[str]:
     ("args", "told"),
     [
         (_without("--slot", "--slot", "7min"), "7 minutes"),
+        (_without("--slot", "--slot", "30min30s"), "not a whole number of minutes"),
         (_without("--horizon", "--horizon", "soon"), "--horizon"),
         (_without("--start", "--start", "2026-01-10"), "no time zone"),
         (_without("--fleet", "--fleet", "/nowhere.yaml"), "/nowhere.yaml"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
 from forecasts.ingest import ingest
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
@@ -134,16 +136,15 @@ class TestPrices(Api):
         assert found.values[:2].tolist() == pytest.approx([50.0, 60.0])
         assert found.start[0] == np.datetime64("2026-11-23T00:00")
         assert found.end[-1] == np.datetime64("2026-11-24T00:00")
-        assert (found.known_at, found.issued_at) == (NOW, NOW - timedelta(minutes=20))
+        assert (found.known_at, found.issued_at) == (NOW, None)
         assert (found.restricted, found.note) == (True, "")
 
-    def test_the_newest_of_those_that_are_used_says_when(self, ask: Ask) -> None:
-        first = event("e1", DAY, PRICES, modificationDateTime="2026-11-23T08:00:00Z")
-        tomorrow = event("e2", DAY + 24 * HOUR, PRICES, modificationDateTime="2026-11-23T09:30:00Z")
-        assert ask(first, tomorrow).issued_at == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
-
-    def test_a_clock_that_is_ahead_says_nothing(self, ask: Ask) -> None:
-        assert ask(event("e1", DAY, PRICES, modificationDateTime=iso(NOW + HOUR))).issued_at is None
+    def test_an_event_that_is_withdrawn_leaves_the_older_word_in_force(self, ask: Ask) -> None:
+        # Nothing was issued: what is left after a withdrawal was modified before what was there.
+        tariff = event("e1", DAY, PRICES, modificationDateTime="2026-11-23T08:00:00Z")
+        override = event("e2", DAY, PRICES[::-1], priority=0, modificationDateTime="2026-11-23T09:30:00Z")
+        before, after = ask(tariff, override), ask(tariff)
+        assert check_series(replace(after, known_at=NOW + HOUR), before) is not None
 
     def test_an_interval_may_say_its_own_length_and_the_next_follows_it(self, ask: Ask) -> None:
         found = ask(

@@ -195,6 +195,18 @@ class TestLimits:
         world.tell()
         assert world.made.grid_events() == [own]
 
+    def test_one_whose_id_another_took_is_taken_over_once(self, world: World) -> None:
+        cut = limit("e1", T0 + 2 * HOUR, 4.0)
+        world.tell(cut)
+        [ours] = world.made.grid_events()
+        world.tell()
+        world.made.add_grid_event(replace(ours, limit_kw=9.0, source="api"), "olga")
+        assert [world.tell(cut) for _ in range(3)] == [1, 0, 0]
+        assert world.made.grid_events() == [ours]
+        deeds = [a for a in world.made.audit() if a.action == "grid_event.create"]
+        assert [a.actor for a in deeds].count(NAME) == 2
+        assert world.tell() == 1, "and is withdrawn as any of ours"
+
     def test_of_two_of_one_program_priority_decides_and_else_the_lower(self, world: World) -> None:
         day, less = limit("e1", T0, *[8.0] * 3), limit("e2", T0 + HOUR, 9.0, priority=1)
         same = limit("e3", T0 + 2 * HOUR, 5.0)

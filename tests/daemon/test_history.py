@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from forecasts.errors import ForecastRejected
 from forecasts.series import ForecastSeries, Kind, Signal
@@ -15,7 +17,7 @@ from forecasts.slots import as_datetime64
 from forecasts.sources.base import FetchRequest, SourceInfo
 from forecasts.sources.registry import make_source
 from shifter.clock import ManualClock
-from shifter.errors import SourceUnavailable
+from shifter.errors import NotReady, SourceUnavailable
 from shifter.history import TRIES, History
 from shifter.ingest import LOOK_BACK, Polled, Poller
 from shifter.service import Service
@@ -125,6 +127,80 @@ def test_a_store_of_before_is_filled_up(made: Service, clock: ManualClock) -> No
         clock.advance(days=1)
     history(made, source).ask()
     assert reach(made, clock) == clock.now() - 60 * DAY
+
+
+def test_a_hole_of_an_outage_is_filled(made: Service, clock: ManualClock) -> None:
+    """The oldest days are known, and the newest: what lies between is asked for all the same."""
+    source = Archive()
+    poller = Poller(made.core, polled(source))
+    poller.poll()
+    history(made, source).ask()
+    clock.advance(days=7)  # it was down: of T0 + 2 days to T0 + 5 days nothing is known
+    poller.poll()
+    hole = (T0 + 2 * DAY, T0 + 5 * DAY)
+    assert made.core.forecasts.as_of("DE-LU", Signal.PRICE, clock.now(), *hole) == ()
+    again = history(made, source)
+    assert again.ask() == 1
+    assert not again.wanted
+    [filled] = made.core.forecasts.as_of("DE-LU", Signal.PRICE, clock.now(), *hole)
+    assert len(filled) == 72
+
+
+def test_one_that_was_interrupted_is_asked_for_again(made: Service, clock: ManualClock) -> None:
+    """Of a file with a vintage a day the oldest were written when the store went away."""
+
+    class Daily(Archive):
+        def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
+            [whole] = super().fetch(request, now=now)
+            if now - request.start == LOOK_BACK:
+                return [whole]
+            days = [slice(i, i + 24) for i in range(0, len(whole) - 48, 24)]
+            return [
+                replace(
+                    whole,
+                    known_at=now - (len(days) - i) * DAY,
+                    start=whole.start[d],
+                    end=whole.end[d],
+                    values=whole.values[d],
+                )
+                for i, d in enumerate(days)
+            ]
+
+    source = Daily(replace(INFO, url="the operator's own"))
+    Poller(made.core, polled(source)).poll()
+    whole, calls = made.core.forecasts.append_all, []
+
+    def once(series: list[ForecastSeries], **how: object) -> object:
+        calls.append(len(series))
+        if len(calls) == 2:
+            raise NotReady("the database is away.")
+        return whole(series, **how)  # type: ignore[arg-type]
+
+    made.core.forecasts.append_all = once  # type: ignore[method-assign, assignment]
+    past = history(made, source, days=90)
+    assert past.ask() == 0
+    assert past.wanted
+    assert past.ask() == 90 - AT_ONCE
+    assert not past.wanted
+
+
+def test_a_store_that_is_away_is_not_the_sources(made: Service, clock: ManualClock) -> None:
+    """Whenever that happens: it is not asked twice for it, and loses none of its tries."""
+    source = Archive(level=lambda back: 80.0 if back == LOOK_BACK else 4_000.0)  # a jump: the store is asked
+    Poller(made.core, polled(source)).poll()
+    past, whole = history(made, source), made.core.forecasts.as_of
+
+    def away(*args: Any, **how: Any) -> Any:
+        if len(source.asked) == tries + 1:  # what it said has come
+            raise OperationalError("SELECT", {}, Exception("database is locked"))
+        return whole(*args, **how)
+
+    made.core.forecasts.as_of = away  # type: ignore[method-assign]
+    for _ in range(2 * TRIES):
+        tries = len(source.asked)
+        assert past.ask() == 0
+        assert len(source.asked) == tries + 1, "no shorter window is asked for"
+        assert past.wanted
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from forecasts.assemble import frame_from_store
 from forecasts.heeded import MODELS_ALONE, OWN, PLANNED_BY, Heeded
 from forecasts.outlook import make_outlook
 from forecasts.outlooks import Outlooks
+from forecasts.own import as_planned
 from forecasts.series import PLANNED, Kind, Signal
 from forecasts.slots import SlotGrid
 from forecasts.testing import ReplyServer
@@ -420,6 +421,10 @@ class TestShadow:
         assert world.pollers[-1].poll().errors
         assert not any("wild" in fault for fault in world.service.health().faults)
         assert [s.up for s in world.service.health().sources if s.shadow] == [False]
+        for poller in world.pollers[:-1]:
+            poller.poll()
+        told = {labels["source"] for name, _, labels, _ in gauges(world.service.core) if "_source_" in name}
+        assert told == {"desk", "meter"}, "an alert on a source that is down does not ring for it"
         world.database.close()
 
 
@@ -484,6 +489,56 @@ class TestFailures:
         assert LEARNING not in world.service.core.state.faults
         assert len(world.service.core.forecasts.vintages(source=PLANNED_BY)) == len(PLANNED)
 
+    def test_one_that_cannot_be_put_on_record_holds_up_no_other(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(planned: Any, outlook: Any, *rest: Any) -> Any:
+            if outlook.signal is PLANNED[0]:
+                raise ZeroDivisionError("a bug")
+            return as_planned(planned, outlook, *rest)
+
+        monkeypatch.setattr("shifter.learning.as_planned", broken)
+        world.poll()
+        world.learn()
+        kept = world.service.core.forecasts.vintages(source=PLANNED_BY)
+        assert {v.signal for v in kept} == {*PLANNED[1:]}
+        fault = world.service.core.state.faults[LEARNING]
+        assert f"what {ZONE} {PLANNED[0]} was planned by is not on record: ZeroDivisionError: a bug" in fault
+        monkeypatch.undo()
+        world.learn()
+        assert LEARNING not in world.service.core.state.faults
+        assert len(world.service.core.forecasts.vintages(source=PLANNED_BY)) == len(PLANNED)
+
+    def test_a_rate_that_is_missing_is_named(self, files: Path, clock: ManualClock) -> None:
+        pounds = [{**s, "options": {**s["options"], "currency": "GBP"}} for s in sources(files)]
+        world = World(files, clock, sources=pounds, fx={"GBP": 2.0})
+        world.poll()
+        world.lessons.begin()
+        world.jobs["learn"][2][0]._fx = {}
+        world.run("learn")
+        fault = world.service.core.state.faults[LEARNING]
+        assert "forecasts.fx: no rate says what GBP are worth." in fault
+        world.database.close()
+
+    @pytest.mark.parametrize("where", ["_outlooks.at", "core.replan"])
+    def test_whatever_breaks_it_is_told_and_tried_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        def broken(*_: Any) -> Any:
+            raise ZeroDivisionError("a bug where nobody looked")
+
+        world.poll()
+        world.lessons.begin()
+        learner, (part, name) = world.jobs["learn"][2][0], where.split(".")
+        monkeypatch.setattr(getattr(learner, part), name, broken)
+        world.run("learn")
+        assert "a bug where nobody looked" in world.service.core.state.faults[LEARNING]
+        assert 0 < world.jobs["learn"][0] <= 600, "and the next comes sooner than the next anchor"
+        monkeypatch.undo()
+        world.run("learn")
+        assert LEARNING not in world.service.core.state.faults
+        assert "learn" in world.jobs
+
     def test_a_store_that_is_gone_stops_nothing(self, world: World, files: Path) -> None:
         world.poll()
         world.learn()
@@ -508,6 +563,25 @@ class TestFailures:
     def observed(world: World, outcome: str) -> float:
         registry = world.service.core.metrics.registry
         return registry.get_sample_value("shifter_learning_duration_seconds_count", {"outcome": outcome}) or 0
+
+
+def test_it_rests_as_long_as_it_took(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that was: it never takes more than half of the time."""
+    now_s = [0.0]
+    rests: list[float] = []
+
+    def slow(*args: Any) -> Any:
+        now_s[0] += 30.0
+        return make_outlook(*args)
+
+    monkeypatch.setattr(MAKE, slow)
+    monkeypatch.setattr("shifter.learning.REST_RATIO", 1.0)
+    monkeypatch.setattr("shifter.learning.time.monotonic", lambda: now_s[0])
+    world.poll()
+    world.lessons.begin()
+    monkeypatch.setattr(world.jobs["learn"][2][0]._stopped, "wait", rests.append)
+    world.run("learn")
+    assert rests == [30.0] * len(PLANNED)
 
 
 def test_how_old_an_outlook_is_can_be_watched(world: World) -> None:

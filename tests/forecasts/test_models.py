@@ -302,11 +302,33 @@ def test_what_a_regression_looks_at_lies_before_its_origin(
     later[i + 1 :] += 5.0
     # Less than a day of the other is as good as none: its first day then stands for it.
     later_other[max(HOURS * (i + 1) + known_hours, HOURS) :] += 5.0
-    x = [
-        _Past.of(asked(a, 8, 60, Beside(b, known_hours))).regressors(np.array([i]), d, at_target=at_target)
-        for a, b in ((z, other), (later, later_other))
-    ]
+    x = []
+    for a, b in ((z, other), (later, later_other)):
+        beside = Beside(b, known_hours)
+        there = beside.at_target(np.array([i]), n, d) if at_target else None
+        assert there is None or np.isfinite(there).all()
+        x.append(_Past.of(asked(a, 8, 60, beside)).regressors(np.array([i]), d, there))
     np.testing.assert_allclose(x[0], x[1], atol=1e-9)
+
+
+def test_what_is_expected_of_the_other_signal_belongs_to_its_origin() -> None:
+    expected = np.arange(3 * 48.0).reshape(3, 48)
+    beside = Beside(np.zeros(12 * HOURS), -5, expected)
+    told = beside.at_target(np.array([9, 8, 7, 6]), 10, 2)
+    np.testing.assert_array_equal(told[0], expected[2, HOURS:])
+    np.testing.assert_array_equal(told[2], expected[0, HOURS:])
+    assert np.isnan(told[3]).all(), "nothing is on record of what was expected then"
+
+
+def test_what_came_never_stands_for_what_was_expected() -> None:
+    """Changing what came of the other signal after an origin changes nothing of what is said after it."""
+    rng = np.random.default_rng(4)
+    z, other = rng.normal(size=(80, HOURS)), rng.normal(size=(82 * HOURS))
+    expected = rng.normal(size=(11, 2 * HOURS))
+    later = other.copy()
+    later[80 * HOURS :] += 3.0
+    a, b = (Ridge().answer(asked(z, 2, 10, Beside(o, 0, expected)))[-1] for o in (other, later))
+    np.testing.assert_allclose(a, b, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)

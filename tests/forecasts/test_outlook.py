@@ -133,10 +133,16 @@ class TestWhatIsKnown:
         assert content(looked([*made_up, *real], day(30))) == content(looked(real, day(30)))
 
     def test_a_forecast_is_no_outcome_until_it_is_repeated_afterwards(self) -> None:
-        ahead = forecasts(np.tile(WAVE, 40), exactly)
+        ahead = forecasts(np.tile(WAVE, 40), lambda _, values: values + 1)
         assert looked(ahead, day(30)) is None
         again = measured(np.tile(WAVE, 40), kind=Kind.FORECAST, source="told")
         assert looked([*ahead, *again], day(30)) is not None
+
+    def test_what_was_only_said_again_is_no_outcome(self) -> None:
+        ahead = forecasts(np.tile(WAVE, 40), exactly)
+        again = measured(np.tile(WAVE, 40), kind=Kind.FORECAST, source="told")
+        assert looked([*ahead, *again], day(30)) is None, "nobody knows what came"
+        assert looked([*ahead, *measured(np.tile(WAVE, 40))], day(30)) is not None
 
     def test_of_two_units_and_two_bases_the_first_in_order_counts(self) -> None:
         a = measured(np.tile(WAVE, 40), source="a")
@@ -434,3 +440,38 @@ class TestOutlooks:
         Outlooks(Slow()).at(ZONE, CARBON, day(15))
         assert len(asked) == once
         assert made[0] is made[1]
+
+
+class TestTheOtherSignal:
+    """A price learns from carbon as it was forecast, and never from what carbon came to be later."""
+
+    def told(self, error: float, seed: int = 3) -> tuple[list[ForecastSeries], Floats]:
+        draw = np.random.default_rng(seed)
+        n = 24 * 110
+        carbon = 300 + 60 * draw.standard_normal(n)
+        price = 50 + 0.5 * (carbon - 300) + draw.standard_normal(n)
+        wrong = 60 * np.random.default_rng(seed + 1).standard_normal(n)
+
+        def said(_: datetime, values: Floats) -> Floats:
+            noise = wrong[: len(values)] if len(values) <= n else np.resize(wrong, len(values))
+            return np.maximum(0.0, 300 + (1 - error) * (values - 300) + error * np.roll(noise, int(_.day)))
+
+        vintages = [
+            *measured(carbon),
+            *forecasts(carbon, said),
+            *measured(price, signal=Signal.PRICE, unit="EUR/MWh", basis=None, source="market"),
+        ]
+        return vintages, price
+
+    @pytest.mark.parametrize(("error", "least", "most"), [(0.0, 0.5, 0.9), (1.0, 0.6, 0.95)])
+    def test_bands_of_a_price_hold_however_good_carbon_is_forecast(
+        self, error: float, least: float, most: float
+    ) -> None:
+        vintages, price = self.told(error)
+        inside = []
+        for at in range(90, 102, 3):
+            o = looked(vintages, day(at), Signal.PRICE)
+            assert o is not None
+            z = o.scale.to_z(price[at * 24 : at * 24 + 48]) - o.ours[:48]
+            inside.append((z >= o.bands[0.1][:48]) & (z <= o.bands[0.9][:48]))
+        assert least < np.mean(inside) < most

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.service import Service
-from shifter.service.scored import ForecastScores
+from shifter.service.scored import ForecastScores, Scored
 from shifter.views import (
     Admission,
     AdmissionState,
@@ -55,6 +55,8 @@ class FakeService(Service):
         self.started = time.monotonic()
         self.faults: tuple[str, ...] = ()
         self.no_plan = False
+        self.on_trial: Collection[str] = ()
+        self.scoring_rests = False
         self.log: list[Event] = []
         self.news = threading.Condition()
         self.current = fixture.plan(self.items, synthetic=synthetic, worse=worse)
@@ -181,9 +183,16 @@ class FakeService(Service):
     def forecast_scores(self, zone: str, signal: Signal, days: int) -> ForecastScores:
         told = fixture.told(zone, signal, self.synthetic) if days > 7 else {}
         found = from_series(zone, signal, told)
+        if self.scoring_rests:
+            raise NotReady("scoring rests.", retry_after_s=60)
         scores = (score(said, found.known[name]) for name, said in sorted(found.forecasts.items()))
+        marked = tuple(
+            Scored(**{f.name: getattr(s, f.name) for f in fields(s)}, shadow=s.source in self.on_trial)
+            for s in scores
+            if s
+        )
         since = self.now - timedelta(days=days)
-        return ForecastScores(zone, signal, since, self.now, tuple(s for s in scores if s), ("late_source",))
+        return ForecastScores(zone, signal, since, self.now, marked, ("late_source",))
 
     def lease(self, workload_id: str) -> Lease:
         w = self._find(workload_id)

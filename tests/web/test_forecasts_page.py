@@ -73,6 +73,23 @@ def test_says_so_where_there_is_nothing_to_score(serve, watch):
     assert "nobody says yet what came of its forecasts" in page.locator("#scores").inner_text()
 
 
+def test_a_source_on_trial_is_marked(serve, watch):
+    service = FakeService(5)
+    service.on_trial = {"energy_charts"}
+    page = watch().open(serve(service).url + "/forecasts?zone=DE-LU&signal=carbon")
+    assert "on trial" in page.locator('[data-source="energy_charts"] .block-head').inner_text()
+    assert page.locator("#scores").inner_text().count("on trial") == 1
+
+
+def test_while_scoring_rests_the_rest_is_shown(serve, watch):
+    service = FakeService(5)
+    service.scoring_rests = True
+    page = watch().open(serve(service).url + "/forecasts?zone=DE-LU&signal=carbon")
+    page.wait_for_selector('body[data-ready="DE-LU|carbon|14"]')
+    assert "Scoring rests" in page.locator("#scores").inner_text()
+    assert page.locator("#course .uplot canvas").count() == 1
+
+
 def test_what_is_made_up_is_marked(serve, watch):
     page = watch().open(serve(FakeService(5, synthetic=True)).url + "/forecasts?zone=SE1")
     assert "SYNTHETIC" in page.locator("#course .kinds").inner_text()

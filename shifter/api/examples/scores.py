@@ -22,6 +22,7 @@ FORECAST_SCORES: dict[str, Any] = {
             "slot_minutes": 60,
             "vintages": 18,
             "synthetic": False,
+            "shadow": False,
             "overall": {
                 "point": {
                     "n": 864,

@@ -38,7 +38,9 @@ async def forecast_scores(
 ) -> Response:
     """Each source's errors by lead time and by hour of the day, against persistence; how honest its bands were; and
     what a job of 4 hours within 24 captured by it. Of forecasts in the store, one an hour at most, and of what came of
-    them by now; a slot that was decided already when it was forecast does not count. An answer stands for a minute, or
-    longer where it took long to compute.
+    them by now; a slot that was decided already when it was forecast does not count. `shadow` marks a source that is on
+    trial. An answer stands for a minute. After one was computed, none is for 20 times as long as that took: meanwhile
+    what was computed before is answered, however old (`until` says), and 503 for anything else.
     """
-    return answer(to_dict(await shared.slowly(lambda: service.forecast_scores(zone, Signal(signal), days))))
+    scores = await shared.scoring(lambda: service.forecast_scores(zone, Signal(signal), days))
+    return answer(to_dict(scores))

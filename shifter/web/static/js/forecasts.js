@@ -38,12 +38,12 @@ function drawChoice() {
 
 async function load() {
   const { zone, signal, days } = chosen;
-  const noPlan = (error) => {
+  const orNull = (error) => {
     if (error instanceof api.Problem) return null;
     throw error;
   };
   const [plan, course, learnt, scores] = await Promise.all([
-    api.plan().catch(noPlan), loadCourse(zone, signal, live.now()), api.learnt(zone), api.forecastScores(zone, signal, days)]);
+    api.plan().catch(orNull), loadCourse(zone, signal, live.now()), api.learnt(zone), api.forecastScores(zone, signal, days).catch(orNull)]);
   return { plan, course, learnt, signal, scores, key: `${zone}|${signal}|${days}` };
 }
 

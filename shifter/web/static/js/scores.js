@@ -4,9 +4,14 @@ import { h, replace } from "./dom.js";
 import { figure, moment, ms, num, percent, plural } from "./format.js";
 import { tableToggle } from "./table.js";
 
-/** All sources into `host`. */
+/** All sources into `host`; null while scoring rests. */
 export function drawScores(host, scores) {
   host.setAttribute("aria-busy", "false");
+  if (scores === null) {
+    replace(host, h("div", { class: "panel" }, h("h2", {}, "How good the forecasts were"),
+      h("p", { class: "empty" }, "Scoring rests for a while after it has worked, so that plans do not wait for it. Try again in a moment.")));
+    return;
+  }
   const silent = scores.unjudged.map((name) => h("p", { class: "empty" }, `${name}: nobody says yet what came of its forecasts.`));
   if (scores.sources.length === 0) {
     replace(host, h("div", { class: "panel" }, h("h2", {}, "How good the forecasts were"),
@@ -22,6 +27,7 @@ function drawSource(s) {
     h("div", { class: "block-head" },
       h("h2", {}, s.source),
       s.synthetic ? h("span", { class: "badge synthetic" }, "SYNTHETIC") : null,
+      s.shadow ? h("small", {}, "on trial, nothing is planned by it") : null,
       h("small", {}, `${plural(s.vintages, "forecast")}, of ${moment(ms(s.start))} to ${moment(ms(s.end))}; judged by ${s.outcomes_of === s.source ? "its own last word" : s.outcomes_of}`),
       h("span", { class: "spacer" }),
       tableToggle(() => leadTable(s), `scores-${s.source}`)),
