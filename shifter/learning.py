@@ -39,7 +39,7 @@ REST_RATIO = 1.0
 """Between two outlooks it rests for so many times as long as the last took: it never takes more than half of the
 time.
 """
-TOO_LITTLE = "Less than a week of outcomes is known."
+TOO_LITTLE = "Too little to learn from: less than a week of outcomes, or all of it made up."
 
 log = get_logger("shifter.learning")
 

@@ -25,7 +25,12 @@ VIEW = LearntView(
 
 
 def test_who_counts_for_how_much(unplanned: Service) -> None:
-    nothing = LearntView("FR", "carbon", planned_by=True, note="Less than a week of outcomes is known.")
+    nothing = LearntView(
+        "FR",
+        "carbon",
+        planned_by=True,
+        note="Too little to learn from: less than a week of outcomes, or all of it made up.",
+    )
     unplanned.core.state.learnt = {("FR", Signal.CARBON): nothing, ("DE-LU", Signal.PRICE): VIEW}
     api = requests_to(create_app(unplanned))
     body = api.get(URL).json()

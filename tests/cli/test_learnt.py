@@ -29,7 +29,7 @@ def test_show_says_who_counts_for_how_much(
     for words in ("believed", "6 h ahead", "48 h ahead", "our models", "climatology", "71 %", "known"):
         assert words in shown.out, words
     assert "from 60 days" in shown.err.replace("\n", " ")
-    assert "Less than a week of outcomes is known." in shown.err
+    assert "Too little to learn from: less than a week of outcomes, or all of it made up." in shown.err
     assert {v["signal"] for v in told["learnt"]} == {"price", "carbon"}
 
 

@@ -323,7 +323,9 @@ class TestLearning:
         world = World(tmp_path, clock, sources=[{"name": "typical"}])
         world.poll()
         world.learn()
-        assert {v.note for v in world.service.learnt()} == {"Less than a week of outcomes is known."}
+        assert {v.note for v in world.service.learnt()} == {
+            "Too little to learn from: less than a week of outcomes, or all of it made up."
+        }
         assert not world.service.core.forecasts.vintages(source=PLANNED_BY)
         world.database.close()
 

@@ -154,8 +154,8 @@ class TestSilence:
         unknown[~keep] = np.nan
         a = blend(members[:, keep], outcomes[keep], prior)
         for b in (blend(quiet, outcomes, prior), blend(members, unknown, prior)):
-            np.testing.assert_array_equal(a.weights, b.weights)
-            np.testing.assert_array_equal(a.combined, b.combined[keep])
+            np.testing.assert_allclose(a.weights, b.weights, rtol=1e-12)
+            np.testing.assert_allclose(a.combined, b.combined[keep], rtol=1e-12, atol=1e-12)
 
     @settings(deadline=None)
     @given(rounds(silent=False), st.floats(0.01, 1))

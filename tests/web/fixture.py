@@ -127,7 +127,12 @@ def frame(kinds: tuple[Kind, ...] = (Kind.CLEARED, Kind.FORECAST, Kind.MODEL)) -
 def learnt(zone: str, signal: str) -> LearntView:
     """Of carbon who counts for how much; of prices too little is known, but in France, where it is in shadow."""
     if signal == "price" and zone != "FR":
-        return LearntView(zone, signal, planned_by=True, note="Less than a week of outcomes is known.")
+        return LearntView(
+            zone,
+            signal,
+            planned_by=True,
+            note="Too little to learn from: less than a week of outcomes, or all of it made up.",
+        )
     return LearntView(
         zone,
         signal,

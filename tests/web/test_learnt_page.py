@@ -29,7 +29,10 @@ def test_shows_who_counts_for_how_much(serve, watch):
 
 def test_says_why_nothing_was_learnt_and_what_is_in_shadow(serve, watch):
     page = watch().open(serve(FakeService(5)).url + "/forecasts?zone=DE-LU&signal=price")
-    assert "Less than a week of outcomes is known." in page.locator("#learnt").inner_text()
+    assert (
+        "Too little to learn from: less than a week of outcomes, or all of it made up."
+        in page.locator("#learnt").inner_text()
+    )
     assert page.locator("#learnt table").count() == 0
     page.locator('select[name="zone"]').select_option("FR")
     page.wait_for_selector('body[data-ready="FR|price|14"]')
