@@ -33,8 +33,7 @@ test: install-dev ## Every check that CI makes: lint, types, imports, tests (ARG
 	@bash tests/setup.sh
 	@$(MAKE) lint
 	@$(SAY) 'pytest'
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile -m 'not network and not browser' $(ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -m 'browser and not network' $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 .PHONY: lint
 lint: install-dev ## ruff, mypy and the import contracts

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.figure import AtMost, Figure, Options, Skipped, Tell, Within
+from benchmarks.figure import AtLeast, AtMost, Figure, Options, Skipped, Tell, Within
 from benchmarks.grid_data import ZONES, vintages
 from benchmarks.ray_cluster import ADDRESS, Cluster, inside, why_not
 from forecasts.slots import SlotGrid
@@ -60,20 +60,6 @@ PLACES = (
     *(Place(zone, year) for zone in ("DE-LU", "CAISO-NP15", "ERCOT") for year in (2020, 2021)),
     *(Place(zone, 2021, "edge") for zone in ("DE-LU", "CAISO-NP15")),
 )
-
-
-@dataclass(frozen=True)
-class Longer:
-    """At least `limit`, inclusive."""
-
-    limit: float
-
-    def met(self, measured: float) -> bool:
-        """Whether it is."""
-        return measured >= self.limit
-
-    def __str__(self) -> str:
-        return f"≥ {self.limit:g}"
 
 
 def cases_of(data: Path, place: Place, replan_minutes: int, slot_minutes: int = 60) -> list[Case]:
@@ -174,7 +160,7 @@ def run(options: Options, tell: Tell) -> Iterator[Figure]:
     tell("two processes", 0.5)
     two = ran(Processes(WORKERS), cases)
     yield Figure("two processes", two.wall_s, "s", None, "spawned, with the imports of each", 0)
-    target = Longer(LEAST_SPEED_UP)
+    target = AtLeast(LEAST_SPEED_UP)
     yield Figure("speed-up on two processes", one.wall_s / two.wall_s, "times", target, _load())
     yield Figure("two processes, other bytes", float(two.digest != one.digest), "", Within(0, 0), "", 0)
     tell("a cluster", 0.75)
@@ -190,7 +176,7 @@ def _cluster(data: Path, replan: int, one: Ran, two: Ran) -> Iterator[Figure]:
     on_ray = ran_on_ray(data, replan)
     said = f"the cluster took {on_ray.started_s:.1f} s more to start"
     yield Figure(f"Ray, {WORKERS} workers", on_ray.wall_s, "s", None, said, 0)
-    yield Figure("speed-up on Ray", one.wall_s / on_ray.wall_s, "times", Longer(LEAST_SPEED_UP))
+    yield Figure("speed-up on Ray", one.wall_s / on_ray.wall_s, "times", AtLeast(LEAST_SPEED_UP))
     yield Figure("Ray, other bytes", float(on_ray.digest != one.digest), "", Within(0, 0), "", 0)
     said = f"beside two processes; {1000 * (on_ray.wall_s - two.wall_s) / one.units:.0f} ms a unit"
     yield Figure("overhead of Ray", 100 * (on_ray.wall_s / two.wall_s - 1), "%", None, said, 1)

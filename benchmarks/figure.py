@@ -57,6 +57,20 @@ class AtMost:
 
 
 @dataclass(frozen=True)
+class AtLeast:
+    """At least `limit`, inclusive."""
+
+    limit: float
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
+        return measured >= self.limit
+
+    def __str__(self) -> str:
+        return f"≥ {self.limit:g}"
+
+
+@dataclass(frozen=True)
 class Within:
     """No farther than `tolerance` from `value`."""
 

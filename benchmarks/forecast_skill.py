@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.figure import AtMost, Figure, Options, Row, Target, Tell, Within
+from benchmarks.figure import AtLeast, AtMost, Figure, Options, Row, Target, Tell, Within
 from benchmarks.grid_data import (
     HOUR,
     ZONES,
@@ -29,7 +29,7 @@ from benchmarks.grid_data import (
     measured_by_hour,
     runs,
 )
-from forecasts.blend import blend
+from forecasts.blend import blend, combine
 from forecasts.history import VintageHistory
 from forecasts.known import Knowledge
 from forecasts.models.days import Scale
@@ -55,20 +55,6 @@ RAW = {
 CHOSEN_HOURS = (6, 12)
 NOISE = datetime(2021, 9, 30, tzinfo=UTC), 2
 """From when, and for how many days, a source is noise."""
-
-
-@dataclass(frozen=True)
-class AtLeast:
-    """At least `limit`."""
-
-    limit: float
-
-    def met(self, measured: float) -> bool:
-        """Whether it is."""
-        return measured >= self.limit
-
-    def __str__(self) -> str:
-        return f"≥ {self.limit:g}"
 
 
 @dataclass(frozen=True)
@@ -216,11 +202,9 @@ def _expected(
         else outlook.scale.to_z(knowledge.said(zone, signal, name, at, 0, outlook.n_hours)[0])
         for name in outlook.weights
     }
-    said = np.stack(list(parts.values()))[:, :48]
-    share = np.where(np.isfinite(said), np.stack(list(outlook.weights.values()))[:, :48], 0.0)
-    z = (np.nan_to_num(said) * share).sum(axis=0) / np.maximum(share.sum(axis=0), 1e-12)
-    expected = outlook.scale.from_z(z)
-    return np.where(share.sum(axis=0) > 0, expected, values[t : t + 48])
+    said, weights = (np.stack(list(of.values()))[:, :48] for of in (parts, outlook.weights))
+    expected = outlook.scale.from_z(combine(said[:, :, None], weights.T)[:, 0])
+    return np.where(np.isfinite(expected), expected, values[t : t + 48])
 
 
 def _captured(liked: Floats, came: Floats, hours: int) -> float:

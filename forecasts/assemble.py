@@ -6,7 +6,7 @@ are dropped before anything else is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -21,6 +21,7 @@ from forecasts.errors import InputError
 from forecasts.extend import LOOKBACK, MEAN
 from forecasts.extend import extend as extend_values
 from forecasts.frame import ForecastFrame, SignalFrame
+from forecasts.known import Known
 from forecasts.mixing import Mixed, in_doubt, mix
 from forecasts.outlook import Outlook
 from forecasts.provenance import NOBODY, Said, said_by, together
@@ -33,22 +34,6 @@ Preference = Mapping[tuple[str, Signal], Sequence[str]]
 """Sources by zone and signal, the best first; zone "*" stands for every zone without its own entry."""
 
 
-class SeriesStore(Protocol):
-    """What is needed of `forecasts.store.ForecastStore`."""
-
-    def as_of(
-        self,
-        zone: str,
-        signal: Signal,
-        moment: datetime,
-        start: datetime,
-        end: datetime,
-        *,
-        sources: Collection[str] | None = None,
-    ) -> tuple[ForecastSeries, ...]:
-        """What was known at `moment` about `[start, end)`."""
-
-
 class Foresight(Protocol):
     """What is needed of `forecasts.outlooks.Outlooks`."""
 
@@ -57,7 +42,7 @@ class Foresight(Protocol):
 
 
 def frame_from_store(
-    store: SeriesStore,
+    store: Known,
     grid: SlotGrid,
     *,
     as_of: datetime,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecasts.models.days import HOURS
 from forecasts.slots import Floats
 
 PROBABILITIES = (0.05, 0.1, 0.25, 0.75, 0.9, 0.95)
@@ -26,7 +27,6 @@ MIN_ROUNDS = 10
 """So many rounds with outcomes are needed for a band."""
 WARM_UP_ROUNDS = 10
 """Rounds whose errors are the first band, before it is corrected."""
-HOURS = 24
 
 
 def bands(errors: Floats, probabilities: Sequence[float] = PROBABILITIES, *, rate: float = RATE) -> Floats:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
+from forecasts.known import Known
 from forecasts.series import ForecastSeries, Signal
 
 PLANNED_BY = "shifter"
@@ -20,23 +21,11 @@ OWN = frozenset({PLANNED_BY, MODELS_ALONE})
 """Sources that are ourselves; nobody else can have such a name."""
 
 
-class Vintages(Protocol):
-    """What is needed of `forecasts.store.ForecastStore` or `forecasts.history.VintageHistory`."""
+class Vintages(Known, Protocol):
+    """A store that also tells who ever spoke."""
 
     def sources(self, zone: str, signal: Signal) -> tuple[str, ...]:
         """Who ever said anything of it."""
-
-    def as_of(
-        self,
-        zone: str,
-        signal: Signal,
-        moment: datetime,
-        start: datetime,
-        end: datetime,
-        *,
-        sources: Collection[str] | None = None,
-    ) -> tuple[ForecastSeries, ...]:
-        """What was known at `moment` about `[start, end)`."""
 
 
 class Heeded:

@@ -14,10 +14,10 @@ import numpy as np
 
 from forecasts.models.days import MAX_DAYS
 from forecasts.outcomes import outcomes, rank, settled
-from forecasts.provenance import Said, said_by, together
+from forecasts.provenance import Said, terms_of
 from forecasts.series import FACTS, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid, as_datetime64
-from forecasts.timeline import Timeline
+from forecasts.timeline import averaged
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -84,6 +84,8 @@ class Knowledge:
         self._store = store
         self._settled = lru_cache(maxsize=512)(self._settle)
         self._said = lru_cache(maxsize=REMEMBERED)(self._say)
+        # Each signal of a zone looks at the other: both are asked for twice at each moment.
+        self._hours = lru_cache(maxsize=16)(self._look)
 
     def hours(self, zone: str, signal: Signal, at: datetime, order: Sequence[str] = ()) -> Record | None:
         """The outcomes known at `at`, on a whole hour; None where there are none.
@@ -91,6 +93,9 @@ class Knowledge:
         Of carbon of two bases only that of the first source in `order` counts, and so of prices in two currencies;
         sources that are made up do not.
         """
+        return self._hours(zone, signal, at, tuple(order))
+
+    def _look(self, zone: str, signal: Signal, at: datetime, order: tuple[str, ...]) -> Record | None:
         midnight = at.replace(hour=0)
         monday = midnight - midnight.weekday() * DAY
         recent = self._store.as_of(zone, signal, at, monday - RECENT, at + AHEAD)
@@ -115,7 +120,7 @@ class Knowledge:
         found = {s.source for s in told if s.kind not in FACTS and s.end[-1] > ahead}
         forecasters = tuple(sorted(found, key=lambda source: rank(source, order)))
         measured = any(s.kind in FACTS for s in told)
-        terms = together([said_by(told, (k,)) for k in range(len(told))], None)
+        terms = terms_of((s.attribution, s.licence, s.restricted) for s in told)
         return Record(end, hourly[:n], first.unit, first.basis, forecasters, measured, terms)
 
     def said(
@@ -148,7 +153,6 @@ class Knowledge:
         grid = SlotGrid(moment, 60, n_hours)
         told = self._store.as_of(zone, signal, moment, grid.start, grid.end, sources=(source,))
         meant = [s for s in told if s.kind not in FACTS and meaning in {None, (s.unit, s.basis)}]
-        line = Timeline.of(meant, as_datetime64(grid.start), as_datetime64(grid.end))
-        said = grid.average(line.start, line.end, line.values())
+        said = averaged(meant, grid)
         said.setflags(write=False)
         return said

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forecasts.models.days import MAX_DAYS
+
 
 @dataclass(frozen=True)
 class Learning:
     """The rules by which outlooks are made."""
 
-    history_days: int = 400
+    history_days: int = MAX_DAYS
     """[d] How much of the past our models learn from."""
     past_days: int = 60
     """[d] Over which what was said is held against what came, for weights and bands."""

@@ -17,8 +17,8 @@ from forecasts.models.days import HOURS, Scale
 from forecasts.outlook import OURS, Outlook
 from forecasts.provenance import Said
 from forecasts.series import FACTS, ForecastSeries, Kind, Signal
-from forecasts.slots import Floats, SlotGrid, as_datetime64
-from forecasts.timeline import Timeline
+from forecasts.slots import Floats, SlotGrid
+from forecasts.timeline import averaged
 
 HOUR = timedelta(hours=1)
 NEGLIGIBLE = 0.01
@@ -65,7 +65,7 @@ def mix(
     missing = np.array([t.kind is Kind.MISSING for t in told])
     unknown = (hour >= 0) & (hour < outlook.n_hours) & (published | missing)
     names = [name for name in outlook.weights if name != OURS]
-    came = _averaged([s for s in series if s.kind in FACTS], grid)
+    came = averaged([s for s in series if s.kind in FACTS], grid)
     # What only forecasts tell of: the shape that they have, believed or not.
     shape = came if np.isfinite(came).any() else np.where(published, values, np.nan)
     ours = scale.from_z(outlook.ours[at]) + _within_the_hour(shape, grid)
@@ -129,12 +129,7 @@ def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> di
 
 
 def _told(name: str, series: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:
-    return _averaged([s for s in series if s.source == name and s.kind not in FACTS], grid)
-
-
-def _averaged(ranked: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:
-    line = Timeline.of(ranked, as_datetime64(grid.start), as_datetime64(grid.end))
-    return grid.average(line.start, line.end, line.values())
+    return averaged([s for s in series if s.source == name and s.kind not in FACTS], grid)
 
 
 def _within_the_hour(known: Floats, grid: SlotGrid) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from forecasts.history import clipped
 from forecasts.series import FACTS, ForecastSeries, Kind
 from forecasts.slots import Floats, SlotGrid, as_datetime64
-from forecasts.timeline import Timeline
+from forecasts.timeline import averaged
 
 _WORTH = {Kind.ACTUAL: 0, Kind.CLEARED: 1}
 
@@ -28,8 +28,7 @@ def outcomes(vintages: Iterable[ForecastSeries], grid: SlotGrid, order: Sequence
     """
     ranked = sorted(settled(vintages), key=lambda s: (_worth(s), rank(s.source, order)))
     start, end = as_datetime64(grid.start), as_datetime64(grid.end)
-    timeline = Timeline.of([s for s in ranked if s.start[0] < end and s.end[-1] > start], start, end)
-    return grid.average(timeline.start, timeline.end, timeline.values())
+    return averaged([s for s in ranked if s.start[0] < end and s.end[-1] > start], grid)
 
 
 def settled(vintages: Iterable[ForecastSeries]) -> Iterator[ForecastSeries]:
@@ -38,7 +37,7 @@ def settled(vintages: Iterable[ForecastSeries]) -> Iterator[ForecastSeries]:
     """
     groups: dict[tuple[object, ...], list[ForecastSeries]] = {}
     for s in vintages:
-        if (part := _over(s)) is not None:
+        if (part := over(s)) is not None:
             terms = s.attribution, s.licence, s.restricted
             groups.setdefault((s.source, s.kind, s.unit, s.basis, terms), []).append(part)
     for parts in groups.values():
@@ -61,8 +60,9 @@ def _worth(s: ForecastSeries) -> int:
     return _WORTH.get(s.kind, len(_WORTH))
 
 
-def _over(s: ForecastSeries) -> ForecastSeries | None:
+def over(s: ForecastSeries) -> ForecastSeries | None:
+    """The part of a vintage that is no forecast any more; None where there is none."""
     if s.kind in FACTS:
         return s
-    over = s.end <= as_datetime64(s.known_at)
-    return clipped(s, s.start[0], s.end[over][-1]) if over.any() else None
+    ended = s.end <= as_datetime64(s.known_at)
+    return clipped(s, s.start[0], s.end[ended][-1]) if ended.any() else None

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from forecasts.blend import blend
+from forecasts.blend import blend, combine
 from forecasts.calibrate import MIN_ROUNDS, PROBABILITIES, bands, stretches
-from forecasts.known import Knowledge, Meaning, Record
+from forecasts.known import AHEAD, Knowledge, Meaning, Record
 from forecasts.learning import BY_DEFAULT, Learning
 from forecasts.models.base import Beside, Question
 from forecasts.models.days import HOURS, MAX_HOLE_HOURS, SCALE_DAYS, Days, Scale, days_of
@@ -31,7 +31,7 @@ from forecasts.surprise import belief
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-HORIZON_DAYS = 8
+HORIZON_DAYS = AHEAD // DAY
 """[d] How far past the moment it is made an outlook reaches."""
 OURS = "our models"
 BESIDE_FRESH = 2 * DAY
@@ -135,14 +135,7 @@ class _Learnt:
     def expected(self) -> Floats:
         """What was expected in each round and is now, (n_rounds + 1, n_hours), where a source spoke; else NaN."""
         said = np.stack([self.ours if name == OURS else self.told[name][-1] for name in self.weights])
-        share = np.where(np.isfinite(said), np.stack(list(self.weights.values())), 0.0)
-        total = share.sum(axis=0)
-        now = np.divide(
-            (np.nan_to_num(said) * share).sum(axis=0),
-            total,
-            out=np.full(len(total), np.nan),
-            where=total > 0,
-        )
+        now = combine(said[:, :, None], np.stack(list(self.weights.values())).T)[:, 0]
         spoken = [np.isfinite(self.told[name]) for name in self.weights if name != OURS]
         rounds = np.concatenate([self.combined, now[None, :]])
         return np.where(np.any(spoken, axis=0), rounds, np.nan) if spoken else np.full(rounds.shape, np.nan)

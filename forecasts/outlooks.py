@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from forecasts.known import Knowledge, Known
 from forecasts.learning import BY_DEFAULT, Learning
-from forecasts.models.ensemble import foresee
+from forecasts.models.remembered import Remembered
 from forecasts.outlook import Answered, Outlook, make_outlook
 from forecasts.series import Signal
 from forecasts.slots import to_utc
@@ -20,6 +20,8 @@ LOOKED_BACK_HOURS = 30
 """So old may the newest outlook be that was made ahead: one that failed is stood in for by those before it."""
 KEPT = 4096
 """Outlooks in memory: a quarter of a day of 50 zones is a hundred."""
+
+ANSWERS_KEPT = 4
 
 Key = tuple[str, Signal, datetime]
 
@@ -38,14 +40,15 @@ class Outlooks:
         *,
         made_ahead: bool = False,
         rules: Learning = BY_DEFAULT,
-        answered: Answered = foresee,
+        answered: Answered | None = None,
     ) -> None:
         self._store = store
         self._knowledge = Knowledge(store)
         self._order = order or {}
         self._made_ahead = made_ahead
         self._rules = rules
-        self._answered = answered
+        # A price asks what carbon is expected to be, which carbon's own outlook has just asked.
+        self._answered = answered or Remembered(ANSWERS_KEPT)
         self._made: OrderedDict[Key, Outlook | None] = OrderedDict()
         self._changing = threading.Lock()
         self._making = threading.Lock()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forecasts.frame import SignalFrame
 from forecasts.heeded import MODELS_ALONE, PLANNED_BY
 from forecasts.outlook import Outlook
-from forecasts.provenance import NOBODY, Said, together
+from forecasts.provenance import Said, terms_of
 from forecasts.series import FACTS, ForecastSeries, Kind
 from forecasts.slots import Floats, SlotGrid, Times, as_datetime64
 
@@ -40,7 +40,8 @@ def as_planned(
     bands = {p: band[run] / rate for p, band in frame.quantiles.items() if p in outlook.bands}
     whole = {p: band for p, band in bands.items() if np.isfinite(band).all()}
     values = frame.values[run] / rate
-    return _vintage(PLANNED_BY, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole, _terms(frame))
+    terms = terms_of(zip(frame.attribution, frame.licence, frame.restricted, strict=True))
+    return _vintage(PLANNED_BY, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole, terms)
 
 
 def models_alone(outlook: Outlook, now: datetime) -> ForecastSeries | None:
@@ -54,13 +55,6 @@ def models_alone(outlook: Outlook, now: datetime) -> ForecastSeries | None:
     return _vintage(
         MODELS_ALONE, outlook, now, (edges[:-1][run], edges[1:][run]), values[run], {}, outlook.terms
     )
-
-
-def _terms(frame: SignalFrame) -> Said:
-    """Those of all of a frame's slots."""
-    slots = zip(frame.attribution, frame.licence, frame.restricted, strict=True)
-    parts = [Said(attribution=a, licence=n, restricted=r) for a, n, r in dict.fromkeys(slots)]
-    return together(parts or [NOBODY], None)
 
 
 def _run(begins: NDArray[np.bool_], goes_on: NDArray[np.bool_]) -> slice | None:

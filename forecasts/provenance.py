@@ -52,6 +52,13 @@ def together(parts: Sequence[Said], known_at: datetime | None) -> Said:
     )
 
 
+def terms_of(told: Iterable[tuple[str, str, bool]]) -> Said:
+    """The terms of all that is told, each as attribution, licence and whether it is restricted."""
+    return together(
+        [Said(attribution=a, licence=n, restricted=r) for a, n, r in dict.fromkeys(told)] or [NOBODY], None
+    )
+
+
 def _each_once(words: Iterable[str]) -> str:
     """What is joined already is taken apart first."""
     return "; ".join(dict.fromkeys(part for word in words for part in word.split("; ") if part))

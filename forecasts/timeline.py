@@ -83,3 +83,9 @@ def _distinct(times: Times) -> Times:
     ordered = np.sort(times)
     kept: Times = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     return kept
+
+
+def averaged(ranked: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:
+    """What `ranked`, the first in rank first, tell of each slot, (n_slots,); NaN where that is not all of it."""
+    line = Timeline.of(ranked, as_datetime64(grid.start), as_datetime64(grid.end))
+    return grid.average(line.start, line.end, line.values())

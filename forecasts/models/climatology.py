@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecasts.models.base import Question
-from forecasts.models.days import HOURS
+from forecasts.models.days import HOURS, mean_of_last
 from forecasts.slots import Floats
 
 HALF_LIFE_DAYS = 14.0
@@ -33,7 +33,7 @@ class Climatology:
         anomaly = z - usual - level[np.arange(n), kinds[:n], None]
         fast = anomaly.mean(axis=1)
         last = anomaly[:, -3:].mean(axis=1)
-        slow = _mean_of_last(fast, 7)
+        slow = mean_of_last(fast, 7)
         hours = np.arange(1, question.n_ahead * HOURS + 1)
         fades = [np.exp(-hours / fade) for fade in FADE_HOURS]
         i = np.arange(n)[question.origins]
@@ -62,12 +62,3 @@ def _running(z: Floats, kinds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) 
         # One day more that was as usual: the level of a kind seldom seen is believed less.
         level[i] = level_sums / (level_weights + 1)
     return usual, level
-
-
-def _mean_of_last(values: Floats, n: int) -> Floats:
-    """The mean of each and the up to `n - 1` before it, (n_values,)."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    end = np.arange(1, len(values) + 1)
-    begin = np.maximum(end - n, 0)
-    mean: Floats = (total[end] - total[begin]) / (end - begin)
-    return mean

@@ -96,6 +96,15 @@ def days_of(end: datetime, hourly: Floats, max_days: int = MAX_DAYS) -> Days | N
     return Days(end, scale.to_z(values), scale, known[-n_days * HOURS :].reshape(n_days, HOURS))
 
 
+def mean_of_last(values: Floats, n: int) -> Floats:
+    """The mean of each row of `values` (n_days, ...) and the up to `n - 1` before it, of the same shape."""
+    total = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+    end = np.arange(1, len(values) + 1)
+    begin = np.maximum(end - n, 0)
+    mean: Floats = ((total[end] - total[begin]).T / (end - begin)).T
+    return mean
+
+
 def _without_holes(hourly: Floats) -> Floats:
     """The end of `hourly` without a hole longer than `MAX_HOLE_HOURS`; shorter ones are filled with the day before."""
     known = np.flatnonzero(np.isfinite(hourly))

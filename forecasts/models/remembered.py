@@ -10,13 +10,14 @@ from forecasts.models.ensemble import Foreseen, foresee
 from forecasts.slots import Floats
 
 KEPT = 512
-"""Answers in memory, of some 200 kB each."""
+"""Answers in memory at most, of some 200 kB each."""
 
 
 class Remembered:
-    """`forecasts.models.ensemble.foresee`, asked once for each question."""
+    """`forecasts.models.ensemble.foresee`, asked once for each question; the last `kept` are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
         self._answers: OrderedDict[bytes, Foreseen] = OrderedDict()
 
     def __call__(self, question: Question) -> Foreseen:
@@ -24,7 +25,7 @@ class Remembered:
         key = _digest(question)
         if (found := self._answers.get(key)) is None:
             found = self._answers[key] = foresee(question)
-            if len(self._answers) > KEPT:
+            if len(self._answers) > self._kept:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(key)
         return found

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.models.base import Beside, Question
-from forecasts.models.days import HOURS
+from forecasts.models.days import HOURS, mean_of_last
 from forecasts.slots import Floats
 
 RIDGE = 0.02
@@ -49,12 +49,19 @@ class Ridge:
         low, high = past.z.min() - 1.0, past.z.max() + 1.0
         answered = np.empty((len(origins), question.n_ahead, HOURS))
         for d in range(1, question.n_ahead + 1):
-            answered[:, d - 1] = _one_day(past, origins, d)
-            if question.beside is not None:
-                there = question.beside.at_target(origins, n, d)
-                if (told := np.isfinite(there)).any():
-                    with_it = _one_day(past, origins, d, np.nan_to_num(there))
-                    answered[:, d - 1] = np.where(told, with_it, answered[:, d - 1])
+            # The first days have no long mean, and no week of the other signal, behind them.
+            known = np.arange(LONGEST_MEAN_DAYS + 2, n - d)
+            x, ahead = past.regressors(known, d), past.regressors(origins, d)
+            answered[:, d - 1] = _one_day(past, known, origins, d, x, ahead)
+            if question.beside is None:
+                continue
+            # Where the other signal is known or expected at the target, that is put where, in learning, stood what
+            # came: of an expectation that errs no more to one side than to the other the same follows.
+            there = question.beside.at_target(origins, n, d)
+            if (told := np.isfinite(there)).any():
+                x, ahead = _with(x, past.came_at_target(known, d)), _with(ahead, np.nan_to_num(there))
+                with_it = _one_day(past, known, origins, d, x, ahead)
+                answered[:, d - 1] = np.where(told, with_it, answered[:, d - 1])
         return np.clip(answered, low, high)
 
 
@@ -77,7 +84,7 @@ class _Past:
         return cls(
             z,
             question.days.kinds(question.n_ahead),
-            {w: _mean_of_last(z, w) for w in (1, 3, 7, LONGEST_MEAN_DAYS)},
+            {w: mean_of_last(z, w) for w in (1, 3, 7, LONGEST_MEAN_DAYS)},
             beside,
             filled,
             np.concatenate([[0.0], np.cumsum(filled)]),
@@ -88,8 +95,8 @@ class _Past:
         came: Floats = self.beside_z[HOURS * (i[:, None] + d) + np.arange(HOURS)]
         return came
 
-    def regressors(self, i: NDArray[np.int64], d: int, at_target: Floats | None) -> Floats:
-        """(n, 24, n_regressors) for the origins `i` (n,), with the other signal `at_target` (n, 24) or without."""
+    def regressors(self, i: NDArray[np.int64], d: int) -> Floats:
+        """(n, 24, n_regressors) for the origins `i` (n,), but for the other signal at the target."""
         same = np.maximum(i + d - 7 * -(-d // 7), 0)
         base = self.means[LONGEST_MEAN_DAYS]
         columns: list[Floats] = []
@@ -106,8 +113,6 @@ class _Past:
             ]
         if self.beside is not None:
             columns += self._beside(i, d, self.beside.known_hours)
-        if at_target is not None:
-            columns.append(at_target)
         return np.stack(columns, axis=-1)
 
     def _beside(self, i: NDArray[np.int64], d: int, known_hours: int) -> list[Floats]:
@@ -129,24 +134,22 @@ class _Past:
         return [*columns, self.beside_z[latest], week.mean(axis=0)]
 
 
-def _one_day(past: _Past, origins: NDArray[np.int64], d: int, at_target: Floats | None = None) -> Floats:
-    """What is expected `d` days after each of `origins`, (n_origins, 24).
-
-    Where the other signal is known or expected `at_target` (n_origins, 24), that is put where, in learning, stood what
-    came: of an expectation that errs no more to one side than to the other the same follows.
+def _one_day(
+    past: _Past, known: NDArray[np.int64], origins: NDArray[np.int64], d: int, x: Floats, ahead: Floats
+) -> Floats:
+    """What is expected `d` days after each of `origins`, (n_origins, 24), by regressors `x` of the days `known` and
+    `ahead` of the origins.
 
     After the last day by all of history; after each before it by all but the days about it, so that what is said to
     have been expected is not what was seen.
     """
     base = past.means[LONGEST_MEAN_DAYS]
     n = len(past.z)
-    # The first days have no long mean, and no week of the other signal, behind them.
-    known = np.arange(LONGEST_MEAN_DAYS + 2, n - d)
-    x = past.regressors(known, d, None if at_target is None else past.came_at_target(known, d))
     weight = 0.5 ** ((n - 1 - (known + d)) / HALF_LIFE_DAYS)
     centre = np.tensordot(weight, x.mean(axis=1), 1) / weight.sum()
     spread = np.sqrt(np.tensordot(weight, ((x - centre) ** 2).mean(axis=1), 1) / weight.sum()) + 1e-6
-    scaled = _with_one((x - centre) / spread)
+    one = np.ones(1)
+    scaled = _with((x - centre) / spread, one)
     y = past.z[known + d] - base[known]
     residual = y - scaled @ _slope(scaled, y, weight[:, None] * np.ones(HOURS))
     bound = HUBER * 1.4826 * float(np.median(np.abs(residual))) + 1e-9
@@ -154,13 +157,15 @@ def _one_day(past: _Past, origins: NDArray[np.int64], d: int, at_target: Floats 
     sums = _Sums.of(scaled, y, robust)
     about = np.searchsorted(known, [origins - d - GUARD_DAYS, origins + d + GUARD_DAYS + 1])
     about[:, origins == n - 1] = 0
-    ahead = _with_one((past.regressors(origins, d, at_target) - centre) / spread)
-    expected: Floats = base[origins] + np.einsum("ihk,ik->ih", ahead, sums.slopes_without(*about))
+    expected: Floats = base[origins] + np.einsum(
+        "ihk,ik->ih", _with((ahead - centre) / spread, one), sums.slopes_without(*about)
+    )
     return expected
 
 
-def _with_one(x: Floats) -> Floats:
-    return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+def _with(x: Floats, column: Floats) -> Floats:
+    """Regressors (..., k) and one more (...)."""
+    return np.concatenate([x, np.broadcast_to(column, x.shape[:-1])[..., None]], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,12 +218,3 @@ def _bridged(z: Floats) -> Floats:
     """Hours (n,) with a straight line over each hole; zeros where nothing is known."""
     known = np.flatnonzero(np.isfinite(z))
     return np.interp(np.arange(len(z)), known, z[known]) if len(known) else np.zeros(len(z))
-
-
-def _mean_of_last(z: Floats, n: int) -> Floats:
-    """The mean of each day and the up to `n - 1` before it, (n_days, 24)."""
-    total = np.concatenate([np.zeros((1, HOURS)), np.cumsum(z, axis=0)])
-    end = np.arange(1, len(z) + 1)
-    begin = np.maximum(end - n, 0)
-    mean: Floats = (total[end] - total[begin]) / (end - begin)[:, None]
-    return mean

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasts.outcomes import outcomes
+from forecasts.outcomes import outcomes, over
 from forecasts.series import FACTS, ForecastSeries
 from forecasts.slots import Floats, SlotGrid, as_datetime, floor_to_slot
 from forecasts.spans import to_us
@@ -82,16 +82,12 @@ class Span:
 
 def settled(vintages: Iterable[ForecastSeries]) -> list[Span]:
     """The spans in which vintages are no forecasts any more: measured, cleared, or repeated when they were over."""
-    found = []
-    for s in vintages:
-        known = to_us(s.known_at)
-        start, end = (int(t.astype("datetime64[us]").astype(np.int64)) for t in (s.start[0], s.end[-1]))
-        if s.kind not in FACTS:
-            over = s.end[s.end.astype("datetime64[us]").astype(np.int64) <= known]
-            end = int(over[-1].astype("datetime64[us]").astype(np.int64)) if len(over) else start
-        if end > start:
-            found.append(Span(known, start, end))
-    return found
+    parts = (part for s in vintages if (part := over(s)) is not None)
+    return [Span(to_us(s.known_at), _us(s.start[0]), _us(s.end[-1])) for s in parts]
+
+
+def _us(time: np.datetime64) -> int:
+    return int(time.astype("datetime64[us]").astype(np.int64))
 
 
 def first_known(grid: SlotGrid, spans: Iterable[Span]) -> Ints:

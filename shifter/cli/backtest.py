@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli.console import Column, err, print_json, print_table, say, silent_libraries, working
+from shifter.cli.console import Column, print_json, print_table, progress, say, silent_libraries, working
 from shifter.cli.options import Json
 from shifter.cli.text import number, parse_duration, parse_minutes, parse_time, percent, plural
 from shifter.errors import InputError
@@ -107,8 +105,8 @@ def backtest(
     _tell_left_out(cases)
     if campaign.there:
         say(f"{plural(len(campaign.there), 'replay')} of {len(campaign.units)} done before, and kept.", "dim")
-    with _progress(campaign) as told, silent_libraries():
-        rows = campaign.run(_executor(workers, ray), told)
+    with progress("replaying", len(campaign.units), done=len(campaign.there)) as told, silent_libraries():
+        rows = campaign.run(_executor(workers, ray), lambda name: told(1, name))
     from shifter.backtest.report import write_report
 
     write_report(out / "report.html", rows, "Backtest")
@@ -218,31 +216,6 @@ def _tell_left_out(cases: Cut) -> None:
     ):
         if count:
             say(f"Left out: {plural(count, 'workload')}, {why}.", "dim")
-
-
-@contextmanager
-def _progress(campaign: Campaign) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr; nothing at all where that is no terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = err()
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("replaying", total=len(campaign.units), completed=len(campaign.there))
-        yield lambda name: bar.update(task, advance=1, description=name)
 
 
 def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> None:

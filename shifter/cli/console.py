@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -170,6 +170,39 @@ def working(message: str) -> Iterator[None]:
         return
     with console.status(message, spinner="dots"):
         yield
+
+
+class Told(Protocol):
+    """Called with how many more are done, and which."""
+
+    def __call__(self, n: int = 1, which: str = "") -> None: ...
+
+
+@contextmanager
+def progress(what: str, total: int, *, done: int = 0) -> Iterator[Told]:
+    """A bar on stderr; nothing at all where that is no terminal.
+
+    What is yielded is told of how many more are done, and of which; the bar grows where there is more to do than was
+    thought.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = err()
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total, completed=done)
+
+        def told(n: int = 1, which: str = "") -> None:
+            completed = bar.tasks[0].completed + n
+            bar.update(task, completed=completed, total=max(total, completed), description=which)
+
+        yield told
 
 
 @contextmanager

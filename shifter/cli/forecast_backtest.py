@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli import forecast_inputs as given_as
-from shifter.cli.console import err, print_json, say, working
+from shifter.cli.console import print_json, progress, say, working
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_time, plural
 from shifter.errors import InputError
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 def backtest(
     *,
     zone: given_as.ScoredZone,
-    signal: Annotated[
-        str | None, typer.Option("--signal", help="price or carbon; default: both, where they were forecast.")
-    ] = None,
+    signal: given_as.PlannedSignal = None,
     forecasts: given_as.Files = None,
     actuals: given_as.Actuals = None,
     database: given_as.DatabaseUrl = None,
@@ -42,10 +39,7 @@ def backtest(
     ] = None,
     every: Annotated[str, typer.Option("--every", help="How often it is asked.")] = "6h",
     ahead: Annotated[str, typer.Option("--ahead", help="About how much of the future; up to 7d.")] = "7d",
-    source: Annotated[
-        list[str] | None,
-        typer.Option("--source", help="Only these sources, the first one goes first (repeat for more)."),
-    ] = None,
+    source: given_as.InOrder = None,
     shadow: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,10 +53,7 @@ def backtest(
         str, typer.Option("--max-age", help="What is older yields to the next source, as in the daemon.")
     ] = "48h",
     currency: given_as.Currency = "EUR",
-    rate: Annotated[
-        list[str] | None,
-        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
-    ] = None,
+    rate: given_as.Rates = None,
     seed: given_as.Seed = 0,
     workers: Annotated[int, typer.Option("--workers", help="Processes; the result is the same.", min=1)] = 1,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write PNGs into this directory.")] = None,
@@ -182,23 +173,11 @@ def _replayed(replays: Sequence[Replay], workers: int, job: Job, seed: int) -> l
     from forecasts.replayed import Outcome, beliefs
 
     done = []
-    with _progress(sum(len(r.origins) for r in replays)) as told:
+    with progress("replaying", sum(len(r.origins) for r in replays)) as told:
         for replay in replays:
             believed = beliefs(replay, workers=workers, done=told)
             done.append(Outcome.of(replay, believed, job=job, seed=seed))
     return done
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; nothing at all where that is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = err()
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda n: bar.update(task, advance=n)
 
 
 def _drawn(folder: Path, done: Sequence[Outcome]) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli.console import Column, print_json, print_table, say, styled, working
-from shifter.cli.forecast_inputs import rates_of
+from shifter.cli.forecast_inputs import Rates, rates_of
 from shifter.cli.options import Json
 from shifter.cli.text import local, number, parse_duration, parse_time, plural, sparkline
 from shifter.errors import InputError
@@ -59,10 +59,7 @@ def fetch(
     currency: Annotated[
         str | None, typer.Option("--currency", help="Of the prices in it; default: the source's own.")
     ] = None,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
-    ] = None,
+    rate: Rates = None,
     as_json: Json = False,
 ) -> None:
     """Ask a source now, and show or keep what it says.

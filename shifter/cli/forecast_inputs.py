@@ -52,6 +52,17 @@ Rule = Annotated[
     typer.Option("--persistence", help="day: the same time of the latest day known; week: the weekly rule."),
 ]
 Currency = Annotated[str, typer.Option("--currency", help="Of prices in files.")]
+Rates = Annotated[
+    list[str] | None,
+    typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
+]
+InOrder = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="Only these sources, the first one goes first (repeat for more)."),
+]
+PlannedSignal = Annotated[
+    str | None, typer.Option("--signal", help="price or carbon; default: both, where they were forecast.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.", min=0)]
 
 

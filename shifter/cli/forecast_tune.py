@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli import forecast_inputs as given_as
-from shifter.cli.console import err, print_json, say, silent_libraries, working
+from shifter.cli.console import print_json, progress, say, silent_libraries, working
 from shifter.cli.forecast_backtest import all_stored, as_option, in_order, planned_signals
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_minutes, parse_time
@@ -37,9 +36,7 @@ def tune(
     zone: Annotated[
         list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")
     ],
-    signal: Annotated[
-        str | None, typer.Option("--signal", help="price or carbon; default: both, where they were forecast.")
-    ] = None,
+    signal: given_as.PlannedSignal = None,
     forecasts: given_as.Files = None,
     actuals: given_as.Actuals = None,
     database: given_as.DatabaseUrl = None,
@@ -62,18 +59,12 @@ def tune(
     ] = "90d",
     every: Annotated[str, typer.Option("--every", help="How often it is asked.")] = "18h",
     ahead: Annotated[str, typer.Option("--ahead", help="About how much of the future; up to 7d.")] = "48h",
-    source: Annotated[
-        list[str] | None,
-        typer.Option("--source", help="Only these sources, the first one goes first (repeat for more)."),
-    ] = None,
+    source: given_as.InOrder = None,
     outcomes: given_as.Outcomes = None,
     job: given_as.JobHours = "4h",
     within: given_as.Within = "24h",
     currency: given_as.Currency = "EUR",
-    rate: Annotated[
-        list[str] | None,
-        typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
-    ] = None,
+    rate: given_as.Rates = None,
     seed: given_as.Seed = 0,
     fleet: Annotated[
         Path | None, typer.Option("--fleet", help="fleet.yaml, with --workloads.", rich_help_panel=_RISK)
@@ -251,7 +242,7 @@ def _searched(parts: Sequence[Parts], present: Learning, job: Job, workers: int,
     # What is in force, every other value of each rule, and two that are judged; a second time around may come.
     settings = 1 + sum(len(values) - 1 for values in GRID.values())
     with (
-        _progress("replaying", settings * choosing + 2 * judging) as told,
+        progress("replaying", settings * choosing + 2 * judging) as told,
         Worlds(replays, workers=workers, told=told) as worlds,
     ):
         return tune(parts, worlds.believed, present=present, grid=GRID, job=job, seed=seed)
@@ -296,22 +287,5 @@ def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], rules: Rules, worke
         )
         choosing = cut(replace(given, vintages=vintages, actuals=came), workers=workers).cases
     executor = Processes(workers) if workers > 1 else Serial()
-    with _progress("planning", len(choosing) * len(WEIGHTS)) as told, silent_libraries():
+    with progress("planning", len(choosing) * len(WEIGHTS)) as told, silent_libraries():
         return tune_risk(choosing, judging, executor, lambda _: told(1))
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Any]:
-    """A bar on stderr; nothing at all where that is no terminal. It grows where more is to be done than was thought."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = err()
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-
-        def told(n: int) -> None:
-            done = bar.tasks[0].completed + n
-            bar.update(task, completed=done, total=max(total, done))
-
-        yield told

@@ -162,7 +162,7 @@ def announce(url: str, settings: Settings, *, simulated: str) -> None:
 
 def store(url: str) -> str:
     """Where the store is: of SQLite the file itself, since its URL may be relative to here or to the settings."""
-    from shifter.settings.model import without_secrets
+    from shifter.settings.section import without_secrets
 
     file = url.removeprefix("sqlite:///")
     if file == url or file.startswith("file:"):

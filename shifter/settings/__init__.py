@@ -3,21 +3,20 @@
 """
 
 from shifter.settings.check import Problem, check_config
+from shifter.settings.grid import ForecastSettings, SourceSettings
 from shifter.settings.load import Provenance, load_settings, settings_provenance
 from shifter.settings.model import (
     AdmissionSettings,
-    ForecastSettings,
     LeaseSettings,
     LogSettings,
     PlanningSettings,
     RealtimeSettings,
     RetentionSettings,
     Settings,
-    SourceSettings,
     TelemetrySettings,
-    without_secrets,
 )
 from shifter.settings.schema import json_schema
+from shifter.settings.section import without_secrets
 
 __all__ = [
     "AdmissionSettings",

@@ -23,7 +23,8 @@ from shifter.files.document import Document, parse_document, read_document
 from shifter.files.places import Finding, Loc, Locate, Place, all_of, json_path, raise_all, suggestion
 from shifter.files.text import PathLike
 from shifter.files.validation import Tree, validate
-from shifter.settings.model import SECRET, Settings, without_secrets
+from shifter.settings.model import Settings
+from shifter.settings.section import SECRET, without_secrets
 from shifter.settings.sources import check_dispatchers, check_sources
 
 SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)

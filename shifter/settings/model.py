@@ -1,4 +1,4 @@
-"""Every setting of shifter: its name, unit, default and meaning, in one place.
+"""Every setting of shifter: its name, unit, default and meaning; those of the grid are in `grid`.
 
 `config/shifter.yaml`, `config/shifter.schema.json` and `shifter config check` are made from these models, so
 they cannot drift. `shifter.settings.load` reads them from the command line, the environment and a file.
@@ -6,56 +6,20 @@ they cannot drift. `shifter.settings.load` reads them from the command line, the
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from forecasts.calibrate import MIN_ROUNDS
-from forecasts.learning import BY_DEFAULT, Learning
-from forecasts.models.days import MAX_DAYS
-from forecasts.series import Signal
 from forecasts.slots import SLOT_MINUTES, to_utc
-from shifter.domain.fields import Name, Positive
+from shifter.domain.fields import Name
 from shifter.errors import InputError
+from shifter.settings.grid import ForecastSettings, GridEventSettings
+from shifter.settings.section import Days, Hours, Minutes, PositiveSeconds, Section
 
 if TYPE_CHECKING:
     from shifter.classify.policy import Policy
-
-__all__ = [
-    "AdmissionSettings",
-    "DispatcherSettings",
-    "ForecastSettings",
-    "GridEventSettings",
-    "LearningSettings",
-    "LeaseSettings",
-    "LogSettings",
-    "PlanningSettings",
-    "RealtimeSettings",
-    "RetentionSettings",
-    "Settings",
-    "SourceSettings",
-    "TelemetrySettings",
-    "VtnSettings",
-]
-
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
-Hours = Annotated[float, Field(gt=0, le=8_784, allow_inf_nan=False)]
-PlannedSignal = Literal[Signal.PRICE, Signal.CARBON]
-ZoneOrAll = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._:/-]*)$", max_length=128)]
-Minutes = Annotated[float, Field(ge=1, le=10_080, allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """What `repr` and logs show: no secret."""
-        for name, value in super().__repr_args__():
-            yield name, without_secrets(value, name or "")
 
 
 def _slot_minutes(minutes: int) -> int:
@@ -78,40 +42,11 @@ def _clock(text: str) -> str:
     return text
 
 
-def _or_nothing(raw: Any) -> Any:
-    """A section within another whose every line is commented out reads as null, too."""
-    return {} if raw is None else raw
-
-
 def _path_or_profile(raw: Any) -> Any:
     return {"path": raw} if isinstance(raw, str) else raw
 
 
-class SourceSettings(_Section):
-    """One forecast source, and what is asked of it."""
-
-    name: Name
-    """A registered source, such as csv, neso or entsoe: `shifter forecasts sources` lists them."""
-
-    zones: tuple[Name, ...] = ()
-    """Grid zones to ask it for; empty: every zone of the fleet that it knows."""
-
-    signals: tuple[Signal, ...] = ()
-    """Signals to take from it: price, carbon, load, wind, solar; empty: price and carbon. The others are in no plan:
-    they are kept for forecasts of price and carbon.
-    """
-
-    poll_minutes: Minutes | None = None
-    """[min] How often it is asked; null: when something new is due, by what the source says of its publication."""
-
-    shadow: bool = False
-    """true: on trial. It is asked, kept and scored as any other, and nothing is planned by it nor learnt from it."""
-
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    """What this source needs besides, e.g. `path` of csv; see docs/concepts/forecasts.md."""
-
-
-class DispatcherSettings(_Section):
+class DispatcherSettings(Section):
     """What hands leases to whatever runs the work."""
 
     name: Name
@@ -121,69 +56,7 @@ class DispatcherSettings(_Section):
     """What it needs besides, e.g. `path` of file; see docs/concepts/dispatch.md."""
 
 
-class LearningSettings(_Section):
-    """The rules by which forecasts are learnt; `shifter forecasts tune` tells what others would bring."""
-
-    history_days: Annotated[int, Field(ge=7, le=MAX_DAYS)] = BY_DEFAULT.history_days
-    """[d] How much of the past our models learn from."""
-
-    past_days: Annotated[int, Field(ge=MIN_ROUNDS, le=MAX_DAYS)] = BY_DEFAULT.past_days
-    """[d] Over which what was said is held against what came, for weights and quantiles."""
-
-    adapt_rate: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = BY_DEFAULT.adapt_rate
-    """How fast quantiles follow what came: more follows sooner, and is less even (0..0.5)."""
-
-    weigh_sources: bool = BY_DEFAULT.weigh_sources
-    """Whether sources are weighed against our models by their record; false: a source speaks alone where it speaks."""
-
-    @property
-    def rules(self) -> Learning:
-        """As forecasts know them."""
-        return Learning(**self.model_dump())
-
-
-class ForecastSettings(_Section):
-    """Where price and carbon come from."""
-
-    sources: tuple[SourceSettings, ...] = ()
-    """In order of preference: where two say something about one slot, the first wins."""
-
-    order: Mapping[ZoneOrAll, Mapping[PlannedSignal, tuple[Name, ...]]] = Field(default_factory=dict)
-    """Another order of preference by zone and signal, such as {DE-LU: {price: [entsoe, energy_charts]}}; zone "*" is
-    every zone without an entry of its own. Sources that are not named come after, in the order above.
-    """
-
-    max_age_hours: Hours = 48.0
-    """[h] A vintage older than this is stale: it yields to a source further down that is not. Where there is none it
-    is still used, and marked.
-    """
-
-    max_age_hours_by_zone: Mapping[ZoneOrAll, Mapping[PlannedSignal, Hours]] = Field(default_factory=dict)
-    """[h] The same by zone and signal where it differs, such as {GB: {carbon: 3}}; zone "*" as in `order`."""
-
-    fx: Mapping[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Positive] = Field(default_factory=dict)
-    """What one unit of another currency is worth in the fleet's, e.g. {GBP: 1.17}. None is guessed."""
-
-    learn: Literal["on", "shadow", "off"] = "on"
-    """Whether months of vintages teach: our models beyond what is published, weights of sources by their record,
-    quantiles by what came of it. off: as sources say, and yesterday where they say nothing. shadow: learnt and kept,
-    so that it can be scored, and nothing is planned by it.
-    """
-
-    history_days: Annotated[float, Field(ge=0, le=365, allow_inf_nan=False)] = 60.0
-    """[d] How far back a source that keeps its past is asked once, when it has first answered; 0: never."""
-
-    learning: Annotated[
-        LearningSettings, BeforeValidator(_or_nothing, json_schema_input_type=LearningSettings)
-    ] = Field(default_factory=LearningSettings)
-
-    share_restricted: bool = False
-    """Whether `/v1/forecasts` hands out values whose licence forbids passing them on. Only where all who can
-    reach it are within what that licence allows.
-    """
-
-
-class RealtimeSettings(_Section):
+class RealtimeSettings(Section):
     """Real-time load: a file of quantiles, or a profile. Neither means that there is none."""
 
     path: str | None = None
@@ -199,64 +72,7 @@ class RealtimeSettings(_Section):
         return self
 
 
-class VtnSettings(_Section):
-    """A VTN of OpenADR 3 that tells how much a site may draw."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
-    """What it is called here: its grid events, their audit and its health are of `openadr3:<name>`."""
-
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    """Where it is, with all before /programs."""
-
-    ask_targets: bool = True
-    """Whether events are asked for by target, as 3.1 wants it; false for a VTN of 3.0, which shows an account all."""
-
-    client_id: Annotated[str, Field(min_length=1)] | None = None
-    """The client's id; null: nobody logs in."""
-
-    api_key_file: Annotated[str, Field(min_length=1)] | None = None
-    """A file that holds the client's secret and nothing else, read anew for each token."""
-
-    api_key_env: Annotated[str, Field(min_length=1)] | None = None
-    """Or the environment variable that holds it; neither: OPENADR3_CLIENT_SECRET."""
-
-    token_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
-    """Where tokens are given; null: auth/token of base_url."""
-
-    scope: str | None = None
-    """What to ask for with a token, where the VTN wants one."""
-
-    programs: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Names or ids of the programs to follow; empty: all that may be read."""
-
-    site: Name | None = None
-    """The site that events without targets limit; null: none."""
-
-    targets: Mapping[Annotated[str, Field(min_length=1)], Name] = Field(default_factory=dict)
-    """The site that each target limits (a target of 3.1, or a value of one of 3.0), e.g. {meter-17: frankfurt}."""
-
-    poll_s: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 60.0
-    """[s] How often it is asked."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.api_key_file is not None and self.api_key_env is not None:
-            raise ValueError("has both api_key_file and api_key_env: keep one")
-        if self.client_id is None and (self.api_key_file or self.api_key_env):
-            raise ValueError("has a key and no client_id: say whose secret it is")
-        if self.site is None and not self.targets:
-            raise ValueError("limits no site: give site, or targets")
-        return self
-
-
-class GridEventSettings(_Section):
-    """Power limits that a grid tells by itself; others are sent to POST /v1/grid-events."""
-
-    openadr3: tuple[VtnSettings, ...] = ()
-    """VTNs of OpenADR 3 whose IMPORT_CAPACITY_LIMIT events are followed; see docs/concepts/daemon.md."""
-
-
-class PlanningSettings(_Section):
+class PlanningSettings(Section):
     """The planning grid, and when it is planned anew."""
 
     horizon_hours: Hours = 48.0
@@ -310,7 +126,7 @@ class PlanningSettings(_Section):
         return self
 
 
-class LeaseSettings(_Section):
+class LeaseSettings(Section):
     """How long a reader may trust what it was told."""
 
     ttl_s: PositiveSeconds = 900.0
@@ -319,7 +135,7 @@ class LeaseSettings(_Section):
     """
 
 
-class AdmissionSettings(_Section):
+class AdmissionSettings(Section):
     """What a submission waits for."""
 
     wait_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
@@ -329,14 +145,14 @@ class AdmissionSettings(_Section):
     """Live workloads at one time; more are refused."""
 
 
-class TelemetrySettings(_Section):
+class TelemetrySettings(Section):
     """What measured load is worth."""
 
     max_age_s: PositiveSeconds = 300.0
     """[s] A pool that reported and fell silent for longer is stale: no less than it last measured counts, for 24 h."""
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How long the store keeps what is over."""
 
     plans_days: Days = 30.0
@@ -358,7 +174,7 @@ class RetentionSettings(_Section):
     """[d] Who did or decided what."""
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is written to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -368,7 +184,7 @@ class LogSettings(_Section):
     """`auto`: text on a terminal, JSON lines elsewhere."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """Settings of the daemon. Precedence: command line, environment (SHIFTER_...), file, default."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
@@ -426,18 +242,3 @@ class Settings(_Section):
         from shifter.classify.policy import default_policy, parse_policy
 
         return parse_policy(self.policy) if self.policy else default_policy()
-
-
-SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential|authorization|private", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
-
-
-def without_secrets(value: Any, key: str = "") -> Any:
-    """The same value for a person to read: what a key calls secret, and passwords in URLs, are `***`."""
-    if isinstance(value, Mapping):
-        return {k: without_secrets(v, str(k)) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_secrets(v, key) for v in value]
-    if SECRET.search(key) and value is not None:
-        return "***"
-    return _URL_PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from shifter.files.plans import write_atomically
-from shifter.settings.model import Settings, SourceSettings, VtnSettings
+from shifter.settings.grid import SourceSettings, VtnSettings
+from shifter.settings.model import Settings
 from shifter.settings.schema import KINDS, schema_text
 
 _HEAD = """\

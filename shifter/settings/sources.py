@@ -12,7 +12,8 @@ from shifter.dispatch.base import dispatcher_class, dispatcher_names
 from shifter.errors import InputError, ShifterError
 from shifter.files.places import Loc, Locate, all_of, raise_all, suggestion
 from shifter.files.validation import validate
-from shifter.settings.model import Settings, SourceSettings
+from shifter.settings.grid import SourceSettings
+from shifter.settings.model import Settings
 
 
 def check_sources(settings: Settings, locate: Locate, locate_key: Locate) -> None:

@@ -307,7 +307,8 @@ def test_what_a_regression_looks_at_lies_before_its_origin(
         beside = Beside(b, known_hours)
         there = beside.at_target(np.array([i]), n, d) if at_target else None
         assert there is None or np.isfinite(there).all()
-        x.append(_Past.of(asked(a, 8, 60, beside)).regressors(np.array([i]), d, there))
+        found = _Past.of(asked(a, 8, 60, beside)).regressors(np.array([i]), d)
+        x.append(found if there is None else np.concatenate([found, there[:, :, None]], axis=-1))
     np.testing.assert_allclose(x[0], x[1], atol=1e-9)
 
 

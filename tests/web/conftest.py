@@ -27,9 +27,12 @@ CHROMIUM_ARGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the session; skips where there is none."""
+    """One browser for a file of tests; skips where there is none.
+
+    Not for the session: while it is open Playwright's loop runs in this thread, and no other test may run its own.
+    """
     path = next((found for found in map(shutil.which, NAMES) if found), None)
     if path is None:
         pytest.skip("no chromium on the PATH: `make test` installs it (tests/setup.sh)")
