@@ -6,7 +6,8 @@ the band at probability p is the empirical quantile, at a level p', of past erro
     p' <- p' + rate * (p - share of outcomes at or below the band)
 
 so that over time a share p of outcomes lies below it, as far as errors stay within the largest there were. Errors are
-divided by what is usual at their hour of the day, and pooled within the stretch.
+divided by what is usual at their hour of the day, and pooled within the stretch. Whether five days ahead were right is
+known in five days: each band of the past is made of what was known then, and else would look better than it was.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def bands(errors: Floats, probabilities: Sequence[float] = PROBABILITIES, *, rat
         part = scaled[:, first:last]
         rounds = part[np.isfinite(part).any(axis=1)]
         if len(rounds) >= MIN_ROUNDS:
-            found[:, first:last] = _adapted(rounds, np.array(probabilities), rate)[:, None]
+            late = -(-last // HOURS)
+            found[:, first:last] = _adapted(rounds, np.array(probabilities), rate, late)[:, None]
     return np.sort(found, axis=0) * usual
 
 
@@ -71,15 +73,18 @@ def _usual_size(errors: Floats) -> Floats:
     return usual
 
 
-def _adapted(rounds: Floats, probabilities: Floats, rate: float) -> Floats:
-    """The band after the last of `rounds` (n_rounds, n_hours), (n_probabilities,)."""
-    level = probabilities.copy()
-    begin = min(WARM_UP_ROUNDS, len(rounds) - 1)
-    for t in range(begin, len(rounds)):
-        band = _quantiles(rounds[:t], level)
-        came = rounds[t][np.isfinite(rounds[t])]
-        below = (came[None, :] <= band[:, None]).mean(axis=1)
-        level = level + rate * (probabilities - below)
+def _adapted(rounds: Floats, probabilities: Floats, rate: float, late: int) -> Floats:
+    """The band after the last of `rounds` (n_rounds, n_hours), outcomes being known `late` rounds later,
+    (n_probabilities,).
+    """
+    level, levels = probabilities, [probabilities] * late
+    for t in range(len(rounds)):
+        level = level.copy()
+        if t + 1 - late >= WARM_UP_ROUNDS:
+            band = _quantiles(rounds[: t + 1 - late], levels[t])
+            came = rounds[t][np.isfinite(rounds[t])]
+            level += rate * (probabilities - (came[None, :] <= band[:, None]).mean(axis=1))
+        levels.append(level)
     return _quantiles(rounds, level)
 
 

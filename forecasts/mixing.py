@@ -23,6 +23,10 @@ from forecasts.timeline import averaged
 HOUR = timedelta(hours=1)
 NEGLIGIBLE = 0.01
 """A share below which a part is not named."""
+MIN_TRUST = 1e-9
+"""What leaves less than this leaves nothing."""
+LEAST_HOURS = 12
+"""[h] Who speaks of fewer than this leaps and strays as it likes: a mean over so few tells nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,9 @@ def mix(
     ]
     said = scale.to_z(np.stack([*told_now, ours]))
     speaks = np.isfinite(said)
-    share = np.where(speaks, np.stack([outlook.weights[name][at] for name in (*names, OURS)]), 0.0)
+    left = [*(_trust(outlook, name, scale, series) for name in names), 1.0]
+    weights = [part * outlook.weights[name][at] for name, part in zip((*names, OURS), left, strict=True)]
+    share = np.where(speaks, np.stack(weights), 0.0)
     # Where no source speaks our models do, however little they count where one does.
     share[-1] = np.where(speaks[-1] & (share[:-1].sum(axis=0) == 0), 1.0, share[-1])
     total = share.sum(axis=0)
@@ -126,6 +132,16 @@ def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> di
             least = int(np.nanargmin(mine / equal))
             found[name] = float(mine[least]), int(hour[least])
     return found
+
+
+def _trust(outlook: Outlook, name: str, scale: Scale, series: Sequence[ForecastSeries]) -> float:
+    """How much of its weight what a source says by now leaves it: it may have gone mad since the outlook was made."""
+    habit, then = outlook.trusted[name]
+    said = scale.to_z(_told(name, series, SlotGrid(outlook.start, 60, outlook.n_hours)))
+    said = np.where(np.isfinite(outlook.ours), said, np.nan)
+    if np.isfinite(said).sum() < LEAST_HOURS:
+        return 1.0
+    return min(1.0, habit.belief(said, outlook.ours) / max(then, MIN_TRUST))
 
 
 def _told(name: str, series: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:

@@ -27,7 +27,7 @@ from forecasts.models.ensemble import Foreseen, foresee
 from forecasts.provenance import NOBODY, Said, together
 from forecasts.series import PLANNED, Basis, Signal
 from forecasts.slots import Floats
-from forecasts.surprise import belief
+from forecasts.surprise import Habit
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -62,6 +62,8 @@ class Outlook:
     bands: Mapping[float, Floats]
     models: Mapping[str, Floats]
     """By model, its share of ours in each hour."""
+    trusted: Mapping[str, tuple[Habit, float]]
+    """By source, how it used to speak, and how much of its weight what it said at `start` left it."""
     errors: Floats
     """On the scale, of what was combined in each earlier round in the first two days, (n_rounds, 48), the oldest first;
     NaN where not known."""
@@ -109,6 +111,7 @@ def make_outlook(
             name: _moved(shares[:, k], shift, HORIZON_DAYS * HOURS)
             for k, name in enumerate(learnt.foreseen.names)
         },
+        learnt.trusted,
         errors[:, : 2 * HOURS],
         learnt.terms,
     )
@@ -130,6 +133,7 @@ class _Learnt:
     combined: Floats
     told: Mapping[str, Floats]
     weights: Mapping[str, Floats]
+    trusted: Mapping[str, tuple[Habit, float]]
     terms: Said
 
     def expected(self) -> Floats:
@@ -178,9 +182,9 @@ class _Asked:
         }
         if not record.measured and any(_repeats(said[:-1], came) for said in told.values()):
             return None
-        weights, combined = _weighted(ours, past, came, told)
+        weights, trusted, combined = _weighted(ours, past, came, told)
         whole = together([record.terms, *terms], None)
-        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, whole)
+        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, trusted, whole)
 
     def _said(self, signal: Signal, source: str, n_past: int, meaning: Meaning) -> Floats:
         return self.knowledge.said(self.zone, signal, source, self.at, n_past, HORIZON_DAYS * HOURS, meaning)
@@ -217,8 +221,9 @@ def _repeats(said: Floats, came: Floats) -> bool:
 
 def _weighted(
     ours: Floats, past: Floats, came: Floats, told: Mapping[str, Floats]
-) -> tuple[dict[str, Floats], Floats]:
-    """The weights of each source and of ours by hour ahead, and what they would have said together in each round.
+) -> tuple[dict[str, Floats], dict[str, tuple[Habit, float]], Floats]:
+    """The weights of each source and of ours by hour ahead, by source how it used to speak and how far what it says now
+    is believed, and what they would have said together in each round.
 
     `told` by source (n_rounds + 1, n_hours), the last row what is said now. A source with fewer than `MIN_ROUNDS`
     rounds on record is left out.
@@ -230,7 +235,7 @@ def _weighted(
         if (np.isfinite(said[:-1]) & np.isfinite(came)).any(axis=1).sum() >= MIN_ROUNDS
     }
     if not with_record:
-        return {OURS: np.ones(n_hours)}, past
+        return {OURS: np.ones(n_hours)}, {}, past
     names = [OURS, *with_record]
     members = np.stack([past, *(said[:-1] for said in with_record.values())])
     prior = np.array([1.0, *[1.0] * len(with_record)])
@@ -240,10 +245,11 @@ def _weighted(
     taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior, delays)
     combined = _unfolded(taught.combined, parts)
     weights = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
-    believed = np.array([1.0, *(belief(said, past, came, ours) for said in with_record.values())])
-    weights = weights * believed[:, None]
+    habits = {source: Habit.of(said[:-1], past, came) for source, said in with_record.items()}
+    trusted = {source: (habit, habit.belief(told[source][-1], ours)) for source, habit in habits.items()}
+    weights = weights * np.array([1.0, *(believed for _, believed in trusted.values())])[:, None]
     weights /= weights.sum(axis=0)
-    return dict(zip(names, weights, strict=True)), combined
+    return dict(zip(names, weights, strict=True)), trusted, combined
 
 
 def _folded(values: Floats, parts: Sequence[tuple[int, int]], width: int) -> Floats:

@@ -7,6 +7,8 @@ already proved wrong as never before. Each of the three is held against its own 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from forecasts.slots import Floats
@@ -23,26 +25,49 @@ SHORT_H = 24
 """[h] The lead times by whose outcomes a source is judged at once."""
 
 
-def belief(said: Floats, ours: Floats, came: Floats, ours_now: Floats) -> float:
-    """How much of its weight a source keeps now, 0..1.
+@dataclass(frozen=True)
+class Habit:
+    """How a source used to speak, on one scale.
 
-    `said` (n_rounds + 1, n_hours), the last row what it says now; `ours` and `came` (n_rounds, n_hours) what our models
-    said in the earlier rounds, and what came; `ours_now` (n_hours,). All on one scale, NaN where unknown.
+    `leap` and `apart` are the most by which it usually leaps from hour to hour and lies apart from our models, NaN
+    where its record is too short. `wrong` is how far beyond the usual it proved wrong yesterday, 1 at the edge of it.
     """
-    leaps = _mean_size(np.diff(said, axis=1))
-    apart = _mean_size(said - np.concatenate([ours, ours_now[None, :]]))
-    wrong = _mean_size((said[:-1] - came)[:, :SHORT_H])
-    surprise = max(1.0, _surprise(leaps), _surprise(apart), _surprise(wrong))
-    return float(surprise**-STEEPNESS)
+
+    leap: float
+    apart: float
+    wrong: float
+
+    @classmethod
+    def of(cls, said: Floats, ours: Floats, came: Floats) -> Habit:
+        """That of what it said, what our models said and what came in the rounds before, each (n_rounds, n_hours), NaN
+        where unknown.
+        """
+        wrong = _mean_size((said - came)[:, :SHORT_H])
+        return cls(
+            _usual(_mean_size(np.diff(said, axis=1))),
+            _usual(_mean_size(said - ours)),
+            _beyond(wrong[-1], _usual(wrong[:-1])) if len(wrong) else 0.0,
+        )
+
+    def belief(self, said: Floats, ours: Floats) -> float:
+        """How much of its weight a source keeps that says `said` where our models say `ours`, each (n_hours,): 0..1."""
+        leaps, apart = (_mean_size(v[None, :])[0] for v in (np.diff(said), said - ours))
+        surprise = max(1.0, self.wrong, _beyond(leaps, self.leap), _beyond(apart, self.apart))
+        return float(surprise**-STEEPNESS)
 
 
-def _surprise(measure: Floats) -> float:
-    """The last of `measure` (n,) against the others: 1 where it is at the edge of the usual, more beyond it."""
+def _usual(measure: Floats) -> float:
+    """Up to what a measure (n,) is no surprise; NaN where too little is known of it."""
     known = measure[np.isfinite(measure)]
-    if len(known) <= MIN_RECORD or not np.isfinite(measure[-1]):
-        return 0.0
-    usual = max(float(np.quantile(known[:-1], USUAL_QUANTILE)) * MARGIN, LEAST)
-    return float(known[-1]) / usual
+    if len(known) < MIN_RECORD:
+        return np.nan
+    return max(float(np.quantile(known, USUAL_QUANTILE)) * MARGIN, LEAST)
+
+
+def _beyond(now: float, usual: float) -> float:
+    """How far it is beyond the usual: 1 at the edge; 0 where either is not known."""
+    ratio = float(now) / usual
+    return ratio if np.isfinite(ratio) else 0.0
 
 
 def _mean_size(values: Floats) -> Floats:

@@ -1,4 +1,8 @@
-"""All of our models on one question, blended by how well each has done at each day of lead."""
+"""All of our models on one question, blended by how well each has done at each day of lead.
+
+A day such as history never saw says that something else holds now (a storm, a shortage), of which neither the usual day
+nor a regression on earlier days knows. Then the first days ahead lean on that day itself.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,20 @@ from forecasts.models.persistence import DayBefore, WeekBefore
 from forecasts.models.ridge import Ridge
 from forecasts.slots import Floats
 
+DAY_BEFORE = DayBefore()
 MODELS: tuple[tuple[Forecaster, float], ...] = (
     (Ridge(), 0.5),
     (Climatology(), 0.3),
-    (DayBefore(), 0.15),
+    (DAY_BEFORE, 0.15),
     (WeekBefore(), 0.05),
 )
 """Each with its weight before any outcome."""
+UNSEEN_DAYS = 7
+"""[d] The last days are no history yet: a storm of three days is as unheard of on the third."""
+LEAST_HISTORY_DAYS = 28
+"""[d] With less behind it a day is not called unheard of."""
+LEAN_FADE = 0.5
+"""How much of the lean is left with each further day ahead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +56,30 @@ def foresee(question: Question) -> Foreseen:
     answers = np.stack([m.answer(question) for m, _ in models])
     came = _outcomes(question)
     taught = blend(answers[:, :-1], came, np.array([w for _, w in models]), range(1, question.n_ahead + 1))
-    now = combine(answers[:, -1], taught.weights)
+    names = tuple(m.name for m, _ in models)
+    lean = np.outer(unheard_of(question.days.z)[question.origins], LEAN_FADE ** np.arange(question.n_ahead))
+    day_before = names.index(DAY_BEFORE.name)
+    weights = taught.weights * (1 - lean[-1])[:, None]
+    weights[:, day_before] += lean[-1]
+    now = combine(answers[:, -1], weights)
+    leant = lean[:-1, :, None]
+    past = (1 - leant) * taught.combined + leant * answers[day_before, :-1]
     n_past, n_hours = len(came), question.n_ahead * HOURS
-    return Foreseen(
-        now.ravel(),
-        taught.combined.reshape(n_past, n_hours),
-        came.reshape(n_past, n_hours),
-        taught.weights,
-        tuple(m.name for m, _ in models),
-    )
+    return Foreseen(now.ravel(), past.reshape(n_past, n_hours), came.reshape(n_past, n_hours), weights, names)
+
+
+def unheard_of(z: Floats) -> Floats:
+    """How far the mean of each day of `z` (n_days, 24) lies outside all days until a week before it, (n_days,), 0..1: 1
+    where it is that by an ordinary spread of the signal, which in the tails is a factor of e.
+    """
+    level = z.mean(axis=1)
+    found = np.zeros(len(level))
+    if len(level) > LEAST_HISTORY_DAYS:
+        high, low = np.maximum.accumulate(level)[:-UNSEEN_DAYS], np.minimum.accumulate(level)[:-UNSEEN_DAYS]
+        later = level[UNSEEN_DAYS:]
+        found[UNSEEN_DAYS:] = np.clip(np.maximum(later - high, low - later), 0.0, 1.0)
+        found[:LEAST_HISTORY_DAYS] = 0.0
+    return found
 
 
 def _outcomes(question: Question) -> Floats:

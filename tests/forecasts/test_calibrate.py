@@ -70,6 +70,22 @@ class TestCover:
         assert (after[-1] > 1.5 * before[-1]).all()
         assert (after[0] < 1.5 * before[0]).all()
 
+    def test_long_leads_of_which_the_last_days_are_not_known_yet(self) -> None:
+        """Errors of days on end share what came: a band made of what had not come yet would be too narrow."""
+        rng, n_days, shares = np.random.default_rng(7), 600, []
+        came = np.zeros(n_days)
+        for i in range(1, n_days):
+            came[i] = 0.8 * came[i - 1] + rng.normal()
+        day = np.arange(168) // 24
+        errors = np.stack([came[t + day] for t in range(n_days - 7)])
+        for t in range(KEPT, len(errors), 6):
+            known = errors[t - KEPT : t].copy()
+            known[(np.arange(t - KEPT, t)[:, None] + day) >= t] = np.nan
+            shares.append((errors[t] <= bands(known))[:, 120:].mean(axis=1))
+        of_five, of_ten, *_, of_ninety, of_ninety_five = np.mean(shares, axis=0)
+        assert of_ninety - of_ten == pytest.approx(0.8, abs=0.02)
+        assert of_ninety_five - of_five == pytest.approx(0.9, abs=0.05)
+
 
 class TestShape:
     @settings(deadline=None, max_examples=60)

@@ -21,6 +21,7 @@ from forecasts.outlooks import Outlooks
 from forecasts.provenance import Said
 from forecasts.series import FACTS, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
+from forecasts.surprise import Habit
 from tests.forecasts.build import HOUR, T0, hours, series
 from tests.forecasts.world import DAY, day, exactly, forecasts, grid_days, measured, noisy
 
@@ -29,7 +30,17 @@ ZONE = "DE-LU"
 N_HOURS = 192
 
 
-def learnt(ours: Any = 0.0, *, start: datetime = T0, bands: Any = None, **weights: Any) -> Outlook:
+NOTHING_IS_USUAL = Habit(np.nan, np.nan, 0.0)
+
+
+def learnt(
+    ours: Any = 0.0,
+    *,
+    start: datetime = T0,
+    bands: Any = None,
+    habit: Habit = NOTHING_IS_USUAL,
+    **weights: Any,
+) -> Outlook:
     """An outlook on a scale that is about one to one where values are small."""
     full = {name: np.broadcast_to(np.asarray(w, dtype=float), N_HOURS) for name, w in weights.items()}
     rest = 1.0 - sum(full.values(), np.zeros(N_HOURS))
@@ -44,6 +55,7 @@ def learnt(ours: Any = 0.0, *, start: datetime = T0, bands: Any = None, **weight
         {OURS: rest, **full},
         {p: np.full(N_HOURS, b / 1e6) for p, b in (bands or {}).items()},
         {"all": np.ones(N_HOURS)},
+        dict.fromkeys(full, (habit, 1.0)),
         np.empty((0, N_HOURS)),
     )
 
@@ -71,6 +83,20 @@ class TestMix:
         assert got.changed.all()
         assert got.sources == ("a+b+our models",) * 2 + ("a+our models",) * 2
         assert got.kinds == (Kind.MODEL,) * 4
+
+    def test_who_goes_mad_after_the_outlook_was_made_counts_no_more(self) -> None:
+        grid, told = SlotGrid(T0, 60, 24), [Said(Kind.FORECAST, "a")] * 24
+        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
+        calm = carbon(110.0 + 5.0 * (np.arange(24) % 2))
+        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
+        assert mixed(o, [calm], grid, told, calm.values).values == pytest.approx(0.9 * calm.values + 20.0)
+        assert mixed(o, [wild], grid, told, wild.values).values == pytest.approx([200.0] * 24, abs=1.0)
+
+    def test_of_few_hours_none_is_thought_mad(self) -> None:
+        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
+        wild = carbon([110.0, 200.0, 110.0, 200.0])
+        told = [Said(Kind.FORECAST, "a")] * 4
+        assert mixed(o, [wild], FOUR, told, wild.values).values == pytest.approx(0.9 * wild.values + 20.0)
 
     def test_who_is_believed_alone_is_named_alone(self) -> None:
         got = mixed(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forecasts.models.base import Beside, Forecaster, Question
 from forecasts.models.climatology import Climatology
 from forecasts.models.days import HOURS, MAX_DAYS, MAX_HOLE_HOURS, Days, Scale, days_of
-from forecasts.models.ensemble import MODELS, foresee
+from forecasts.models.ensemble import LEAST_HISTORY_DAYS, MODELS, UNSEEN_DAYS, foresee, unheard_of
 from forecasts.models.persistence import DayBefore, WeekBefore
 from forecasts.models.ridge import Ridge, _Past
 from forecasts.slots import Floats
@@ -227,6 +227,39 @@ class TestOdd:
         for known in (8 * HOURS, 0, -5, -30 * HOURS, -70 * HOURS, -100 * HOURS):
             said = Ridge().answer(asked(z, beside=Beside(nothing, known)))
             assert np.isfinite(said).all()
+
+
+class TestUnheardOf:
+    """A day such as never was: what holds now holds tomorrow."""
+
+    @pytest.mark.parametrize("n_storm", [1, 3])
+    @pytest.mark.parametrize("side", [-1.0, 1.0])
+    def test_the_first_days_ahead_are_like_it(self, n_storm: int, side: float) -> None:
+        z = np.random.default_rng(3).normal(0, 0.3, (80, HOURS))
+        z[-n_storm:] = side * (np.abs(z).max() + 3.0)
+        z[-1] += np.arange(HOURS) / HOURS
+        foreseen = foresee(asked(z))
+        assert foreseen.z[:HOURS] == pytest.approx(z[-1])
+        share = foreseen.weights[:, foreseen.names.index("day before")]
+        assert share[0] == 1.0
+        assert share[1] >= 0.5
+        assert share[6] < 0.2
+
+    def test_by_hand(self) -> None:
+        z = np.zeros((60, HOURS))
+        z[10] = 2.0
+        z[40], z[50], z[54], z[58] = 2.0, 2.4, 5.0, -0.5
+        expected = np.zeros(60)
+        expected[50], expected[54], expected[58] = 0.4, 1.0, 0.5
+        assert unheard_of(z) == pytest.approx(expected)
+        # A week later it is history.
+        assert unheard_of(np.concatenate([z, np.full((1, HOURS), 2.4)]))[-1] == 0.0
+
+    def test_of_a_short_history_nothing_is(self) -> None:
+        z = np.arange(float(LEAST_HISTORY_DAYS))[:, None] * np.ones(HOURS)
+        assert not unheard_of(z).any()
+        assert unheard_of(np.concatenate([z, z[-1:] + 1]))[-1] == 1.0
+        assert UNSEEN_DAYS < LEAST_HISTORY_DAYS
 
 
 class TestRegression:

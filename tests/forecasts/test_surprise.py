@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasts.slots import Floats
-from forecasts.surprise import MIN_RECORD, belief
+from forecasts.surprise import MIN_RECORD, Habit
 
 N_HOURS = 48
 
@@ -23,6 +23,11 @@ def record(n_rounds: int = 40, seed: int = 0) -> tuple[Floats, Floats, Floats, F
     came = truth[:-1].copy()
     came[-1, 24:] = np.nan  # of yesterday's two days one is over
     return said, ours[:-1], came, ours[-1]
+
+
+def belief(said: Floats, ours: Floats, came: Floats, now: Floats) -> float:
+    """Of what the last row of `said` says, by the rows before it."""
+    return Habit.of(said[:-1], ours, came).belief(said[-1], now)
 
 
 def test_as_ever_it_is_believed() -> None:
