@@ -53,8 +53,9 @@ RAW = {
 }
 """What is to be exceeded: each forecast as it is, and the known day repeated (of DE prices more than that)."""
 CHOSEN_HOURS = (6, 12)
-NOISE = datetime(2021, 9, 30, tzinfo=UTC), 2
-"""From when, and for how many days, a source is noise."""
+NOISE_STARTS = tuple(datetime(2021, month, 15, tzinfo=UTC) for month in range(7, 13))
+"""From when a source is noise, one at a time, as if the others had not been."""
+NOISE_DAYS = 2
 
 
 @dataclass(frozen=True)
@@ -160,20 +161,25 @@ def captured(data: Path, name: str, signal: Signal) -> Captured:
     )
     noisy: dict[str, tuple[float, float]] = {}
     if signal is Signal.CARBON:
-        first = next(i for i, k in enumerate(use) if said[k].known_at >= NOISE[0])
-        about = range(first, first + NOISE[1] + 2)
-        mad = liked(_with_noise(said), [use[i] for i in about])
+        whole = []
+        rows, mad = [], []
+        for start in NOISE_STARTS:
+            first = next(i for i, k in enumerate(use) if said[k].known_at >= start)
+            about = np.arange(first, first + NOISE_DAYS + 2)
+            rows.append(about)
+            mad.append(liked(_with_noise(said, start), [use[i] for i in about]))
+            whole.append(ours.copy())
+            whole[-1][about] = mad[-1]
         for words, days in (
-            ("two days of noise", slice(0, 2)),
-            ("the day after", slice(2, 3)),
-            ("the next", slice(3, 4)),
+            ("two days of noise", slice(0, NOISE_DAYS)),
+            ("the day after", slice(NOISE_DAYS, NOISE_DAYS + 1)),
+            ("the next", slice(NOISE_DAYS + 1, None)),
         ):
-            rows = np.array(about)[days]
-            noisy[words] = (_captured(mad[days], came[rows], 6), _captured(ours[rows], came[rows], 6))
-        rows = np.array(about)
-        whole = ours.copy()
-        whole[rows] = mad
-        noisy["half a year"] = (_captured(whole, came, 6), _captured(ours, came, 6))
+            at = np.concatenate([about[days] for about in rows])
+            heard = np.concatenate([one[days] for one in mad])
+            noisy[words] = (_captured(heard, came[at], 6), _captured(ours[at], came[at], 6))
+        worst = min(_captured(one, came, 6) for one in whole)
+        noisy["half a year, the worst of them"] = (worst, _captured(ours, came, 6))
     return Captured(
         tuple(_captured(ours, came, k) for k in CHOSEN_HOURS),
         tuple(_captured(raw, came, k) for k in CHOSEN_HOURS),
@@ -234,14 +240,14 @@ def _whole_carbon(data: Path, name: str) -> Floats:
     return table["carbon_g_per_kwh"].reindex(hours).to_numpy(dtype=float)
 
 
-def _with_noise(said: Sequence[ForecastSeries]) -> list[ForecastSeries]:
-    """The same with nothing but noise, of the usual mean and spread, in the vintages of `NOISE`."""
+def _with_noise(said: Sequence[ForecastSeries], start: datetime) -> list[ForecastSeries]:
+    """The same, with noise of the usual mean and spread for all that is said in `NOISE_DAYS` from `start` on."""
     everything = np.concatenate([s.values for s in said])
-    draw = np.random.default_rng(1)
-    end = NOISE[0] + NOISE[1] * DAY
+    draw = np.random.default_rng(start.month)
+    end = start + NOISE_DAYS * DAY
     return [
         replace(s, values=np.maximum(0.0, draw.normal(everything.mean(), everything.std(), len(s))))
-        if NOISE[0] <= s.known_at < end
+        if start <= s.known_at < end
         else s
         for s in said
     ]

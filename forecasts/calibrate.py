@@ -7,7 +7,8 @@ the band at probability p is the empirical quantile, at a level p', of past erro
 
 so that over time a share p of outcomes lies below it, as far as errors stay within the largest there were. Errors are
 divided by what is usual at their hour of the day, and pooled within the stretch. Whether five days ahead were right is
-known in five days: each band of the past is made of what was known then, and else would look better than it was.
+known in five days: each band of the past is made of the errors that were known then, and else would look better than it
+was.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ PLANNED_BY = "shifter"
 """The source of what was planned by: forecasts of others and our models, as far as each is to be believed."""
 MODELS_ALONE = "shifter:models"
 """The source of what our models expect by themselves."""
-OWN = frozenset({PLANNED_BY, MODELS_ALONE})
+CANDIDATE = "shifter:candidate"
+"""The source of what would have been planned by, had a candidate setting been in force."""
+OWN = frozenset({PLANNED_BY, MODELS_ALONE, CANDIDATE})
 """Sources that are ourselves; nobody else can have such a name."""
 
 

@@ -25,6 +25,8 @@ NEGLIGIBLE = 0.01
 """A share below which a part is not named."""
 MIN_TRUST = 1e-9
 """What leaves less than this leaves nothing."""
+COMPARABLE = timedelta(hours=6)
+"""What a source says later than this after an outlook was made may lie apart from it for good reason."""
 LEAST_HOURS = 12
 """[h] Who speaks of fewer than this leaps and strays as it likes: a mean over so few tells nothing."""
 
@@ -118,7 +120,7 @@ def mix(
 def in_doubt(mixed: Mixed) -> str:
     """In words, the sources that are `doubted`; "" where there are none."""
     return "; ".join(
-        f"{name} counts for {share:.0%} of what is expected {lead_h} h ahead, by its record"
+        f"{name} counts for {share:.0%} of what is expected {lead_h} h ahead, by its record and what it says now"
         for name, (share, lead_h) in mixed.doubted.items()
     )
 
@@ -135,13 +137,18 @@ def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> di
 
 
 def _trust(outlook: Outlook, name: str, scale: Scale, series: Sequence[ForecastSeries]) -> float:
-    """How much of its weight what a source says by now leaves it: it may have gone mad since the outlook was made."""
-    habit, then = outlook.trusted[name]
+    """How much of its weight what a source says by now leaves it: it may have gone mad since the outlook was made.
+
+    Against what it said then of the same hours, so that one that only runs out, or says the same again, keeps it all.
+    """
+    habit, said_then = outlook.trusted[name]
+    newest = max((s.known_at for s in series if s.source == name), default=outlook.start)
     said = scale.to_z(_told(name, series, SlotGrid(outlook.start, 60, outlook.n_hours)))
-    said = np.where(np.isfinite(outlook.ours), said, np.nan)
-    if np.isfinite(said).sum() < LEAST_HOURS:
+    spoken = np.isfinite(said) & np.isfinite(outlook.ours)
+    if spoken.sum() < LEAST_HOURS or newest > outlook.start + COMPARABLE:
         return 1.0
-    return min(1.0, habit.belief(said, outlook.ours) / max(then, MIN_TRUST))
+    now, then = (habit.belief(np.where(spoken, z, np.nan), outlook.ours) for z in (said, said_then))
+    return min(1.0, now / max(then, MIN_TRUST))
 
 
 def _told(name: str, series: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:

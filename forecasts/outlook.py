@@ -27,7 +27,7 @@ from forecasts.models.ensemble import Foreseen, foresee
 from forecasts.provenance import NOBODY, Said, together
 from forecasts.series import PLANNED, Basis, Signal
 from forecasts.slots import Floats
-from forecasts.surprise import Habit
+from forecasts.surprise import Habit, in_their_senses
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -62,8 +62,8 @@ class Outlook:
     bands: Mapping[float, Floats]
     models: Mapping[str, Floats]
     """By model, its share of ours in each hour."""
-    trusted: Mapping[str, tuple[Habit, float]]
-    """By source, how it used to speak, and how much of its weight what it said at `start` left it."""
+    trusted: Mapping[str, tuple[Habit, Floats]]
+    """By source, how it used to speak, and what it said at `start`."""
     errors: Floats
     """On the scale, of what was combined in each earlier round in the first two days, (n_rounds, 48), the oldest first;
     NaN where not known."""
@@ -133,7 +133,7 @@ class _Learnt:
     combined: Floats
     told: Mapping[str, Floats]
     weights: Mapping[str, Floats]
-    trusted: Mapping[str, tuple[Habit, float]]
+    trusted: Mapping[str, tuple[Habit, Floats]]
     terms: Said
 
     def expected(self) -> Floats:
@@ -221,16 +221,16 @@ def _repeats(said: Floats, came: Floats) -> bool:
 
 def _weighted(
     ours: Floats, past: Floats, came: Floats, told: Mapping[str, Floats]
-) -> tuple[dict[str, Floats], dict[str, tuple[Habit, float]], Floats]:
-    """The weights of each source and of ours by hour ahead, by source how it used to speak and how far what it says now
-    is believed, and what they would have said together in each round.
+) -> tuple[dict[str, Floats], dict[str, tuple[Habit, Floats]], Floats]:
+    """The weights of each source and of ours by hour ahead, by source how it used to speak and what it says now, and
+    what they would have said together in each round.
 
     `told` by source (n_rounds + 1, n_hours), the last row what is said now. A source with fewer than `MIN_ROUNDS`
     rounds on record is left out.
     """
     n_hours = len(ours)
     with_record = {
-        source: said
+        source: _sane(said, past)
         for source, said in told.items()
         if (np.isfinite(said[:-1]) & np.isfinite(came)).any(axis=1).sum() >= MIN_ROUNDS
     }
@@ -245,11 +245,19 @@ def _weighted(
     taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior, delays)
     combined = _unfolded(taught.combined, parts)
     weights = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
-    habits = {source: Habit.of(said[:-1], past, came) for source, said in with_record.items()}
-    trusted = {source: (habit, habit.belief(told[source][-1], ours)) for source, habit in habits.items()}
-    weights = weights * np.array([1.0, *(believed for _, believed in trusted.values())])[:, None]
+    trusted = {source: (Habit.of(said[:-1], past, came), said[-1]) for source, said in with_record.items()}
+    believed = [habit.belief(said, ours) for habit, said in trusted.values()]
+    weights = weights * np.array([1.0, *believed])[:, None]
     weights /= weights.sum(axis=0)
     return dict(zip(names, weights, strict=True)), trusted, combined
+
+
+def _sane(told: Floats, past: Floats) -> Floats:
+    """`told` (n_rounds + 1, n_hours), silent in the rounds in which the source was mad: little was planned by them, and
+    nothing is learnt from them.
+    """
+    sane = np.append(in_their_senses(told[:-1], past), True)
+    return np.where(sane[:, None], told, np.nan)
 
 
 def _folded(values: Floats, parts: Sequence[tuple[int, int]], width: int) -> Floats:

@@ -22,6 +22,7 @@ KEPT = 4096
 """Outlooks in memory: a quarter of a day of 50 zones is a hundred."""
 
 ANSWERS_KEPT = 4
+"""What our models expect of a signal at a moment, in memory: it is asked again at once, by the zone's other signal."""
 
 Key = tuple[str, Signal, datetime]
 
@@ -52,6 +53,10 @@ class Outlooks:
         self._made: OrderedDict[Key, Outlook | None] = OrderedDict()
         self._changing = threading.Lock()
         self._making = threading.Lock()
+
+    def by(self, rules: Learning) -> Outlooks:
+        """The same by other rules, with a memory of its own: neither waits for the other."""
+        return Outlooks(self._store, self._order, made_ahead=self._made_ahead, rules=rules)
 
     def at(self, zone: str, signal: Signal, moment: datetime) -> Outlook | None:
         """The outlook that holds at `moment`, made at a multiple of six hours; None where too little is known."""

@@ -24,12 +24,17 @@ DIGITS = 2
 
 
 def as_planned(
-    frame: SignalFrame, outlook: Outlook, grid: SlotGrid, now: datetime, rate: float = 1.0
+    frame: SignalFrame,
+    outlook: Outlook,
+    grid: SlotGrid,
+    now: datetime,
+    rate: float = 1.0,
+    source: str = PLANNED_BY,
 ) -> ForecastSeries | None:
     """What is planned by, with its quantiles, in the unit of the outlook; None where everything is known already.
 
     `frame` is on `grid`, which begins with the slot of `now`; `rate` is what one of the outlook's currency is worth in
-    the frame's.
+    the frame's. `source` is whose vintage it is.
     """
     told = np.isfinite(frame.values)
     run = _run(told & np.array([kind not in FACTS for kind in frame.kind]), told)
@@ -41,7 +46,7 @@ def as_planned(
     whole = {p: band for p, band in bands.items() if np.isfinite(band).all()}
     values = frame.values[run] / rate
     terms = terms_of(zip(frame.attribution, frame.licence, frame.restricted, strict=True))
-    return _vintage(PLANNED_BY, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole, terms)
+    return _vintage(source, outlook, now, (edges[:-1][run], edges[1:][run]), values, whole, terms)
 
 
 def models_alone(outlook: Outlook, now: datetime) -> ForecastSeries | None:

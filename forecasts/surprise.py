@@ -3,6 +3,8 @@
 Outcomes of what is said now come only later, and of two days ahead in two days. But noise shows at once: it leaps from
 hour to hour as the source never did, lies as far from our own models as it never did, and what it said yesterday has
 already proved wrong as never before. Each of the three is held against its own record of the last weeks.
+
+What was mad then is no part of that record: a source that is itself again is believed again at once.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 
@@ -18,6 +21,8 @@ USUAL_QUANTILE = 0.95
 MARGIN = 1.25
 STEEPNESS = 6
 """Twice what is usual leaves a 2 ** -6 th of the weight."""
+MAD: float = 2 ** (1 / STEEPNESS)
+"""What is that far beyond the usual keeps less than half of its weight."""
 MIN_RECORD = 10
 LEAST = 0.05
 """Nor is up to this of an ordinary error, however exact a source was."""
@@ -54,6 +59,18 @@ class Habit:
         leaps, apart = (_mean_size(v[None, :])[0] for v in (np.diff(said), said - ours))
         surprise = max(1.0, self.wrong, _beyond(leaps, self.leap), _beyond(apart, self.apart))
         return float(surprise**-STEEPNESS)
+
+
+def in_their_senses(said: Floats, ours: Floats) -> NDArray[np.bool_]:
+    """In which rounds a source neither leapt nor lay apart from our models so far beyond what it used to in the rounds
+    before that most of its weight was gone, (n_rounds,). `said` and `ours` (n_rounds, n_hours), the oldest first.
+    """
+    measures = (_mean_size(np.diff(said, axis=1)), _mean_size(said - ours))
+    sane = np.ones(len(said), dtype=bool)
+    for t in range(MIN_RECORD, len(said)):
+        surprise = max(_beyond(m[t], _usual(m[:t][sane[:t]])) for m in measures)
+        sane[t] = surprise < MAD
+    return sane
 
 
 def _usual(measure: Floats) -> float:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,11 +192,12 @@ class ReplyServer:
                 asked = Asked(parts.path, query, headers, self.command, body)
                 outer.asked.append(asked)
                 said = outer.reply(asked)
-                self.send_response(said.status)
-                for name, value in {"Content-Length": str(len(said.body)), **said.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(said.body)
+                with suppress(ConnectionError):  # whoever asked has stopped waiting
+                    self.send_response(said.status)
+                    for name, value in {"Content-Length": str(len(said.body)), **said.headers}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(said.body)
 
             def do_POST(self) -> None:
                 self.do_GET()

@@ -42,7 +42,8 @@ def divide(
 
     Raises what `prepare` raises, and InputError where either part has fewer than two weeks.
     """
-    whole = [r for zone, signal in wanted if (r := prepare(vintages, zone, signal, **how)) is not None]
+    found = (prepare(vintages, zone, signal, **_of_zone(vintages, zone, how)) for zone, signal in wanted)
+    whole = [replay for replay in found if replay is not None]
     if not whole:
         return []
     moments = sorted(t for r in whole for t in r.origins)
@@ -72,10 +73,14 @@ def _parts(
 def _between(
     told: Sequence[ForecastSeries], whole: Replay, origins: Sequence[datetime], how: Mapping[str, Any]
 ) -> Replay | None:
-    there = {s.source for s in told if s.zone == whole.zone}
-    named = {key: [n for n in how.get(key, ()) if n in there] for key in ("order", "shadow")}
     span = {"start": origins[0], "end": origins[-1] + HOUR}
-    return prepare(told, whole.zone, whole.signal, **{**how, **named, **span})
+    return prepare(told, whole.zone, whole.signal, **{**_of_zone(told, whole.zone, how), **span})
+
+
+def _of_zone(told: Sequence[ForecastSeries], zone: str, how: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`how`, its sources being those that said something of the zone."""
+    there = {s.source for s in told if s.zone == zone}
+    return {**how, **{key: [n for n in how.get(key, ()) if n in there] for key in ("order", "shadow")}}
 
 
 @dataclass(frozen=True, eq=False)

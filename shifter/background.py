@@ -1,4 +1,4 @@
-"""An executor for APScheduler whose threads never hold up the end of the process.
+"""What APScheduler runs jobs with: threads that never hold up the end of the process, and an end that is no failure.
 
 APScheduler's own pool, like every `concurrent.futures` pool, is waited for at exit: a source that does not answer would
 keep a stopped daemon alive until its request times out. What these threads do is safe to give up at any moment: a
@@ -31,3 +31,14 @@ class DaemonThreadExecutor(BaseExecutor):  # type: ignore[misc]
                 self._run_job_success(job.id, events)
 
         threading.Thread(target=call, name=f"shifter-{job.id}", daemon=True).start()
+
+
+def end(scheduler: Any) -> None:
+    """Stop a running scheduler; what runs is given up.
+
+    APScheduler stops in the midst of starting jobs and then misses them, with a traceback. So it is told to start no
+    more, and asked for its jobs, which it answers once it has started those that were due.
+    """
+    scheduler.pause()
+    scheduler.get_jobs()
+    scheduler.shutdown(wait=False)

@@ -35,7 +35,7 @@ from shifter.service import Service
 from shifter.service.health import database_answers
 from shifter.store.db import Database
 from shifter.store.lock import StoreLock
-from shifter.telemetry import Metrics, get_logger
+from shifter.telemetry import BEAT_JOB, Metrics, get_logger
 from shifter.wiring import (
     frame_maker,
     grid_feeds,
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 FIRST_INGEST_WAIT_S = 5.0
 """Real seconds that the first plan waits for the sources; one that is dead does not hold it up for longer."""
+FIRST_LEARN_WAIT_S = 5.0
+"""And after them for what the store teaches: it would else change as soon as that is there."""
 SHORTEST_BEAT_S = 0.2
 LONGEST_BEAT_S = 5.0
 SHORTEST_POLL_S = 1.0
@@ -140,8 +142,7 @@ class Daemon:
         )
         self._lessons = lessons_of(self.service.core, settings, self._polled, outlooks, by_them, self._once)
         self._dispatch = DispatchRunner(self.service, dispatchers, refresh_s)
-        debounce_s = max(0.05, clock.real_s(settings.planning.debounce_s))
-        self._replanner = Replanner(self.service.cycle, debounce_s)
+        self._replanner = Replanner(self.service.cycle, max(0.05, clock.real_s(settings.planning.debounce_s)))
         self._scheduler: Any = None
         self._stopped = threading.Event()
         self._asked_to_stop = threading.Event()
@@ -186,7 +187,9 @@ class Daemon:
         core = self.service.core
         core.has_daemon, core.stopping = False, True
         if self._scheduler is not None:
-            self._scheduler.shutdown(wait=False)
+            from shifter.background import end
+
+            end(self._scheduler)
         self._planner.close()
         self._quote_planner.close()
         ended = self._replanner.stop(STOP_WAIT_S)
@@ -212,11 +215,13 @@ class Daemon:
             thread.start()
         for thread in (*waited, *listeners):
             thread.join(max(0.0, ends - time.monotonic()))
+        self._lessons.begin()
+        if self.settings.forecasts.learn == "on":
+            self._lessons.wait(FIRST_LEARN_WAIT_S)
         # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
         if not self._stopped.is_set():
             self._replanner.request("start")
             self._replanner.start()
-            self._lessons.begin()
 
     def _warm_up(self) -> None:
         """Importing the solver takes seconds: let it happen beside everything else."""
@@ -242,7 +247,7 @@ class Daemon:
 
         planning = self.settings.planning
         real = self.clock.real_s
-        every(self._beat_s, "beat", self._beat)
+        every(self._beat_s, BEAT_JOB, self._beat)
         every(DATABASE_CHECK_S, "database", self._keep_store)
         every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
         every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
@@ -253,10 +258,9 @@ class Daemon:
 
     def _next_replan_at(self) -> datetime | None:
         """By the daemon's clock: what is asked for already, or else the next of the interval."""
-        scheduler = self._scheduler
-        if self._stopped.is_set() or scheduler is None:
+        if self._stopped.is_set() or self._scheduler is None:
             return None
-        job = scheduler.get_job("replan")
+        job = self._scheduler.get_job("replan")
         at = None if job is None else getattr(job, "next_run_time", None)
         left = [] if at is None else [max(0.0, (at - datetime.now(UTC)).total_seconds())]
         asked_s = self._replanner.due_in_s()
@@ -272,9 +276,6 @@ class Daemon:
         except Exception as error:  # the next poll must come, and somebody must hear of it
             log.exception("a poll broke", source=poller.polled.name, error=str(error))
             next_at = self.clock.now() + FIRST_RETRY
-        scheduler = self._scheduler
-        if scheduler is None or not scheduler.running:
-            return
         simulated = poller.polled.remote and self.clock.simulated
         least_s = SHORTEST_REMOTE_POLL_S if simulated else SHORTEST_POLL_S
         wait_s = max(least_s, self.clock.real_s((next_at - self.clock.now()).total_seconds()))

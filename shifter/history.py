@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from forecasts.checks import check_series
 from forecasts.errors import ShifterError
 from forecasts.jumps import jump_from
-from forecasts.series import ForecastSeries, Signal
+from forecasts.series import FACTS, ForecastSeries, Signal
 from forecasts.slots import as_datetime
 from forecasts.sources.asking import one_by_one
 from forecasts.sources.base import FetchRequest
@@ -74,8 +74,10 @@ class History:
                 if before is None:
                     return 0  # its first answer is yet to come
                 start, end = now - self._back, now - LOOK_BACK  # every poll asks for what comes after
-                known = core.forecasts.as_of(zone, signal, now, start, end, sources={name})
-            new = self._fetched(zone, signal, before, now) if _has_hole(known, start, end) else 0
+                known = core.forecasts.as_of(zone, signal, now, start, now, sources={name})
+            # Of one that tells what came, what it once expected is no substitute for that.
+            told = [s for s in known if s.kind in FACTS] or known
+            new = self._fetched(zone, signal, before, now) if _has_hole(told, start, end) else 0
         except Exception as error:
             self._failed(zone, signal, error)
             return 0
@@ -114,6 +116,10 @@ class History:
                     "a shorter history is asked for", source=self.polled.name, zone=zone, error=str(error)
                 )
             else:
+                for note in filter(None, (s.note for s in said)):
+                    log.warning(
+                        "part of the history is left out", source=self.polled.name, zone=zone, note=note
+                    )
                 return keep_history(self.core, said, self.polled.name, "shifter")
         return 0
 
@@ -136,7 +142,7 @@ def _has_hole(known: Sequence[ForecastSeries], start: datetime, end: datetime) -
     """Whether nothing of `known` speaks of some `HOLE` in `[start, end)`."""
     told_until = start
     for first, last in sorted((as_datetime(s.start[0]), as_datetime(s.end[-1])) for s in known):
-        if first - told_until >= HOLE:
+        if min(first, end) - told_until >= HOLE:
             return True
         told_until = max(told_until, last)
     return end - told_until >= HOLE

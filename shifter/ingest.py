@@ -8,9 +8,10 @@ vintage that is refused is recorded with the reason and never used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -18,9 +19,11 @@ import numpy as np
 from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, ShifterError
 from forecasts.jumps import jump_from
-from forecasts.series import ForecastSeries, Signal
+from forecasts.series import ForecastSeries, Kind, Signal
+from forecasts.slots import as_datetime
 from forecasts.sources.asking import one_by_one
 from forecasts.sources.base import FetchRequest, ForecastSource
+from forecasts.sources.measured import beyond
 from forecasts.sources.publication import Continuous, Publication
 from shifter.errors import NotReady
 from shifter.service.core import Core
@@ -78,7 +81,7 @@ class Doubt:
 
 @dataclass
 class Asked:
-    """How it goes with one signal of one zone. `failures` are in a row."""
+    """How it goes with one signal of one zone. `failures` are in a row; `noted` was told since it last came whole."""
 
     due_at: datetime
     end_known: datetime | None = None
@@ -87,6 +90,7 @@ class Asked:
     error: str = ""
     stale: str = ""
     doubt: Doubt | None = None
+    noted: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,8 @@ class Poller:
     def _ask(self, request: FetchRequest, state: Asked, now: datetime) -> int:
         (signal,) = request.signals
         said = self._fetch(request, state, now)
-        new = keep_series(self.core, said, self.polled.name, "shifter", replan=not self.polled.shadow)
+        fresh = [part for s in self._noted(said, request.zone, state) for part in self._unsaid(s)]
+        new = keep_series(self.core, fresh, self.polled.name, "shifter", replan=not self.polled.shadow)
         end = self.polled.publication_of(signal).end_known(said)
         state.end_known = max(filter(None, (state.end_known, end)), default=None)
         state.doubt = None
@@ -153,6 +158,8 @@ class Poller:
 
     def _fetch(self, request: FetchRequest, state: Asked, now: datetime) -> Sequence[ForecastSeries]:
         said = self.polled.source.fetch(request, now=now)
+        # What was measured comes as time goes by: by it no forecast is news, and none stands by its word.
+        expected = [s for s in said if s.kind is not Kind.ACTUAL]
         news = False
         for series in said:
             # The source has checked what it says; what only the vintage before can tell is checked here.
@@ -161,16 +168,39 @@ class Poller:
             check_series(series, before, flat_carbon=None)
             if before is not None and self.polled.remote:
                 # A file here is its owner's own word, and a replay must be what it was.
-                self._check_jump(before, series, said, state, now)
+                self._check_jump(before, series, expected, state, now)
             if before is not None and state.changed_at is None:
                 state.changed_at = before.known_at
-            news |= before is None or _is_news(series, before)
-            if series.note:
-                zone, note = request.zone, series.note
-                log.warning("part of a forecast is left out", source=self.polled.name, zone=zone, note=note)
+            news |= series.kind is not Kind.ACTUAL and (before is None or _is_news(series, before))
         if news:
             state.changed_at = now
         return said
+
+    def _noted(self, said: Sequence[ForecastSeries], zone: str, state: Asked) -> list[ForecastSeries]:
+        """`said` without the notes that were told before; one that differs in times and counts alone is the same."""
+        if not any(s.note for s in said):
+            state.noted.clear()
+        done = []
+        for series in said:
+            gist = re.sub(r"\d+", "", series.note)
+            done.append(replace(series, note="") if gist in state.noted else series)
+            if done[-1].note:
+                state.noted.add(gist)
+                log.warning(
+                    "part of a forecast is left out", source=self.polled.name, zone=zone, note=series.note
+                )
+        return done
+
+    def _unsaid(self, series: ForecastSeries) -> list[ForecastSeries]:
+        """`series`; of what was measured, of which the same days are asked for each time, what is new in it."""
+        if series.kind is not Kind.ACTUAL:
+            return [series]
+        span = as_datetime(series.start[0]), as_datetime(series.end[-1])
+        with self.core.db.errors():
+            known = self.core.forecasts.as_of(
+                series.zone, series.signal, series.known_at, *span, sources={series.source}
+            )
+        return beyond(series, known)
 
     def _check_jump(
         self,

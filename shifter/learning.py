@@ -1,7 +1,7 @@
 """What months of vintages teach, made in the background: outlooks of every zone, and what was planned by on record.
 
-Nothing waits for it: a plan takes the newest outlook that is ready, and where none is, what sources say and yesterday
-beyond that. What goes wrong in it is told, and leaves what was learnt before in use.
+Nothing waits for it, but the first plan for some seconds: a plan takes the newest outlook that is ready, and where none
+is, what sources say and yesterday beyond that. What goes wrong in it is told, and leaves what was learnt before in use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from forecasts.heeded import MODELS_ALONE, PLANNED_BY
 from forecasts.outlook import OURS, Outlook
 from forecasts.outlooks import EVERY_HOURS, Outlooks, anchor_of
 from forecasts.own import as_planned, models_alone
-from forecasts.series import PLANNED, Signal
+from forecasts.series import PLANNED, ForecastSeries, Signal
 from forecasts.slots import Floats, SlotGrid, floor_to_slot
 from forecasts.units import currency_of
 from shifter.errors import InputError, NotReady, ShifterError
@@ -37,7 +37,7 @@ LEADS_H = (6, 24, 48)
 """[h] The lead times of which is told who counts how much."""
 REST_RATIO = 1.0
 """Between two outlooks it rests for so many times as long as the last took: it never takes more than half of the
-time.
+time. Only in the first pass it does not, while the first plan waits for it.
 """
 TOO_LITTLE = "Too little to learn from: less than a week of outcomes, or all of it made up."
 
@@ -48,6 +48,9 @@ class Learner:
     """Makes what `outlooks` is asked for, of the fleet's zones; `frame` makes frames by them. `planned_by`: whether
     plans are, too, so that a new one is worth while. `fx` as that of the settings.
     """
+
+    name = PLANNED_BY
+    """The source that what would be planned by is on record as."""
 
     def __init__(
         self,
@@ -63,6 +66,8 @@ class Learner:
         self._frame = frame
         self._planned_by = planned_by
         self._fx = fx or {}
+        self._in_haste = planned_by
+        """The first time, for which the first plan waits."""
         self._owed: dict[tuple[str, Signal], Outlook] = {}
         """What is to be put on record yet."""
         self._one = threading.Lock()
@@ -98,15 +103,22 @@ class Learner:
             except NotReady as error:  # that the store is away is a fault of its own
                 core.lost_database(error)
                 lost = True
+            finally:
+                self._in_haste = False
         if self._stopped.is_set():
             return True
-        outcome = "failed" if wrong or lost else "ok"
-        core.metrics.learning_seconds.labels(outcome=outcome).observe(time.monotonic() - began)
-        if core.set_fault(LEARNING, f"Learning from vintages failed: {wrong}" if wrong else None) and wrong:
-            log.warning("learning failed", error=wrong)
+        well = not (wrong or lost)
+        self._tell(wrong, well, time.monotonic() - began)
         if made and self._planned_by:
             core.replan("learnt")
-        return outcome == "ok"
+        return well
+
+    def _tell(self, wrong: str, well: bool, took_s: float) -> None:
+        """How it went, to whoever watches."""
+        core = self.core
+        core.metrics.learning_seconds.labels(outcome="ok" if well else "failed").observe(took_s)
+        if core.set_fault(LEARNING, f"Learning from vintages failed: {wrong}" if wrong else None) and wrong:
+            log.warning("learning failed", error=wrong)
 
     def _make_all(self, now: datetime, made: list[Outlook]) -> str:
         """Add those that are new to `made`, and owe them; in words the first thing that went wrong. Raises NotReady."""
@@ -130,7 +142,8 @@ class Learner:
                 if outlook is not None and outlook is not before:
                     made.append(outlook)
                     self._owed[zone, signal] = outlook
-                self._stopped.wait(REST_RATIO * (time.monotonic() - began))
+                if not self._in_haste:
+                    self._stopped.wait(REST_RATIO * (time.monotonic() - began))
         return wrong
 
     def _make(self, zone: str, signal: Signal, now: datetime) -> Outlook | None:
@@ -145,15 +158,19 @@ class Learner:
         text = f"{zone} {signal}: {error}"
         if not isinstance(error, ShifterError):
             text = f"{zone} {signal}: {type(error).__name__}: {error}"
-            log.exception("learning broke", zone=zone, signal=str(signal))
-        before = self.core.state.learnt.get((zone, signal))
+            log.exception("learning broke", zone=zone, signal=str(signal), by=self.name)
+        before = self._views.get((zone, signal))
         before = before or LearntView(zone, str(signal), self._planned_by)
         self._say(replace(before, note=text))
         return text
 
     def _say(self, view: LearntView) -> None:
         with self.core.state.changed:
-            self.core.state.learnt[view.zone, Signal(view.signal)] = view
+            self._views[view.zone, Signal(view.signal)] = replace(view, name=self.name)
+
+    @property
+    def _views(self) -> dict[tuple[str, Signal], LearntView]:
+        return self.core.state.learnt
 
     # On record -------------------------------------------------------------------------------------------
 
@@ -162,8 +179,7 @@ class Learner:
         could not be stored is tried again, and holds up nothing else. Raises NotReady.
         """
         core, now = self.core, self.core.now()
-        minutes, ahead = core.config.slot_minutes, timedelta(hours=core.config.horizon_hours)
-        grid = SlotGrid.covering(floor_to_slot(now, minutes), ahead, minutes)
+        grid = self._grid(now)
         try:
             with core.db.errors():
                 frame = self._frame(grid, now)
@@ -175,7 +191,7 @@ class Learner:
         for key, outlook in list(self._owed.items()):
             try:
                 planned = frame.get(*key)
-                if planned is not None and not self._on_record(outlook, now):
+                if planned is not None and self._on_record(outlook, now, PLANNED_BY, MODELS_ALONE) is None:
                     self._store(planned, outlook, grid, now)
                 del self._owed[key]
             except NotReady:
@@ -185,23 +201,34 @@ class Learner:
                 wrong = wrong or text
         return wrong
 
-    def _on_record(self, outlook: Outlook, now: datetime) -> bool:
-        """Whether it was stored before a restart."""
+    def _grid(self, now: datetime) -> SlotGrid:
+        """What is put on record: the planning horizon, from the slot of `now` on."""
+        minutes, ahead = self.core.config.slot_minutes, timedelta(hours=self.core.config.horizon_hours)
+        return SlotGrid.covering(floor_to_slot(now, minutes), ahead, minutes)
+
+    def _on_record(self, outlook: Outlook, now: datetime, *names: str) -> datetime | None:
+        """When the vintage that one of these made at the outlook's moment was stored, maybe before a restart; else
+        None.
+        """
         with self.core.db.errors():
-            keys = (f"{name}:{outlook.zone}:{outlook.signal}" for name in (PLANNED_BY, MODELS_ALONE))
+            keys = (f"{name}:{outlook.zone}:{outlook.signal}" for name in names)
             told = [self.core.forecasts.latest(key, now) for key in keys]
-        return any(s is not None and s.issued_at == outlook.start for s in told)
+        return next((s.known_at for s in told if s is not None and s.issued_at == outlook.start), None)
 
     def _store(self, planned: SignalFrame, outlook: Outlook, grid: SlotGrid, now: datetime) -> None:
-        """In a transaction of its own; nobody plans anew for it."""
-        core = self.core
-        rate = 1.0 if outlook.unit == planned.unit else self._rate(currency_of(outlook.unit))
-        told = [as_planned(planned, outlook, grid, now, rate), models_alone(outlook, now)]
-        with core.change() as change:
-            core.forecasts.append_all([s for s in told if s is not None], within=change.db)
+        rate = self._rate(planned, outlook)
+        self._append(as_planned(planned, outlook, grid, now, rate), models_alone(outlook, now))
 
-    def _rate(self, currency: str) -> float:
-        """What one of it is worth in the fleet's. Raises InputError."""
+    def _append(self, *told: ForecastSeries | None) -> None:
+        """In a transaction of its own; nobody plans anew for it."""
+        with self.core.change() as change:
+            self.core.forecasts.append_all([s for s in told if s is not None], within=change.db)
+
+    def _rate(self, planned: SignalFrame, outlook: Outlook) -> float:
+        """What one of the outlook's currency is worth in that of what is planned by. Raises InputError."""
+        if outlook.unit == planned.unit:
+            return 1.0
+        currency = currency_of(outlook.unit)
         if currency not in self._fx:
             own = self.core.fleet.currency
             raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,13 +13,15 @@ from forecasts.heeded import OWN, Heeded
 from forecasts.outlooks import Outlooks
 from forecasts.series import PLANNED, Signal
 from forecasts.slots import SlotGrid
+from forecasts.sources.base import SourceInfo, known_zone, known_zones
 from forecasts.sources.openadr3_vtn import Vtn, VtnOptions
-from forecasts.sources.registry import make_source
+from forecasts.sources.registry import make_source, source_class
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
 from shifter.files import read_known_realtime
+from shifter.files.places import all_of, raise_all
 from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
 from shifter.realtime.load import RealtimeLoad
@@ -27,7 +31,7 @@ from shifter.service.core import FrameMaker, RealtimeMaker
 from shifter.service.told import PUSHED
 
 if TYPE_CHECKING:
-    from shifter.settings import Settings
+    from shifter.settings import Settings, SourceSettings
 
 
 def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceConfig:
@@ -54,45 +58,95 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
     )
 
 
-def polled_sources(settings: Settings, fleet: Fleet) -> tuple[Polled, ...]:
-    """The sources of the settings, made. Raises InputError for an unknown one, and for a zone it does not
-    know.
+def wiring_mistakes(settings: Settings, fleet: Fleet | None) -> tuple[InputError, ...]:
+    """All for which a start with these settings would be refused, beyond what reading them tells; it starts nothing.
+    Without a fleet, where a file is looked at by itself, what only its zones and sites could tell is left out.
+    """
+    found: list[InputError] = []
+    polled: tuple[Polled, ...] | None = None
+    with _collected(found):
+        polled = polled_sources(settings, fleet)
+    if fleet is None:
+        return tuple(found)
+    if polled is not None:
+        with _collected(found):
+            _preference(settings, fleet, polled)
+    with _collected(found):
+        _max_age(settings, fleet)
+    with _collected(found):
+        grid_feeds(settings, fleet)
+    return tuple(found)
+
+
+@contextmanager
+def _collected(found: list[InputError]) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        found += all_of(error)
+
+
+def polled_sources(settings: Settings, fleet: Fleet | None) -> tuple[Polled, ...]:
+    """The sources of the settings, made. Raises InputError with all that is wrong: one that there is not, a zone that
+    it does not know, a name that is taken.
 
     A file that is not there is no reason not to start: it may come, and leases must be renewed until then.
     """
     ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
     found: list[Polled] = []
+    mistakes: list[InputError] = []
     for i, wanted in enumerate(settings.forecasts.sources):
-        # Money is in the fleet's one currency, so a file that does not say otherwise is in it, too.
-        own = {"currency": fleet.currency} if wanted.name == "csv" else {}
-        source = make_source(wanted.name, {**own, **wanted.options})
-        info = source.info
-        zones = wanted.zones or tuple(z for z in fleet.zones if info.covers(z))
-        unknown = [z for z in zones if not info.covers(z)]
-        if unknown or not zones:
-            what = f"does not know the zone {unknown[0]}" if unknown else "knows no zone of the fleet"
-            raise InputError(
-                f"the source {info.name} {what}.",
-                field=f"forecasts.sources[{i}].zones",
-                hint=f"It knows {', '.join(info.zones[:12])}.",
-            )
-        every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else None
-        signals = wanted.signals or tuple(s for s in info.signals if s in PLANNED)
-        if info.name in OWN:
-            raise InputError(
-                f"{info.name} is what the daemon's own forecasts are kept as.",
-                field=f"forecasts.sources[{i}].options.name",
-                hint="Give the source another name.",
-            )
-        polled = Polled(source, zones, signals, every, ahead, wanted.shadow)
-        if any(other.name == polled.name for other in found):
-            raise InputError(
-                f"there is a source named {info.name} already, and its health and its order go by its name.",
-                field=f"forecasts.sources[{i}]",
-                hint="Give a csv source a `name` of its own among its options; ask others for all zones at once.",
-            )
-        found.append(polled)
+        try:
+            found.append(_polled(wanted, fleet, ahead, {p.name for p in found}, f"forecasts.sources[{i}]"))
+        except InputError as error:
+            mistakes += all_of(error)
+    raise_all(mistakes)
     return tuple(found)
+
+
+def _polled(
+    wanted: SourceSettings, fleet: Fleet | None, ahead: timedelta, taken: Collection[str], place: str
+) -> Polled:
+    # Money is in the fleet's one currency, so a file that does not say otherwise is in it, too.
+    own = {"currency": fleet.currency} if wanted.name == "csv" and fleet is not None else {}
+    source = make_source(wanted.name, {**own, **wanted.options})
+    info = source.info
+    named = "name" in source_class(wanted.name).Options.model_fields
+    if info.name in OWN:
+        raise InputError(
+            f"{info.name} is what the daemon's own forecasts are kept as.",
+            field=f"{place}.options.name",
+            hint="Give the source another name.",
+        )
+    if info.name in taken:
+        raise InputError(
+            f"there is a source named {info.name} already, and its health and its order go by its name.",
+            field=place,
+            hint=f"Give each {wanted.name} source a `name` of its own among its options."
+            if named
+            else "Name it once, with all its zones and signals.",
+        )
+    _check_zones(wanted.zones, info, place)
+    zones = wanted.zones or tuple(z for z in (fleet.zones if fleet else ()) if info.covers(z))
+    if fleet is not None and not zones:
+        raise InputError(
+            f"the source {info.name} knows no zone of the fleet.",
+            field=f"{place}.zones",
+            hint=f"Those of the fleet are {', '.join(fleet.zones)}; it knows {known_zones(info)}.",
+        )
+    every = timedelta(minutes=wanted.poll_minutes) if wanted.poll_minutes else None
+    signals = wanted.signals or tuple(s for s in info.signals if s in PLANNED)
+    return Polled(source, zones, signals, every, ahead, wanted.shadow)
+
+
+def _check_zones(zones: Sequence[str], info: SourceInfo, place: str) -> None:
+    mistakes = []
+    for j, zone in enumerate(zones):
+        try:
+            known_zone(info, zone)
+        except InputError as error:
+            mistakes.append(InputError(error.detail, field=f"{place}.zones[{j}]", hint=error.hint))
+    raise_all(mistakes)
 
 
 def grid_feeds(settings: Settings, fleet: Fleet) -> tuple[GridFeed, ...]:

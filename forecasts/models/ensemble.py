@@ -28,8 +28,8 @@ MODELS: tuple[tuple[Forecaster, float], ...] = (
 """Each with its weight before any outcome."""
 UNSEEN_DAYS = 7
 """[d] The last days are no history yet: a storm of three days is as unheard of on the third."""
-LEAST_HISTORY_DAYS = 28
-"""[d] With less behind it a day is not called unheard of."""
+LEAST_HISTORY_DAYS = 56
+"""[d] With less behind it a day is not called unheard of: within weeks any spring is."""
 LEAN_FADE = 0.5
 """How much of the lean is left with each further day ahead."""
 

@@ -21,8 +21,9 @@ from forecasts.scores.cases import (
     standing_cases,
 )
 from forecasts.scores.decision import Job, Settled, by_day, captured, ratio, settle, windows
+from forecasts.scores.probabilistic import crps
 from forecasts.scores.report import BUCKETS, daily_losses, overlap_days
-from forecasts.scores.significance import DieboldMariano, bootstrap, diebold_mariano
+from forecasts.scores.significance import LEAST_DAYS, DieboldMariano, bootstrap, diebold_mariano
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import Floats
 from forecasts.spans import from_us, to_us
@@ -30,7 +31,8 @@ from forecasts.spans import from_us, to_us
 SURE = 0.05
 """A difference that chance would make in fewer than one case in twenty is taken for one."""
 
-Better = Literal["first", "second", "neither"]
+Better = Literal["first", "second", "neither", "too few"]
+"""Who, by more than noise; "too few" where days are too few to say."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,18 @@ class Beside:
     test: DieboldMariano | None
     better: Better
     """Who errs less, where that is more than noise (p < 0.05)."""
+
+
+@dataclass(frozen=True)
+class BandsBeside:
+    """Mean CRPS of both over the probabilities that both give, in the `n` cases of which both gave all of these."""
+
+    n: int
+    crps_first: float
+    crps_second: float
+    test: DieboldMariano | None
+    better: Better
+    """Whose is lower, where that is more than noise (p < 0.05)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,8 @@ class Comparison:
     moments: int
     overall: Beside
     by_lead: tuple[Beside, ...]
+    bands: BandsBeside | None
+    """None where not both give quantiles of the same probabilities and slots."""
     job_hours: float
     within_hours: float
     origins: int
@@ -122,6 +138,7 @@ def compare(
             for bucket in BUCKETS
             if (inside := (mine.lead_h >= bucket[0]) & (mine.lead_h < bucket[1])).any()
         ),
+        bands=_bands(mine, theirs),
         job_hours=job.hours,
         within_hours=job.within_hours,
         origins=len(both[0].now),
@@ -129,11 +146,7 @@ def compare(
         captured_second=captured(both[1]),
         captured_low=low,
         captured_high=high,
-        better_decisions="neither"
-        if low is None or high is None or low <= 0 <= high
-        else "first"
-        if low > 0
-        else "second",
+        better_decisions=_decides(both[0], low, high),
     )
 
 
@@ -150,12 +163,41 @@ def _shared(a: Cases, b: Cases) -> tuple[Cases, Cases]:
 def _beside(mine: Cases, theirs: Cases, bucket: tuple[int, int]) -> Beside:
     losses: list[Floats] = [np.abs(c.forecast - c.actual) for c in (mine, theirs)]
     a, b = (float(loss.mean()) for loss in losses)
-    test = diebold_mariano(*(daily_losses(mine, loss) for loss in losses), overlap_days=overlap_days(mine))
-    sure = test is not None and test.p_value < SURE
-    better: Better = (
-        "neither" if not sure or test is None else "first" if test.mean_difference < 0 else "second"
-    )
+    test, better = _told_apart(mine, losses)
     return Beside(*bucket, len(mine), a, b, 1 - a / b if b > 0 else None, test, better)
+
+
+def _bands(mine: Cases, theirs: Cases) -> BandsBeside | None:
+    # Over more of them the same distribution has another CRPS.
+    shared = sorted(mine.quantiles.keys() & theirs.quantiles.keys())
+    if not shared:
+        return None
+    whole = np.all([np.isfinite(c.quantiles[p]) for c in (mine, theirs) for p in shared], axis=0)
+    if not whole.any():
+        return None
+    both = [c.take(whole) for c in (mine, theirs)]
+    losses = [crps({p: c.quantiles[p] for p in shared}, c.actual) for c in both]
+    a, b = (float(loss.mean()) for loss in losses)
+    return BandsBeside(len(both[0]), a, b, *_told_apart(both[0], losses))
+
+
+def _told_apart(some: Cases, losses: Sequence[Floats]) -> tuple[DieboldMariano | None, Better]:
+    """Whether two losses of the same cases differ, and whose is the lower."""
+    test = diebold_mariano(*(daily_losses(some, loss) for loss in losses), overlap_days=overlap_days(some))
+    if test is None:
+        return None, "too few"
+    if test.p_value >= SURE:
+        return test, "neither"
+    return test, "first" if test.mean_difference < 0 else "second"
+
+
+def _decides(some: Settled, low: float | None, high: float | None) -> Better:
+    """Who captured more, by the interval of the difference."""
+    if len(np.unique(some.day)) < LEAST_DAYS:
+        return "too few"
+    if low is None or high is None or low <= 0 <= high:
+        return "neither"
+    return "first" if low > 0 else "second"
 
 
 def _difference(a: Settled, b: Settled, *, seed: int) -> tuple[float | None, float | None]:

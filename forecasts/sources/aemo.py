@@ -6,6 +6,9 @@ UTC+10, all year and in all regions, and a time is the end of its interval. `kno
 
 Load is a region's demand that the market meets, so what roofs make is not in it. Wind and solar are what semi-scheduled
 plants could give (UIGF, before any limit of the grid); smaller plants are not in them.
+
+What prices came is not told. A run looks ahead only, and NEMWEB has the prices of dispatch in a file for every five
+minutes: 576 of them would have to be asked for at each poll, to know the last two days.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ MOST_MEMBERS = 4
 MOST_BYTES = 64 * 2**20  # unpacked; about 10 MiB are usual
 
 _RUN = re.compile(r"PUBLIC_PREDISPATCHIS_(\d{12})_(\d{14})\.zip", re.IGNORECASE | re.ASCII)
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 
 
 class AemoOptions(SourceOptions):
@@ -85,7 +88,10 @@ class AemoSource:
             attribution="Australian Energy Market Operator (AEMO)",
             url="https://nemweb.com.au",
             rate_limit="none published; once a half-hour is plenty",
-            notes=("a wholesale price: network charges and a retailer's margin are not in it",),
+            notes=(
+                "a wholesale price: network charges and a retailer's margin are not in it",
+                "what came of it is not told",
+            ),
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from forecasts.errors import InputError
 from forecasts.series import Basis, ForecastSeries, Signal
@@ -18,12 +19,38 @@ from forecasts.slots import as_datetime64, isoformat_z, to_utc
 from forecasts.sources.publication import Publication
 
 ANY_ZONE = "*"
+ADDRESSES = ("base_url", "url", "token_url")
+MOST_ZONES = 12
+"""So many are named to somebody who asked for another."""
 
 
 class SourceOptions(BaseModel):
-    """Base of every source's `Options`: what settings may say about it. Unknown keys are errors."""
+    """Base of every source's `Options`: what settings may say about it. Unknown keys are errors, and so are addresses
+    that nobody could ask.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator(*ADDRESSES, check_fields=False)
+    @classmethod
+    def _address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # The value is not shown: a password may be in it.
+        if value is not None and not is_address(value):
+            raise ValueError(f"{info.field_name} is no address that begins with http:// or https://")
+        return value
+
+
+def is_address(value: str) -> bool:
+    """Whether it is an http(s) URL with a host.
+
+    >>> is_address("http://127.0.0.1:9"), is_address("127.0.0.1:9"), is_address("https:///v1")
+    (True, False, False)
+    """
+    try:
+        scheme, host, *_ = urlsplit(value)
+    except ValueError:
+        return False
+    return scheme in {"http", "https"} and bool(host) and not any(c.isspace() for c in value)
 
 
 @dataclass(frozen=True)
@@ -119,10 +146,17 @@ def known_zone(info: SourceInfo, zone: str) -> None:
         return
     from difflib import get_close_matches
 
-    near = get_close_matches(zone, info.zones, n=3, cutoff=0.5)
+    near = get_close_matches(zone, info.zones, n=3, cutoff=0.55)  # GB is not BE
+    known = f"It knows {known_zones(info)}."
     raise InputError(
         f"the source {info.name} does not know the zone {zone!r}.",
         field="zone",
-        hint=f"Did you mean {' or '.join(near)}?" if near else f"It knows {', '.join(info.zones)}.",
+        hint=f"Did you mean {' or '.join(near)}? {known}" if near else known,
         zone=zone,
     )
+
+
+def known_zones(info: SourceInfo) -> str:
+    """Those that a source knows, in a few words."""
+    more = len(info.zones) - MOST_ZONES
+    return f"{', '.join(info.zones[:MOST_ZONES])}{f' and {more} more' if more > 0 else ''}"

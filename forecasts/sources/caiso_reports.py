@@ -26,7 +26,7 @@ MOST_MEMBERS = 4
 MOST_BYTES = 16 * 2**20  # unpacked; a day of prices is about 20 kB, a month of loads 6 MB
 
 _TIMES = ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT")
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 NOT_YET = (
     "Not published yet: tomorrow's prices come about 13:00 Pacific, forecasts some hours earlier. It is asked again "
     "at the next poll."

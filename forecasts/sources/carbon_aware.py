@@ -234,7 +234,7 @@ class CarbonAwareSource:
         return _Origin(redact(url)), reply.json()
 
 
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 
 
 @dataclass(frozen=True)

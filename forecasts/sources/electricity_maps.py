@@ -1,8 +1,13 @@
-"""Carbon intensity of any zone of Electricity Maps, up to 72 h ahead, and its day-ahead price. Needs a paid plan.
+"""Carbon intensity of any zone of Electricity Maps, up to 72 h ahead, what came of it, and its day-ahead price. Needs a
+paid plan.
 
 https://portal.electricitymaps.com/docs/api (v4). What the grid consumes, imports included, in g CO2e a kWh, by the hour
 or the quarter. No history of forecasts is kept, so `known_at` is the time of the fetch. Replies give the starts of
 intervals only, in UTC.
+
+What came is that of carbon-intensity/past-range, and where the plan has no such thing, of carbon-intensity/history, the
+last day. Rows that are estimated count as nothing: what is measured later takes their place. How many days past-range
+gives at once, and that its rows are under `data`, is taken from clients.
 
 The price, where it is asked for, is that of price-day-ahead/combined: what exchanges published and, beyond, what
 Electricity Maps expects, for about 24 h from the present hour on; or of price-day-ahead/history, the last day. Each row
@@ -15,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -28,6 +34,7 @@ from forecasts.slots import Times, as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
 from forecasts.sources.http import HttpClient, join_url, shared_client
 from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.measured import Past, Refusals, stretches
 from forecasts.sources.publication import Continuous
 from forecasts.sources.values import moment_in, numbers, trimmed
 from forecasts.units import convert, parse_unit
@@ -39,8 +46,14 @@ HORIZONS_H = (6, 24, 48, 72)
 PRICES_BACK = PRICES_AHEAD = timedelta(hours=24)
 """How far prices reach back and ahead."""
 
+LAST_DAY = timedelta(hours=24)
+"""How far `history` reaches back."""
+
 FIGURES = {Signal.CARBON: "carbonIntensity", Signal.PRICE: "value"}
 STEP_MINUTES = {"15_minutes": 15, "hourly": 60}
+MOST_DAYS = {"15_minutes": 3, "hourly": 10}
+"""Of the past, in one request."""
+
 ZONE = r"^[A-Z]{2,3}(-[A-Z0-9]+)*$"
 
 
@@ -69,6 +82,9 @@ class ElectricityMapsSource:
     def __init__(self, options: ElectricityMapsOptions, *, http: HttpClient | None = None) -> None:
         self.options = options
         self._http = http
+        step = options.temporal_granularity
+        self._past = Past(timedelta(days=MOST_DAYS[step]), STEP_MINUTES[step])
+        self._no_range = Refusals()
         self.info = SourceInfo(
             name="electricity_maps",
             title="Electricity Maps",
@@ -77,6 +93,7 @@ class ElectricityMapsSource:
             units={Signal.CARBON: UNIT, Signal.PRICE: "EUR/MWh, or as each row says"},
             resolution_minutes=(STEP_MINUTES[options.temporal_granularity],),
             horizon=timedelta(hours=HORIZONS_H[-1]),
+            past=timedelta(days=365),
             publication=Continuous(timedelta(hours=1), steady=True),
             licence="Electricity Maps, by contract",
             attribution="Electricity Maps",
@@ -87,12 +104,15 @@ class ElectricityMapsSource:
             rate_limit="by contract",
             notes=(
                 "forecasts are a paid plan",
+                "what came is told where it was measured, and not where it is estimated",
                 "a sandbox key is answered with made-up values, which nothing tells from real ones",
             ),
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
-        """See `ForecastSource.fetch`: one vintage of each signal from about now on, as far as the window needs it."""
+        """See `ForecastSource.fetch`: one vintage of each signal from about now on, as far as the window needs it, and
+        before that of carbon what came.
+        """
         theirs = self._theirs(request.zone)
         found: list[ForecastSeries] = []
         if Signal.CARBON in request.signals:
@@ -102,8 +122,13 @@ class ElectricityMapsSource:
         return [series for every in found for series in request.overlapping(every)]
 
     def _carbon(self, request: FetchRequest, theirs: str, now: datetime) -> list[ForecastSeries]:
-        if request.end <= now or request.start >= now + timedelta(hours=HORIZONS_H[-1]):
-            return []
+        forecast: list[ForecastSeries] = []
+        if request.end > now and request.start < now + timedelta(hours=HORIZONS_H[-1]):
+            forecast = request.overlapping(self._forecast(request, theirs, now))
+        measured = partial(self._measured, request.zone, theirs, now)
+        return self._past.before(forecast, request, measured, now=now)
+
+    def _forecast(self, request: FetchRequest, theirs: str, now: datetime) -> ForecastSeries:
         ahead = request.end - floor_to_slot(now, 60)  # which is where its forecasts begin
         hours = next((h for h in HORIZONS_H if timedelta(hours=h) >= ahead), HORIZONS_H[-1])
         asked = {"horizonHours": str(hours), "emissionFactorType": self.options.emission_factor_type}
@@ -113,7 +138,32 @@ class ElectricityMapsSource:
         updated = moment_in(body, "updatedAt", url) if body.get("updatedAt") is not None else None
         step = body.get("temporalGranularity")
         series = self._series(request.zone, Signal.CARBON, url, rows, step, UNIT, updated, now)
-        return [check_series(series, now=now)]
+        return check_series(series, now=now)
+
+    def _measured(
+        self, zone: str, theirs: str, now: datetime, start: datetime, end: datetime
+    ) -> list[ForecastSeries]:
+        if not self._no_range.stands(zone, now):
+            window = {"start": isoformat_z(start), "end": isoformat_z(end)}
+            try:
+                return stretches(self._of_past(zone, theirs, "past-range", window, now), start, end)
+            except SourceUnavailable as error:
+                old = end <= now - LAST_DAY  # of which a refusal says nothing of the plan
+                if old or not self._no_range.add(zone, error, now):
+                    raise
+        if end <= now - LAST_DAY:
+            return []
+        return stretches(self._of_past(zone, theirs, "history", {}, now), start, end)
+
+    def _of_past(
+        self, zone: str, theirs: str, path: str, window: Mapping[str, str], now: datetime
+    ) -> ForecastSeries:
+        asked = {**window, "emissionFactorType": self.options.emission_factor_type}
+        url, body = self._ask(zone, theirs, f"carbon-intensity/{path}", asked)
+        rows = _rows(url, body, "data" if "data" in body else "history", zone, theirs)
+        self._same_factors(url, (body, *rows))
+        step = body.get("temporalGranularity", self.options.temporal_granularity)
+        return self._series(zone, Signal.CARBON, url, rows, step, UNIT, None, now, Kind.ACTUAL)
 
     def _price(self, request: FetchRequest, theirs: str, now: datetime) -> list[ForecastSeries]:
         if request.end <= now - PRICES_BACK or request.start >= now + PRICES_AHEAD:
@@ -181,15 +231,19 @@ class ElectricityMapsSource:
         url: str,
         rows: list[Any],
         granularity: Any,
-        said: str,
+        unit_said: str,
         updated: datetime | None,
         now: datetime,
+        kind: Kind = Kind.FORECAST,
     ) -> ForecastSeries:
-        start, step = _starts(url, granularity, rows)
+        whole = kind is Kind.FORECAST
+        start, step = _starts(url, granularity, rows, whole=whole)
         figure = FIGURES[signal]
-        values = numbers([_told(url, row, figure) for row in rows], f"{url}: {figure}")
-        keep = trimmed(values, f"{url}: every value for {zone} is null.")
-        unit = parse_unit(said, signal)
+        # Of the past only what is said not to be an estimate was measured.
+        said = [_told(url, row, figure) if whole or row.get("isEstimated") is False else None for row in rows]
+        values = numbers(said, f"{url}: {figure}")
+        keep = trimmed(values, f"{url}: every value for {zone} is null.") if whole else slice(None)
+        unit = parse_unit(unit_said, signal)
         return ForecastSeries(
             zone=zone,
             signal=signal,
@@ -200,7 +254,7 @@ class ElectricityMapsSource:
             start=start[keep],
             end=start[keep] + step,
             values=convert(values[keep], unit),
-            kind=Kind.FORECAST,
+            kind=kind,
             basis=Basis.AVERAGE if signal is Signal.CARBON else None,
             licence=self.info.licence,
             attribution=self.info.attribution,
@@ -255,8 +309,11 @@ def _rows(url: str, body: Mapping[str, Any], key: str, zone: str, theirs: str) -
     return rows
 
 
-def _starts(url: str, said: Any, rows: list[Any]) -> tuple[Times, np.timedelta64]:
-    """Where the intervals start (n,), and how long each is: what the reply says, and what its times agree on."""
+def _starts(url: str, said: Any, rows: list[Any], *, whole: bool) -> tuple[Times, np.timedelta64]:
+    """Where the intervals start (n,), and how long each is: what the reply says, and what its times agree on.
+
+    One that is not `whole` may lack some, and yet not every second one: those are longer than they are said to be.
+    """
     minutes = STEP_MINUTES.get(said) if isinstance(said, str) else None
     if minutes is None:
         raise ForecastRejected(
@@ -265,12 +322,14 @@ def _starts(url: str, said: Any, rows: list[Any]) -> tuple[Times, np.timedelta64
             hint=f"Known are {', '.join(STEP_MINUTES)}. Has the API changed?",
         )
     times = [moment_in(row, "datetime", url) for row in rows]
+    step = timedelta(minutes=minutes)
+    some_follow = not whole and any(later - earlier == step for earlier, later in pairwise(times))
     for earlier, later in pairwise(times):
-        if later - earlier != timedelta(minutes=minutes):
+        if later - earlier != step and not (some_follow and later - earlier > step):
             raise ForecastRejected(
                 f"{url}: {isoformat_z(earlier)} is followed by {isoformat_z(later)}, and the intervals are said to be "
                 f"{said}.",
-                field="forecast",
+                field="datetime",
                 hint="One is missing, comes twice or has another length; it is asked again at the next poll.",
             )
     return np.array([as_datetime64(time) for time in times]), np.timedelta64(minutes, "m")

@@ -1,14 +1,17 @@
-"""European day-ahead prices and carbon intensity from Energy-Charts (Fraunhofer ISE). No key.
+"""European day-ahead prices, and carbon intensity, expected and measured, from Energy-Charts (Fraunhofer ISE). No key.
 
 https://api.energy-charts.info. Prices of 16 zones are CC BY 4.0; of every other the reply says "private and
 internal use only", and those are refused unless the options allow them. No history of forecasts is kept, so
 `known_at` is the time of the fetch. Replies give the starts of intervals only.
+
+Carbon has two columns: `co2eq` is what was measured, as far as it is, and what `co2eq_forecast` says begins where that
+ends, whatever it says of times before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,12 +23,13 @@ from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.marketday import last_local_day, local_day, market_day
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import Times, as_datetime, as_datetime64, isoformat_z
+from forecasts.slots import Floats, Times, as_datetime, as_datetime64, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.measured import stretches
 from forecasts.sources.publication import Continuous, MarketDaily
 from forecasts.sources.values import after_last_gap, numbers, trimmed
-from forecasts.units import convert, parse_unit
+from forecasts.units import Unit, convert, parse_unit
 
 CET = ZoneInfo("Europe/Berlin")
 
@@ -126,7 +130,8 @@ class EnergyChartsSource:
             found.append(self._price(request.zone, body, end, now=now, still=still))
         if Signal.CARBON in request.signals:
             body = self._ask("co2eq", "country", COUNTRIES[request.zone], window)
-            found.append(self._carbon(request.zone, body, end, now=now, still=still))
+            told = self._carbon(request.zone, body, end, now=now, still=still)
+            found += [s for s in told if s.kind is Kind.FORECAST or request.overlapping(s)]
         return found
 
     def _ask(self, path: str, key: str, value: str, window: Mapping[str, str]) -> Mapping[str, Any]:
@@ -149,50 +154,69 @@ class EnergyChartsSource:
         # What does not say that it is open is not.
         restricted = "cc by" not in licence.casefold() or PRIVATE in licence.casefold()
         self._allow(restricted, f"price of {zone}", licence)
-        table = _table(body, "price", end, still)
+        unit = _price_unit(body)
+        rows = _rows(body, "price", end, still)
+        told = _told(rows, "price", still)
         series = ForecastSeries(
             zone=zone,
             signal=Signal.PRICE,
-            unit=table.unit.canonical,
+            unit=unit.canonical,
             source=self.info.name,
             known_at=now,
-            start=table.start,
-            end=table.end,
-            values=convert(table.values, table.unit),
+            start=told.start,
+            end=told.end,
+            values=convert(told.values, unit),
             kind=Kind.CLEARED,
             licence=licence,
             attribution=self.info.attribution,
             restricted=restricted,
-            note=table.note,
+            note=told.note,
         )
         # Auctions clear whole days: one that came without nulls and yet not whole was counted wrongly.
-        return check_series(series, now=still, market_tz=CET if table.whole else None)
+        whole = told.end[-1] == rows.end[-1]
+        return check_series(series, now=still, market_tz=CET if whole else None)
 
     def _carbon(
         self, zone: str, body: Mapping[str, Any], end: datetime, *, now: datetime, still: datetime | None
-    ) -> ForecastSeries:
+    ) -> list[ForecastSeries]:
+        """What was measured, and what is forecast from there on."""
         # Their own figure, and the reply has no license_info; one that came would count.
         licence = _licence(body) or "not stated by the reply"
         restricted = PRIVATE in licence.casefold()
         self._allow(restricted, f"carbon of {zone}", licence)
-        table = _table(body, "co2eq_forecast", end, still)
-        series = ForecastSeries(
-            zone=zone,
-            signal=Signal.CARBON,
-            unit=table.unit.canonical,
-            source=self.info.name,
-            known_at=now,
-            start=table.start,
-            end=table.end,
-            values=convert(table.values, table.unit),
-            kind=Kind.FORECAST,
-            basis=Basis.AVERAGE,
-            licence=licence,
-            attribution="Energy-Charts.info, Fraunhofer ISE",
-            restricted=restricted,
-            note=table.note,
-        )
-        return check_series(series, now=still)
+
+        def series(rows: _Rows, kind: Kind) -> ForecastSeries:
+            return ForecastSeries(
+                zone=zone,
+                signal=Signal.CARBON,
+                unit=CARBON_UNIT,
+                source=self.info.name,
+                known_at=now,
+                start=rows.start,
+                end=rows.end,
+                values=rows.values,
+                kind=kind,
+                basis=Basis.AVERAGE,
+                licence=licence,
+                attribution="Energy-Charts.info, Fraunhofer ISE",
+                restricted=restricted,
+                note=rows.note,
+            )
+
+        expected = _rows(body, "co2eq_forecast", end, still)
+        measured: list[ForecastSeries] = []
+        if "co2eq" in body:
+            try:
+                rows = replace(_rows(body, "co2eq", end, still), note="")
+                measured = stretches(series(rows, Kind.ACTUAL), as_datetime(rows.start[0]), end)
+            except ForecastRejected as e:  # the day ahead is not lost for it
+                expected = replace(expected, note=f"what was measured is left out: {e.detail}")
+        if measured and still is None:
+            return measured  # nothing is ahead of what was asked for
+        if measured:
+            expected = expected.since(measured[-1].end[-1])
+        forecast = series(_told(expected, "co2eq_forecast", still), Kind.FORECAST)
+        return [*measured, check_series(forecast, now=still)]
 
     def _allow(self, restricted: bool, what: str, licence: str) -> None:
         if restricted and not self.options.allow_restricted:
@@ -209,21 +233,39 @@ def _licence(body: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class _Rows:
+    """Intervals that follow one another, and what a column says of them, NaN where it is null."""
+
     start: Times
     end: Times
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-    unit: Any
-    whole: bool  # nothing was null at its end
+    values: Floats
     note: str  # that its past was cut, and why
 
+    def since(self, time: np.datetime64) -> _Rows:
+        """Those that start at `time` or later."""
+        later = self.start >= time
+        return _Rows(self.start[later], self.end[later], self.values[later], self.note)
 
-def _table(body: Mapping[str, Any], column: str, end: datetime, now: datetime | None) -> _Table:
-    """The intervals before `end` and their values, nulls before and after cut off.
 
-    So is the past up to its last gap: the past only helps to guess what is not published yet, and a hole in
-    it must not cost the day ahead. A gap that is not over by `now` stays, to be refused; all do when it is None.
+def _told(rows: _Rows, column: str, now: datetime | None) -> _Rows:
+    """Those that have a value, nulls before and after cut off.
+
+    So is the past up to its last null: the past only helps to guess what is not published yet, and a hole in
+    it must not cost the day ahead. A null that is not over by `now` stays, to be refused; all do when it is None.
     """
+    keep = trimmed(rows.values, f"{column}: every value is null.")
+    begins = after_last_gap(rows.end, rows.values, keep, now)
+    note = rows.note if begins == keep.start else _cut(column, rows.start[begins])
+    keep = slice(begins, keep.stop)
+    return _Rows(rows.start[keep], rows.end[keep], rows.values[keep], note)
+
+
+def _cut(column: str, begins: np.datetime64) -> str:
+    return f"{column}: what came before {isoformat_z(as_datetime(begins))} is left out, for it has a gap."
+
+
+def _rows(body: Mapping[str, Any], column: str, end: datetime, now: datetime | None) -> _Rows:
+    """The intervals before `end`: all of them, or those after the last that is missing and was over by `now`."""
     seconds, said = body.get("unix_seconds"), body.get(column)
     for name, array in (("unix_seconds", seconds), (column, said)):
         if not isinstance(array, list):
@@ -236,7 +278,6 @@ def _table(body: Mapping[str, Any], column: str, end: datetime, now: datetime | 
         )
     if not seconds:
         raise SourceUnavailable(f"{column} is empty.", hint="Nothing is published for this window yet.")
-    unit = _unit(body, column)
     at = numbers(seconds, "unix_seconds")
     if not np.all(np.isfinite(at)) or np.any(at != np.floor(at)):
         raise ForecastRejected("unix_seconds holds something else than whole seconds.", field="unix_seconds")
@@ -249,18 +290,10 @@ def _table(body: Mapping[str, Any], column: str, end: datetime, now: datetime | 
     whole_from = _whole_from(start, column, now)
     start, values = start[whole_from:], values[whole_from:]
     ends = np.append(start[1:], start[-1] + (start[-1] - start[-2]))
-    keep = trimmed(values, f"{column}: every value is null.")
-    begins = after_last_gap(ends, values, keep, now)
-    note = ""
-    if whole_from or begins != keep.start:
-        note = f"{column}: what came before {isoformat_z(as_datetime(start[begins]))} is left out, for it has a gap."
-    keep = slice(begins, keep.stop)
-    return _Table(start[keep], ends[keep], values[keep], unit, keep.stop == len(values), note)
+    return _Rows(start, ends, values, _cut(column, start[0]) if whole_from else "")
 
 
-def _unit(body: Mapping[str, Any], column: str) -> Any:
-    if column != "price":
-        return parse_unit(CARBON_UNIT, Signal.CARBON)
+def _price_unit(body: Mapping[str, Any]) -> Unit:
     said = body.get("unit")
     if not isinstance(said, str):
         raise ForecastRejected("the reply does not say which unit its price has.", field="unit")

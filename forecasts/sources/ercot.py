@@ -56,7 +56,7 @@ before the market's results."""
 MOST_MEMBERS = 4
 MOST_BYTES = 16 * 2**20  # unpacked; a day of prices is about 1 MB
 
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 _NOT_YET = (
     "Not published yet: tomorrow's prices come about 13:00 Central. It is asked again at the next poll."
 )

@@ -9,34 +9,30 @@ error. `requests` is imported on the first call.
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from forecasts.errors import SourceUnavailable
+from forecasts.sources.faults import Fault, fault_of
+from forecasts.sources.pace import HOST_RATES, Host, Retry, RetryPolicy, TokenBucket, left_s
 
 MAX_BYTES = 16 * 2**20
 MOST_REMEMBERED = 4 * 2**20  # of one body, kept with its ETag in case it has not changed
 TIMEOUT_S = (5.0, 30.0)  # connect, each read
 BODY_TIMEOUT_S = 60.0  # a whole body, however steadily it trickles
-
-HOST_RATES: Mapping[str, float] = {
-    "api.carbonintensity.org.uk": 1.0,
-    "api.energy-charts.info": 1 / 25,
-    "api.watttime.org": 10.0,
-    "oasis.caiso.com": 1 / 6,  # "retry your request after 5 seconds"
-}
-"""Requests a second that a host bears; 1 where it is not listed."""
+NEXT_POLL = "It is tried again at the next poll."
 
 _SECRET = re.compile(
     r"(?i)((?:api[-_]?key|security[-_]?token|access[-_]?token|token|key|auth|password|passwd|secret|sig|signature)"
@@ -91,43 +87,9 @@ class _TooSlow(Exception):
     """A body that does not end. Trying again at once would keep everybody else waiting."""
 
 
-class TokenBucket:
-    """`rate` [1/s] tokens, of which `burst` may be saved up."""
-
-    def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
-        self.rate, self.burst, self.clock = rate, burst, clock
-        self.tokens, self.at = float(burst), clock()
-
-    def take(self) -> float:
-        """Take one; answers how long to wait [s] before using it."""
-        now = self.clock()
-        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate) - 1
-        self.at = now
-        return max(0.0, -self.tokens / self.rate)
-
-
-@dataclass
-class _Host:
-    bucket: TokenBucket
-    failures: int = 0
-    open_until: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how long to try. A `Retry-After` beyond `longest_s` is reported, not slept through."""
-
-    attempts: int = 4
-    first_s: float = 1.0
-    longest_s: float = 60.0
-    failures_to_open: int = 5
-    rest_s: float = 300.0
-
-
 class HttpClient:
-    """GET, and POST of a form, politely. Safe to use from several threads; `clock`, `sleep`, `wall`, `jitter` are for
-    tests.
+    """GET, and POST of a form, politely. Safe to use from several threads. `told` hears of each failure after which it
+    tries again, and `hint` is what to do where that was in vain; `clock`, `sleep`, `wall`, `jitter` are for tests.
     """
 
     def __init__(
@@ -138,6 +100,8 @@ class HttpClient:
         max_bytes: int = MAX_BYTES,
         timeout_s: tuple[float, float] = TIMEOUT_S,
         body_timeout_s: float = BODY_TIMEOUT_S,
+        told: Callable[[Retry], None] = lambda _: None,
+        hint: str = NEXT_POLL,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -145,9 +109,9 @@ class HttpClient:
     ) -> None:
         self.retry = retry or RetryPolicy()
         self.rates, self.max_bytes, self.timeout_s = rates, max_bytes, timeout_s
-        self.body_timeout_s = body_timeout_s
+        self.body_timeout_s, self.told, self.hint = body_timeout_s, told, hint
         self.clock, self.sleep, self.wall, self.jitter = clock, sleep, wall, jitter
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, Host] = {}
         self._seen: OrderedDict[str, tuple[str, Reply]] = OrderedDict()  # url -> ETag, reply
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -171,28 +135,35 @@ class HttpClient:
         scheme, netloc, *_ = urlsplit(full)
         if scheme not in {"http", "https"} or not netloc:
             raise SourceUnavailable(f"{redact(full)!r} is not an http(s) URL.", hint="Check base_url.")
-        host = self._host(netloc.rpartition("@")[2])
+        name = netloc.rpartition("@")[2]
+        host = self._host(name)
         self._refuse_open(host, full)
-        why, wait_s = "", 0.0
-        for attempt in range(self.retry.attempts):
-            if attempt:
-                self.sleep(wait_s)
-            with host.lock:
-                turn_s = host.bucket.take()
-            if turn_s > 0:
-                self.sleep(turn_s)
-            reply, why, wait_s = self._once(full, headers, form)
-            if reply is not None:
+        hasty = left_s() < math.inf
+        attempts = 1 if hasty else self.retry.attempts
+        pause_s, tried = host.turn_s(), 0
+        if pause_s >= left_s():
+            host.spared()
+            raise SourceUnavailable(f"{redact(full)} is not asked: there is no time left.", hint=self.hint)
+        while True:
+            if pause_s > 0:
+                self.sleep(pause_s)
+            got = self._once(full, headers, form)
+            if isinstance(got, Reply):
                 host.failures = 0
-                return reply
-            if wait_s < 0:  # told to come back later than we are willing to wait
+                return got
+            if not got.reached:
+                host.spared()
+            usual_s = min(self.retry.longest_s, self.retry.first_s * 2**tried)
+            tried += 1
+            left = attempts - tried
+            if left <= 0 or got.wait_s < 0:  # told to come back later than we are willing to wait
                 break
-            wait_s = wait_s or self.jitter() * min(self.retry.longest_s, self.retry.first_s * 2**attempt)
-        self._count_failure(host)
+            pause_s = max(got.wait_s or self.jitter() * usual_s, host.turn_s())
+            self.told(Retry(name, got.why, pause_s, left))
+        if not hasty:
+            self._count_failure(host, got)
         raise SourceUnavailable(
-            f"{redact(full)} did not answer: {why}",
-            hint="The last vintage stays in use; it is tried again at the next poll.",
-            url=redact(full),
+            f"{redact(full)} did not answer: {got.why}.", hint=self.hint, url=redact(full)
         )
 
     def get_json(
@@ -208,23 +179,22 @@ class HttpClient:
             self._local.session.close()
             del self._local.session
 
-    def _once(
-        self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None
-    ) -> tuple[Reply | None, str, float]:
-        """A reply; or None, why not, and how long to wait [s]: 0 for the usual, negative for not to."""
+    def _once(self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> Reply | Fault:
         import requests
         import urllib3
 
         cached = self._seen.get(url) if form is None else None
         method = "GET" if form is None else "POST"
         sent = {**headers, **({"If-None-Match": cached[0]} if cached else {})}
+        most_s = max(0.1, round(left_s(), 1))
+        timeout_s = min(self.timeout_s[0], most_s), min(self.timeout_s[1], most_s)
         try:
             with self._session().request(
                 method,
                 url,
                 headers=sent,
                 data=form,
-                timeout=self.timeout_s,
+                timeout=timeout_s,
                 stream=True,
                 allow_redirects=form is None,
             ) as got:
@@ -232,15 +202,16 @@ class HttpClient:
                     wait_s = self._retry_after_s(got.headers.get("Retry-After"))
                     asked = f", and asks to wait {wait_s:.0f} s" if wait_s else ""
                     too_long = wait_s > self.retry.longest_s
-                    return None, f"status {got.status_code}{asked}.", -1.0 if too_long else wait_s
+                    return Fault(f"status {got.status_code}{asked}", -1.0 if too_long else wait_s)
                 if got.status_code == 304 and cached:
-                    return cached[1], "", 0.0
-                body = self._read(got)
+                    return cached[1]
+                body = self._read(got, min(self.body_timeout_s, most_s))
                 reply = Reply(redact(url), got.status_code, body, _lower(got.headers))
         except _TooSlow as e:
-            return None, str(e), -1.0
+            return Fault(str(e), -1.0)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
-            return None, f"{type(e).__name__}: {redact(str(e))}", 0.0
+            fault = fault_of(e, timeout_s)
+            return replace(fault, why=redact(fault.why))
         if (
             form is None
             and reply.ok
@@ -248,16 +219,16 @@ class HttpClient:
             and (etag := reply.headers.get("etag"))
         ):
             self._remember(url, etag, reply)
-        return reply, "", 0.0
+        return reply
 
-    def _read(self, got: Any) -> bytes:
+    def _read(self, got: Any, within_s: float) -> bytes:
         """The decoded body, so that a small one that unpacks to a large one is noticed too."""
         parts, size = [], 0
-        ends = self.clock() + self.body_timeout_s
+        ends = self.clock() + within_s
         # What has come, not a full buffer of it: a body that trickles would never fill one in time.
         while part := got.raw.read1(65536, decode_content=True):
             if self.clock() > ends:
-                raise _TooSlow(f"its body took longer than {self.body_timeout_s:g} s.")
+                raise _TooSlow(f"its body took longer than {within_s:g} s")
             size += len(part)
             if size > self.max_bytes:
                 raise SourceUnavailable(
@@ -285,25 +256,27 @@ class HttpClient:
             )
         return self._local.session
 
-    def _host(self, name: str) -> _Host:
+    def _host(self, name: str) -> Host:
         with self._lock:
             if name not in self._hosts:
                 rate = self.rates.get(name.partition(":")[0], 1.0)
-                self._hosts[name] = _Host(TokenBucket(rate, 2 if rate >= 1 else 1, self.clock))
+                self._hosts[name] = Host(TokenBucket(rate, 2 if rate >= 1 else 1, self.clock))
             return self._hosts[name]
 
-    def _refuse_open(self, host: _Host, url: str) -> None:
+    def _refuse_open(self, host: Host, url: str) -> None:
         rest_s = host.open_until - self.clock()
         if rest_s > 0:
+            failed = "the last call" if host.failures == 1 else f"{host.failures} calls in a row"
             raise SourceUnavailable(
-                f"{redact(url)} is not asked: {host.failures} calls in a row failed.",
+                f"{redact(url)} is not asked: {failed} failed.",
                 hint=f"It is asked again in {rest_s:.0f} s.",
                 retry_after_s=rest_s,
             )
 
-    def _count_failure(self, host: _Host) -> None:
+    def _count_failure(self, host: Host, fault: Fault) -> None:
         host.failures += 1
-        if host.failures >= self.retry.failures_to_open:
+        most = self.retry.failures_to_open if fault.reached else self.retry.unreached_to_open
+        if host.failures >= most:
             host.open_until = self.clock() + self.retry.rest_s
 
     def _retry_after_s(self, header: str | None) -> float:
@@ -325,10 +298,29 @@ def join_url(base: str, path: str) -> str:
     return urlunsplit((scheme, netloc, f"{stem.rstrip('/')}/{path.lstrip('/')}", query, ""))
 
 
-@lru_cache(maxsize=1)
+_shared: list[HttpClient] = []
+_sharing = threading.Lock()
+
+
 def shared_client() -> HttpClient:
     """The client of this process: its rate limits and breakers hold across all sources."""
-    return HttpClient()
+    with _sharing:
+        if not _shared:
+            _shared.append(HttpClient())
+        return _shared[-1]
+
+
+@contextmanager
+def sharing(client: HttpClient) -> Iterator[None]:
+    """Meanwhile `client` is that of this process: one that tells a person how it fares, and gives up sooner."""
+    with _sharing:
+        _shared.append(client)
+    try:
+        yield
+    finally:
+        with _sharing:
+            _shared.remove(client)
+        client.close()
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,13 +1,18 @@
-"""GB carbon intensity from NESO: national and 17 regions, 48 h ahead in half-hours. No key.
+"""GB carbon intensity from NESO: national and 17 regions, 48 h ahead in half-hours, and what came of it. No key.
 
 https://carbon-intensity.github.io/api-definitions/ (CC BY 4.0). The API keeps no history of its forecasts: a
 vintage is what was said when it was asked, so `known_at` is the time of the fetch.
+
+Of the past, `actual` is what came, nationally; it is revised for about a day. Regional figures are a model's, of the
+past too: none is told. What stands as `forecast` in a half-hour that is over was written when the wind was known, so
+it is not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,15 +21,20 @@ from pydantic import Field
 from forecasts.checks import check_series
 from forecasts.errors import ForecastRejected, SourceUnavailable
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import as_datetime64, floor_to_slot, isoformat_z
+from forecasts.slots import Floats, as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
 from forecasts.sources.http import HttpClient, join_url, shared_client
+from forecasts.sources.measured import Past, stretches
 from forecasts.sources.publication import Continuous
 from forecasts.sources.values import numbers, trimmed
 from forecasts.units import convert, parse_unit
 
 REGIONS = tuple(range(1, 18))
 HORIZON = timedelta(hours=48)
+MINUTE = timedelta(minutes=1)
+MOST_AT_ONCE = timedelta(days=14)
+"""Of the past, in one request."""
+
 UNIT = "gCO2/kWh"
 
 
@@ -42,6 +52,7 @@ class NesoSource:
     def __init__(self, options: NesoOptions, *, http: HttpClient | None = None) -> None:
         self.options = options
         self._http = http
+        self._past = Past(MOST_AT_ONCE, 30)
         self.info = SourceInfo(
             name="neso",
             title="NESO Carbon Intensity (Great Britain)",
@@ -50,6 +61,7 @@ class NesoSource:
             units={Signal.CARBON: UNIT},
             resolution_minutes=(30,),
             horizon=HORIZON,
+            past=timedelta(days=365),
             publication=Continuous(timedelta(minutes=30), offset=timedelta(minutes=1), steady=True),
             licence="CC BY 4.0",
             attribution="National Energy System Operator, Carbon Intensity API",
@@ -57,24 +69,46 @@ class NesoSource:
             basis=Basis.AVERAGE,
             scope="direct",
             rate_limit="none published; once a half-hour is plenty",
+            notes=("what came is told of GB as a whole, and of no region",),
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
-        """See `ForecastSource.fetch`: one vintage from the current half-hour on, however far it reaches."""
+        """See `ForecastSource.fetch`: one vintage from the current half-hour on, however far it reaches, and before it
+        what came of the window's half-hours.
+        """
         known_zone(self.info, request.zone)
-        slot = floor_to_slot(now, 30)
-        if Signal.CARBON not in request.signals or request.end <= slot or request.start >= slot + HORIZON:
+        if Signal.CARBON not in request.signals:
             return []
+        slot = floor_to_slot(now, 30)
+        region = request.zone.partition("-")[2]
+        forecast: list[ForecastSeries] = []
+        if request.end > slot and request.start < slot + HORIZON:
+            forecast.append(self._forecast(request.zone, region, slot, now))
+        if region:
+            return forecast
+        return self._past.before(forecast, request, partial(self._measured, request.zone, now), now=now)
+
+    def _forecast(self, zone: str, region: str, slot: datetime, now: datetime) -> ForecastSeries:
         # A time on the half-hour answers with the one that ends there first, 97 in all. A minute later is
         # unambiguous, and the same URL for half an hour, so that caches between us and them work.
-        asked = (slot + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%MZ")
-        region = request.zone.partition("-")[2]
+        asked = _stamp(slot + MINUTE)
         path = f"regional/intensity/{asked}/fw48h/regionid/{region}" if region else f"intensity/{asked}/fw48h"
+        url, data = self._ask(path)
+        rows = _rows(url, data, int(region)) if region else _list(url, data)
+        return self._series(zone, url, rows, slot, now)
+
+    def _measured(self, zone: str, now: datetime, start: datetime, end: datetime) -> list[ForecastSeries]:
+        # Both ends within the first and the last half-hour, for the same reason.
+        url, data = self._ask(f"intensity/{_stamp(start + MINUTE)}/{_stamp(end - MINUTE)}")
+        rows = _list(url, data)
+        spans = [(_time(url, r, "from"), _time(url, r, "to")) for r in rows]
+        values = numbers([_intensity(url, r).get("actual") for r in rows], f"{url}: actual")
+        return stretches(self._of(zone, spans, values, Kind.ACTUAL, now), start, end)
+
+    def _ask(self, path: str) -> tuple[str, Any]:
         url = join_url(self.options.base_url, path)
         status, body = (self._http or shared_client()).get_json(url)
-        data = _data(url, status, body)
-        rows = _rows(url, data, int(region)) if region else _list(url, data)
-        return [self._series(request.zone, url, rows, slot, now)]
+        return url, _data(url, status, body)
 
     def _series(self, zone: str, url: str, rows: list[Any], slot: datetime, now: datetime) -> ForecastSeries:
         # The half-hour before, should the API answer with it after all: it is past, not part of a forecast.
@@ -90,27 +124,31 @@ class NesoSource:
                 field="data[0].from",
                 hint="The answer is cut off at its beginning; it is asked again at the next poll.",
             )
-        said = [_intensity(url, r) for _, _, r in spans]
-        values = numbers(said, f"{url}: forecast")
+        values = numbers([_foreseen(url, r) for _, _, r in spans], f"{url}: forecast")
         keep = trimmed(values, f"{url}: every forecast is null.")
-        series = ForecastSeries(
+        times = [(start, end) for start, end, _ in spans[keep]]
+        return check_series(self._of(zone, times, values[keep], Kind.FORECAST, now), now=now)
+
+    def _of(
+        self, zone: str, spans: Sequence[tuple[datetime, datetime]], values: Floats, kind: Kind, now: datetime
+    ) -> ForecastSeries:
+        return ForecastSeries(
             zone=zone,
             signal=Signal.CARBON,
             unit=CARBON_UNIT,
             source=self.info.name,
             known_at=now,
-            start=np.array([as_datetime64(s[0]) for s in spans])[keep],
-            end=np.array([as_datetime64(s[1]) for s in spans])[keep],
-            values=convert(values[keep], parse_unit(UNIT, Signal.CARBON)),
-            kind=Kind.FORECAST,
+            start=np.array([as_datetime64(start) for start, _ in spans], "datetime64[us]"),
+            end=np.array([as_datetime64(end) for _, end in spans], "datetime64[us]"),
+            values=convert(values, parse_unit(UNIT, Signal.CARBON)),
+            kind=kind,
             basis=Basis.AVERAGE,
             licence=self.info.licence,
             attribution=self.info.attribution,
         )
-        return check_series(series, now=now)
 
 
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 
 
 def _data(url: str, status: int, body: Any) -> Any:
@@ -156,11 +194,21 @@ def _time(url: str, row: Any, key: str) -> datetime:
         ) from e
 
 
-def _intensity(url: str, row: Any) -> Any:
-    try:
-        return row["intensity"]["forecast"]
-    except (TypeError, KeyError) as e:
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _intensity(url: str, row: Any) -> Mapping[str, Any]:
+    intensity = row.get("intensity") if isinstance(row, Mapping) else None
+    if not isinstance(intensity, Mapping):
+        raise SourceUnavailable(f"{url}: a half-hour has no intensity.", hint="Has the API changed?")
+    return intensity
+
+
+def _foreseen(url: str, row: Any) -> Any:
+    intensity = _intensity(url, row)
+    if "forecast" not in intensity:
         raise SourceUnavailable(
-            f"{url}: the half-hour from {row.get('from')} has no forecast.",
-            hint="Has the API changed?",
-        ) from e
+            f"{url}: the half-hour from {row.get('from')} has no forecast.", hint="Has the API changed?"
+        )
+    return intensity["forecast"]

@@ -57,7 +57,7 @@ LOAD_DAYS = 6
 NONE_YET = frozenset({403, 404})
 """What a day answers that is not there: a store of objects has either."""
 
-_LATER = "It is asked again at the next poll; the last vintage stays in use."
+_LATER = "It is asked again at the next poll."
 _NOT_YET = (
     "Not published yet: tomorrow's prices come about 11:00 Eastern. It is asked again at the next poll."
 )

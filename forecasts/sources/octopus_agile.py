@@ -184,7 +184,7 @@ def _results(url: str, status: int, body: Any) -> list[Any]:
     said = body.get("detail") if isinstance(body, Mapping) else None
     raise SourceUnavailable(
         f"{url} answered {status}{f': {said}' if isinstance(said, str) else ' without results'}.",
-        hint="Is the product still sold, and sold in this region? The last vintage stays in use.",
+        hint="Is the product still sold, and sold in this region?",
         status=status,
     )
 

@@ -70,7 +70,7 @@ def table(what: str, body: bytes, needed: Sequence[str]) -> Iterator[Mapping[str
     except csv.Error as e:
         raise SourceUnavailable(
             f"{what} cannot be read: {e}.",
-            hint="It is asked again at the next poll; the last vintage stays in use.",
+            hint="It is asked again at the next poll.",
         ) from e
 
 

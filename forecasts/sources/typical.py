@@ -58,6 +58,7 @@ MEASURED = {
 
 _SEASONS = ("winter", "winter", *["spring"] * 3, *["summer"] * 3, *["autumn"] * 3, "winter")
 _LEAST_CARBON = 5.0  # g/kWh: no grid is without any
+_LITTLE_CARBON = 50.0  # g/kWh: below it an error takes less and less
 _PRICE_CAPS = (-500.0, 9000.0)  # per MWh: the lowest and the highest cap of these markets in 2020-23
 
 
@@ -138,7 +139,10 @@ class TypicalSource:
                 zone, signal, issued, hours
             )
         if signal is Signal.CARBON:
-            values: Floats = np.maximum(mean + sd * z, _LEAST_CARBON)
+            values: Floats = mean + sd * z
+            if self.options.forecast_error:
+                values = _bent(values)
+            values = np.maximum(values, _LEAST_CARBON)
         elif MEASURED[like].long_tail:
             log_variance = np.log1p((sd / mean) ** 2)
             values = np.exp(np.log(mean) - log_variance / 2 + np.sqrt(log_variance) * z)
@@ -179,6 +183,14 @@ class TypicalSource:
         noise = _normal(key, self.options.horizon_hours + 1)
         walk = _ar1(noise, 0.95)
         return walk[np.clip(hours - issued, 0, len(walk) - 1)]
+
+
+def _bent(carbon: Floats) -> Floats:
+    """What errors leave of carbon: below `_LITTLE_CARBON` it nears the least there is, and never stands still on it."""
+    room = _LITTLE_CARBON - _LEAST_CARBON
+    lacking = np.maximum(_LITTLE_CARBON - carbon, 0.0)
+    bent: Floats = np.where(lacking > 0, _LEAST_CARBON + room**2 / (room + lacking), carbon)
+    return bent
 
 
 def anomalies(zone: str, like: str, seed: int, first_hour: int, last_hour: int) -> dict[Signal, Floats]:

@@ -1,18 +1,21 @@
-"""Carbon of the grid's next or of its average kWh from WattTime, 72 h ahead in 5 minutes. Needs an account.
+"""Carbon of the grid's next or of its average kWh from WattTime, 72 h ahead in 5 minutes, and what came of it. Needs an
+account.
 
 https://docs.watttime.org (v3). The one source with an archive of its forecasts: `WattTimeSource.vintages`. All
 times are UTC; the unit is read from each reply. A marginal and an average figure are two sources, by their basis.
+
+What came is that of v3/historical: the same signal by the same model, once the grid's data were there. Where they were
+not, and the figure is imputed, it counts as nothing.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,18 +28,22 @@ from forecasts.slots import Times, as_datetime64, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
 from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
 from forecasts.sources.keys import KeyOptions, body_of, why
+from forecasts.sources.measured import Past, stretches
 from forecasts.sources.publication import Continuous
 from forecasts.sources.values import moment_in, numbers, trimmed
+from forecasts.sources.watttime_login import Login
 from forecasts.units import Unit, convert, parse_unit
 
 BASIS = {"co2_moer": Basis.MARGINAL, "co2_aoer": Basis.AVERAGE}
 HORIZON_H = 72
-TOKEN_LIFE_S = 1800.0
+HORIZON = {"horizon_hours": str(HORIZON_H)}
 CHUNK = timedelta(hours=12)
 """Of the archive, at once. It gives a day, which at 72 h and 17 digits a value is more than `http.MAX_BYTES`."""
 
+MOST_AT_ONCE = timedelta(days=30)
+"""Of what came, in one request."""
+
 REGION = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-WHERE = "Register at https://docs.watttime.org; the key is the account's password."
 
 
 class WattTimeOptions(KeyOptions):
@@ -68,10 +75,8 @@ class WattTimeSource:
     ) -> None:
         self.options = options
         self._http = http
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token = ""
-        self._token_ends = 0.0
+        self._login = Login(options, options.username, options.base_url, http, clock)
+        self._past = Past(MOST_AT_ONCE, 5)
         self.info = SourceInfo(
             name="watttime",
             title="WattTime",
@@ -80,6 +85,7 @@ class WattTimeSource:
             units={Signal.CARBON: "lbs CO2/MWh, as meta.units says"},
             resolution_minutes=(5,),
             horizon=timedelta(hours=HORIZON_H),
+            past=timedelta(days=365),
             publication=Continuous(timedelta(minutes=15), steady=True),
             licence="WattTime, by contract",
             attribution="WattTime",
@@ -91,16 +97,38 @@ class WattTimeSource:
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:
-        """See `ForecastSource.fetch`: the newest vintage, from about now on."""
+        """See `ForecastSource.fetch`: the newest vintage, from about now on, and before it what came."""
         region = self._region(request.zone)
-        ahead = timedelta(hours=HORIZON_H)
-        if Signal.CARBON not in request.signals or request.end <= now or request.start >= now + ahead:
+        if Signal.CARBON not in request.signals:
             return []
-        url, body = self._ask("v3/forecast", request.zone, region, {})
+        forecast: list[ForecastSeries] = []
+        models: list[str] = []
+        if request.end > now and request.start < now + timedelta(hours=HORIZON_H):
+            url, body = self._ask("v3/forecast", request.zone, region, HORIZON)
+            meta = self._meta(url, body, region)
+            series = self._series(request.zone, url, meta, body.get("data"), now, meta.generated_at)
+            forecast = request.overlapping(check_series(series, now=now))
+            models.append(meta.model)
+        measured = partial(self._measured, request.zone, region, models, now)
+        return self._past.before(forecast, request, measured, now=now)
+
+    def _measured(
+        self, zone: str, region: str, models: list[str], now: datetime, start: datetime, end: datetime
+    ) -> list[ForecastSeries]:
+        """What came in `[start, end)` by the first of `models`; where there is none yet, by that of the reply."""
+        window = {"start": isoformat_z(start), "end": isoformat_z(end), "include_imputed_marker": "true"}
+        url, body = self._ask("v3/historical", zone, region, window)
         meta = self._meta(url, body, region)
-        series = self._series(request.zone, url, meta, body.get("data"), now, meta.generated_at)
-        check_series(series, now=now)
-        return request.overlapping(series)
+        models.append(meta.model)
+        if meta.model != models[0]:
+            raise ForecastRejected(
+                f"{url}: the model is of {meta.model} instead of {models[0]}.",
+                field="meta.model.date",
+                hint="What came by one model is not held against forecasts of another; set the option model.",
+            )
+        if not _list(url, body.get("data"), "data"):
+            return []
+        return stretches(self._series(zone, url, meta, body["data"], now, None, Kind.ACTUAL), start, end)
 
     def vintages(self, zone: str, start: datetime, end: datetime, *, now: datetime) -> list[ForecastSeries]:
         """Every forecast of `zone` that was generated in `[start, end)` before `now`, in that order: for backtests.
@@ -117,7 +145,7 @@ class WattTimeSource:
         begin, last = window.start, min(window.end, now)
         while begin < last:
             until = min(begin + CHUNK, last)
-            asked = {"start": isoformat_z(begin), "end": isoformat_z(until)}
+            asked = {**HORIZON, "start": isoformat_z(begin), "end": isoformat_z(until)}
             url, body = self._ask("v3/forecast/historical", zone, region, asked)
             meta = self._meta(url, body, region)
             if model is not None and meta.model != model:
@@ -154,14 +182,13 @@ class WattTimeSource:
         query = {
             "region": region,
             "signal_type": self.options.signal_type,
-            "horizon_hours": str(HORIZON_H),
             **({"model": self.options.model.isoformat()} if self.options.model else {}),
             **more,
         }
-        token = self._logged_in()
+        token = self._login.token()
         reply = self._get(url, query, token)
         if reply.status == 401:  # it was withdrawn, or their clock is ahead: once more, and no oftener
-            token = self._logged_in(refused=token)
+            token = self._login.token(refused=token)
             reply = self._get(url, query, token)
         body = body_of(reply)
         if reply.status == 200 and isinstance(body, Mapping):
@@ -176,39 +203,6 @@ class WattTimeSource:
     def _get(self, url: str, query: Mapping[str, str], token: str) -> Reply:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         return (self._http or shared_client()).get(url, query, headers)
-
-    def _logged_in(self, refused: str = "") -> str:
-        """A token that is still good and is not the one that was `refused`."""
-        with self._lock:  # several threads need one login, not one each
-            asked_at = self._clock()
-            if self._token == refused or asked_at >= self._token_ends:
-                self._token = self._login()
-                self._token_ends = asked_at + TOKEN_LIFE_S
-            return self._token
-
-    def _login(self) -> str:
-        """A new token. Errors tell nothing of the reply's body: it holds, or repeats, a secret."""
-        if self.options.username is None:
-            raise InputError(
-                "the source watttime needs a username.",
-                field="username",
-                hint=f"{WHERE} Set its option username.",
-            )
-        password = self.options.key("watttime", "WATTTIME_PASSWORD", WHERE)
-        pair = base64.b64encode(f"{self.options.username}:{password}".encode()).decode()
-        url = join_url(self.options.base_url, "login")
-        headers = {"Authorization": f"Basic {pair}", "Accept": "application/json"}
-        reply = (self._http or shared_client()).get(url, headers=headers)
-        body = body_of(reply)
-        token = body.get("token") if isinstance(body, Mapping) and reply.status == 200 else None
-        # What is no token would be quoted by the error of whoever tries to send it.
-        if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
-            raise SourceUnavailable(
-                f"{url} answered {reply.status} without a token.",
-                hint="Are the option username and the password (the key) right, and the account confirmed by e-mail?",
-                status=reply.status,
-            )
-        return token
 
     def _meta(self, url: str, body: Mapping[str, Any], region: str) -> _Meta:
         """What the reply says of itself. Raises ForecastRejected where that is not what was asked for."""
@@ -250,7 +244,14 @@ class WattTimeSource:
         )
 
     def _series(
-        self, zone: str, url: str, meta: _Meta, points: Any, known_at: datetime, issued_at: datetime | None
+        self,
+        zone: str,
+        url: str,
+        meta: _Meta,
+        points: Any,
+        known_at: datetime,
+        issued_at: datetime | None,
+        kind: Kind = Kind.FORECAST,
     ) -> ForecastSeries:
         rows = _list(url, points, "the forecast")
         if not rows:
@@ -259,7 +260,8 @@ class WattTimeSource:
             )
         start: Times = np.array([as_datetime64(moment_in(row, "point_time", url)) for row in rows])
         values = numbers([_value(url, row) for row in rows], f"{url}: value")
-        keep = trimmed(values, f"{url}: every value for {zone} is null.")
+        whole = kind is Kind.FORECAST  # of what came some may not be there yet
+        keep = trimmed(values, f"{url}: every value for {zone} is null.") if whole else slice(None)
         return ForecastSeries(
             zone=zone,
             signal=Signal.CARBON,
@@ -270,7 +272,7 @@ class WattTimeSource:
             start=start[keep],
             end=start[keep] + meta.period,
             values=convert(values[keep], meta.unit),
-            kind=Kind.FORECAST,
+            kind=kind,
             basis=BASIS[self.options.signal_type],
             licence=self.info.licence,
             # Kept with the vintage, so that a jump between two is seen to be a new model.
@@ -315,6 +317,7 @@ def _list(url: str, said: Any, what: str) -> list[Any]:
 
 
 def _value(url: str, row: Any) -> Any:
+    """A point's value, None where it has none or is imputed, as only points of the past can be."""
     if "value" not in row:
         raise SourceUnavailable(f"{url}: a point has no value.", hint="Has the API changed?")
-    return row["value"]
+    return None if row.get("imputed_data_used") else row["value"]

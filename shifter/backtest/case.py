@@ -25,7 +25,7 @@ from shifter.realtime.load import RealtimeLoad
 
 MICROSECOND = timedelta(microseconds=1)
 HOUR_US = 3_600_000_000
-FORMAT = 2
+FORMAT = 3
 """Of results: raised whenever the same inputs come to other figures, so that no old result is taken for a new one."""
 
 
@@ -101,6 +101,8 @@ class Case:
     rules: Rules
     learnt: Learnt = field(default_factory=Learnt)
     """What months of vintages taught by then."""
+    synthetic: bool = False
+    """Whether any price or carbon that it is replayed with is made up, forecast or come."""
 
     @property
     def reach(self) -> SlotGrid:
@@ -156,7 +158,7 @@ def _content(case: Case) -> Iterator[bytes]:
         yield repr((zone, found.assumed_slots)).encode()
         yield found.price_per_mwh.tobytes() + found.carbon_g_per_kwh.tobytes()
     yield from case.learnt.content()
-    yield repr(case.reach).encode()
+    yield repr((case.reach, case.synthetic)).encode()
     for key, load in sorted(case.expected.quantiles.items()):
         for p, values in sorted(load.items()):
             yield repr((key, p)).encode() + np.asarray(values, dtype=float).tobytes()

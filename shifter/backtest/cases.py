@@ -291,6 +291,10 @@ def _case(
         billed_slots=n_billed,
         rules=given.rules,
         learnt=learnt.within(fleet.zones, start, grid.end),
+        synthetic=any(
+            s.kind is Kind.SYNTHETIC and s.zone in fleet.zones and s.signal in PLANNED
+            for s in (*given.vintages, *given.actuals)
+        ),
     )
 
 

@@ -15,8 +15,10 @@ from shifter.backtest.summary import (
     AT_ONCE,
     BEST,
     Total,
+    about,
     captured_carbon_ratio,
     captured_ratio,
+    made_up,
     saved_ratio,
     totals,
 )
@@ -75,13 +77,9 @@ def report_html(rows: Sequence[Row], title: str) -> str:
     notes = [f"{assumed:,} slots had no outcome, and were taken as the day before."] if assumed else []
     said = "".join(f"<p>{escape(note)}</p>" for note in (*notes, *_of_less_work(found)))
     tables = _table(found, currency) + _by_group(rows)
-    return _PAGE.format(title=escape(title), head=_head(rows), table=tables, notes=said, plots=figures)
-
-
-def _head(rows: Sequence[Row]) -> str:
-    groups, months = sorted({r.group for r in rows}), sorted({r.month for r in rows})
-    span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
-    return escape(f"{', '.join(groups)}; {span}; {len(rows)} replays")
+    warned = f'<p class="made-up">{escape(made_up(rows))}</p>' if made_up(rows) else ""
+    head = f'<p class="about">{escape(about(rows))}</p>{warned}'
+    return _PAGE.format(title=escape(title), head=head, table=tables, notes=said, plots=figures)
 
 
 def _of_less_work(found: dict[str, Total]) -> list[str]:
@@ -102,7 +100,7 @@ def _table(found: dict[str, Total], currency: str) -> str:
         "of perfect",
         "carbon [kg]",
         "an hour of work [g]",
-        "carbon, of perfect",
+        "of perfect in carbon",
     ]
     head += [
         "peak [kW]",
@@ -165,15 +163,23 @@ def percent(ratio: float | None, digits: int = 1) -> str:
     return "–" if ratio is None else f"{100 * ratio:.{digits}f} %"
 
 
-def _plot(draw: Callable[[Axes], bool], size: tuple[float, float] = (5.4, 3.8)) -> str:
-    """One plot as SVG, the same text every time; "" where there is nothing to draw."""
+def drawing() -> tuple[Any, Any]:
+    """matplotlib and its Figure. Raises InputError with the command that installs it."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
         raise InputError(
-            "the report is drawn with matplotlib, which is not installed.", hint=f"Run {INSTALL}."
+            "the report is drawn with matplotlib, which is not installed.",
+            field="--out",
+            hint=f"Run {INSTALL}.",
         ) from None
+    return mpl, Figure
+
+
+def _plot(draw: Callable[[Axes], bool], size: tuple[float, float] = (5.4, 3.8)) -> str:
+    """One plot as SVG, the same text every time; "" where there is nothing to draw."""
+    mpl, figure_of = drawing()
     style: Any = {
         "svg.hashsalt": "shifter",
         "svg.fonttype": "none",
@@ -181,7 +187,7 @@ def _plot(draw: Callable[[Axes], bool], size: tuple[float, float] = (5.4, 3.8)) 
         "font.size": 10,
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = figure_of(figsize=size, layout="constrained")
         ax = figure.add_subplot()
         ax.spines[["top", "right"]].set_visible(False)
         if not draw(ax):
@@ -214,6 +220,8 @@ def _by_month(ax: Axes, rows: Sequence[Row]) -> bool:
             if name != AT_ONCE:
                 saved = saved_ratio(t, found.get(AT_ONCE))
                 lines.setdefault(name, []).append(float("nan") if saved is None else 100 * saved)
+    if not any(math.isfinite(v) for values in lines.values() for v in values):
+        return False
     for name, values in lines.items():
         ax.plot(months[: len(values)], values, color=_COLOURS[name], marker=_MARKS[name], label=LABELS[name])
     ax.axhline(0, color="#767676", linewidth=0.8)
@@ -222,7 +230,7 @@ def _by_month(ax: Axes, rows: Sequence[Row]) -> bool:
     ax.legend(
         frameon=False, fontsize=9, ncols=min(5, max(1, len(lines))), loc="lower left", bbox_to_anchor=(0, 1)
     )
-    return bool(lines) and any(math.isfinite(v) for values in lines.values() for v in values)
+    return True
 
 
 def _captured(ax: Axes, found: dict[str, Total]) -> bool:
@@ -259,6 +267,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; 
   padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; margin: 0; }}
 p.about {{ color: #555; margin-top: 0.2rem; }}
+p.made-up {{ color: #8a4b00; font-weight: 700; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; margin-bottom: 1rem; font-variant-numeric: tabular-nums; font-size: 0.9rem; }}
 th, td {{ padding: 0.35rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; }}
@@ -276,7 +285,7 @@ svg {{ width: 100%; height: auto; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p class="about">{head}</p>
+{head}
 <div class="scroll">{table}</div>
 <p class="about">An hour of work is an accelerator-hour that was done by its deadline, and costs what the sites paid
 more for the work; savings are on it. In reserve is work that cannot yield, on accelerators held back for real-time

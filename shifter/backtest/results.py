@@ -71,6 +71,8 @@ class Row:
     decisions: int
     assumed_slots: int
     """Slots of which the price or carbon that came is not known, and was taken from the day before."""
+    synthetic: bool
+    """Whether any price or carbon of it is made up, forecast or come."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -133,6 +135,7 @@ def result_of(done: Replayed) -> Result:
         failed_cycles=done.failed_cycles,
         decisions=done.decisions,
         assumed_slots=sum(outcome.assumed_slots for outcome in case.outcomes.values()),
+        synthetic=case.synthetic,
     )
     return Result(row, _slots(done))
 
@@ -208,7 +211,9 @@ def arrow() -> tuple[Any, Any]:
         import pyarrow.parquet as pq
     except ImportError:
         raise InputError(
-            "results are written with pyarrow, which is not installed.", hint=f"Run {INSTALL}."
+            "results are written with pyarrow, which is not installed.",
+            field="--out",
+            hint=f"Run {INSTALL}.",
         ) from None
     return pa, pq
 

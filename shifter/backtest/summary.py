@@ -70,6 +70,23 @@ def totals(rows: Iterable[Row]) -> dict[str, Total]:
     return {name: _total(name, by_policy[name]) for name in POLICIES if name in by_policy}
 
 
+def about(rows: Sequence[Row]) -> str:
+    """What was replayed: `DE-LU; 2020-03 to 2020-05; 15 replays`."""
+    groups, months = sorted({r.group for r in rows}), sorted({r.month for r in rows})
+    span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+    count = "1 replay" if len(rows) == 1 else f"{len(rows):,} replays"
+    return f"{', '.join(groups)}; {span}; {count}"
+
+
+def made_up(rows: Sequence[Row]) -> str:
+    """`SYNTHETIC, not the real grid.`, with the groups of which it is true where it is not of all; "" where of none."""
+    groups = sorted({r.group for r in rows if r.synthetic})
+    if not groups:
+        return ""
+    where = "" if all(r.synthetic for r in rows) else f" in {', '.join(groups)}"
+    return f"SYNTHETIC, not the real grid{where}."
+
+
 def _total(policy: str, rows: Sequence[Row]) -> Total:
     def add(name: str) -> Any:
         return sum(getattr(row, name) for row in rows)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli.console import Column, print_json, print_table, progress, say, silent_libraries, working
+from shifter.cli.console import (
+    Column,
+    print_json,
+    print_table,
+    progress,
+    say,
+    silent_libraries,
+    styled,
+    working,
+)
+from shifter.cli.console import out as stdout
 from shifter.cli.options import Json
 from shifter.cli.text import number, parse_duration, parse_minutes, parse_time, percent, plural
 from shifter.errors import InputError
@@ -96,6 +106,7 @@ def backtest(
     """
     from shifter.backtest.inputs import Files
 
+    _check_out(out)
     files = Files(fleet, forecasts, workloads, actuals or (), realtime, realtime_actual)
     with working("reading, and learning from what came …"):
         cases, chosen = _read(files, start, end, slot, replan, horizon, learn, policy, workers, config)
@@ -103,6 +114,7 @@ def backtest(
 
         campaign = Campaign.of(cases.cases, chosen, out)
     _tell_left_out(cases)
+    _tell_unlearnt(cases)
     if campaign.there:
         say(f"{plural(len(campaign.there), 'replay')} of {len(campaign.units)} done before, and kept.", "dim")
     with progress("replaying", len(campaign.units), done=len(campaign.there)) as told, silent_libraries():
@@ -116,6 +128,21 @@ def backtest(
     if failed:
         say(f"{plural(failed, 'plan')} could not be made: the one before stood.", "bold yellow")
         raise typer.Exit(1)
+
+
+def _check_out(out: Path) -> None:
+    """Raises InputError where results could not be written: an hour of replays later it would be a pity."""
+    from shifter.backtest.report import drawing
+    from shifter.backtest.results import arrow
+
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"{out} is a file, and results are several.",
+            field="--out",
+            hint="Name a folder, as --out results.",
+        )
+    arrow()
+    drawing()
 
 
 def _read(
@@ -218,6 +245,18 @@ def _tell_left_out(cases: Cut) -> None:
             say(f"Left out: {plural(count, 'workload')}, {why}.", "dim")
 
 
+def _tell_unlearnt(cases: Cut) -> None:
+    """Where `--learn` was in vain."""
+    made = [outlook for case in cases.cases for outlook in case.learnt.made.values()]
+    if not made or any(outlook is not None for outlook in made):
+        return
+    if any(case.synthetic for case in cases.cases):
+        why = "of prices and carbon, since they are made up"
+    else:
+        why = "since too little was known by then of what came"
+    say(f"Nothing is learnt (--learn) {why}: plans go by each forecast as it is said.", "yellow")
+
+
 def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> None:
     from shifter.backtest import summary
 
@@ -241,7 +280,8 @@ def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> Non
         ]
         files = {name: str(out / name) for name in ("results.parquet", "slots.parquet", "report.html")}
         done = {"replays": len(campaign.units), "kept": len(campaign.there)}
-        print_json({"currency": rows[0].currency, **done, "policies": policies, "files": files})
+        said = {"currency": rows[0].currency, "synthetic": any(row.synthetic for row in rows)}
+        print_json({**said, **done, "policies": policies, "files": files})
         return
     currency = rows[0].currency
     columns = (
@@ -252,7 +292,7 @@ def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> Non
         Column("of perfect", "right", expendable=50),
         Column("carbon (kg)", "right", expendable=30),
         Column("an hour of work (g)", "right", expendable=45),
-        Column("carbon, of perfect", "right", expendable=55),
+        Column("of perfect in carbon", "right", expendable=55),
         Column("peak (kW)", "right", expendable=60),
         Column("in time", "right"),
         Column("undone (h)", "right", expendable=70),
@@ -281,4 +321,6 @@ def _print(rows: list[Row], campaign: Campaign, out: Path, as_json: bool) -> Non
         )
         for name, t in found.items()
     ]
+    title = f"{summary.about(rows)}. {summary.made_up(rows)}".strip()
+    stdout().print(styled(title, "bold"), soft_wrap=True)
     print_table(columns, table)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli import forecast_inputs as given_as
+from shifter.cli import forecast_options as given_as
 from shifter.cli.console import print_json, progress, say, working
+from shifter.cli.forecast_inputs import ACTUALS, all_stored, check_named, files_of, in_order, replayable
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_time, plural
-from shifter.errors import InputError
+from shifter.errors import InputError, NotReady
 
 if TYPE_CHECKING:
     from forecasts.replay import Replay
     from forecasts.replayed import Outcome
     from forecasts.scores.decision import Job
-    from forecasts.series import ForecastSeries, Signal
+    from forecasts.series import ForecastSeries
 
 
 def backtest(
@@ -56,7 +56,7 @@ def backtest(
     rate: given_as.Rates = None,
     seed: given_as.Seed = 0,
     workers: Annotated[int, typer.Option("--workers", help="Processes; the result is the same.", min=1)] = 1,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write PNGs into this directory.")] = None,
+    plot: given_as.Plot = None,
     as_json: Json = False,
 ) -> None:
     """What the daemon would have planned by, and how good that was, beside each source and the past repeated.
@@ -66,34 +66,52 @@ def backtest(
     """
     where = given_as.Given(zone, forecasts or (), actuals, database, currency=currency)
     where.check()
-    chosen, signals = given_as.job_of(job, within), planned_signals(signal)
-    asked = partial(
-        _prepared,
-        zone=zone,
-        start=parse_time(start, "--start") if start else None,
-        end=parse_time(end, "--end") if end else None,
-        every=parse_duration(every, "--every"),
-        ahead=parse_duration(ahead, "--ahead"),
-        currency=currency,
-        fx=given_as.rates_of(rate or ()),
-        shadow=shadow or (),
-        outcomes_of=outcomes or (given_as.ACTUALS if actuals else None),
-        max_age=parse_duration(max_age, "--max-age"),
-    )
+    given_as.check_plots(plot)
+    chosen, signals = given_as.job_of(job, within), given_as.planned_signals(signal)
+    begin, last = (parse_time(start, "--start") if start else None, parse_time(end, "--end") if end else None)
+    given_as.check_span(begin, last)
+    how: dict[str, Any] = {
+        "start": begin,
+        "end": last,
+        "every": parse_duration(every, "--every"),
+        "ahead": parse_duration(ahead, "--ahead"),
+        "currency": currency,
+        "fx": given_as.rates_of(rate or ()),
+        "shadow": shadow or (),
+        "outcomes_of": outcomes or (ACTUALS if actuals else None),
+        "max_age": parse_duration(max_age, "--max-age"),
+    }
     with working("reading …"):
-        told = given_as.files_of(where) if forecasts else all_stored(where)
+        from forecasts.replay import prepare
+
+        told = files_of(where) if forecasts else all_stored(where)
+        vintages = [v for said in told.values() for v in said]
+        named = {**dict.fromkeys(source or (), "--source"), **dict.fromkeys(shadow or (), "--shadow")}
+        named |= {outcomes: "--outcomes"} if outcomes else {}
+        check_named(named, {v.source for v in vintages if v.zone == zone}, zone)
         order = source or (in_order(told, zone) if forecasts else ())
         order = [name for name in order if name not in (shadow or ())]
-        vintages = [s for said in told.values() for s in said]
-        replays = [r for s in signals if (r := asked(vintages, signal=s, order=order)) is not None]
+        replays: list[Replay] = []
+        for s in signals:
+            with replayable(vintages, [(zone, s)], how, "--database" if database else "--forecasts"):
+                made = prepare(vintages, zone, s, order=order, **how)
+            replays += [made] if made is not None else []
     if not replays:
+        _check_shadow(vintages, zone, shadow or ())
         raise InputError(
             f"of no {' or '.join(signals)} of {zone} that was forecast is it known what came.",
             field="--actuals" if forecasts else "--database",
             hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
         )
     began = time.monotonic()
-    done = _replayed(replays, workers, chosen, seed)
+    with given_as.as_options():
+        done = _replayed(replays, workers, chosen, seed)
+    if not any(one.scores for one in done):
+        raise NotReady(
+            "nothing that was said of these moments can be scored: it is not known what came.",
+            field="--start" if start else "--end" if end else "--actuals" if forecasts else "--database",
+            hint="Choose --start and --end where something was forecast, and is over.",
+        )
     took_s = math.ceil(time.monotonic() - began)
     written = _drawn(plot, done) if plot is not None else []
     if as_json:
@@ -112,61 +130,15 @@ def backtest(
     say(f"{plural(count, 'moment')} replayed in {duration(took_s)}, by {by}.", "dim")
 
 
-def _prepared(vintages: Sequence[ForecastSeries], zone: str, signal: Signal, **given: Any) -> Replay | None:
-    """`forecasts.replay.prepare`, whose mistakes are those of options here."""
-    from forecasts.replay import prepare
-
-    try:
-        return prepare(vintages, zone, signal, **given)
-    except InputError as e:
-        raise as_option(e) from None
-
-
-def as_option(e: InputError) -> InputError:
-    """A mistake, of an option where it would be of a setting in the daemon."""
-    if e.field != "forecasts.fx":
-        return e
-    return InputError(e.detail, field="--fx", hint="Say what one is worth, as in --fx GBP=1.17.")
-
-
-def in_order(told: Mapping[str, Sequence[ForecastSeries]], zone: str) -> list[str]:
-    """Of files the first one given goes first, as does the first source in a configuration."""
-    return [n for n, said in told.items() if n != given_as.ACTUALS and any(s.zone == zone for s in said)]
-
-
-def planned_signals(text: str | None) -> tuple[Signal, ...]:
-    from forecasts.series import PLANNED
-
-    wanted = PLANNED if text is None else given_as.signals_of(text)
-    if not set(wanted) <= set(PLANNED):
-        raise InputError(f"nothing is planned by {text}.", field="--signal", hint="Use price or carbon.")
-    return wanted
-
-
-def all_stored(given: given_as.Given) -> dict[str, list[ForecastSeries]]:
-    """Every vintage that a store holds of the zone, by source, without what its daemon said: that is replayed."""
-    from forecasts.heeded import OWN
-    from forecasts.scores.stored import MOST_VINTAGES
-    from forecasts.series import PLANNED
-    from forecasts.store import ForecastStore
-    from shifter.store.db import Database
-
-    assert given.database is not None
-    database = Database(given.database)
-    store = ForecastStore(database.engine)
-    told: dict[str, list[ForecastSeries]] = {}
-    try:
-        with database.errors():
-            for signal in PLANNED:
-                infos = store.vintages(zone=given.zone, signal=signal, limit=MOST_VINTAGES)
-                if len(infos) == MOST_VINTAGES:
-                    say(f"Of {signal} only the newest {MOST_VINTAGES:,} vintages are looked at.", "yellow")
-                for info in infos:
-                    if info.source not in OWN and (said := store.read(info.id)) is not None:
-                        told.setdefault(info.source, []).append(said)
-    finally:
-        database.close()
-    return told
+def _check_shadow(vintages: Sequence[ForecastSeries], zone: str, shadow: Sequence[str]) -> None:
+    """Raises InputError where nobody is left that could say what came."""
+    heard = {v.source for v in vintages if v.zone == zone}
+    if heard <= set(shadow):
+        raise InputError(
+            f"all sources are in shadow ({', '.join(sorted(heard))}), and none of them says what came.",
+            field="--shadow",
+            hint="Leave one out of it, or give what came: --actuals FILE, or --outcomes SOURCE.",
+        )
 
 
 def _replayed(replays: Sequence[Replay], workers: int, job: Job, seed: int) -> list[Outcome]:

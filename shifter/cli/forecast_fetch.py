@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shifter.cli.configured import source_of
 from shifter.cli.console import Column, print_json, print_table, say, styled, working
-from shifter.cli.forecast_inputs import Rates, rates_of
+from shifter.cli.forecast_options import Rates, check_currency, rates_of, span_of
 from shifter.cli.options import Json
 from shifter.cli.text import local, number, parse_duration, parse_time, plural, sparkline
 from shifter.errors import InputError
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from forecasts.series import ForecastSeries, Signal
     from forecasts.sources.asking import Answers, Failure
     from forecasts.sources.base import ForecastSource
+    from forecasts.sources.pace import Retry
+
+RETRIES = 2
 
 Zones = Annotated[list[str], typer.Option("--zone", help="Grid zone, such as GB or DE-LU (repeat for more).")]
 Start = Annotated[str | None, typer.Option("--start", help="From here on; default: now.")]
@@ -68,11 +73,12 @@ def fetch(
     `shifter run --forecasts` read. Each signal of each zone is asked for by itself: where one fails, the
     others are kept.
     """
-    made = _source(source, config, option or ())
+    made = source_of(source, config, option or ())
     wanted = _wanted(made, signal or (), to_file)
+    _check_file(to_file, currency, rate or ())
     then = _asked_at(made, as_of)
-    ahead = parse_duration(span, "--for")
-    with working(f"asking {source} about {', '.join(zone)} …"):
+    ahead = span_of(span, "--for")
+    with working(f"asking {source} about {', '.join(zone)} …"), _told_of_retries():
         if every is None and until is None:
             begin = parse_time(start, "--start") if start else then
             answers = _ask(made, zone, wanted, [_Question(then, begin, begin + ahead)])
@@ -101,26 +107,6 @@ def fetch(
     say_terms((s.attribution, s.licence, s.restricted) for s in answers.series)
 
 
-def _source(name: str, config: Path | None, options: Sequence[str]) -> ForecastSource:
-    """The source, with what is configured of it, and `options` over that. Raises InputError."""
-    from forecasts.sources.registry import make_source
-
-    given: dict[str, Any] = dict(_pair(text) for text in options)
-    if config is None:
-        return make_source(name, given)
-    from shifter.settings import load_settings
-
-    there = [(s.options.get("name", s.name), s) for s in load_settings(config, environ={}).forecasts.sources]
-    found = next((s for own, s in there if own == name), None)
-    if found is None:
-        raise InputError(
-            f"{config} has no source {name!r}.",
-            field="--config",
-            hint=f"It has {', '.join(str(own) for own, _ in there) or 'none'}.",
-        )
-    return make_source(found.name, {**found.options, **given})
-
-
 @dataclass(frozen=True)
 class _Question:
     """Asked at `then` about `[start, end)`."""
@@ -139,16 +125,28 @@ def _again(
     ahead: timedelta,
 ) -> list[_Question]:
     """The same question again and again, each time also about what came since the time before. Raises InputError."""
-    if every is None or until is None or as_of is None or start is not None:
+    if every is None or until is None or as_of is None:
+        given = {"--as-of": as_of, "--until": until, "--every": every}
+        missing = " and ".join(name for name, text in given.items() if text is None)
         raise InputError(
-            "a history of vintages is asked for from one moment until another, each of what comes after it.",
-            field="--every",
-            hint="Give --as-of, --until and --every, and no --start.",
+            f"a history needs {missing}, too.",
+            field="--until" if every is None else "--every",
+            hint="It is asked for again and again: --every so often, from --as-of until --until.",
+        )
+    if start is not None:
+        raise InputError(
+            "each answer of a history begins with what came since the one before.",
+            field="--start",
+            hint="Leave it out; --as-of says from when on it is asked.",
         )
     step, last = parse_duration(every, "--every"), parse_time(until, "--until")
-    if step < timedelta(hours=1) or last <= then:
+    if last <= then:
+        raise InputError("the end is not after --as-of.", field="--until", hint="Give a later one.")
+    if step < timedelta(hours=1):
         raise InputError(
-            "that is no history.", field="--every", hint="Ask once an hour at most, --until after --as-of."
+            f"a history is asked for once an hour at most, and {every} is more often.",
+            field="--every",
+            hint="Write 1h or 12h.",
         )
     n = -((then - last) // step)
     return [_Question(t, t - step, t + ahead) for t in (then + i * step for i in range(n))]
@@ -171,6 +169,43 @@ def _ask(
         series = {**new, **series}
     told = tuple(s for _, some in sorted(series.items(), key=lambda item: item[0][1]) for s in some)
     return Answers(told, tuple(failures)).or_raise()
+
+
+@contextmanager
+def _told_of_retries() -> Iterator[None]:
+    """Somebody waits: what goes wrong is said at once, and given up sooner than by a daemon, which has time."""
+    from forecasts.sources.http import HttpClient, sharing
+    from forecasts.sources.pace import RetryPolicy
+
+    client = HttpClient(
+        retry=RetryPolicy(attempts=1 + RETRIES, unreached_to_open=1),
+        told=_say_retry,
+        hint="Check the network, a proxy (HTTPS_PROXY) and the source's option base_url; or try again later.",
+    )
+    with sharing(client):
+        yield
+
+
+def _say_retry(retry: Retry) -> None:
+    tries = "once more" if retry.left == 1 else f"{retry.left} times at most"
+    say(f"{retry.host}: {retry.why}. It is tried {tries}, in {max(1, round(retry.wait_s))} s.", "yellow")
+
+
+def _check_file(path: Path | None, currency: str | None, rates: Sequence[str]) -> None:
+    """Raises InputError for what is noticed before anybody is asked."""
+    if path is not None and path.is_dir():
+        raise InputError(
+            f"{path} is a folder.", field="--out", hint=f"Name the file, as --out {path / 'forecasts.csv'}."
+        )
+    for option, given in (("--currency", currency is not None), ("--fx", bool(rates))):
+        if given and path is None:
+            raise InputError(
+                "it is of the prices in a file, and none is written.",
+                field=option,
+                hint="Name the file with --out, or leave it out.",
+            )
+    if currency is not None:
+        check_currency(currency, "--currency")
 
 
 def _wanted(source: ForecastSource, named: Sequence[str], to_file: Path | None) -> tuple[Signal, ...]:
@@ -264,13 +299,6 @@ def say_terms(terms: Iterable[tuple[str, str, bool]]) -> None:
         told = [attribution, licence and f"({licence})", "Not to be passed on." if restricted else ""]
         if any(told):
             say(" ".join(filter(None, told)), "bold yellow" if restricted else "dim")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"{text!r} is no pair.", field="--option", hint="Write it as KEY=VALUE.")
-    return key, value
 
 
 def _moment(value: Any) -> datetime:

@@ -1,165 +1,42 @@
-"""What `shifter forecasts score` and `compare` read: vintages in files, or in a daemon's database."""
+"""What `shifter forecasts score`, `compare`, `backtest` and `tune` read: vintages in files, or in a daemon's store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from shifter.cli.text import parse_duration, parse_minutes, parse_time
-from shifter.errors import InputError
+from shifter.cli.console import say
+from shifter.cli.forecast_options import Given, as_options
+from shifter.cli.text import local
+from shifter.errors import InputError, NotReady
 
 if TYPE_CHECKING:
-    from forecasts.scores.decision import Job
-    from forecasts.scores.subject import Subject
     from forecasts.series import ForecastSeries, Signal
-    from forecasts.vintage import VintageInfo
+    from forecasts.store import ForecastStore
 
 ACTUALS = "actuals"
 """The name of the source that `--actuals` is."""
-
-ScoredZone = Annotated[str, typer.Option("--zone", help="Grid zone, such as GB or DE-LU.")]
-Files = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--forecasts", help="[NAME=]FILE: a forecasts.csv with vintages, one source (repeat for more)."
-    ),
-]
-Actuals = Annotated[
-    Path | None,
-    typer.Option("--actuals", help="What came of it, in the same columns; issued_at may be missing."),
-]
-DatabaseUrl = Annotated[
-    str | None, typer.Option("--database", help="Or a daemon's store, as sqlite:///shifter.db; only read.")
-]
-Days = Annotated[str, typer.Option("--for", help="Of a database: how far back.")]
-AsOf = Annotated[
-    str | None, typer.Option("--as-of", help="Of a database: by what was known then; default: now.")
-]
-Outcomes = Annotated[
-    str | None,
-    typer.Option("--outcomes", help="The source that says what came; default: measured, then cleared."),
-]
-Slot = Annotated[str | None, typer.Option("--slot", help="Slot length; default: that of the forecasts.")]
-JobHours = Annotated[str, typer.Option("--job", help="Length of the job that decides by the forecast.")]
-Within = Annotated[str, typer.Option("--within", help="The window that it may choose from.")]
-Rule = Annotated[
-    str,
-    typer.Option("--persistence", help="day: the same time of the latest day known; week: the weekly rule."),
-]
-Currency = Annotated[str, typer.Option("--currency", help="Of prices in files.")]
-Rates = Annotated[
-    list[str] | None,
-    typer.Option("--fx", help="USD=0.86: what one of another currency is worth in it (repeat for more)."),
-]
-InOrder = Annotated[
-    list[str] | None,
-    typer.Option("--source", help="Only these sources, the first one goes first (repeat for more)."),
-]
-PlannedSignal = Annotated[
-    str | None, typer.Option("--signal", help="price or carbon; default: both, where they were forecast.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.", min=0)]
+SPAN = ("zone", "start", "end")
+VALUES = ("price_per_mwh", "carbon_g_per_kwh")
 
 
-@dataclass(frozen=True)
-class Given:
-    """Where to read from, as the options say it."""
-
-    zone: str
-    files: Sequence[str] = ()
-    actuals: Path | None = None
-    database: str | None = None
-    back: str = "30d"
-    as_of: str | None = None
-    slot: str | None = None
-    currency: str = "EUR"
-
-    def check(self) -> None:
-        """Raises InputError unless there is one place to read from."""
-        if bool(self.files) == bool(self.database):
-            raise InputError(
-                "forecasts come from files or from a database.",
-                field="--forecasts",
-                hint="Give --forecasts FILE with --actuals FILE, or --database URL.",
-            )
-        if self.database and self.actuals:
-            raise InputError(
-                "a database has its own outcomes.",
-                field="--actuals",
-                hint="Leave it out, or give the forecasts as files, too.",
-            )
-
-    @property
-    def slot_minutes(self) -> int | None:
-        """Length of a slot; None for that of the forecasts."""
-        if self.slot is None:
-            return None
-        return parse_minutes(self.slot, "--slot")
+def check_named(named: Mapping[str, str], there: Collection[str], what: str) -> None:
+    """Raises InputError for a source that is not `there`, among those that speak of `what`; `named` has the option of
+    each.
+    """
+    for name, option in named.items():
+        if name not in there:
+            hint = f"There are {', '.join(sorted(there))}." if there else "Nobody does."
+            raise InputError(f"{name} says nothing of {what}.", field=option, hint=hint)
 
 
-def job_of(hours: str, within: str) -> Job:
-    """The job that `--job` and `--within` tell."""
-    from forecasts.scores.decision import Job
-
-    hour = timedelta(hours=1)
-    return Job(parse_duration(hours, "--job") / hour, parse_duration(within, "--within") / hour)
-
-
-def rule_of(text: str) -> str:
-    """`--persistence`. Raises InputError."""
-    if text not in {"day", "week"}:
-        raise InputError(f"{text!r} is no rule.", field="--persistence", hint="Use day or week.")
-    return text
-
-
-def rates_of(texts: Sequence[str]) -> Mapping[str, float]:
-    """What `--fx` says of each currency. Raises InputError."""
-    rates = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = 0.0
-        if not name or not 0 < rate < float("inf"):
-            raise InputError(f"{text!r} is no rate.", field="--fx", hint="Write it as USD=0.86.")
-        rates[name] = rate
-    return rates
-
-
-def signals_of(text: str | None) -> tuple[Signal, ...]:
-    """`--signal`, or all there are. Raises InputError."""
-    from forecasts.series import Signal
-
-    if text is None:
-        return tuple(Signal)
-    if text not in set(Signal):
-        raise InputError(f"{text!r} is no signal.", field="--signal", hint=f"Use one of {', '.join(Signal)}.")
-    return (Signal(text),)
-
-
-def subjects(
-    given: Given, signals: Sequence[Signal], *, sources: Sequence[str] = (), outcomes_of: str | None = None
-) -> list[Subject]:
-    """Each of the signals of the zone of which anything was forecast. Raises InputError where there is none."""
-    given.check()
-    found = (
-        _stored(given, signals, sources, outcomes_of)
-        if given.database
-        else _filed(given, signals, sources, outcomes_of)
-    )
-    if not found:
-        raise InputError(
-            f"nobody forecast {' or '.join(signals)} of {given.zone}.",
-            field="--zone",
-            hint="What was cleared or measured is no forecast; `shifter forecasts fetch` and a daemon keep vintages.",
-        )
-    return found
+def in_order(told: Mapping[str, Sequence[ForecastSeries]], zone: str) -> list[str]:
+    """Of files the first one given goes first, as does the first source in a configuration."""
+    return [n for n, said in told.items() if n != ACTUALS and any(s.zone == zone for s in said)]
 
 
 def files_of(given: Given) -> dict[str, list[ForecastSeries]]:
@@ -186,40 +63,8 @@ def files_of(given: Given) -> dict[str, list[ForecastSeries]]:
     return told
 
 
-def _filed(
-    given: Given, signals: Sequence[Signal], sources: Sequence[str], outcomes_of: str | None
-) -> list[Subject]:
-    from forecasts.scores.subject import from_series
-
-    told = files_of(given)
-    if given.actuals is not None:
-        outcomes_of = outcomes_of or ACTUALS
-    wanted = [
-        s
-        for s in signals
-        if any(x.signal is s for said in told.values() for x in said if x.zone == given.zone)
-    ]
-    found = []
-    for signal in wanted:
-        silent = not any(
-            (x.zone, x.signal) == (given.zone, signal) for name in told if name != ACTUALS for x in told[name]
-        )
-        if silent:
-            continue
-        found.append(
-            from_series(
-                given.zone,
-                signal,
-                told,
-                slot_minutes=given.slot_minutes,
-                sources=sources,
-                outcomes_of=outcomes_of,
-            )
-        )
-    return [s for s in found if s.forecasts or s.unjudged]
-
-
 def named_file(text: str) -> tuple[str, Path]:
+    """`[NAME=]FILE`: the source, and its file."""
     name, equals, path = text.partition("=")
     return (
         (name, Path(path)) if equals and name and not Path(text).exists() else (Path(text).stem, Path(text))
@@ -227,6 +72,8 @@ def named_file(text: str) -> tuple[str, Path]:
 
 
 def _is_there(path: Path) -> None:
+    if path.is_dir():
+        raise InputError("it is a folder.", field=str(path), hint="Name the file in it.")
     if not path.is_file():  # a source that does not answer is another matter than a wrong path
         raise InputError("there is no such file.", field=str(path), hint="Check the path.")
 
@@ -236,31 +83,66 @@ def read_vintages(path: Path, name: str, currency: str) -> list[ForecastSeries]:
     from forecasts.sources.csv import CsvOptions, CsvSource
 
     _is_there(path)
+    _columns(path, *SPAN, "issued_at")
     options = CsvOptions(path=path, name=name.replace(":", "-"), currency=currency)
     return CsvSource(options).read(now=datetime.now(UTC))
 
 
+def _columns(path: Path, *needed: str) -> list[str]:
+    """The names in its first line. Raises InputError, once, for a file that is another one; its columns cannot be
+    mapped on a command line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = [cell.strip().strip('"') for cell in file.readline().split(",")]
+    except UnicodeDecodeError:
+        return [*needed]  # whoever reads it whole says what is wrong with it
+    missing = [name for name in needed if name not in header]
+    if not set(VALUES) & set(header):
+        missing.append(" or ".join(VALUES))
+    if missing:
+        raise InputError(
+            f"this is no forecasts.csv: it has no column {', '.join(missing)}.",
+            field=str(path),
+            hint=f"Its first line names {', '.join(needed)} and {' or '.join(VALUES)}, with commas between them.",
+        )
+    return header
+
+
 def read_actuals(path: Path, currency: str) -> list[ForecastSeries]:
-    """What came of it. Without an `issued_at` each interval was known when it was over."""
+    """What came of it: what is said to be measured or cleared, and what was over when it was issued. Where there is no
+    `issued_at`, all of it, each interval known when it was over. Raises InputError where nothing came.
+    """
+    from forecasts.outcomes import over
     from forecasts.series import Kind
     from forecasts.slots import as_datetime
     from forecasts.sources.csv import Columns, CsvOptions, CsvSource
 
     _is_there(path)
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = [cell.strip().strip('"') for cell in file.readline().split(",")]
-    except UnicodeDecodeError:
-        header = ["issued_at"]  # whoever reads it whole says what is wrong with it
-    timed = "issued_at" in header
+    timed = "issued_at" in _columns(path, *SPAN)
     columns = Columns(issued_at="issued_at" if timed else None)
-    options = CsvOptions(path=path, name=ACTUALS, currency=currency, columns=columns, kind="cleared")
-    read = [replace(s, kind=Kind.ACTUAL) for s in CsvSource(options).read(now=datetime.now(UTC))]
+    options = CsvOptions(
+        path=path,
+        name=ACTUALS,
+        currency=currency,
+        columns=columns,
+        kind="forecast" if timed else "cleared",  # of rows that do not say: a history is full of forecasts
+    )
+    read = CsvSource(options).read(now=datetime.now(UTC))
     if timed:
-        return read
+        came = [replace(part, kind=Kind.ACTUAL) for s in read if (part := over(s)) is not None]
+        if not came:
+            raise InputError(
+                "none of its rows was over when it was issued: all of it is forecast.",
+                field=str(path),
+                hint="Give what came: rows that were issued when they were over, or of kind actual or cleared, or a "
+                "file without issued_at.",
+            )
+        return came
     return [
         replace(
             s,
+            kind=Kind.ACTUAL,
             known_at=as_datetime(s.end[i]),
             start=s.start[i : i + 1],
             end=s.end[i : i + 1],
@@ -272,44 +154,93 @@ def read_actuals(path: Path, currency: str) -> list[ForecastSeries]:
     ]
 
 
-def _stored(
-    given: Given, signals: Sequence[Signal], sources: Sequence[str], outcomes_of: str | None
-) -> list[Subject]:
-    from forecasts.scores.subject import from_store
+@contextmanager
+def opened(url: str) -> Iterator[ForecastStore]:
+    """A daemon's store, to read. Raises InputError where there is no such file, NotReady where it is of no use."""
     from forecasts.store import ForecastStore
     from shifter.store.db import Database
 
-    assert given.database is not None
-    back = parse_duration(given.back, "--for")
-    database = Database(given.database)
-    store = ForecastStore(database.engine)
+    database = Database(url)
+    path = Path(database.url.database or "").absolute()
+    if database.is_sqlite and not path.is_file():
+        hint = "Check the path; a daemon's is `database` of its shifter.yaml."
+        if (database.url.database or "").startswith("file:"):
+            hint = "Give the path alone, as sqlite:///shifter.db: SQLite's own file: URLs are not understood."
+        raise InputError(f"there is no file {path}.", field="--database", hint=hint)
     try:
         with database.errors():
-            spoken: dict[Signal, VintageInfo] = {
-                s: newest[0]
-                for s in signals
-                if (newest := store.vintages(zone=given.zone, signal=s, limit=1))
-            }
-            found = []
-            for signal, last in spoken.items():
-                # A store of a simulated clock may be ahead of this machine's.
-                now = (
-                    parse_time(given.as_of, "--as-of")
-                    if given.as_of
-                    else max(datetime.now(UTC), last.known_at)
-                )
-                found.append(
-                    from_store(
-                        store,
-                        given.zone,
-                        signal,
-                        since=now - back,
-                        now=now,
-                        slot_minutes=given.slot_minutes or 30,
-                        sources=sources,
-                        outcomes_of=outcomes_of,
-                    )
-                )
-            return [s for s in found if s.forecasts or s.unjudged]
+            yield ForecastStore(database.engine)
+    except NotReady as e:
+        raise NotReady(
+            e.detail, field="--database", hint="Is it the store of a daemon of this version?"
+        ) from e
     finally:
         database.close()
+
+
+def all_stored(given: Given) -> dict[str, list[ForecastSeries]]:
+    """Every vintage that a store holds of the zone, by source, without what its daemon said: that is replayed.
+
+    Raises InputError where it holds none.
+    """
+    from forecasts.heeded import OWN
+    from forecasts.scores.stored import MOST_VINTAGES
+    from forecasts.series import PLANNED
+
+    assert given.database is not None
+    told: dict[str, list[ForecastSeries]] = {}
+    with as_options(), opened(given.database) as store:
+        for signal in PLANNED:
+            infos = store.vintages(zone=given.zone, signal=signal, limit=MOST_VINTAGES)
+            if len(infos) == MOST_VINTAGES:
+                say(f"Of {signal} only the newest {MOST_VINTAGES:,} vintages are looked at.", "yellow")
+            for info in infos:
+                if info.source not in OWN and (said := store.read(info.id)) is not None:
+                    told.setdefault(info.source, []).append(said)
+        if not told:
+            raise no_zone(store, given.zone)
+    return told
+
+
+def no_zone(store: ForecastStore, zone: str) -> InputError:
+    """The zone is not there: which are."""
+    zones = sorted({a.zone for a in store.ages(datetime.now(UTC))})
+    if zone in zones:
+        return InputError(f"the database has neither price nor carbon of {zone}.", field="--zone")
+    hint = f"It has {', '.join(zones)}." if zones else "It is empty: a daemon that runs fills it."
+    return InputError(f"the database says nothing about the zone {zone}.", field="--zone", hint=hint)
+
+
+@contextmanager
+def replayable(
+    told: Sequence[ForecastSeries], wanted: Iterable[tuple[str, Signal]], how: Mapping[str, Any], place: str
+) -> Iterator[None]:
+    """Meanwhile mistakes are those of options, as in `as_options`; and where `how` leaves no moment to ask at, it is
+    told what was read of the `wanted`, from the option `place`, and what it takes.
+    """
+    try:
+        with as_options():
+            yield
+    except InputError as e:
+        if e.field != "--end":
+            raise
+        given = next((f"--{name}" for name in ("start", "end") if how.get(name)), place)
+        more = "Let the daemon run on, or choose" if place == "--database" else "Choose"
+        raise InputError(
+            f"there is no moment to replay: {'; '.join(_extents(told, wanted))}.",
+            field=given,
+            hint="A moment is a whole hour after the first and before the last of these, and what is learnt by then "
+            f"takes some weeks. {more} --start and --end between them.",
+        ) from None
+
+
+def _extents(told: Sequence[ForecastSeries], wanted: Iterable[tuple[str, Signal]]) -> Iterator[str]:
+    from forecasts.outcomes import over
+    from forecasts.slots import as_datetime
+
+    for zone, signal in wanted:
+        mine = [s for s in told if (s.zone, s.signal) == (zone, signal) and len(s)]
+        came = [as_datetime(part.end[-1]) for s in mine if (part := over(s)) is not None]
+        if came:
+            first = min(s.known_at for s in mine)
+            yield f"the {signal} of {zone} is known from {local(first)}, and what came of it to {local(max(came))}"

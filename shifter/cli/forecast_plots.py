@@ -226,7 +226,7 @@ def by_vintage(s: SourceScores, said: Sequence[ForecastSeries], known: Known) ->
     first = max(last - SHOWN_DAYS * DAY_US, to_us(s.start))
     figure, axes = new_figure(
         f"{s.zone} {s.signal} by {s.source}: what was forecast, and what came",
-        f"the last {SHOWN_DAYS} days of {note_of(s)}",
+        f"{note_of(s)}; the last {SHOWN_DAYS} days",
         size=(9.6, 4.2),
     )
     shown = _one_a_day(said, first, last)
@@ -255,7 +255,7 @@ def by_vintage(s: SourceScores, said: Sequence[ForecastSeries], known: Known) ->
     axes.margins(x=0.01)
     axes.grid(visible=False, axis="x")
     _date_axis(axes)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=3)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli import forecast_inputs as given_as
+from shifter.cli import forecast_options as given_as
 from shifter.cli.console import print_json, progress, say, silent_libraries, working
-from shifter.cli.forecast_backtest import all_stored, as_option, in_order, planned_signals
+from shifter.cli.forecast_inputs import (
+    ACTUALS,
+    all_stored,
+    check_named,
+    files_of,
+    in_order,
+    named_file,
+    replayable,
+)
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_minutes, parse_time
 from shifter.errors import InputError
@@ -81,7 +89,7 @@ def tune(
         str, typer.Option("--replan", help="How often plans are made.", rich_help_panel=_RISK)
     ] = "2h",
     workers: Annotated[int, typer.Option("--workers", help="Processes; the result is the same.", min=1)] = 1,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write PNGs into this directory.")] = None,
+    plot: given_as.Plot = None,
     as_json: Json = False,
 ) -> None:
     """Would other rules of learning (forecasts.learning) have served better, by more than noise.
@@ -92,40 +100,41 @@ def tune(
     """
     where = [given_as.Given(z, forecasts or (), actuals, database, currency=currency) for z in zone]
     where[0].check()
+    given_as.check_plots(plot)
     _check_risk(fleet, workloads, realtime, forecasts)
     if fleet is not None:
         _check_same(fleet, outcomes, rate, currency)
     plans_every = parse_minutes(replan, "--replan")
-    chosen, signals = given_as.job_of(job, within), planned_signals(signal)
+    chosen, signals = given_as.job_of(job, within), given_as.planned_signals(signal)
     how: dict[str, Any] = {
         "start": parse_time(start, "--start") if start else None,
         "end": parse_time(end, "--end") if end else None,
-        "back": parse_duration(back, "--for"),
+        "back": given_as.span_of(back, "--for"),
         "every": parse_duration(every, "--every"),
         "ahead": parse_duration(ahead, "--ahead"),
         "currency": currency,
         "fx": given_as.rates_of(rate or ()),
-        "outcomes_of": outcomes or (given_as.ACTUALS if actuals else None),
+        "outcomes_of": outcomes or (ACTUALS if actuals else None),
     }
+    given_as.check_span(how["start"], how["end"])
     settings = _settings(config)
     present = settings.forecasts.learning.rules
     began = time.monotonic()
     with working("reading …"):
         from forecasts.trials import divide
 
-        vintages, order = _read(where, source)
+        vintages, order = _read(where, source, outcomes)
         wanted = [(z, s) for z in zone for s in signals]
-        try:
+        with replayable(vintages, wanted, how, "--database" if database else "--forecasts"):
             parts = divide(vintages, wanted, order=order, **how)
-        except InputError as e:
-            raise as_option(e) from None
     if not parts:
         raise InputError(
             f"of no {' or '.join(signals)} of {' or '.join(zone)} that was forecast is it known what came.",
             field="--actuals" if forecasts else "--database",
             hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
         )
-    found = _searched(parts, present, chosen, workers, seed)
+    with given_as.as_options():
+        found = _searched(parts, present, chosen, workers, seed)
     risk = None
     if fleet is not None and workloads is not None:
         paths = (fleet, _only(forecasts or (), source), workloads, actuals, realtime)
@@ -141,7 +150,7 @@ def tune(
     if as_json:
         print_json(tables.to_json(parts, found, risk))
     else:
-        tables.print_tuning(parts, found)
+        tables.print_tuning(parts, found, database)
         if risk is not None:
             tables.print_risk(risk)
     for path in written:
@@ -200,18 +209,18 @@ def _rules(settings: Settings, plans_every: int) -> Rules:
 
 def _only(forecasts: Sequence[str], source: list[str] | None) -> list[str]:
     """The files of these sources, in their order."""
-    of = {given_as.named_file(text)[0]: text for text in forecasts}
+    of = {named_file(text)[0]: text for text in forecasts}
     return [of[name] for name in source if name in of] if source else list(forecasts)
 
 
 def _read(
-    where: Sequence[given_as.Given], source: list[str] | None
+    where: Sequence[given_as.Given], source: list[str] | None, outcomes: str | None
 ) -> tuple[list[ForecastSeries], list[str]]:
     """All vintages, and the sources in their order. Raises InputError for a zone or a source that is not there."""
     told: dict[str, list[ForecastSeries]] = {}
     files = bool(where[0].files)
     if files:
-        told = given_as.files_of(where[0])
+        told = files_of(where[0])
     else:
         for given in where:
             for name, said in all_stored(given).items():
@@ -224,11 +233,8 @@ def _read(
                 field="--zone",
                 hint=f"There are {', '.join(sorted(zones))}." if zones else "",
             )
-    for name in source or ():
-        if name not in told:
-            raise InputError(
-                f"there is no source {name}.", field="--source", hint=f"There are {', '.join(sorted(told))}."
-            )
+    named = {**dict.fromkeys(source or (), "--source"), **({outcomes: "--outcomes"} if outcomes else {})}
+    check_named(named, told, " or ".join(given.zone for given in where))
     order = source or list(dict.fromkeys(n for g in where for n in in_order(told, g.zone)) if files else ())
     return [s for said in told.values() for s in said], order
 
@@ -261,7 +267,7 @@ def _weighed(parts: Sequence[Parts], paths: tuple[Any, ...], rules: Rules, worke
     fleet, forecasts, workloads, actuals, realtime = paths
     files = Files(
         fleet,
-        [given_as.named_file(text)[1] for text in forecasts],
+        [named_file(text)[1] for text in forecasts],
         workloads,
         () if actuals is None else (actuals,),
         realtime,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_table, say, styled
 from shifter.cli.text import local, number, percent, plural
+from shifter.settings.section import without_secrets
 
 if TYPE_CHECKING:
     from forecasts.gain import Gain
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 IN_FORCE = "as it is"
 
 
-def print_tuning(parts: Sequence[Parts], found: Tuning) -> None:
-    """Tables on stdout, what they mean on stderr, and what is to be pasted on stdout."""
+def print_tuning(parts: Sequence[Parts], found: Tuning, database: str | None) -> None:
+    """Tables on stdout, what they mean on stderr, and what is to be pasted on stdout. `database`: that they were read
+    from, if it was one.
+    """
     from forecasts.tuning import WORTH
 
     for p in parts:
@@ -38,8 +42,22 @@ def print_tuning(parts: Sequence[Parts], found: Tuning) -> None:
         say(f"{one.zone} {one.signal}: a job that decides by it saves less, by more than noise.", "yellow")
     say(f"{found.verdict}.", "bold green" if found.suggests else "bold")
     if found.suggests:
-        say("To have it, put into shifter.yaml:")
+        say("To try it beside what is in force, put into shifter.yaml:")
+        out().print(styled(pasted(found, "candidate")), soft_wrap=True)
+        say("After some weeks this says whether it is better:")
+        for zone in dict.fromkeys(p.judging.zone for p in parts):
+            say(f"  {comparison(zone, database)}")
+        say("Then, to plan by it, in place of that:")
         out().print(styled(pasted(found)), soft_wrap=True)
+
+
+def comparison(zone: str, database: str | None) -> str:
+    """A command for a shell; what it is to be given besides is in capitals."""
+    from forecasts.heeded import CANDIDATE, PLANNED_BY
+
+    where = database if database is not None and without_secrets(database) == database else "DATABASE"
+    words = ("compare", PLANNED_BY, CANDIDATE, "--zone", zone, "--database", where)
+    return shlex.join(("shifter", "forecasts", *words))
 
 
 def label(rules: Learning, present: Learning) -> str:
@@ -50,8 +68,10 @@ def label(rules: Learning, present: Learning) -> str:
     return ", ".join(f"{k} {shown(v)}" for k, v in is_.items() if v != was[k]) or IN_FORCE
 
 
-def pasted(found: Tuning) -> str:
-    """The settings that were chosen, as lines of a shifter.yaml: those that change, and those that are no defaults."""
+def pasted(found: Tuning, section: Literal["learning", "candidate"] = "learning") -> str:
+    """The settings that were chosen, as lines of a shifter.yaml: those that change, and those that are no defaults; of
+    a candidate only the former.
+    """
     from forecasts.learning import BY_DEFAULT
     from forecasts.tuning import shown
 
@@ -59,9 +79,9 @@ def pasted(found: Tuning) -> str:
     lines = [
         f"    {name}: {shown(value)}"
         for name, value in asdict(found.chosen).items()
-        if name in found.changes or value != default[name]
+        if name in found.changes or (section == "learning" and value != default[name])
     ]
-    return "\n".join(["forecasts:", "  learning:", *lines])
+    return "\n".join(["forecasts:", f"  {section}:", *lines])
 
 
 def _title(p: Parts) -> str:
@@ -199,6 +219,7 @@ def to_json(parts: Sequence[Parts], found: Tuning, risk: RiskTuning | None) -> d
         "verdict": found.verdict,
         "suggests": found.suggests,
         "settings": pasted(found) if found.suggests else None,
+        "candidate": pasted(found, "candidate") if found.suggests else None,
         **asdict(found),
         "parts": [
             {

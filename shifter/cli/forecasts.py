@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from shifter.cli import forecast_backtest, forecast_fetch, forecast_scores, forecast_tune
+from shifter.cli import forecast_backtest, forecast_compare, forecast_fetch, forecast_scores, forecast_tune
 from shifter.cli.console import Column, err, out, print_json, print_table, styled
 from shifter.cli.forecast_fetch import Span, Start, say_terms
+from shifter.cli.forecast_options import span_of
 from shifter.cli.learnt import print_learnt
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
-from shifter.cli.text import LocalTimes, number, parse_duration, parse_time, sparkline
+from shifter.cli.text import LocalTimes, number, parse_time, sparkline
 
 if TYPE_CHECKING:
     from forecasts.sources.base import SourceInfo
@@ -115,7 +116,7 @@ def show(
     begin = parse_time(start, "--start") if start else None
     client = connect(url)
     origin = begin or parse_time(client.health()["now"], "health.now")
-    end = origin + parse_duration(span, "--for")
+    end = origin + span_of(span, "--for")
     then = parse_time(as_of, "--as-of") if as_of else None
     frame = client.forecasts(zone, start=origin, end=end, as_of=then)
     learnt = [] if then else client.learnt(zone)
@@ -171,6 +172,6 @@ def _frame_rows(frame: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 app.command("fetch")(forecast_fetch.fetch)
 app.command("score")(forecast_scores.score)
-app.command("compare")(forecast_scores.compare)
+app.command("compare")(forecast_compare.compare)
 app.command("backtest")(forecast_backtest.backtest)
 app.command("tune")(forecast_tune.tune)

@@ -14,7 +14,7 @@ def print_learnt(learnt: Sequence[dict[str, Any]]) -> None:
     leads: list[int] = max((one["lead_hours"] for one in learnt), key=len, default=[])
     rows = []
     for one in learnt:
-        head = f"{one['zone']} {one['signal']}"
+        head = _head(one)
         if one["note"]:
             say(f"{head}: {one['note']}", "yellow")
         for part in (*one["sources"], *one["models"]):
@@ -24,10 +24,16 @@ def print_learnt(learnt: Sequence[dict[str, Any]]) -> None:
         if one["made_for"] is not None:
             by = "" if one["planned_by"] else " In shadow: nothing is planned by it."
             days = plural(one["rounds"], "day")
-            say(f"{one['zone']} {one['signal']}: learnt of {local(one['made_for'])}, from {days}.{by}", "dim")
+            say(f"{_head(one)}: learnt of {local(one['made_for'])}, from {days}.{by}", "dim")
     if rows:
         columns = (Column("believed"), Column("who"), *(Column(f"{h} h ahead", "right") for h in leads))
         print_table(columns, rows)
+
+
+def _head(one: dict[str, Any]) -> str:
+    """What it is of; and whether it is not what is in force, but a candidate."""
+    _, _, what = one["name"].partition(":")
+    return f"{one['zone']} {one['signal']}{what and f', {what}'}"
 
 
 def _share(ratio: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from shifter.cli.configured import listed
 from shifter.cli.console import err, say
 from shifter.cli.signals import stopping
 from shifter.errors import InputError
@@ -145,7 +146,7 @@ def announce(url: str, settings: Settings, *, simulated: str) -> None:
     """What it is doing and where, in a few lines on stderr."""
     console = err()
     console.print(Text.assemble(("shifter ", "bold"), "at ", (url, "bold cyan underline")), soft_wrap=True)
-    sources = ", ".join(s.name for s in settings.forecasts.sources) or "none: prices and carbon are unknown"
+    sources = listed(settings.forecasts.sources) or "none: prices and carbon are unknown"
     planning = settings.planning
     lines = [
         f"fleet {settings.fleet}, forecasts from {sources}",

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from shifter.errors import InputError
+from shifter.files.numerals import NUMERIC, as_number
 from shifter.files.places import Loc, Locate, nearest, raise_all, suggestion
 
 T = TypeVar("T")
@@ -150,6 +151,8 @@ def _explain(d: ErrorDetails, tree: Tree, *, hidden: bool) -> tuple[str, str]:
         name = "each entry"
     it_is = "what is given" if hidden else describe(d.get("input"))
     about = tree.description(loc)
+    if about.startswith("or "):  # it goes on from the option before it, and says nothing by itself
+        about = ""
     about = f"It is {about.rstrip('.')}." if about and about[:1].islower() else about
     if kind in UNKNOWN_KEY:
         return f"the key {name} is not known.", suggestion(str(loc[-1]), tree.keys(loc[:-1]), "keys")
@@ -160,7 +163,9 @@ def _explain(d: ErrorDetails, tree: Tree, *, hidden: bool) -> tuple[str, str]:
         if kind == "int_type" and isinstance(d.get("input"), float):
             hint = "Write it without a point or exponent."
         elif kind in ("int_type", "float_type") and isinstance(d.get("input"), str):
-            hint = _as_number(d["input"]) or about
+            number = as_number(d["input"], whole=kind == "int_type")
+            hint = number or about
+            it_is = describe(d["input"]) if number else it_is  # a number is no secret, and the hint shows it
         return f"{name} must be {wanted}, not {it_is}.", hint or about
     if kind in ("datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"):
         return f"{name} is not a time: {it_is}.", _TIME_HINT
@@ -196,28 +201,6 @@ def _explain_value(d: ErrorDetails, name: str, it_is: str, about: str, *, hidden
         )
     message = d["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
     return f"{name} {message[:1].lower()}{message[1:]}." if kind != "value_error" else f"{message}.", about
-
-
-_NUMERIC = re.compile(r"\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*")
-_AMOUNT = re.compile(
-    r"([0-9][0-9_, ]*(?:\.[0-9]+)?) ?([kKMGBT]|million|bn|billion)?(?: ?(?:tokens?|h|hours?|accelerators?|GPUs?))?"
-)
-_EXPONENT = {"": "", "k": "e3", "K": "e3", "M": "e6", "million": "e6", "T": "e12"}
-_EXPONENT |= dict.fromkeys(("G", "B", "bn", "billion"), "e9")
-
-
-def _as_number(text: str) -> str:
-    """What to do about text in place of a number; "" where it does not even look like one.
-
-    >>> _as_number("120M"), _as_number("4e9"), _as_number("many")
-    ('Write it out, without quotes: 120e6.', 'Write it without quotes.', '')
-    """
-    if _NUMERIC.fullmatch(text):
-        return "Write it without quotes."
-    found = _AMOUNT.fullmatch(text.strip())
-    if found is None:
-        return ""
-    return f"Write it out, without quotes: {re.sub('[_, ]', '', found[1])}{_EXPONENT[found[2] or '']}."
 
 
 _NAME_HINT = "A name begins with a letter or digit and holds letters, digits and . _ : / - only."
@@ -311,7 +294,7 @@ def _check_times(value: Any, locate: Locate, loc: Loc) -> tuple[Any, list[InputE
 
 
 def _time_problem(text: str) -> str:
-    if _NUMERIC.fullmatch(text):
+    if NUMERIC.fullmatch(text):
         return f'is not a time: "{text[:40]}"'
     try:
         moment = datetime.fromisoformat(text)

@@ -28,7 +28,8 @@ def health(core: Core) -> Health:
     state, now = core.state, core.now()
     published = state.published
     faults = dict(state.faults)
-    for source in state.sources.values():
+    sources = tuple(state.sources.values())
+    for source in sources:
         if source.shadow:
             continue  # nothing stands on it
         if not source.up:
@@ -58,7 +59,7 @@ def health(core: Core) -> Health:
         plan_id=published.plan.plan_id if published else None,
         plan_age_s=(now - published.at).total_seconds() if published else None,
         last_cycle=state.last_cycle,
-        sources=tuple(state.sources.values()),
+        sources=sources,
         database="ok" if reachable else "unreachable",
         faults=tuple(faults.values()),
         version=core.version,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from forecasts.heeded import CANDIDATE
 from forecasts.scores.report import SourceScores, score
 from forecasts.scores.subject import from_store
 from forecasts.series import Signal
@@ -111,5 +112,6 @@ class Scorer:
 
     def _told(self, scores: SourceScores) -> Scored:
         view = self._core.state.sources.get(scores.source)
+        shadow = scores.source == CANDIDATE or (view is not None and view.shadow)
         given = {f.name: getattr(scores, f.name) for f in fields(scores)}
-        return Scored(**given, shadow=view is not None and view.shadow)
+        return Scored(**given, shadow=shadow)

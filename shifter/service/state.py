@@ -111,6 +111,8 @@ class State:
     sources: dict[str, SourceView] = field(default_factory=dict)
     learnt: dict[tuple[str, Signal], LearntView] = field(default_factory=dict)
     """What was learnt from vintages of each zone and signal."""
+    candidate: dict[tuple[str, Signal], LearntView] = field(default_factory=dict)
+    """The same by the rules that are on trial."""
     faults: dict[str, str] = field(default_factory=dict)
     """What is wrong now, by subject; empty when all is well."""
     forecast_known_at: dict[tuple[str, str], datetime] = field(default_factory=dict)

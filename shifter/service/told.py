@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from forecasts.checks import check_series
-from forecasts.series import ForecastSeries
+from forecasts.series import ForecastSeries, Kind
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.domain.fleet import GridEvent
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
@@ -176,17 +176,18 @@ def keep_series(
     """Append checked vintages, all or none; how many said something new. Raises ForecastRejected, NotReady.
 
     In one transaction with what tells of them: a vintage that nobody was told of would never cause a plan. `replan`:
-    whether a plan may be made of them.
+    whether a plan may be made of them. What was measured changes none: it is in the audit alone.
     """
     with core.change() as change:
         done = core.forecasts.append_all(series, within=change.db)
-        new = [one.key for one in done if one.status == "new"]
-        if new:
+        fresh = [s for s, one in zip(series, done, strict=True) if one.status == "new"]
+        if told := [s.key for s in fresh if s.kind is not Kind.ACTUAL]:
             notes = {"notes": cut} if (cut := [s.note for s in series if s.note]) else {}
-            change.event(EventKind.FORECAST_INGESTED, source=source, series=new, **notes)
-            change.audit(actor, "forecast.append", source, series=new)
+            change.event(EventKind.FORECAST_INGESTED, source=source, series=told, **notes)
             change.replan = "forecast" if replan else ""
-    return len(new)
+        if fresh:
+            change.audit(actor, "forecast.append", source, series=[s.key for s in fresh])
+    return len(fresh)
 
 
 def keep_history(core: Core, series: Sequence[ForecastSeries], source: str, actor: str) -> int:
@@ -237,8 +238,8 @@ def learnt(core: Core, zone: str | None) -> list[LearntView]:
     """See `Service.learnt`."""
     if zone is not None:
         _check_zone(core, zone)
-    views = list(core.state.learnt.values())
-    return sorted((v for v in views if zone in {None, v.zone}), key=lambda v: (v.zone, v.signal))
+    views = [*core.state.learnt.values(), *core.state.candidate.values()]
+    return sorted((v for v in views if zone in {None, v.zone}), key=lambda v: (v.zone, v.signal, v.name))
 
 
 def _check_zone(core: Core, zone: str) -> None:

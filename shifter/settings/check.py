@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from shifter.files.plans import read_plan
 from shifter.files.realtime import RealtimeRows, read_realtime_rows
 from shifter.files.text import PathLike, read_lines
 from shifter.files.workloads import read_workloads, workloads_of
-from shifter.settings.load import settings_of, settings_warnings
+from shifter.settings.load import loc_of_path, settings_of, settings_warnings
 from shifter.settings.model import Settings
 from shifter.settings.sources import source_file_mistakes
 
@@ -109,12 +109,23 @@ def _check(document: Document, kind: FileKind, now: datetime) -> Iterator[Proble
     else:
         settings = settings_of(document)
         yield from _warnings(settings_warnings(settings), document.locate)
-        yield from _named_files(settings, parse_clock(settings.clock).now() if settings.clock else now)
+        starts = parse_clock(settings.clock).now() if settings.clock else now
+        fleet = yield from _named_files(settings, starts)
+        for error in _wiring_mistakes(settings, fleet):
+            place = document.locate(loc_of_path(error.field))
+            yield from _problems(place.error(error.detail, error.hint), document.source)
         for error in source_file_mistakes(settings, document.locate):
             yield from _problems(error, document.source)
 
 
-def _named_files(settings: Settings, now: datetime) -> Iterator[Problem]:
+def _wiring_mistakes(settings: Settings, fleet: Fleet | None) -> tuple[InputError, ...]:
+    from shifter.wiring import wiring_mistakes  # what a daemon is made of takes its time to import
+
+    return wiring_mistakes(settings, fleet)
+
+
+def _named_files(settings: Settings, now: datetime) -> Generator[Problem, None, Fleet | None]:
+    """The problems in them; answers the fleet, where it could be read."""
     fleet: Fleet | None = None
     if settings.fleet is not None:
         try:
@@ -128,6 +139,7 @@ def _named_files(settings: Settings, now: datetime) -> Iterator[Problem]:
             yield from _odd_realtime(read_realtime_rows(settings.realtime.path, fleet), now)
         except InputError as error:
             yield from _problems(error, settings.realtime.path)
+    return fleet
 
 
 def _odd_realtime(rows: RealtimeRows, now: datetime) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,10 +12,14 @@ from forecasts.calibrate import MIN_ROUNDS
 from forecasts.learning import BY_DEFAULT, Learning
 from forecasts.models.days import MAX_DAYS
 from forecasts.series import Signal
+from forecasts.sources.base import is_address
 from shifter.domain.fields import Name, Positive
 from shifter.settings.section import Hours, Minutes, Section
 
 PlannedSignal = Literal[Signal.PRICE, Signal.CARBON]
+HistoryDays = Annotated[int, Field(ge=7, le=MAX_DAYS)]
+PastDays = Annotated[int, Field(ge=MIN_ROUNDS, le=MAX_DAYS)]
+AdaptRate = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
 ZoneOrAll = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._:/-]*)$", max_length=128)]
 
 
@@ -50,13 +55,13 @@ class SourceSettings(Section):
 class LearningSettings(Section):
     """The rules by which forecasts are learnt; `shifter forecasts tune` tells what others would bring."""
 
-    history_days: Annotated[int, Field(ge=7, le=MAX_DAYS)] = BY_DEFAULT.history_days
-    """[d] How much of the past our models learn from."""
+    history_days: HistoryDays = BY_DEFAULT.history_days
+    """[d] How much of the past our models learn from: 400 at most, since nothing older is looked at."""
 
-    past_days: Annotated[int, Field(ge=MIN_ROUNDS, le=MAX_DAYS)] = BY_DEFAULT.past_days
+    past_days: PastDays = BY_DEFAULT.past_days
     """[d] Over which what was said is held against what came, for weights and quantiles."""
 
-    adapt_rate: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = BY_DEFAULT.adapt_rate
+    adapt_rate: AdaptRate = BY_DEFAULT.adapt_rate
     """How fast quantiles follow what came: more follows sooner, and is less even (0..0.5)."""
 
     weigh_sources: bool = BY_DEFAULT.weigh_sources
@@ -66,6 +71,22 @@ class LearningSettings(Section):
     def rules(self) -> Learning:
         """As forecasts know them."""
         return Learning(**self.model_dump())
+
+
+class CandidateSettings(Section):
+    """Other rules of learning, on trial: of `learning`, only what differs."""
+
+    history_days: HistoryDays | None = None
+    """[d] How much of the past our models learn from: 400 at most, since nothing older is looked at; null: as live."""
+
+    past_days: PastDays | None = None
+    """[d] Over which what was said is held against what came; null: as live."""
+
+    adapt_rate: AdaptRate | None = None
+    """How fast quantiles follow what came (0..0.5); null: as live."""
+
+    weigh_sources: bool | None = None
+    """Whether sources are weighed against our models by their record; null: as live."""
 
 
 class ForecastSettings(Section):
@@ -103,10 +124,31 @@ class ForecastSettings(Section):
         LearningSettings, BeforeValidator(_or_nothing, json_schema_input_type=LearningSettings)
     ] = Field(default_factory=LearningSettings)
 
+    candidate: CandidateSettings | None = None
+    """Other rules on trial beside those of `learning`, such as {past_days: 90, adapt_rate: 0.05}: forecasts are also
+    learnt by them, and what would have been planned by is kept and scored as the source shifter:candidate. Nothing is
+    planned by it. It doubles what learning costs; null: none.
+    """
+
     share_restricted: bool = False
     """Whether `/v1/forecasts` hands out values whose licence forbids passing them on. Only where all who can
     reach it are within what that licence allows.
     """
+
+    @property
+    def candidate_rules(self) -> Learning | None:
+        """The rules on trial: where they say nothing, those in force. None where there are none."""
+        if self.candidate is None:
+            return None
+        return replace(self.learning.rules, **self.candidate.model_dump(exclude_none=True))
+
+    @model_validator(mode="after")
+    def _tries_something(self) -> Self:
+        if self.candidate_rules == self.learning.rules:
+            raise ValueError(
+                "candidate differs in nothing from learning: change a field of it, or take it out if it is in force now"
+            )
+        return self
 
 
 class VtnSettings(Section):
@@ -150,6 +192,9 @@ class VtnSettings(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        for name in ("base_url", "token_url"):
+            if (url := getattr(self, name)) is not None and not is_address(url):
+                raise ValueError(f"{name} is no address that begins with http:// or https://")
         if self.api_key_file is not None and self.api_key_env is not None:
             raise ValueError("has both api_key_file and api_key_env: keep one")
         if self.client_id is None and (self.api_key_file or self.api_key_env):

@@ -314,12 +314,12 @@ def _check_policy(settings: Settings, locate: Locate, locate_key: Locate) -> Non
         settings.classification_policy()
     except InputError as error:
         raise_all(
-            (locate_key if "the key " in e.detail else locate)(_loc_of_path(e.field)).error(e.detail, e.hint)
+            (locate_key if "the key " in e.detail else locate)(loc_of_path(e.field)).error(e.detail, e.hint)
             for e in all_of(error)
         )
 
 
-def _loc_of_path(path: str) -> Loc:
+def loc_of_path(path: str) -> Loc:
     """The inverse of `json_path`."""
     parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
     return tuple(int(number) if number else name for number, name in parts)

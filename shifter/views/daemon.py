@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from forecasts.heeded import PLANNED_BY
+
 
 class EventKind(StrEnum):
     """The closed list of what `GET /v1/events` tells."""
@@ -107,7 +109,7 @@ class LearntView:
     zone: str
     signal: str
     planned_by: bool
-    """Whether plans are made by it; false where `forecasts.learn` is `shadow`."""
+    """Whether plans are made by it; false where `forecasts.learn` is `shadow`, and for a candidate."""
     made_for: datetime | None = None
     """The moment whose knowledge it was made from; null where nothing was learnt yet."""
     rounds: int = 0
@@ -120,6 +122,8 @@ class LearntView:
     """Of our models, each one's share."""
     note: str = ""
     """Why nothing was learnt, or what went wrong last time; "" where all is well."""
+    name: str = PLANNED_BY
+    """What it is on record as: `shifter`, or `shifter:candidate` where the rules are those of `forecasts.candidate`."""
 
 
 @dataclass(frozen=True)

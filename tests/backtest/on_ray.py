@@ -21,7 +21,7 @@ def main(folder: Path, workers: int) -> None:
     ways = {"ray": ("--ray", ADDRESS), "serial": ()}
     with Cluster(workers):
         for name, more in ways.items():
-            done = shifter("backtest", *options, str(folder / name), *more, timeout_s=120)
+            done = shifter("backtest", *options, str(folder / name), *more, timeout_s=250)
             if done.returncode:
                 sys.exit(f"{name}: {done.stderr}")
     written = {name: content(folder / name) for name in ways}

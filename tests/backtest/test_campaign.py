@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from forecasts.series import Kind
 from shifter.backtest.campaign import Campaign
 from shifter.backtest.case import Case, Unit
 from shifter.backtest.cases import cut
@@ -22,7 +23,7 @@ from shifter.backtest.executors import Executor, Processes, Ray, Serial
 from shifter.backtest.replay import replay
 from shifter.backtest.report import report_html
 from shifter.backtest.results import SUMMARY, Result, read_row, result_of
-from shifter.backtest.summary import captured_carbon_ratio, captured_ratio, saved_ratio, totals
+from shifter.backtest.summary import captured_carbon_ratio, captured_ratio, made_up, saved_ratio, totals
 from shifter.errors import InputError
 from tests.backtest.world import everything, one_case, some_work
 
@@ -192,6 +193,28 @@ def test_the_report_is_the_same_text_and_asks_for_nothing(cases: list[Case], ser
     assert text.count("<svg") == 3, "without perfect foresight, no share of it"
     assert "<script" not in text
     assert "src=" not in text
+
+
+def test_what_is_made_up_is_told_of_the_zones_that_are() -> None:
+    row = result_of(replay(Unit(one_case([]), "run_now"))).row
+    assert not row.synthetic
+    rows = [row, replace(row, group="GB", synthetic=True), replace(row, group="FR", synthetic=True)]
+    assert made_up(rows) == "SYNTHETIC, not the real grid in FR, GB."
+    assert made_up(rows[1:]) == "SYNTHETIC, not the real grid."
+    assert made_up(rows[:1]) == ""
+    assert '<p class="made-up">SYNTHETIC, not the real grid in FR, GB.</p>' in report_html(rows, "")
+
+
+def test_the_same_figures_made_up_are_another_unit() -> None:
+    """So that no real result is kept for them, or the other way around."""
+    given = everything([])
+    actuals = tuple(s for s in given.vintages if s.kind is Kind.ACTUAL)
+    [real], [made] = (
+        cut(replace(given, actuals=tuple(replace(s, kind=kind) for s in actuals))).cases
+        for kind in (Kind.ACTUAL, Kind.SYNTHETIC)
+    )
+    assert (real.synthetic, made.synthetic) == (False, True)
+    assert Unit(real, "run_now").digest() != Unit(made, "run_now").digest()
 
 
 def test_ray_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> None:

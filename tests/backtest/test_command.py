@@ -52,6 +52,73 @@ def test_json_says_what_each_policy_came_to(told: Any, folder: Path) -> None:
     assert {row["policy"]: row["cost"] for row in rows} == {n: p["cost"] for n, p in by_name.items()}
 
 
+def made_up(folder: Path, file: str, to: Path) -> str:
+    """A file whose rows are made up."""
+    head, *rows = (folder / file).read_text().splitlines()
+    (to / file).write_text("\n".join([head, *(f"{row.rpartition(',')[0]},synthetic" for row in rows)]) + "\n")
+    return str(to / file)
+
+
+@pytest.mark.parametrize("file", ["forecasts.csv", "actuals.csv"])
+def test_what_is_made_up_is_said_wherever_it_is_shown(
+    folder: Path, options: list[str], tmp_path: Path, file: str
+) -> None:
+    """In the table, in JSON, in the report and in each row of the results, whether forecast or come."""
+    option = f"--{file.removesuffix('.csv')}"
+    given = read_options(options, tmp_path, option, made_up(folder, file, tmp_path))
+    done = shifter(COMMAND, *given, "--policy", "run_now")
+    assert done.returncode == 0, done.stderr
+    warning = "SYNTHETIC, not the real grid."
+    assert done.stdout.splitlines()[0] == f"DE-LU; 2026-03; 1 replay. {warning}"
+    assert answer(COMMAND, *given, "--policy", "run_now")["synthetic"] is True
+    assert f'<p class="made-up">{warning}</p>' in (tmp_path / "out" / "report.html").read_text()
+    [row] = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert row["synthetic"] is True
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "matplotlib"])
+def test_what_results_take_is_known_before_anything_is_read(
+    options: list[str], tmp_path: Path, library: str
+) -> None:
+    (tmp_path / f"{library}.py").write_text("raise ImportError('not here')\n")
+    given = [*options[:-1], str(tmp_path / "out"), "--fleet", "nowhere.yaml"]
+    done = shifter(COMMAND, *given, PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    assert done.returncode == 2
+    assert f"--out: {'results are written' if library == 'pyarrow' else 'the report is drawn'}" in done.stderr
+    assert "pip install 'inference-shifter[bench]'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_learning_is_in_vain_it_is_told(folder: Path, options: list[str], tmp_path: Path) -> None:
+    """The daemon learns nothing from what is made up, nor from a week; without learning there is nothing to tell."""
+    made = made_up(folder, "forecasts.csv", tmp_path)
+    for forecasts, why in (
+        (made, "they are made up"),
+        (str(folder / "forecasts.csv"), "too little was known"),
+    ):
+        given = [*read_options(options, tmp_path, "--forecasts", forecasts), "--policy", "run_now"]
+        told = shifter(COMMAND, *given, "--learn", "24h").stderr
+        assert told.count("Nothing is learnt (--learn)") == 1
+        assert why in told
+        assert "--learn" not in shifter(COMMAND, *given, "--learn", "never").stderr
+
+
+def test_and_of_the_real_grid_it_is_not(told: Any, folder: Path, options: list[str]) -> None:
+    assert told["synthetic"] is False
+    assert "SYNTHETIC" not in (folder / "out" / "report.html").read_text()
+    done = shifter(COMMAND, *options)
+    assert done.stdout.splitlines()[0] == "DE-LU; 2026-03; 5 replays."
+    assert "of perfect in carbon" in done.stdout
+    assert not any(row["synthetic"] for row in pq.read_table(folder / "out" / "results.parquet").to_pylist())
+
+
+def test_a_file_where_results_go_into_a_folder(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = shifter(COMMAND, *options[:-1], str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert f"--out: {tmp_path / 'file'} is a file, and results are several." in done.stderr
+
+
 def test_again_it_does_nothing_and_says_so(told: Any, options: list[str]) -> None:
     done = shifter(COMMAND, *options)
     assert done.returncode == 0, done.stderr

@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
     program = inside("tests.backtest.on_ray", str(tmp_path), "2")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=280
+        program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=580
     )
     assert done.returncode == 0, done.stderr[-4000:]
     told = json.loads(done.stdout.splitlines()[-1])

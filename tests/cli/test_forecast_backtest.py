@@ -231,9 +231,10 @@ def test_a_price_in_another_currency_needs_a_rate(
         (("--source", "nemo"), "nemo says nothing of GB"),
         (("--signal", "wind"), "nothing is planned by wind"),
         (("--signal", "price"), "of no price of GB that was forecast is it known what came"),
-        (("--every", "90min"), "1.5 h will not do"),
+        (("--every", "90min"), "--every: 1.5 h will not do"),
+        (("--ahead", "9d"), "--ahead: "),
         (("--ahead", "9d"), "at most 7d"),
-        (("--start", "2026-02-01T00:30:00Z"), "asks on whole hours"),
+        (("--start", "2026-01-30T00:30:00Z"), "--start: a replay asks on whole hours"),
         (("--job", "30h"), "no choice among slots of 60 minutes"),
         (("--fx", "USD=much"), "is no rate"),
         (("--database", "sqlite:///x.db"), "come from files or from a database"),
@@ -246,15 +247,6 @@ def test_wrong_calls_exit_2(
     shown = capsys.readouterr()
     assert told in shown.err.replace("\n", " ")
     assert shown.out == ""
-
-
-def test_a_database_that_is_not_there_exits_1(
-    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "nowhere.db"
-    assert call("forecasts", "backtest", "--zone", "GB", "--database", f"sqlite:///{path}") == 1
-    assert "cannot be used" in capsys.readouterr().err
-    assert not path.exists()
 
 
 def test_json_has_no_time_taken_in_it(ask: Ask, files: list[str]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import socket
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import pytest
 
 from forecasts.scores.subject import from_series
 from forecasts.series import Kind, Signal
+from forecasts.testing import Asked, ReplyServer, Said
 from shifter.cli.forecast_inputs import read_vintages
+from tests.contract.payloads import as_json, ec_price, ec_times
 
 Call = Callable[..., int]
 Ask = Callable[..., Any]
@@ -99,26 +104,38 @@ def test_an_option_goes_before_what_is_configured(ask: Ask, config: str) -> None
     assert more["values"][0]["value"] == pytest.approx(plain["values"][0]["value"] + 1)
 
 
+AS_OF = ("--as-of", "2026-01-01T00:00:00Z")
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--every", "12h"), "Give --as-of, --until and --every, and no --start."),
-        (("--until", "2026-01-04T00:00:00Z"), "Give --as-of, --until and --every, and no --start."),
+        (("--every", "12h"), "--every: a history needs --as-of and --until, too."),
+        (("--every", "12h", *AS_OF), "--every: a history needs --until, too."),
+        (("--every", "12h", "--until", "2026-01-04T00:00:00Z"), "--every: a history needs --as-of, too."),
+        (("--until", "2026-01-04T00:00:00Z", *AS_OF), "--until: a history needs --every, too."),
         (
-            ("--every", "12h", "--as-of", "2026-01-01T00:00:00Z", "--until", "2026-01-01T00:00:00Z"),
-            "no history",
+            ("--every", "12h", *AS_OF, "--until", "2026-01-02T00:00:00Z", "--start", "2026-01-01T00:00:00Z"),
+            "--start: each answer of a history begins with what came since the one before.",
         ),
         (
-            ("--every", "5min", "--as-of", "2026-01-01T00:00:00Z", "--until", "2026-01-02T00:00:00Z"),
-            "no history",
+            ("--every", "12h", *AS_OF, "--until", "2026-01-01T00:00:00Z"),
+            "--until: the end is not after --as-of. hint: Give a later one.",
         ),
+        (
+            ("--every", "10min", *AS_OF, "--until", "2026-01-02T00:00:00Z"),
+            "--every: a history is asked for once an hour at most, and 10min is more often.",
+        ),
+        (("--for", "0h"), "--for: 0h is no time at all."),
+        (("--currency", "EUR"), "--currency: it is of the prices in a file, and none is written."),
+        (("--fx", "GBP=1.17"), "--fx: it is of the prices in a file, and none is written."),
     ],
 )
 def test_half_a_history_exits_2(
     call: Call, more: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("forecasts", "fetch", "typical", "--zone", "DE-LU", *more) == 2
-    assert told in capsys.readouterr().err.replace("\n", " ")
+    assert told in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_source_that_is_not_configured_exits_2(
@@ -128,6 +145,76 @@ def test_a_source_that_is_not_configured_exits_2(
     shown = capsys.readouterr().err
     assert "has no source 'neso'" in shown
     assert "It has tariff, vendor." in shown
+
+
+class TestWithoutConfiguration:
+    def test_what_a_source_lacks_is_named_with_the_ways_to_give_it(
+        self, call: Call, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call("forecasts", "fetch", "tariff", "--zone", "DE-LU") == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "--config: tariff needs its currency and timezone." in told
+        assert "hint: Give the shifter.yaml that has it, or --option currency=… --option timezone=…." in told
+
+    def test_an_option_that_is_wrong_is_named_as_one(
+        self, call: Call, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call("forecasts", "fetch", "tariff", "--zone", "DE-LU", "--option", "currency=EUR") == 2
+        assert "--config: tariff needs its timezone." in " ".join(capsys.readouterr().err.split())
+        assert call("forecasts", "fetch", "typical", "--zone", "DE-LU", "--option", "sed=1") == 2
+        assert "--option sed: " in " ".join(capsys.readouterr().err.split())
+        assert call("forecasts", "fetch", "csv", "--zone", "DE-LU") == 2
+        assert "--option: value error, give either path or url." in " ".join(capsys.readouterr().err.split())
+
+    def test_a_name_of_a_configuration(self, call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+        assert call("forecasts", "fetch", "vendor", "--zone", "DE-LU") == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "SOURCE: there is no forecast source 'vendor'." in told
+        assert "One that is named in a shifter.yaml needs --config." in told
+
+
+class TestWhereNobodyAnswers:
+    """Somebody waits: it is said at once, on stderr, and given up soon."""
+
+    def test_what_is_tried_again_is_told(self, call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+        body = ec_price()
+        body["unix_seconds"] = ec_times(
+            192, datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        )
+        left = [Said(status=503)]
+
+        def reply(_: Asked) -> Said:
+            return left.pop() if left else as_json(body)
+
+        with ReplyServer(reply) as server:
+            given = ("--zone", "CH", "--for", "1h", "--signal", "price", "--option", f"base_url={server.url}")
+            assert call("forecasts", "fetch", "energy_charts", *given, "--json") == 0
+            host = server.url.removeprefix("http://")
+        told = capsys.readouterr().err
+        assert f"{host}: status 503. It is tried 2 times at most, in 1 s." in told
+        assert told.count(host) == 1
+
+    def test_and_given_up_after_two_more_tries_of_all_that_is_asked(
+        self, call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ENTSOE_API_KEY", "hush-hush")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{free.getsockname()[1]}"
+            given = ("--zone", "DE-LU", "--signal", "price", "--signal", "load", "--signal", "wind")
+            began = time.monotonic()
+            code = call("forecasts", "fetch", "entsoe", *given, "--option", f"base_url=http://{host}/api")
+            assert time.monotonic() - began < 15
+        shown = capsys.readouterr()
+        told = " ".join(shown.err.split())
+        assert code == 1
+        assert f"{host}: no connection (Connection refused). It is tried 2 times at most, in " in told
+        assert f"{host}: no connection (Connection refused). It is tried once more, in " in told
+        assert told.count("It is tried") == 2, "the other signals are not asked for"
+        assert "did not answer: no connection (Connection refused)." in told
+        assert "hint: Check the network" in told
+        assert "poll" not in told
+        assert "hush" not in told + shown.out
 
 
 def test_a_server_cannot_be_asked_what_it_said_then(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine
 
+from forecasts.heeded import CANDIDATE, PLANNED_BY
 from forecasts.series import Kind, Signal
 from forecasts.slots import isoformat_z
 from forecasts.store import ForecastStore
@@ -119,6 +121,17 @@ def test_score_in_words(call: Call, files: list[str], capsys: pytest.CaptureFixt
     assert "24–48" in shown.out
     assert "A job of 4 h within 24 h, at 20 origins: captured 9" in shown.err
     assert "better than persistence" in shown.err
+    assert (
+        "Asked at each vintage of a source, as it came; `compare` asks two at the same moments." in shown.err
+    )
+
+
+def test_a_database_is_asked_once_an_hour_and_says_so(
+    call: Call, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = isoformat_z(hours(24 * DAYS + 2))
+    assert call("forecasts", "score", "--zone", "GB", "--database", database, "--as-of", now) == 0
+    assert "Asked at the first vintage of each hour of a source, as it came;" in capsys.readouterr().err
 
 
 def test_one_source_and_another_job(ask: Ask, files: list[str]) -> None:
@@ -164,6 +177,65 @@ def test_compare_says_who_and_whether_it_is_noise(
     assert "MAE weak" in shown.out
     assert "< 0.001" in shown.out
     assert "good is better, in its errors and in decisions." in shown.err
+    assert (
+        "Both are asked every 6 h, and what each said last counts; `score` asks at each vintage." in shown.err
+    )
+    assert "SYNTHETIC" not in shown.out
+    assert not got["synthetic"]
+
+
+def test_compare_says_what_is_made_up(
+    call: Call, ask: Ask, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Path(files[1])
+    head, *rows = made.read_text().splitlines()
+    made.write_text("\n".join([f"{head},kind", *(f"{row},synthetic" for row in rows)]) + "\n")
+    [got] = ask("forecasts", "compare", "weak", "good", *files)
+    assert got["synthetic"]
+    assert call("forecasts", "compare", "weak", "good", *files) == 0
+    assert "moments. SYNTHETIC, not the real grid." in capsys.readouterr().out
+
+
+def test_compare_tells_a_candidate_from_what_is_in_force(
+    call: Call, ask: Ask, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a daemon keeps both. The same values, and quantiles that are worse."""
+    store = ForecastStore(create_engine(database))
+    for source, width in ((PLANNED_BY, 13.0), (CANDIDATE, 90.0)):
+        for day, values in vintages(8.0, 1):
+            said = series(
+                values,
+                source=source,
+                zone="GB",
+                signal=Signal.CARBON,
+                start=hours(24 * day),
+                known_at=hours(24 * day),
+                kind=Kind.MODEL,
+                quantiles={0.05: values - width, 0.95: values + width},
+            )
+            store.append(said)
+    store.engine.dispose()
+    args = (
+        PLANNED_BY,
+        CANDIDATE,
+        "--zone",
+        "GB",
+        "--database",
+        database,
+        "--as-of",
+        isoformat_z(hours(24 * DAYS)),
+    )
+    [got] = ask("forecasts", "compare", *args)
+    assert (got["overall"]["better"], got["better_decisions"], got["bands"]["better"]) == (
+        "neither",
+        "neither",
+        "first",
+    )
+    assert call("forecasts", "compare", *args) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cases with quantiles of both: shifter" in told
+    assert "(p < 0.001)" in told
+    assert "shifter has the better quantiles. What is not named may be noise." in told
 
 
 def test_plots(call: Call, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +255,32 @@ def test_plots(call: Call, files: list[str], tmp_path: Path, capsys: pytest.Capt
         assert head.startswith(b"\x89PNG")
         assert int.from_bytes(head[16:20]) > 800, "wide enough to read"
     assert f"Wrote {folder / names[0]}." in capsys.readouterr().err.replace("\n", "")
+
+
+def test_no_legend_lies_over_other_text(files: list[str]) -> None:
+    """However long the subtitle is."""
+    plots = pytest.importorskip("shifter.cli.forecast_plots")
+    mpl = pytest.importorskip("matplotlib")
+    from forecasts.scores.report import score
+    from shifter.cli.forecast_options import Given
+    from shifter.cli.forecast_subjects import subjects
+
+    plots.load()
+    [subject] = subjects(Given("GB", [files[1]], Path(files[5])), [Signal.CARBON])
+    [(name, said)] = subject.forecasts.items()
+    scores = score(said, subject.known[name])
+    assert scores is not None
+    scores = replace(scores, synthetic=True, outcomes_of="tariff, vendor, typical and others")
+    with mpl.rc_context(plots.STYLE):
+        figure = plots.by_vintage(scores, said, subject.known[name])
+        figure.canvas.draw()
+        found = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+        [legend] = [one for one in found if one is not None]
+        inside = legend.get_window_extent()
+        for axes in figure.axes:
+            for text in (*axes.texts, axes.title, *axes.get_xticklabels()):
+                assert not inside.overlaps(text.get_window_extent()), text.get_text()
+            assert not inside.overlaps(axes.get_window_extent()), "nor over what is drawn"
 
 
 def test_without_matplotlib_it_says_what_to_install(files: list[str], tmp_path: Path) -> None:
@@ -224,9 +322,10 @@ def test_scoring_files_loads_neither_plots_nor_a_database(files: list[str]) -> N
     ("more", "told"),
     [
         (("--zone", "FR"), "the files say nothing about the zone FR"),
-        (("--source", "nemo"), "nemo says nothing of the carbon of GB"),
+        (("--source", "nemo"), "--source: nemo says nothing of GB"),
         (("--signal", "wind"), "nobody forecast wind of GB"),
         (("--signal", "tide"), "is no signal"),
+        (("--job", "30h"), "--job: "),
         (("--job", "30h"), "no choice among slots of 60 minutes"),
         (("--persistence", "month"), "is no rule"),
         (("--slot", "7min"), "a slot of 7 minutes is not supported"),
@@ -243,20 +342,6 @@ def test_wrong_calls_exit_2(
     assert shown.out == ""
 
 
-def test_neither_files_nor_a_database(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("forecasts", "score", "--zone", "GB") == 2
-    assert "Give --forecasts FILE with --actuals FILE, or --database URL." in capsys.readouterr().err
-
-
-def test_a_database_that_is_not_there_exits_1(
-    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "nowhere.db"
-    assert call("forecasts", "score", "--zone", "GB", "--database", f"sqlite:///{path}") == 1
-    assert "cannot be used" in capsys.readouterr().err
-    assert not path.exists()
-
-
 def test_nothing_has_come_yet(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "f.csv"
     end = isoformat_z(T0 + timedelta(hours=1))
@@ -267,6 +352,24 @@ def test_nothing_has_come_yet(call: Call, tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().err
     assert "GB price by f: nobody says yet what came of it." in told
     assert "nothing has come yet" in told
+
+
+def test_compare_of_a_few_days_says_that_they_are_too_few(
+    call: Call, ask: Ask, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good", "poor"):
+        file = tmp_path / f"{name}.csv"
+        head, *rows = file.read_text().splitlines()
+        kept = [row for row in rows if row.split(",")[1] < isoformat_z(hours(24 * 8))]
+        file.write_text("\n".join([head, *kept]) + "\n")
+    assert call("forecasts", "compare", "good", "weak", *files) == 0
+    shown = capsys.readouterr()
+    rows = [line for line in shown.out.splitlines() if line.strip()[:1].isdigit() or " all " in line]
+    assert len(rows) > 3
+    assert all(row.rstrip().endswith("–   too few") for row in rows), rows
+    assert "Which is better: too few days to say." in shown.err
+    [got] = ask("forecasts", "compare", "good", "weak", *files)
+    assert (got["overall"]["better"], got["better_decisions"]) == ("too few", "too few")
 
 
 def test_compare_refuses_what_cannot_be_compared(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from sqlalchemy import create_engine
 
 import forecasts.tuning as searched
 import shifter.backtest.tuning as weighed
+from forecasts.heeded import CANDIDATE, PLANNED_BY
 from forecasts.learning import Learning
-from forecasts.series import ForecastSeries
+from forecasts.series import ForecastSeries, Kind
 from forecasts.slots import as_datetime, isoformat_z
 from forecasts.store import ForecastStore
+from shifter.cli.forecast_tune_tables import comparison
 from shifter.errors import InputError
 from shifter.settings import load_settings
 from tests.forecasts.world import START, forecasts, grid_days, measured, noisy
@@ -94,9 +98,18 @@ def test_what_would_be_better_is_told_and_can_be_pasted(
     assert "change weigh_sources from false to true: CRPS" in shown.err
     assert "lower on 14 days it was not chosen by, more than noise (p" in shown.err
     assert "2 settings tried in " in shown.err
+    first, _, last = shown.out[shown.out.index("forecasts:\n") :].rpartition("forecasts:\n")
+    assert shown.err.index("To try it beside what is in force") < shown.err.index("Then, to plan by it")
+    asked = "shifter forecasts compare shifter shifter:candidate --zone DE-LU --database DATABASE"
+    assert f"  {asked}\n" in shown.err, "files were given: where the daemon keeps its store is not known"
     pasted = tmp_path / "pasted.yaml"
-    pasted.write_text(shown.out[shown.out.index("forecasts:\n") :])
+    pasted.write_text(f"forecasts:\n{last}")
     assert load_settings(pasted, {}, {}).forecasts.learning.rules == Learning(past_days=45)
+    in_force = (tmp_path / "shifter.yaml").read_text()
+    pasted.write_text(in_force + first.removeprefix("forecasts:\n"))
+    tried = load_settings(pasted, {}, {}).forecasts
+    assert tried.candidate_rules == Learning(past_days=45)
+    assert not tried.learning.weigh_sources
 
 
 def test_by_several_processes_it_is_the_same_and_pictures_are_drawn(
@@ -111,11 +124,47 @@ def test_by_several_processes_it_is_the_same_and_pictures_are_drawn(
     assert one["present"]["weigh_sources"] is False
     assert one["chosen"]["weigh_sources"] is True
     assert one["settings"] == "forecasts:\n  learning:\n    past_days: 45\n    weigh_sources: true"
+    assert one["candidate"] == "forecasts:\n  candidate:\n    weigh_sources: true"
     assert one["judged"]["gain"]["ratio"] < -0.2
     assert one["tried"][0]["gain"]["ratio"] == 0
     [part] = one["parts"]
     assert part["choosing"]["last"] < part["judging"]["first"]
     assert one["risk"] is None
+
+
+def test_what_to_ask_after_some_weeks_is_a_command_that_works(
+    call: Call, capsys: pytest.CaptureFixture[str], config: list[str], tmp_path: Path
+) -> None:
+    """Of each zone that was tuned, and of the database that it was tuned on, pasted as it is into a shell."""
+    (tmp_path / "my data").mkdir()
+    url = f"sqlite:///{tmp_path / 'my data' / 'store.db'}"
+    store = ForecastStore(create_engine(url))
+    store.create_tables()
+    both = [*world(), *(replace(s, zone="FR") for s in world())]
+    mine = [s for s in both if s.source == "told"]
+    for source in (PLANNED_BY, CANDIDATE):
+        both += [replace(s, source=source, kind=Kind.MODEL) for s in mine]
+    store.append_all(both)
+    store.engine.dispose()
+    assert call("forecasts", "tune", *WINDOW, "--zone", "FR", "--database", url, *config) == 0
+    told = capsys.readouterr().err.splitlines()
+    commands = [shlex.split(line) for line in told if line.startswith("  shifter ")]
+    assert [words[words.index("--zone") + 1] for words in commands] == [ZONE, "FR"]
+    since = ("--as-of", isoformat_z(START + DAYS * DAY))
+    for words in commands:
+        assert call(*words[1:], *since) == 0
+
+
+@pytest.mark.parametrize(
+    ("database", "shown"),
+    [
+        ("postgresql://me:secret@host/shifter", "DATABASE"),
+        ("postgresql://me@host/shifter", "postgresql://me@host/shifter"),
+        (None, "DATABASE"),
+    ],
+)
+def test_a_password_is_not_repeated(database: str | None, shown: str) -> None:
+    assert comparison(ZONE, database).split()[-2:] == ["--database", shown]
 
 
 def test_what_a_daemon_has_kept(ask: Ask, tmp_path: Path) -> None:
@@ -129,6 +178,7 @@ def test_what_a_daemon_has_kept(ask: Ask, tmp_path: Path) -> None:
     assert found["verdict"] == "keep: nothing else did better by 0.2 % on the 28 days that choose"
     assert found["present"] == found["chosen"]
     assert found["settings"] is None
+    assert found["candidate"] is None
 
 
 def test_a_fleet_is_told_of_its_weight_on_the_worst(
@@ -215,10 +265,10 @@ def test_what_does_not_go_with_a_fleet_is_refused(
         (("--database", "sqlite://", "--fleet", "f", "--workloads", "w"), "--fleet", "--forecasts FILE"),
         (("FILES", "--zone", "GB"), "--zone", "There are DE-LU"),
         (("FILES", "--source", "other"), "--source", "There are actuals, desk"),
-        (("FILES", "--for", "20d"), "start", "luck is told from merit only over weeks"),
+        (("FILES", "--for", "20d"), "--start", "luck is told from merit only over weeks"),
         (("FILES", "--signal", "wind"), "--signal", "price or carbon"),
         (("FILES", "--signal", "price"), "--actuals", "what was measured or cleared"),
-        (("FILES", "--job", "30h"), "job", "longer than the work"),
+        (("FILES", "--job", "30h"), "--job", "longer than the work"),
     ],
 )
 def test_what_cannot_be_tuned_is_told(

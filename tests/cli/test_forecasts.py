@@ -274,4 +274,4 @@ def test_wrong_calls_exit_2(
 def test_a_source_that_does_not_answer_exits_1(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     option = ("--option", "base_url=http://127.0.0.1:9")
     assert call("forecasts", "fetch", "neso", "--zone", "GB", *option) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    assert "\nerror: " in capsys.readouterr().err, "after what it tried"

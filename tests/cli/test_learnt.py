@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forecasts.heeded import CANDIDATE
 from shifter.api.app import create_app
 from shifter.api.server import ApiServer
 from tests.cli.helpers import PLAN_FILES, answer
 from tests.daemon import grid
+from tests.web import fixture
 from tests.web.fake_service import FakeService
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -31,6 +34,22 @@ def test_show_says_who_counts_for_how_much(
     assert "from 60 days" in shown.err.replace("\n", " ")
     assert "Too little to learn from: less than a week of outcomes, or all of it made up." in shown.err
     assert {v["signal"] for v in told["learnt"]} == {"price", "carbon"}
+
+
+def test_a_candidate_stands_apart_from_what_is_in_force(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = fixture.learnt("DE-LU", "carbon")
+    views = [live, replace(live, planned_by=False, name=CANDIDATE)]
+    monkeypatch.setattr(FakeService, "learnt", lambda *_: views)
+    with ApiServer(create_app(FakeService(3))) as server:
+        assert call("forecasts", "show", "--zone", "DE-LU", "--for", "24h", "--url", server.url) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("DE-LU carbon, candidate") == 1
+    told = " ".join(shown.err.split())
+    assert told.count("DE-LU carbon: learnt of") == 1
+    assert told.count("DE-LU carbon, candidate: learnt of") == 1
+    assert told.count("In shadow: nothing is planned by it.") == 1
 
 
 class TestPlan:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import requests
 
+from shifter.cli.serve import announce
+from shifter.settings import load_settings
 from tests.cli.helpers import DATA, command, environment, shifter
 
 Ask = Callable[..., Any]
@@ -93,3 +95,14 @@ def test_a_wrong_start_is_told_and_exits_2(args: tuple[str, ...], told: str, tmp
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_each_source_is_greeted_by_its_own_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tariff = "{name: tariff, options: {currency: EUR, timezone: UTC, price_per_mwh: 50}}"
+    vendor = "{name: tariff, shadow: true, options: {name: vendor, currency: EUR, timezone: UTC, price_per_mwh: 60}}"
+    file = tmp_path / "shifter.yaml"
+    file.write_text(f"forecasts:\n  sources:\n    - {tariff}\n    - {vendor}\n    - {{name: typical}}\n")
+    announce("http://here", load_settings(file, environ={}), simulated="")
+    assert "forecasts from tariff, vendor (shadow), typical\n" in capsys.readouterr().err
+    announce("http://here", load_settings(None, environ={}), simulated="")
+    assert "forecasts from none: prices and carbon are unknown" in capsys.readouterr().err

@@ -19,6 +19,10 @@ def check(tmp_path: Path, name: str, text: str) -> list[str]:
     return [str(p).replace(f"{tmp_path}/", "") for p in check_config(file)]
 
 
+def mistakes(found: list[str]) -> list[str]:
+    return [p for p in found if ": error: " in p]
+
+
 CHECKED = sorted(f for f in EXAMPLES.iterdir() if f.name != "forecasts.csv")
 """What sources say is no configuration: it is checked whenever it is read."""
 
@@ -164,6 +168,94 @@ def test_loading_refuses_options_in_the_same_words(tmp_path: Path) -> None:
     assert caught.value.detail in problem
     assert caught.value.hint == "Did you mean `base_url`?"
     assert caught.value.hint in problem
+
+
+TARIFF = "{name: tariff, options: {currency: EUR, timezone: Europe/Oslo, price_per_mwh: 90}}"
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "expected", "hint"),
+    [
+        (
+            "sources: [{name: typical, zones: [GB, DELU]}]",
+            "1:51 forecasts.sources[0].zones[1]: error: the source typical does not know the zone 'DELU'.",
+            "Did you mean DE-LU?",
+        ),
+        (
+            "sources: [{name: energy_charts, zones: [GB]}]",
+            "1:53 forecasts.sources[0].zones[0]: error: the source energy_charts does not know the zone 'GB'.",
+            "'GB'. It knows AT, ",
+        ),
+        (
+            "sources: [{name: typical, zones: [GB]}, {name: typical, zones: [DE-LU]}]",
+            "1:53 forecasts.sources[1]: error: there is a source named typical already",
+            "Name it once, with all its zones and signals.",
+        ),
+        (
+            f"sources: [{TARIFF}, {TARIFF}]",
+            "1:107 forecasts.sources[1]: error: there is a source named tariff already",
+            "Give each tariff source a `name` of its own among its options.",
+        ),
+        (
+            "sources: [{name: energy_charts, zones: [FR], options: {base_url: '127.0.0.1:9'}}]",
+            "1:78 forecasts.sources[0].options.base_url: error: base_url is no address that begins with http://",
+            "or https://.",
+        ),
+        (
+            "sources: [{name: csv, options: {url: example.org/f.csv}}]",
+            "1:50 forecasts.sources[0].options.url: error: url is no address that begins with http://",
+            "or https://.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("fleet", ["", "fleet: fleet.yaml\n"])
+def test_what_a_start_refuses_is_a_mistake(
+    tmp_path: Path, forecasts: str, expected: str, hint: str, fleet: str
+) -> None:
+    (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    (problem,) = mistakes(check(tmp_path, "shifter.yaml", f"forecasts: {{{forecasts}}}\n{fleet}"))
+    assert problem.startswith(f"shifter.yaml:{expected}")
+    assert hint in problem
+    assert "It is or" not in problem
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            "forecasts: {sources: [{name: neso}]}",
+            "2:23 forecasts.sources[0].zones: error: the source neso knows no zone of the fleet.",
+        ),
+        (
+            "forecasts: {order: {FR: {price: []}}}",
+            "2:25 forecasts.order.FR: error: no site of the fleet is in the zone FR.",
+        ),
+        (
+            "forecasts: {max_age_hours_by_zone: {FR: {price: 3}}}",
+            "2:41 forecasts.max_age_hours_by_zone.FR: error: no site of the fleet is in the zone FR.",
+        ),
+        (
+            "grid_events: {openadr3: [{name: dso, base_url: 'http://vtn', site: rome}]}",
+            "2:68 grid_events.openadr3[0].site: error: there is no site rome.",
+        ),
+    ],
+)
+def test_settings_are_held_against_the_fleet_as_at_a_start(
+    tmp_path: Path, settings: str, expected: str
+) -> None:
+    (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    (problem,) = mistakes(check(tmp_path, "shifter.yaml", f"fleet: fleet.yaml\n{settings}\n"))
+    assert problem.startswith(f"shifter.yaml:{expected}")
+
+
+def test_every_source_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    wrong = "{name: typical, zones: [XX, YY]}, {name: typical, zones: [GB]}, {name: typical, zones: [GB]}"
+    found = check(tmp_path, "shifter.yaml", f"forecasts: {{sources: [{wrong}]}}\n")
+    assert [p.split(": ")[0].split(" ")[1] for p in found] == [
+        "forecasts.sources[0].zones[0]",
+        "forecasts.sources[0].zones[1]",
+        "forecasts.sources[2]",
+    ]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

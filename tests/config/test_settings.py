@@ -277,3 +277,39 @@ class TestLearning:
         assert re.match(
             rf"shifter.yaml:2:\d+ forecasts.learning.{wrong.partition(':')[0]}: .* must be at", told
         )
+
+    def test_history_that_nobody_looks_at_is_refused_with_its_reason(self, tmp_path: Path) -> None:
+        for section in ("learning", "candidate"):
+            [told] = refused(tmp_path, f"forecasts:\n  {section}: {{history_days: 401}}\n")
+            assert f"forecasts.{section}.history_days: `history_days` must be at most 400, not 401." in told
+            assert "nothing older is looked at" in told
+
+
+class TestCandidate:
+    """`forecasts.candidate`, other rules on trial."""
+
+    def test_there_is_none_unless_it_is_set(self, tmp_path: Path) -> None:
+        assert Settings().forecasts.candidate_rules is None
+        file = write(tmp_path, "forecasts:\n  candidate:\n    # adapt_rate: 0.05\n")
+        assert load_settings(file, {}, {}).forecasts.candidate_rules is None
+
+    def test_what_it_leaves_out_is_as_in_force(self, tmp_path: Path) -> None:
+        file = write(
+            tmp_path,
+            "forecasts:\n  learning: {past_days: 45}\n  candidate: {adapt_rate: 0, past_days: null}\n",
+        )
+        found = load_settings(file, {}, {"SHIFTER_FORECASTS__CANDIDATE__WEIGH_SOURCES": "false"}).forecasts
+        assert found.learning.rules == Learning(past_days=45)
+        assert found.candidate_rules == Learning(past_days=45, adapt_rate=0, weigh_sources=False)
+
+    @pytest.mark.parametrize("same", ["{}", "{past_days: 45}", "{weigh_sources: true, adapt_rate: 0.02}"])
+    def test_one_that_tries_nothing_is_refused(self, tmp_path: Path, same: str) -> None:
+        [told] = refused(tmp_path, f"forecasts:\n  learning: {{past_days: 45}}\n  candidate: {same}\n")
+        assert "candidate differs in nothing from learning: change a field of it, or take it out" in told
+
+    @pytest.mark.parametrize(
+        "wrong", ["history_days: 6", "past_days: 9", "adapt_rate: 0.6", "weigh_sources: 1", "days: 3"]
+    )
+    def test_what_could_not_be_learnt_by_is_refused(self, tmp_path: Path, wrong: str) -> None:
+        [told] = refused(tmp_path, f"forecasts:\n  candidate: {{{wrong}}}\n")
+        assert f"forecasts.candidate.{wrong.partition(':')[0]}" in told

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from forecasts.testing import Said
+from forecasts.testing import Asked, Said
 
 NOW = datetime(2026, 11, 23, 10, 20, tzinfo=UTC)
 SLOT = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -35,6 +36,42 @@ def neso_rows(n: int = 96, start: datetime = SLOT, *, national: bool = True) -> 
             row["generationmix"] = [{"fuel": "wind", "perc": 40.2}, {"fuel": "gas", "perc": 59.8}]
         rows.append(row)
     return rows
+
+
+def neso_actual(at: datetime) -> int | None:
+    """What came in the half-hour from `at` on."""
+    return 100 + int(at.timestamp()) // 1800 % 97
+
+
+AFTER_THE_FACT = 999
+"""What NESO's column `forecast` says of the past: nobody foresaw it."""
+
+
+def neso_api(actual: Callable[[datetime], Any] = neso_actual, now: datetime = NOW) -> Callable[[Asked], Said]:
+    """The national paths: 48 h from a half-hour on, and what came, both ends included, of 14 days at most."""
+
+    def reply(asked: Asked) -> Said:
+        *_, first, last = asked.path.split("/")
+        start = datetime.strptime(first, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+        if last == "fw48h":
+            return as_json({"data": neso_rows(start=start.replace(minute=start.minute // 30 * 30))})
+        end = datetime.strptime(last, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+        if end - start > timedelta(days=14):
+            return as_json({"error": {"code": "400 Bad Request", "message": "14 days at most."}}, 400)
+        half_hour, origin = timedelta(minutes=30), datetime(2026, 1, 1, tzinfo=UTC)
+        at = (
+            origin + -((origin + half_hour - start) // half_hour) * half_hour
+        )  # it ends at `start` at the earliest
+        rows = []
+        while at <= end:
+            [row] = neso_rows(1, at)
+            came = actual(at) if at + half_hour <= now else None
+            row["intensity"] |= {"forecast": AFTER_THE_FACT, "actual": came}
+            rows.append(row)
+            at += half_hour
+        return as_json({"data": rows})
+
+    return reply
 
 
 def neso_region(n: int = 96, region: int = 13) -> dict[str, Any]:

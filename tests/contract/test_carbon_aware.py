@@ -441,7 +441,7 @@ class TestOptions:
         assert caught.value.errors()[0]["loc"] == ("basis",)
 
     @pytest.mark.parametrize(
-        "given", [{}, {"path": "f.json", "url": "http://x"}, {"url": "u", "base_url": "b"}]
+        "given", [{}, {"path": "f.json", "url": "http://x"}, {"url": "http://u", "base_url": "http://b"}]
     )
     def test_one_place(self, given: dict[str, str]) -> None:
         with pytest.raises(ValidationError, match="exactly one of path, url and base_url"):

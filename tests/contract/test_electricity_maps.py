@@ -65,6 +65,60 @@ def prices_of(
     }
 
 
+def measured_at(at: datetime) -> float:
+    return 200.0 + int(at.timestamp()) // 900 % 89
+
+
+def past_of(
+    start: datetime,
+    end: datetime,
+    zone: str = "DE",
+    minutes: int = 60,
+    key: str = "data",
+    estimated: Callable[[datetime], Any] = lambda _: False,
+    **over: Any,
+) -> dict[str, Any]:
+    """Of the paths of the past: the starts in `[start, end)`, and whether each figure is an estimate."""
+    n = -(-(end - start) // timedelta(minutes=minutes))
+    return {
+        "zone": zone,
+        "temporalGranularity": "hourly" if minutes == 60 else f"{minutes}_minutes",
+        key: [
+            {
+                "zone": zone,
+                "carbonIntensity": measured_at(at),
+                "datetime": f"{at:%Y-%m-%dT%H:%M}:00.000Z",
+                "updatedAt": "2026-11-23T09:41:00.000Z",
+                "createdAt": "2026-11-20T09:41:00.000Z",
+                "emissionFactorType": "lifecycle",
+                "isEstimated": estimated(at),
+                "estimationMethod": "TIME_SLICER_AVERAGE" if estimated(at) else None,
+                **over,
+            }
+            for at in (start + k * timedelta(minutes=minutes) for k in range(n))
+        ],
+    }
+
+
+def api(minutes: int = 60, **how: Any) -> Callable[[Asked], Said]:
+    """A plan that has all of it: the forecast, 10 days or 3 of the past at once, and the last day."""
+
+    def reply(asked: Asked) -> Said:
+        zone, path = asked.query["zone"], asked.path.rpartition("/")[2]
+        if zone == NO_SUCH_ZONE:
+            return unknown_zone(zone)
+        if path == "forecast":
+            return as_json(reply_of(zone, 1 + 24 * 60 // minutes, minutes))
+        if path == "history":
+            return as_json(past_of(SLOT - timedelta(days=1), SLOT, zone, minutes, "history", **how))
+        start, end = (datetime.fromisoformat(asked.query[key]) for key in ("start", "end"))
+        if end - start > timedelta(days=10 if minutes == 60 else 3):
+            return as_json({"status": "error", "message": "The range is too long."}, 400)
+        return as_json(past_of(start, end, zone, minutes, **how))
+
+    return reply
+
+
 def unknown_zone(zone: str) -> Said:
     return as_json({"status": "error", "message": f"Zone {zone} does not exist."}, 404)
 
@@ -91,6 +145,17 @@ class TestElectricityMapsRenamed(TestElectricityMaps):
 
     def request(self) -> FetchRequest:
         return FetchRequest("DE-LU", CARBON, NOW, NOW + timedelta(days=1))
+
+
+class TestElectricityMapsWithWhatCame(TestElectricityMaps):
+    def reply(self, asked: Asked) -> Said:
+        return api()(asked)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE", CARBON, NOW - timedelta(days=2), NOW + timedelta(days=1))
+
+    def now(self) -> datetime:
+        return NOW
 
 
 class TestElectricityMapsWithPrice(TestElectricityMaps):
@@ -164,9 +229,8 @@ class TestTraps(OverHttp):
         ask(reply_of(), hours=hours)
         assert self.server.asked[0].query["horizonHours"] == str(horizon)
 
-    @pytest.mark.parametrize(("start", "end"), [(-5, 0), (72, 80)])
-    def test_what_it_cannot_know_is_not_asked(self, start: int, end: int) -> None:
-        window = FetchRequest("DE", CARBON, NOW + timedelta(hours=start), NOW + timedelta(hours=end))
+    def test_what_it_cannot_know_is_not_asked(self) -> None:
+        window = FetchRequest("DE", CARBON, NOW + timedelta(hours=72), NOW + timedelta(hours=80))
         assert self.make(reply_of()).fetch(window, now=NOW) == []
         price = FetchRequest("DE", (Signal.PRICE,), NOW, NOW + timedelta(hours=1))
         assert self.make(reply_of()).fetch(price, now=NOW) == []
@@ -361,6 +425,200 @@ class TestTraps(OverHttp):
         assert (info.zones, info.key_needed, info.signals) == ((ANY_ZONE,), True, CARBON)
         assert info.horizon == timedelta(hours=72)
         assert any("sandbox" in note for note in info.notes)
+
+
+Fetch = Callable[..., list[ForecastSeries]]
+
+
+class TestWhatCame(OverHttp):
+    said: Callable[[Asked], Said]
+
+    def reply(self, asked: Asked) -> Said:
+        return self.said(asked)
+
+    @property
+    def paths(self) -> list[str]:
+        return [asked.path.rpartition("/")[2] for asked in self.server.asked]
+
+    @pytest.fixture
+    def fetch(self) -> Fetch:
+        sources: dict[str, ElectricityMapsSource] = {}
+
+        def fetch(
+            said: Callable[[Asked], Said],
+            back: float = 2,
+            ahead: float = 1,
+            now: datetime = NOW,
+            **options: Any,
+        ) -> list[ForecastSeries]:
+            self.said = said
+            self.server.asked.clear()
+            given = {"base_url": self.server.url, "api_key": KEY, **options}
+            source = sources.setdefault(
+                str(options),
+                ElectricityMapsSource(ElectricityMapsOptions.model_validate(given), http=self.http),
+            )
+            days = timedelta(days=back), timedelta(days=ahead)
+            return source.fetch(FetchRequest("DE", CARBON, now - days[0], now + days[1]), now=now)
+
+        return fetch
+
+    def test_it_stands_before_the_forecast(self, fetch: Fetch) -> None:
+        came, forecast = fetch(api())
+        assert self.paths == ["forecast", "past-range"]
+        assert self.server.asked[1].query == {
+            "zone": "DE",
+            "start": "2026-11-21T10:00:00Z",
+            "end": "2026-11-23T10:00:00Z",
+            "temporalGranularity": "hourly",
+            "emissionFactorType": "lifecycle",
+            "disableCallerLookup": "true",
+        }
+        assert (came.kind, came.basis, came.unit, came.restricted) == (
+            Kind.ACTUAL,
+            Basis.AVERAGE,
+            "gCO2e/kWh",
+            True,
+        )
+        assert (came.known_at, came.issued_at) == (NOW, None), "rows are revised apart"
+        assert came.values.tolist() == [measured_at(SLOT + timedelta(hours=h)) for h in range(-48, 0)]
+        assert came.end[-1] == forecast.start[0] == np.datetime64("2026-11-23T10:00")
+        assert (forecast.kind, forecast.note) == (Kind.FORECAST, "")
+
+    def test_an_estimate_is_no_measurement(self, fetch: Fetch) -> None:
+        """The last hours are estimated until they are measured, and now and then one in between."""
+
+        def estimated(at: datetime) -> bool:
+            return at >= SLOT - timedelta(hours=3) or at == SLOT - timedelta(hours=20)
+
+        before, after, forecast = fetch(api(estimated=estimated))
+        assert (len(before), len(after), forecast.note) == (28, 16, "")
+        before, after, forecast = fetch(api(estimated=lambda at: at == SLOT - timedelta(hours=20)))
+        assert (len(before), len(after)) == (28, 19), "measured by now"
+
+    @pytest.mark.parametrize("said", [True, None, "false", 0])
+    def test_what_does_not_say_that_it_is_no_estimate_is_one(self, fetch: Fetch, said: Any) -> None:
+        [forecast] = fetch(api(estimated=lambda _: said))
+        assert (forecast.kind, forecast.note) == (Kind.FORECAST, "")
+
+    def test_a_null_is_a_hole(self, fetch: Fetch) -> None:
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("forecast"):
+                return api()(asked)
+            body = past_of(SLOT - timedelta(days=2), SLOT)
+            body["data"][10]["carbonIntensity"] = body["data"][47]["carbonIntensity"] = None
+            del body["data"][30]
+            return as_json(body)
+
+        *parts, forecast = fetch(reply)
+        assert [len(s) for s in parts] == [10, 19, 16]
+        assert forecast.note == ""
+
+    @pytest.mark.parametrize(
+        ("granularity", "minutes", "back", "n"), [("hourly", 60, 60, 6), ("15_minutes", 15, 7, 3)]
+    )
+    def test_it_is_asked_for_in_parts(
+        self, fetch: Fetch, granularity: str, minutes: int, back: float, n: int
+    ) -> None:
+        *parts, forecast = fetch(api(minutes), back, temporal_granularity=granularity)
+        assert self.paths == ["forecast", *["past-range"] * n], "none was too long"
+        start = np.concatenate([s.start for s in parts])
+        assert set(np.diff(start)) == {np.timedelta64(minutes, "m")}
+        assert start[0] <= np.datetime64((NOW - timedelta(days=back)).replace(tzinfo=None)) < parts[0].end[0]
+        assert forecast.note == ""
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_a_plan_without_a_past_range_tells_the_last_day(self, fetch: Fetch, status: int) -> None:
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("past-range"):
+                return as_json({"status": "error", "message": "Not in your plan"}, status)
+            return api()(asked)
+
+        came, forecast = fetch(reply, back=60)
+        assert self.paths == ["forecast", "past-range", "history"], "it is no longer for older parts"
+        assert (len(came), came.end[-1], forecast.note) == (24, forecast.start[0], "")
+        fetch(reply, now=NOW + timedelta(minutes=30))
+        assert self.paths == ["forecast", "history"]
+
+    def test_a_range_that_is_refused_of_old_days_alone_is_asked_for_again(self, fetch: Fetch) -> None:
+        def reply(asked: Asked) -> Said:
+            old = asked.path.endswith("past-range") and asked.query["end"] < "2026-11-10"
+            return as_json({"message": "Too old."}, 400) if old else api()(asked)
+
+        *_, forecast = fetch(reply, back=60)
+        assert self.paths == ["forecast", *["past-range"] * 3]
+        assert "answered 400" in forecast.note
+        came, forecast = fetch(reply, now=NOW + timedelta(minutes=30))
+        assert self.paths == ["forecast", "past-range"], "and not the last day alone"
+        assert (len(came), forecast.note) == (48, "")
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_plan_without_any_past_keeps_its_forecast(self, fetch: Fetch, status: int) -> None:
+        slot = SLOT
+
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("forecast"):
+                return as_json(reply_of(start=slot))
+            return as_json({"error": f"Not in the plan of {KEY}"}, status)
+
+        [forecast] = fetch(reply)
+        assert (forecast.kind, len(forecast)) == (Kind.FORECAST, 25)
+        assert forecast.note.startswith("what was measured is left out: ")
+        assert f"answered {status}" in forecast.note
+        assert KEY not in forecast.note
+        [forecast] = fetch(reply, now=NOW + timedelta(minutes=30))
+        assert (self.paths, forecast.note) == (["forecast"], ""), "told once a day"
+        slot += timedelta(hours=24)
+        [forecast] = fetch(reply, now=NOW + timedelta(hours=24))
+        assert self.paths == ["forecast", "past-range", "history"]
+        with pytest.raises(SourceUnavailable, match="Not in the plan"):
+            fetch(reply, ahead=-0.5)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"emissionFactorType": "direct"},
+            {"zone": "IE"},
+            {"carbonIntensity": "300"},
+            {"carbonIntensity": 9000},
+            {"datetime": "2026-11-22T10:00:00Z"},
+            {"datetime": "soon"},
+        ],
+    )
+    def test_a_past_that_is_wrong_leaves_the_forecast_alone(
+        self, fetch: Fetch, wrong: dict[str, Any]
+    ) -> None:
+        [forecast] = fetch(api(**wrong))
+        assert forecast.kind is Kind.FORECAST
+        assert forecast.note.startswith("what was measured is left out: ")
+
+    def test_hours_that_are_told_as_quarters_are_refused(self, fetch: Fetch) -> None:
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("forecast"):
+                return api(15)(asked)
+            return as_json(past_of(SLOT - timedelta(days=2), SLOT) | {"temporalGranularity": "15_minutes"})
+
+        [forecast] = fetch(reply, temporal_granularity="15_minutes")
+        assert "said to be 15_minutes" in forecast.note
+
+    def test_the_same_factors_are_asked_for(self, fetch: Fetch) -> None:
+        came, _ = fetch(api(emissionFactorType="direct"), emission_factor_type="direct")
+        assert came.kind is Kind.ACTUAL
+        assert {asked.query["emissionFactorType"] for asked in self.server.asked} == {"direct"}
+
+    def test_the_past_alone(self, fetch: Fetch) -> None:
+        [came] = fetch(api(), back=3, ahead=-1)
+        assert self.paths == ["past-range"]
+        assert (came.kind, len(came)) == (Kind.ACTUAL, 49)
+
+    def test_an_hour_that_is_not_over_is_not_measured(self, fetch: Fetch) -> None:
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("forecast"):
+                return as_json(reply_of(start=SLOT - timedelta(hours=1)))  # one hour old
+            return as_json(past_of(SLOT - timedelta(days=2), SLOT + timedelta(hours=1)))
+
+        came, forecast = fetch(reply)
+        assert came.end[-1] == forecast.start[0], "each hour is told once, and the forecast was there before"
 
 
 class TestPrice(OverHttp):

@@ -72,7 +72,7 @@ class TestTheOtherIsKept:
         source = source_of(down, said)
         requests = one_by_one(source, ["DE-LU"], [PRICE, CARBON], NOW, NOW + timedelta(days=1))
         answers = ask(source, requests, now=NOW)
-        assert [s.signal for s in answers.series] == [CARBON if down is PRICE else PRICE]
+        assert {s.signal for s in answers.series} == {CARBON if down is PRICE else PRICE}
         (failure,) = answers.failures
         assert str(failure).startswith(f"energy_charts tells no {down} of DE-LU: ")
         assert answers.or_raise() is answers
@@ -96,10 +96,11 @@ class TestTheOtherIsKept:
         every = timedelta(minutes=30)
         polled = Polled(source_of(down, said), ("DE-LU",), (PRICE, CARBON), every, timedelta(days=2))
         outcome = Poller(made.core, polled).poll()
-        assert (outcome.new, len(outcome.errors)) == (1, 1)
+        # Carbon comes as two vintages: what was measured, and what is expected.
+        assert (outcome.new, len(outcome.errors)) == (1 if down is CARBON else 2, 1)
         assert (outcome.next_at == NOW + every) == (status == "rejected"), "soon, where it did not answer"
         kept = [v.signal for v in made.core.forecasts.vintages() if v.status == "accepted"]
-        assert kept == [CARBON if down is PRICE else PRICE]
+        assert set(kept) == {CARBON if down is PRICE else PRICE}
         refused = [v.signal for v in made.core.forecasts.vintages() if v.status == "rejected"]
         assert refused == ([down] if status == "rejected" else [])
         assert EventKind.FORECAST_INGESTED in kinds(made)

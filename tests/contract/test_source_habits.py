@@ -12,14 +12,26 @@ from sqlalchemy import create_engine
 
 from forecasts.errors import SourceUnavailable
 from forecasts.ingest import ingest
-from forecasts.series import ForecastSeries, Signal
+from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.sources.base import FetchRequest, ForecastSource
 from forecasts.sources.energy_charts import EnergyChartsOptions, EnergyChartsSource
-from forecasts.sources.http import HOST_RATES, HttpClient
+from forecasts.sources.http import HttpClient
 from forecasts.sources.neso import NesoOptions, NesoSource
+from forecasts.sources.pace import HOST_RATES
 from forecasts.store import ForecastStore
 from forecasts.testing import FakeTime, ReplyServer
-from tests.contract.payloads import CLOSED, NOW, SLOT, as_json, ec_carbon, ec_price, neso_region, neso_rows
+from tests.contract.payloads import (
+    CLOSED,
+    NOW,
+    SLOT,
+    as_json,
+    ec_carbon,
+    ec_price,
+    neso_actual,
+    neso_api,
+    neso_region,
+    neso_rows,
+)
 
 PRICE, CARBON = Signal.PRICE, Signal.CARBON
 HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
@@ -62,7 +74,7 @@ def ask(server: ReplyServer) -> Callable[..., ForecastSeries]:
         source: ForecastSource, body: Any, zone: str, signal: Signal, now: datetime = NOW
     ) -> ForecastSeries:
         server.reply = lambda _: as_json(body)
-        (said,) = source.fetch(FetchRequest(zone, (signal,), now, now + DAY), now=now)
+        *_, said = source.fetch(FetchRequest(zone, (signal,), now, now + DAY), now=now)
         return said
 
     return ask
@@ -140,6 +152,7 @@ class TestEnergyCharts:
         body = ec_carbon() | {"more": 1, "deprecated": True}
         body["co2eq"] = [7.0] * 192
         said = ask(charts, body, "FR", CARBON)
+        assert said.kind is Kind.FORECAST
         assert 7.0 not in said.values
         assert said.unit == "gCO2e/kWh"
 
@@ -174,6 +187,34 @@ class TestInTheStore:
             done = ingest(store, charts, window, now=NOW + k * HALF_HOUR)
             assert [d.status for d in done] == [want, want]
         assert {(v.known_at, v.confirmed_at) for v in store.vintages()} == {(NOW, NOW + 2 * HALF_HOUR)}
+
+    def test_what_came_is_corrected_by_a_new_vintage(
+        self, neso: NesoSource, server: ReplyServer, store: ForecastStore
+    ) -> None:
+        """Revised for a day: what was known before the correction stays as it was, and so does what became null."""
+        window = FetchRequest("GB", (CARBON,), SLOT - DAY, SLOT + DAY)
+        revised, withdrawn = SLOT - 5 * HALF_HOUR, SLOT - 8 * HALF_HOUR
+
+        def later(at: datetime) -> int | None:
+            return {revised: 300, withdrawn: None}.get(at, neso_actual(at))
+
+        for now, came in ((NOW, neso_actual), (NOW + HALF_HOUR, later)):
+            server.reply = neso_api(came, now)
+            [done] = ingest(store, neso, window, now=now)
+            assert done.status == "new"
+
+        def known(moment: datetime, start: datetime, end: datetime) -> list[tuple[Kind, float]]:
+            told = store.as_of("GB", CARBON, moment, start, end)
+            return [(s.kind, float(v)) for s in told for v in s.values]
+
+        for moment, value in ((NOW, neso_actual(revised)), (NOW + HALF_HOUR, 300)):
+            assert known(moment, revised, revised + HALF_HOUR) == [(Kind.ACTUAL, value)]
+            assert known(moment, withdrawn, withdrawn + HALF_HOUR) == [(Kind.ACTUAL, neso_actual(withdrawn))]
+        assert known(NOW, SLOT, SLOT + HALF_HOUR) == [(Kind.FORECAST, 150)], "it had begun, and was not over"
+        assert known(NOW + HALF_HOUR, SLOT, SLOT + HALF_HOUR) == [(Kind.ACTUAL, neso_actual(SLOT))]
+        newest = store.latest("neso:GB:carbon", NOW + HALF_HOUR)
+        assert newest is not None
+        assert newest.kind is Kind.FORECAST, "what comes next is compared with it"
 
     def test_what_was_known_earlier_does_not_replace_what_was_known_later(
         self, neso: NesoSource, server: ReplyServer, store: ForecastStore

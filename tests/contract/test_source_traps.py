@@ -15,8 +15,9 @@ from forecasts.sources.base import FetchRequest
 from forecasts.sources.energy_charts import EnergyChartsOptions, EnergyChartsSource
 from forecasts.sources.http import HttpClient
 from forecasts.sources.neso import NesoOptions, NesoSource
-from forecasts.testing import FakeTime, ReplyServer, Said
+from forecasts.testing import Asked, FakeTime, ReplyServer, Said
 from tests.contract.payloads import (
+    AFTER_THE_FACT,
     CLOSED,
     MIDNIGHT,
     NOW,
@@ -26,12 +27,14 @@ from tests.contract.payloads import (
     ec_carbon,
     ec_price,
     ec_times,
+    neso_actual,
+    neso_api,
     neso_region,
     neso_rows,
 )
 
 PRICE, CARBON = Signal.PRICE, Signal.CARBON
-HALF_HOUR = timedelta(minutes=30)
+HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 
 
 @pytest.fixture
@@ -201,9 +204,143 @@ class TestNeso:
         source = NesoSource(NesoOptions(base_url=server.url), http=http)
         day = timedelta(days=1)
         assert source.fetch(FetchRequest("GB", (CARBON,), NOW + 3 * day, NOW + 4 * day), now=NOW) == []
-        assert source.fetch(FetchRequest("GB", (CARBON,), NOW - 3 * day, NOW - day), now=NOW) == []
-        assert source.fetch(FetchRequest("GB", (PRICE,), NOW, NOW + day), now=NOW) == []
+        assert source.fetch(FetchRequest("GB-13", (CARBON,), NOW - 3 * day, NOW - day), now=NOW) == []
+        assert source.fetch(FetchRequest("GB", (PRICE,), NOW - day, NOW + day), now=NOW) == []
         assert server.asked == []
+
+
+class TestWhatCameByNeso:
+    """`actual`, of the past part of the window."""
+
+    @pytest.fixture
+    def fetch(self, server: ReplyServer, http: HttpClient) -> Callable[..., list[ForecastSeries]]:
+        source = NesoSource(NesoOptions(base_url=server.url), http=http)
+
+        def fetch(
+            reply: Callable[[Asked], Said] | None = None,
+            zone: str = "GB",
+            *,
+            back: timedelta = 2 * DAY,
+            ahead: timedelta = DAY,
+            now: datetime = NOW,
+        ) -> list[ForecastSeries]:
+            server.reply = reply or neso_api(now=now)
+            server.asked.clear()
+            return source.fetch(FetchRequest(zone, (CARBON,), now - back, now + ahead), now=now)
+
+        return fetch
+
+    def test_it_stands_before_the_forecast(self, fetch: Any, server: ReplyServer) -> None:
+        came, forecast = fetch()
+        assert [a.path for a in server.asked] == [
+            "/intensity/2026-11-23T10:01Z/fw48h",
+            "/intensity/2026-11-21T10:01Z/2026-11-23T09:59Z",
+        ]
+        assert (came.kind, came.unit, came.basis) == (Kind.ACTUAL, "gCO2e/kWh", Basis.AVERAGE)
+        assert (came.known_at, came.issued_at, came.licence) == (NOW, None, "CC BY 4.0")
+        starts = [SLOT + k * HALF_HOUR for k in range(-96, 0)]
+        assert came.start.tolist() == [at.replace(tzinfo=None) for at in starts], "none twice, none left out"
+        assert came.values.tolist() == [neso_actual(at) for at in starts]
+        assert came.end[-1] == forecast.start[0] == np.datetime64("2026-11-23T10:00")
+        assert (forecast.kind, len(forecast), forecast.note) == (Kind.FORECAST, 96, "")
+
+    def test_what_was_called_a_forecast_after_the_fact_is_not_read(self, fetch: Any) -> None:
+        for told in (fetch(), fetch(neso_api(lambda at: None))):
+            assert all(AFTER_THE_FACT not in series.values for series in told)
+            assert [s.start[0] for s in told if s.kind is Kind.FORECAST] == [
+                np.datetime64("2026-11-23T10:00")
+            ]
+
+    def test_what_is_null_is_not_measured_yet(self, fetch: Any) -> None:
+        late = SLOT - 3 * HALF_HOUR
+        came, _ = fetch(neso_api(lambda at: neso_actual(at) if at < late else None))
+        assert came.end[-1] == np.datetime64("2026-11-23T08:30")
+        [forecast] = fetch(neso_api(lambda at: None))
+        assert (forecast.kind, forecast.note) == (Kind.FORECAST, ""), "nothing at all is no fault"
+
+    def test_a_null_in_between_is_a_hole_and_not_filled_in(self, fetch: Any) -> None:
+        hole = SLOT - 20 * HALF_HOUR
+        before, after, _ = fetch(neso_api(lambda at: None if at == hole else neso_actual(at)))
+        assert (len(before), len(after)) == (76, 19)
+        assert after.start[0] - before.end[-1] == np.timedelta64(30, "m")
+
+    def test_a_null_is_not_zero_and_zero_is_not_null(self, fetch: Any) -> None:
+        came, _ = fetch(neso_api(lambda at: 0 if at.hour == 3 else neso_actual(at)))
+        assert np.count_nonzero(came.values == 0) == 4
+
+    @pytest.mark.parametrize(("days", "n"), [(13.9, 1), (14, 1), (14.1, 2), (60, 5)])
+    def test_it_is_asked_for_in_parts(self, fetch: Any, server: ReplyServer, days: float, n: int) -> None:
+        """14 days are what is given at once; the half-hour at a join comes with both parts."""
+        told = fetch(back=days * DAY)
+        assert all(s.note == "" for s in told), "none was refused"
+        *parts, forecast = told
+        assert len(parts) == len(server.asked) - 1 == n
+        start = np.concatenate([s.start for s in parts])
+        assert len(np.unique(np.diff(start))) == 1
+        assert start[0] <= np.datetime64((NOW - days * DAY).replace(tzinfo=None)) < parts[0].end[0]
+        assert parts[-1].end[-1] == forecast.start[0]
+
+    def test_of_a_region_nothing_is_measured(self, fetch: Any, server: ReplyServer) -> None:
+        [forecast] = fetch(lambda _: as_json(neso_region()), "GB-13")
+        assert forecast.kind is Kind.FORECAST
+        assert [a.path for a in server.asked] == ["/regional/intensity/2026-11-23T10:01Z/fw48h/regionid/13"]
+
+    def test_a_half_hour_that_is_not_over_is_not_measured(self, fetch: Any) -> None:
+        def hasty(asked: Asked) -> Said:
+            return neso_api(now=NOW + DAY)(asked)
+
+        for now, end in ((NOW, "10:00"), (SLOT, "10:00"), (SLOT + HALF_HOUR, "10:30")):
+            came, forecast = fetch(hasty, now=now)
+            assert came.end[-1] == forecast.start[0] == np.datetime64(f"2026-11-23T{end}")
+
+    def test_the_past_alone(self, fetch: Any, server: ReplyServer) -> None:
+        [came] = fetch(back=3 * DAY, ahead=-DAY)
+        assert (came.kind, len(came)) == (Kind.ACTUAL, 97), "half-hours at both ends belong to it in part"
+        assert [a.path for a in server.asked] == ["/intensity/2026-11-20T10:01Z/2026-11-22T10:19Z"]
+
+    WRONG = (
+        as_json({"error": {"code": "400 Bad Request", "message": "Please enter a valid date"}}, 400),
+        as_json({"error": {"code": "500", "message": "x"}}, 500),
+        Said(status=404),
+        as_json({}),
+        as_json({"data": []}),
+        as_json(neso_region()),
+        as_json({"data": ["x"]}),
+        Said(b"<html>Sorry</html>"),
+        as_json({"data": [{**neso_rows(1, SLOT - HALF_HOUR)[0], "intensity": {"actual": "n/a"}}]}),
+        as_json({"data": [{**neso_rows(1, SLOT - HALF_HOUR)[0], "intensity": {"actual": 9000}}]}),
+        as_json({"data": [{**neso_rows(1, SLOT - HALF_HOUR)[0], "intensity": {"actual": 90}}] * 2}),
+    )
+
+    @pytest.mark.parametrize("wrong", WRONG)
+    def test_what_goes_wrong_with_it_leaves_the_forecast_alone(self, fetch: Any, wrong: Said) -> None:
+        def reply(asked: Asked) -> Said:
+            return neso_api()(asked) if asked.path.endswith("fw48h") else wrong
+
+        [forecast] = fetch(reply)
+        assert (forecast.kind, len(forecast)) == (Kind.FORECAST, 96)
+        assert forecast.note.startswith("what was measured is left out: ")
+        with pytest.raises((SourceUnavailable, ForecastRejected)):
+            fetch(reply, ahead=-HALF_HOUR)  # where nothing else was asked for, that is told
+
+    def test_a_part_that_is_refused_takes_no_other_with_it(self, fetch: Any) -> None:
+        told = fetch(neso_api(lambda at: 200 if at < NOW - 20 * DAY else neso_actual(at)), back=40 * DAY)
+        assert [len(s) for s in told] == [14 * 48, 96], "what stands still for days is a frozen feed"
+        assert "frozen" in told[-1].note
+
+    def test_what_was_refused_is_not_asked_for_again_that_day(self, fetch: Any, server: ReplyServer) -> None:
+        def reply(asked: Asked) -> Said:
+            return neso_api()(asked) if asked.path.endswith("fw48h") else Said(status=403)
+
+        for hours, n in ((0, 2), (1, 1), (23, 1), (24, 2), (25, 1)):
+            [forecast] = fetch(reply, now=NOW + timedelta(hours=hours))
+            assert len(server.asked) == n
+            assert bool(forecast.note) is (n == 2), "and said once"
+
+    def test_an_outage_is_asked_for_again_at_once(self, fetch: Any) -> None:
+        [forecast] = fetch(lambda asked: neso_api()(asked) if asked.path.endswith("fw48h") else as_json({}))
+        assert forecast.note
+        assert len(fetch()) == 2
 
 
 class TestEnergyCharts:
@@ -221,7 +358,7 @@ class TestEnergyCharts:
             server.reply = lambda _: body if isinstance(body, Said) else as_json(body)
             source = EnergyChartsSource(EnergyChartsOptions(base_url=server.url, **options), http=http)
             request = FetchRequest(zone, (signal,), now, now + timedelta(days=days))
-            (said,) = source.fetch(request, now=now)
+            *_, said = source.fetch(request, now=now)  # carbon that was measured comes before it
             return said
 
         return ask
@@ -320,6 +457,77 @@ class TestEnergyCharts:
         body["co2eq_forecast"][45] = None
         with pytest.raises(ForecastRejected, match="value of"):
             ask(body, signal=CARBON)
+
+    @pytest.fixture
+    def carbon(self, server: ReplyServer, http: HttpClient) -> Callable[..., list[ForecastSeries]]:
+        def carbon(
+            body: Any, start: datetime = MIDNIGHT, end: datetime = NOW + DAY, now: datetime = NOW
+        ) -> list[ForecastSeries]:
+            server.reply = lambda _: as_json(body)
+            source = EnergyChartsSource(EnergyChartsOptions(base_url=server.url), http=http)
+            return source.fetch(FetchRequest("DE-LU", (CARBON,), start, end), now=now)
+
+        return carbon
+
+    def test_carbon_that_was_measured_is_what_came(self, carbon: Any) -> None:
+        body = ec_carbon()
+        came, forecast = carbon(body)
+        assert (came.kind, came.basis, came.unit) == (Kind.ACTUAL, Basis.AVERAGE, "gCO2e/kWh")
+        assert (came.licence, came.attribution) == (forecast.licence, forecast.attribution)
+        assert came.values.tolist() == body["co2eq"][:41]
+        assert came.end[-1] == forecast.start[0] == np.datetime64(ec_times(42)[41], "s")
+
+    def test_what_is_said_to_be_measured_and_is_not_over_is_not(self, carbon: Any) -> None:
+        body = ec_carbon(measured=100)
+        body["co2eq_forecast"] = [500 + k for k in range(192)]
+        came, forecast = carbon(body)
+        assert came.end[-1] == forecast.start[0] == np.datetime64("2026-11-23T10:15")
+        assert forecast.values[0] == 545
+
+    def test_what_was_expected_of_the_past_gives_way_to_what_was_measured(self, carbon: Any) -> None:
+        """Where both are told, the forecast of the past was made after the fact, or nobody knows when."""
+        body = ec_carbon()
+        body["co2eq_forecast"] = [500 + k for k in range(192)]
+        body["co2eq"][10] = None
+        before, after, forecast = carbon(body)
+        assert (len(before), len(after), len(forecast)) == (10, 30, 151)
+        assert forecast.start[0] == after.end[-1]
+        assert forecast.note == ""
+
+    @pytest.mark.parametrize("column", [[None] * 192, None])
+    def test_where_nothing_is_measured_it_is_as_it_was(self, carbon: Any, column: Any) -> None:
+        body = ec_carbon(measured=30) | {"co2eq": column}
+        if column is None:
+            del body["co2eq"]
+        [forecast] = carbon(body)
+        assert (forecast.kind, len(forecast), forecast.note) == (Kind.FORECAST, 162, "")
+
+    @pytest.mark.parametrize("column", ["low", [1.0] * 191, ["x"] * 192, [9000.0] * 192, [7.0] * 192])
+    def test_a_measured_column_that_is_wrong_leaves_the_forecast_alone(
+        self, carbon: Any, column: Any
+    ) -> None:
+        body = ec_carbon(measured=144) | {"co2eq": column}
+        now = MIDNIGHT + timedelta(hours=36)
+        [forecast] = carbon(body, now=now, end=now + timedelta(hours=10))
+        assert (forecast.kind, len(forecast)) == (Kind.FORECAST, 48)
+        assert forecast.note.startswith("what was measured is left out: ")
+
+    def test_a_missing_interval_of_the_past_cuts_what_was_measured_too(self, carbon: Any) -> None:
+        body = ec_carbon()
+        for column in ("unix_seconds", "co2eq", "co2eq_forecast"):
+            del body[column][20]
+        came, forecast = carbon(body)
+        assert (len(came), len(forecast)) == (20, 151)
+        assert "is left out, for it has a gap" in forecast.note
+
+    def test_a_past_that_was_measured_needs_no_forecast(self, carbon: Any) -> None:
+        body = ec_carbon(96, 96)
+        [came] = carbon(body, MIDNIGHT, MIDNIGHT + DAY, now=MIDNIGHT + 2 * DAY)
+        assert (came.kind, came.values.tolist()) == (Kind.ACTUAL, body["co2eq"])
+
+    def test_a_forecast_that_is_missing_is_told_however_much_was_measured(self, carbon: Any) -> None:
+        with pytest.raises(SourceUnavailable, match="every value is null"):
+            carbon(ec_carbon() | {"co2eq_forecast": [None] * 192})
 
     def test_the_last_interval_missing(self, ask: Any) -> None:
         with pytest.raises(ForecastRejected, match="market day"):

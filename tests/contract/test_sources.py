@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,16 @@ from forecasts.sources.http import HttpClient
 from forecasts.sources.neso import NesoOptions, NesoSource
 from forecasts.sources.typical import TypicalOptions, TypicalSource
 from forecasts.testing import Asked, FakeTime, ForecastSourceContract, ReplyServer, Said
-from tests.contract.payloads import NOW, as_json, ec_carbon, ec_price, neso_region, neso_rows
+from tests.contract.payloads import (
+    MIDNIGHT,
+    NOW,
+    as_json,
+    ec_carbon,
+    ec_price,
+    neso_api,
+    neso_region,
+    neso_rows,
+)
 
 BOTH = (Signal.PRICE, Signal.CARBON)
 
@@ -63,6 +72,17 @@ class TestNesoNational(OverHttp, ForecastSourceContract):
         return FetchRequest("GB", (Signal.CARBON,), NOW, NOW + timedelta(days=2))
 
 
+class TestNesoWithWhatCame(TestNesoNational):
+    def reply(self, asked: Asked) -> Said:
+        return neso_api()(asked)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest("GB", (Signal.CARBON,), NOW - timedelta(days=2), NOW + timedelta(days=2))
+
+    def now(self) -> datetime:
+        return NOW
+
+
 class TestNesoRegion(TestNesoNational):
     def reply(self, asked: Asked) -> Said:
         return as_json(neso_region())
@@ -80,6 +100,14 @@ class TestEnergyCharts(OverHttp, ForecastSourceContract):
 
     def request(self) -> FetchRequest:
         return FetchRequest("DE-LU", BOTH, NOW, NOW + timedelta(days=1))
+
+
+class TestEnergyChartsWithWhatCame(TestEnergyCharts):
+    def request(self) -> FetchRequest:
+        return FetchRequest("DE-LU", BOTH, MIDNIGHT, NOW + timedelta(days=1))
+
+    def now(self) -> datetime:
+        return NOW
 
 
 CSV = """\

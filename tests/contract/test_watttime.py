@@ -14,7 +14,8 @@ from pydantic import SecretStr, ValidationError
 from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.sources.base import ANY_ZONE, FetchRequest, ForecastSource
-from forecasts.sources.watttime import TOKEN_LIFE_S, WattTimeOptions, WattTimeSource
+from forecasts.sources.watttime import WattTimeOptions, WattTimeSource
+from forecasts.sources.watttime_login import TOKEN_LIFE_S
 from forecasts.testing import NO_SUCH_ZONE, Asked, FakeTime, ForecastSourceContract, Said
 from tests.contract.payloads import NOW, as_json
 from tests.contract.test_sources import OverHttp
@@ -53,6 +54,31 @@ def reply_of(data: Any = None, **over: Any) -> dict[str, Any]:
         "data": points() if data is None else data,
         "meta": meta_of(**{"generated_at": iso(NOW), **over}),
     }
+
+
+def came_at(at: datetime) -> float:
+    return 900.5 + int(at.timestamp()) // 300 % 83
+
+
+def historical(
+    asked: Asked, imputed: Callable[[datetime], bool] = lambda _: False, now: datetime = NOW, **over: Any
+) -> Said:
+    """What came, both ends included, of 32 days at most."""
+    start, end = (datetime.fromisoformat(asked.query[key]) for key in ("start", "end"))
+    if end - start > timedelta(days=32):
+        return as_json({"error": "Invalid range"}, 400)
+    times = [start + k * FIVE for k in range((min(end, now) - start) // FIVE + 1)]
+    data = [
+        {
+            "point_time": iso(at),
+            "value": came_at(at),
+            "imputed_data_used": imputed(at),
+            "last_updated": iso(at),
+        }
+        for at in times
+    ]
+    region = {"region": asked.query["region"], "signal_type": asked.query["signal_type"]}
+    return as_json({"data": data, "meta": meta_of(**region, **over)})
 
 
 class Api(OverHttp):
@@ -100,6 +126,22 @@ class TestWattTime(Api, ForecastSourceContract):
         return window()
 
 
+class TestWattTimeWithWhatCame(Api, ForecastSourceContract):
+    def make_source(self) -> ForecastSource:
+        def said(asked: Asked) -> Said:
+            if asked.query["region"] == NO_SUCH_ZONE:
+                return as_json({"error": "Invalid region", "message": "No such region."}, 400)
+            return historical(asked) if asked.path == "/v3/historical" else as_json(reply_of())
+
+        return self.make(said)
+
+    def request(self) -> FetchRequest:
+        return FetchRequest(REGION, CARBON, NOW - timedelta(days=2), NOW + timedelta(days=1))
+
+    def now(self) -> datetime:
+        return NOW
+
+
 class TestWattTimeAverage(Api, ForecastSourceContract):
     def make_source(self) -> ForecastSource:
         def said(asked: Asked) -> Said:
@@ -144,11 +186,10 @@ class TestTraps(Api):
         assert asked.query == {"region": REGION, "signal_type": "co2_moer", "horizon_hours": "72"}
         assert asked.headers["authorization"] == "Bearer token-1"
 
-    @pytest.mark.parametrize(("start", "end"), [(-5, 0), (72, 80)])
-    def test_what_it_cannot_know_is_not_asked(self, start: int, end: int) -> None:
-        past = FetchRequest(REGION, CARBON, NOW + timedelta(hours=start), NOW + timedelta(hours=end))
-        price = FetchRequest(REGION, (Signal.PRICE,), NOW, NOW + timedelta(hours=1))
-        for request in (past, price):
+    def test_what_it_cannot_know_is_not_asked(self) -> None:
+        later = FetchRequest(REGION, CARBON, NOW + timedelta(hours=72), NOW + timedelta(hours=80))
+        price = FetchRequest(REGION, (Signal.PRICE,), NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+        for request in (later, price):
             assert self.make().fetch(request, now=NOW) == []
         assert self.server.asked == []
 
@@ -293,6 +334,142 @@ class TestTraps(Api):
         info = self.make().info
         assert (info.zones, info.key_needed, info.signals) == ((ANY_ZONE,), True, CARBON)
         assert (info.horizon, info.rate_limit) == (timedelta(hours=72), "3,000 requests in 5 minutes")
+
+
+Fetch = Callable[..., list[ForecastSeries]]
+
+
+class TestWhatCame(Api):
+    @pytest.fixture
+    def fetch(self) -> Fetch:
+        sources: dict[str, WattTimeSource] = {}
+
+        def fetch(
+            past: Callable[[Asked], Said] = historical,
+            back: float = 2,
+            ahead: float = 1,
+            now: datetime = NOW,
+            **options: Any,
+        ) -> list[ForecastSeries]:
+            def said(asked: Asked) -> Said:
+                if asked.path == "/v3/historical":
+                    return past(asked)
+                signal_type = options.get("signal_type", "co2_moer")
+                return as_json(reply_of(points(start=now), generated_at=iso(now), signal_type=signal_type))
+
+            source = sources.setdefault(str(options), self.make(**options))
+            self.said = said
+            self.server.asked.clear()
+            days = timedelta(days=back), timedelta(days=ahead)
+            return source.fetch(FetchRequest(REGION, CARBON, now - days[0], now + days[1]), now=now)
+
+        return fetch
+
+    @property
+    def paths(self) -> list[str]:
+        return [asked.path for asked in self.server.asked if asked.path != "/login"]
+
+    def test_it_stands_before_the_forecast(self, fetch: Fetch) -> None:
+        came, forecast = fetch()
+        assert self.paths == ["/v3/forecast", "/v3/historical"]
+        assert self.server.asked[-1].query == {
+            "region": REGION,
+            "signal_type": "co2_moer",
+            "start": "2026-11-21T10:20:00Z",
+            "end": "2026-11-23T10:20:00Z",
+            "include_imputed_marker": "true",
+        }
+        assert (came.kind, came.basis, came.unit) == (Kind.ACTUAL, Basis.MARGINAL, "gCO2e/kWh")
+        assert (came.restricted, came.attribution) == (True, forecast.attribution)
+        assert (came.known_at, came.issued_at) == (NOW, None)
+        want = [came_at(NOW + k * FIVE) * GRAMS for k in range(-576, 0)]
+        assert came.values.tolist() == pytest.approx(want), (
+            "pounds a MWh, and the end that comes too is not over"
+        )
+        assert came.end[-1] == forecast.start[0]
+        assert forecast.note == ""
+
+    def test_average_is_held_against_average(self, fetch: Fetch) -> None:
+        came, _ = fetch(signal_type="co2_aoer")
+        assert came.basis is Basis.AVERAGE
+        other = {"data": points(start=NOW - FIVE), "meta": meta_of(signal_type="co2_aoer")}
+        [forecast] = fetch(lambda _: as_json(other))
+        assert "signal_type 'co2_aoer' instead of co2_moer" in forecast.note
+
+    def test_what_came_by_another_model_is_left_out(self, fetch: Fetch) -> None:
+        [forecast] = fetch(lambda asked: historical(asked, model={"date": "2023-03-01"}))
+        assert forecast.kind is Kind.FORECAST
+        assert "the model is of 2023-03-01 instead of 2024-07-15" in forecast.note
+
+    def test_an_older_model_ends_the_past(self, fetch: Fetch) -> None:
+        """One series holds no two models; where there is no forecast, that of the newest part counts."""
+
+        def past(asked: Asked) -> Said:
+            model = "2024-07-15" if asked.query["end"] > "2026-10" else "2023-03-01"
+            return historical(asked, model={"date": model})
+
+        for ahead in (1.0, -0.5):
+            told = fetch(past, back=80, ahead=ahead)
+            assert {s.attribution for s in told} == {"WattTime, model of 2024-07-15"}
+            assert told[0].start[0] > np.datetime64("2026-09-20")
+            assert "the model is of 2023-03-01" in told[-1].note
+
+    def test_the_option_is_asked_for_here_too(self, fetch: Fetch) -> None:
+        fetch(model="2024-07-15")
+        assert [a.query["model"] for a in self.server.asked if a.path != "/login"] == ["2024-07-15"] * 2
+
+    def test_what_is_imputed_did_not_come(self, fetch: Fetch) -> None:
+        hole, late = NOW - 100 * FIVE, NOW - 12 * FIVE
+        before, after, forecast = fetch(lambda asked: historical(asked, lambda at: at == hole or at >= late))
+        assert (len(before), len(after)) == (476, 87)
+        assert forecast.note == ""
+
+    def test_nothing_and_nulls_are_no_fault(self, fetch: Fetch) -> None:
+        nulls = [{"point_time": iso(NOW - k * FIVE), "value": None} for k in range(9, 0, -1)]
+        for data in ([], nulls):
+            [forecast] = fetch(lambda _, data=data: as_json({"data": data, "meta": meta_of()}))
+            assert (forecast.kind, forecast.note) == (Kind.FORECAST, "")
+
+    def test_it_is_asked_for_in_parts(self, fetch: Fetch) -> None:
+        *parts, forecast = fetch(back=60)
+        assert self.paths == ["/v3/forecast", "/v3/historical", "/v3/historical"]
+        start = np.concatenate([s.start for s in parts])
+        assert set(np.diff(start)) == {np.timedelta64(5, "m")}, "the point at a join comes with both parts"
+        assert len(start) == 60 * 288
+        assert forecast.note == ""
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_an_account_without_it_keeps_its_forecast(self, fetch: Fetch, status: int) -> None:
+        def refused(_: Asked) -> Said:
+            return as_json({"error": "Invalid scope."}, status)
+
+        [forecast] = fetch(refused)
+        assert (forecast.kind, len(forecast)) == (Kind.FORECAST, 300)
+        assert f"answered {status}: Invalid scope" in forecast.note
+        [forecast] = fetch(refused, now=NOW + FIVE)
+        assert (self.paths, forecast.note) == (["/v3/forecast"], ""), "told once a day"
+        with pytest.raises(SourceUnavailable, match="Invalid scope"):
+            fetch(refused, ahead=-0.5)
+
+    @pytest.mark.parametrize("units", ["percentile", None])
+    def test_its_unit_is_read_too(self, fetch: Fetch, units: Any) -> None:
+        came, _ = fetch(lambda asked: historical(asked, units="g_co2_per_kwh"))
+        assert came.values[-1] == came_at(NOW - FIVE)
+        [forecast] = fetch(lambda asked: historical(asked, units=units))
+        assert "unit" in forecast.note
+
+    def test_its_warnings_are_told(self, fetch: Fetch) -> None:
+        warnings = [{"type": "LATE", "message": "Some of it is old."}]
+        before, after, forecast = fetch(
+            lambda asked: historical(asked, lambda at: at == NOW - 100 * FIVE, warnings=warnings)
+        )
+        assert (before.note, after.note) == ("", "WattTime warns: LATE: Some of it is old."), "once"
+        assert forecast.note == ""
+
+    def test_the_past_alone(self, fetch: Fetch) -> None:
+        [came] = fetch(back=3, ahead=-1)
+        assert self.paths == ["/v3/historical"]
+        assert (came.kind, len(came)) == (Kind.ACTUAL, 576)
 
 
 class TestLogin(Api):

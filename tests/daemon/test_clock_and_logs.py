@@ -12,11 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.schedulers.background import BackgroundScheduler
 
+from shifter.background import DaemonThreadExecutor, end
 from shifter.clock import ManualClock, SimulatedClock, SystemClock, parse_clock
 from shifter.errors import InputError
 from shifter.replanner import Replanner
-from shifter.telemetry import configure_logging, get_logger
+from shifter.telemetry import BEAT_JOB, configure_logging, get_logger
 from shifter.views import CycleView
 from tests.daemon.world import until
 
@@ -72,6 +75,42 @@ def lines() -> Iterator[io.StringIO]:
     yield out
     root.handlers[:], root.level = handlers, level
     structlog.configure(**before)
+
+
+def test_a_beat_that_waits_for_the_one_before_is_no_news(lines: io.StringIO) -> None:
+    """Of any other job that is skipped it is told."""
+    scheduler, ended, runs = BackgroundScheduler(timezone=UTC), threading.Event(), list[str]()
+
+    def slow(name: str) -> None:
+        runs.append(name)
+        ended.wait(5)
+
+    for name in (BEAT_JOB, "other"):
+        scheduler.add_job(slow, "interval", [name], id=name, seconds=0.05)
+    skipped: list[str] = []
+    scheduler.add_listener(lambda event: skipped.append(event.job_id), EVENT_JOB_MAX_INSTANCES)
+    scheduler.start()
+    try:
+        assert until(lambda: min(skipped.count(BEAT_JOB), skipped.count("other")) > 1)
+    finally:
+        ended.set()
+        scheduler.shutdown()
+    assert {BEAT_JOB, "other"} <= set(runs)
+    said = [line for line in lines.getvalue().splitlines() if "maximum number of running instances" in line]
+    assert len(said) == skipped.count("other")
+
+
+def test_a_scheduler_that_ends_while_jobs_begin_fails_in_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: failed.append(told.exc_type.__name__))
+    for _ in range(40):
+        scheduler = BackgroundScheduler(timezone=UTC, executors={"default": DaemonThreadExecutor()})
+        scheduler.start()
+        for k in range(30):
+            scheduler.add_job(print, "date", kwargs={"end": ""}, run_date=datetime.now(UTC), id=f"{k}")
+        end(scheduler)
+        assert not scheduler.running
+    assert failed == []
 
 
 def test_log_lines_are_json_and_keep_secrets(lines: io.StringIO) -> None:

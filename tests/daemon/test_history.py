@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
 from forecasts.errors import ForecastRejected
+from forecasts.known import Knowledge
+from forecasts.marketday import market_day
+from forecasts.outlook import make_outlook
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import as_datetime64
-from forecasts.sources.base import FetchRequest, SourceInfo
+from forecasts.sources.base import FetchRequest, ForecastSource, SourceInfo
+from forecasts.sources.electricity_maps import ElectricityMapsOptions, ElectricityMapsSource
+from forecasts.sources.energy_charts import CET, EnergyChartsOptions, EnergyChartsSource
+from forecasts.sources.http import HttpClient
+from forecasts.sources.neso import NesoOptions, NesoSource
 from forecasts.sources.registry import make_source
+from forecasts.sources.watttime import WattTimeOptions, WattTimeSource
+from forecasts.testing import Asked, FakeTime, ReplyServer, Said
 from shifter.clock import ManualClock
 from shifter.errors import NotReady, SourceUnavailable
 from shifter.history import TRIES, History
@@ -23,6 +33,9 @@ from shifter.ingest import LOOK_BACK, Polled, Poller
 from shifter.service import Service
 from shifter.service.told import AT_ONCE
 from shifter.views import EventKind
+from tests.contract import test_electricity_maps as maps
+from tests.contract import test_watttime as watt
+from tests.contract.payloads import NOW, as_json, ec_times, neso_api
 from tests.service.world import T0, service
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -295,6 +308,9 @@ def test_thousands_of_vintages_are_written_some_at_a_time(made: Service, clock: 
         ("entsoe", {}),
         ("caiso", {}),
         ("octopus_agile", {}),
+        ("neso", {}),
+        ("electricity_maps", {}),
+        ("watttime", {}),
         ("nyiso", {}),
         ("csv", {"path": "x"}),
     ],
@@ -304,6 +320,126 @@ def test_sources_that_keep_their_past_say_so(name: str, options: dict[str, str])
     assert past is None or past >= 60 * DAY
 
 
-@pytest.mark.parametrize("name", ["neso", "aemo", "typical", "ercot"])
+@pytest.mark.parametrize("name", ["aemo", "typical", "ercot"])
 def test_those_that_do_not_are_never_asked(name: str) -> None:
     assert make_source(name).info.past == timedelta(0)
+
+
+ZONES = {
+    "neso": "GB",
+    "energy_charts": "DE-LU",
+    "electricity_maps": "DE",
+    "watttime": watt.REGION,
+}
+
+
+def charts(asked: Asked) -> Said:
+    """Measured until an hour ago, and what is expected from then on, to the end of today."""
+    start = market_day(datetime.fromisoformat(asked.query["start"]).date(), CET)[0]
+    end = market_day(NOW.astimezone(CET).date(), CET)[1]
+    times = ec_times((end - start) // timedelta(minutes=15), start)
+    came = [t <= (NOW - HOUR).timestamp() for t in times]
+    values = [250.0 + t // 900 % 91 for t in times]
+    return as_json(
+        {
+            "unix_seconds": times,
+            "co2eq": [v if m else None for v, m in zip(values, came, strict=True)],
+            "co2eq_forecast": [None if m else v for v, m in zip(values, came, strict=True)],
+        }
+    )
+
+
+def watttime(asked: Asked) -> Said:
+    if asked.path == "/login":
+        return as_json({"token": "token-1"})
+    historical = asked.path == "/v3/historical"
+    return watt.historical(asked) if historical else as_json(watt.reply_of())
+
+
+SERVERS: dict[str, Callable[[Asked], Said]] = {
+    "neso": neso_api(),
+    "energy_charts": charts,
+    "electricity_maps": maps.api(),
+    "watttime": watttime,
+}
+
+
+class TestWhatCame:
+    """Sources that publish what came, each against a server that answers as its API does."""
+
+    @pytest.fixture(params=list(SERVERS))
+    def told(
+        self, request: pytest.FixtureRequest, sqlite_url: str
+    ) -> Iterator[tuple[Service, Polled, ReplyServer]]:
+        fake = FakeTime()
+        http = HttpClient(clock=fake.clock, sleep=fake.sleep, wall=fake.wall)
+        with ReplyServer(SERVERS[request.param]) as server:
+            url: dict[str, Any] = {"base_url": server.url}
+            sources: dict[str, Callable[[], ForecastSource]] = {
+                "neso": lambda: NesoSource(NesoOptions(**url), http=http),
+                "energy_charts": lambda: EnergyChartsSource(EnergyChartsOptions(**url), http=http),
+                "electricity_maps": lambda: ElectricityMapsSource(
+                    ElectricityMapsOptions(api_key=SecretStr("made-up"), **url), http=http
+                ),
+                "watttime": lambda: WattTimeSource(
+                    WattTimeOptions(username="me", api_key=SecretStr("made-up"), **url), http=http
+                ),
+            }
+            polled = Polled(
+                sources[request.param](), (ZONES[request.param],), (Signal.CARBON,), None, 2 * DAY
+            )
+            yield service(sqlite_url, ManualClock(NOW)), polled, server
+        http.close()
+
+    def test_alone_it_is_enough_to_learn_from(self, told: tuple[Service, Polled, ReplyServer]) -> None:
+        made, polled, _ = told
+        clock: Any = made.core.clock
+        [zone], at = polled.zones, NOW.replace(minute=0) + HOUR
+
+        def outlook() -> Any:
+            return make_outlook(Knowledge(made.core.forecasts), zone, Signal.CARBON, at)
+
+        assert not Poller(made.core, polled).poll().errors
+        assert outlook() is None, "two days are too few"
+        clock.advance(minutes=1)
+        past = History(made.core, polled, 60 * DAY)
+        assert past.ask() > 0
+        assert not past.wanted
+        assert outlook() is not None
+        record = Knowledge(made.core.forecasts).hours(zone, Signal.CARBON, at)
+        assert record is not None
+        assert record.measured
+        assert record.forecasters == (polled.name,)
+        known = np.flatnonzero(np.isfinite(record.hourly))
+        assert len(known) == known[-1] - known[0] + 1, "no hole where two parts meet"
+        assert 60 * 24 - 2 <= len(known) <= 60 * 24 + 24
+        newest = made.core.forecasts.latest(f"{polled.name}:{zone}:carbon", clock.now())
+        assert newest is not None
+        assert newest.kind is Kind.FORECAST, "what comes next is compared with it"
+
+    def test_what_was_expected_is_no_substitute_for_what_came(
+        self, told: tuple[Service, Polled, ReplyServer]
+    ) -> None:
+        """A store of before: it has heard forecasts of all these days, and nothing of what came."""
+        made, polled, server = told
+        [zone] = polled.zones
+        n = 60 * 24
+        start = as_datetime64(NOW.replace(minute=0) - 60 * DAY) + np.arange(n) * np.timedelta64(1, "h")
+        [*_, forecast] = polled.source.fetch(FetchRequest(zone, (Signal.CARBON,), NOW, NOW + DAY), now=NOW)
+        old = replace(
+            forecast,
+            known_at=NOW - 61 * DAY,
+            issued_at=None,
+            start=start,
+            end=start + np.timedelta64(1, "h"),
+            values=300 + np.arange(n, dtype=float) % 7,
+        )
+        made.core.forecasts.append(old)
+        Poller(made.core, polled).poll()
+        server.asked.clear()
+        for again in (True, False):
+            past = History(made.core, polled, 60 * DAY)
+            assert (past.ask() > 0) is again
+            assert not past.wanted
+            assert bool(server.asked) is again, "once it is there, it is not asked for after every start"
+            server.asked.clear()

@@ -18,6 +18,7 @@ from forecasts.errors import ForecastRejected, InputError
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import SlotGrid, Times, as_datetime64
 from forecasts.sources.base import FetchRequest, SourceInfo
+from forecasts.sources.http import NEXT_POLL
 from forecasts.sources.publication import FIRST_RETRY
 from forecasts.sources.registry import make_source
 from shifter.clock import ManualClock
@@ -122,6 +123,17 @@ def test_a_failing_source_is_asked_again_ever_later_and_told_once(
     made.heartbeat()
     assert kinds(made).count(EventKind.SOURCE_RECOVERED) == 1
     assert made.health().status == "ok"
+
+
+def test_who_fails_promises_nothing_of_what_the_store_has(made: Service) -> None:
+    def away(_: datetime) -> list[ForecastSeries]:
+        raise SourceUnavailable("no answer.", hint=NEXT_POLL)
+
+    poll(made, polled(away))
+    made.heartbeat()
+    error = "no answer. It is tried again at the next poll."
+    assert [view.error for view in made.health().sources] == [error]
+    assert made.health().faults == (f"The source desk fails: {error}",)
 
 
 def test_a_refused_vintage_is_recorded_and_never_used(made: Service, clock: ManualClock) -> None:

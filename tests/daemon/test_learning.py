@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -186,6 +187,45 @@ class TestDaemon:
             assert days[0] <= 2, "first as always"
             assert [d for d in days if d > 2] in ([60], [61]), "and then once two months"
 
+    def test_after_a_restart_the_first_plan_is_made_by_what_was_known(
+        self, world: World, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And does not change some seconds later for what was there all along."""
+        monkeypatch.setattr("shifter.daemon.FIRST_LEARN_WAIT_S", 60.0)  # this machine may be busy
+        world.poll()
+        world.database.close()
+        made = daemon(files, forecasts={"sources": sources(files), "history_days": 0})
+        with running(made):
+            until(made.service.ready)
+            [first, *_] = [e for e in made.service.events() if e.kind is EventKind.PLAN_PUBLISHED]
+            frame = made.service.plan_inputs(first.data["plan_id"]).frame
+            for signal in PLANNED:
+                planned = frame.get(ZONE, signal)
+                assert planned is not None
+                assert set(planned.source) == {"desk+our models"}
+                assert planned.quantiles
+
+    def test_the_first_plan_waits_no_longer_than_it_may(
+        self, world: World, files: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ends = threading.Event()
+
+        def hangs(*args: Any) -> Any:
+            ends.wait(60)
+            return make_outlook(*args)
+
+        monkeypatch.setattr(MAKE, hangs)
+        monkeypatch.setattr("shifter.daemon.FIRST_LEARN_WAIT_S", 0.1)
+        world.poll()
+        world.database.close()
+        made = daemon(files, forecasts={"sources": sources(files), "history_days": 0})
+        try:
+            with running(made):
+                until(made.service.ready)
+                assert not made.service.learnt()
+        finally:
+            ends.set()
+
     def test_off_it_is_as_it_was(self, files: Path) -> None:
         made = daemon(files, forecasts={"sources": sources(files), "learn": "off", "history_days": 0})
         with running(made):
@@ -307,9 +347,10 @@ class TestLearning:
         """Also of the source whose forecasts are in none of the values, and only said what came."""
         desk, meter = sources(files)
         closed = {**meter, "options": {**meter["options"], "restricted": True}}
-        world = World(files, clock, sources=[desk, closed])
+        world = World(files, clock, sources=[desk, closed], candidate={"past_days": 30})
         world.poll()
         world.learn()
+        world.run("learn-candidate")
         for name in sorted(OWN):
             last = world.service.core.forecasts.latest(f"{name}:{ZONE}:carbon", clock.now())
             assert last is not None
@@ -568,7 +609,9 @@ class TestFailures:
 
 
 def test_it_rests_as_long_as_it_took(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long that was: it never takes more than half of the time."""
+    """However long that was: it never takes more than half of the time. But for the first time, for which the first
+    plan waits.
+    """
     now_s = [0.0]
     rests: list[float] = []
 
@@ -583,7 +626,38 @@ def test_it_rests_as_long_as_it_took(world: World, monkeypatch: pytest.MonkeyPat
     world.lessons.begin()
     monkeypatch.setattr(world.jobs["learn"][2][0]._stopped, "wait", rests.append)
     world.run("learn")
+    assert rests == []
+    world.clock.advance(hours=6)
+    world.run("learn")
     assert rests == [30.0] * len(PLANNED)
+
+
+def test_what_no_plan_waits_for_rests_from_the_first_time_on(
+    files: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    world = World(files, clock, sources=sources(files), learn="shadow", candidate={"past_days": 30})
+    world.poll()
+    world.lessons.begin()
+    for job in ("learn", "learn-candidate"):
+        monkeypatch.setattr(world.jobs[job][2][0]._stopped, "wait", rests.append)
+        world.run(job)
+    assert len(rests) == 2 * len(PLANNED)
+    world.database.close()
+
+
+def test_one_that_broke_was_the_first_time_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first plan waits for it once."""
+    rests: list[float] = []
+    world.poll()
+    world.lessons.begin()
+    learner = world.jobs["learn"][2][0]
+    monkeypatch.setattr(learner._stopped, "wait", rests.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(learner, "_make_all", lambda *_: 1 / 0)
+        world.run("learn")
+    world.run("learn")
+    assert len(rests) == len(PLANNED)
 
 
 def test_how_old_an_outlook_is_can_be_watched(world: World) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from forecasts.marketday import local_day, market_day
-from forecasts.series import Signal
+from forecasts.series import Kind, Signal
 from forecasts.slots import as_datetime64
 from forecasts.sources.energy_charts import EnergyChartsOptions, EnergyChartsSource
 from forecasts.sources.http import HttpClient
@@ -24,7 +24,7 @@ from shifter.ingest import Outcome, Polled, Poller
 from shifter.service import Service
 from shifter.service.health import gauges
 from shifter.views import EventKind
-from tests.contract.payloads import OPEN, as_json
+from tests.contract.payloads import OPEN, as_json, neso_actual, neso_api
 from tests.daemon.world import daemon, until
 from tests.service.world import kinds, service
 
@@ -191,6 +191,10 @@ def times(factor: float) -> Callable[[list[float]], Any]:
     return lambda values: [v * factor for v in values]
 
 
+def plus(more: float) -> Callable[[list[float]], Any]:
+    return lambda values: [v + more for v in values]
+
+
 def gap(body: dict[str, Any]) -> dict[str, Any]:
     """An hour of tomorrow is null."""
     values = list(body["price"])
@@ -296,6 +300,17 @@ class TestJumps:
             clock.advance(minutes=55)
         assert price(made, clock).values.max() < 120
 
+    def test_what_was_measured_stands_by_no_story(
+        self, made: Service, market: Market, http: HttpClient, clock: ManualClock
+    ) -> None:
+        """It comes with each of them, and agrees with all."""
+        poller = poller_of(made, market, http, Signal.CARBON)
+        assert poller.poll().new == 2
+        for more in (900, 1900, 900, 1900):
+            clock.advance(minutes=65)
+            market.spoil = spoilt("co2eq_forecast", plus(more))
+            assert poller.poll().errors
+
     def test_a_scarcity_of_some_hours_is_no_jump(
         self, poller: Poller, market: Market, made: Service, clock: ManualClock
     ) -> None:
@@ -311,12 +326,19 @@ class TestJumps:
         return made.core.forecasts.as_of("DE-LU", Signal.PRICE, now, now - 7 * DAY, now + 7 * DAY)
 
 
-def test_a_feed_that_stands_still_is_stale_and_not_refused(made: Service, http: HttpClient) -> None:
-    """NESO answers, with what it said in the morning: each time there is less of it ahead."""
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_feed_that_stands_still_is_stale_and_not_refused(
+    made: Service, http: HttpClient, measured: bool
+) -> None:
+    """NESO answers, with what it said in the morning: each time there is less of it ahead. That it goes on to tell
+    what came makes it no younger.
+    """
     clock: Any = made.core.clock
     clock.moment = frozen_at = datetime(2026, 1, 10, 6, 1, tzinfo=UTC)
 
     def rows(asked: Asked) -> Said:
+        if measured and not asked.path.endswith("fw48h"):
+            return neso_api(now=clock.now())(asked)
         slot = clock.now().replace(minute=clock.now().minute // 30 * 30, second=0)
         last = min(clock.now(), frozen_at) + 2 * DAY
         starts = [slot + i * 30 * MINUTE for i in range(97) if slot + i * 30 * MINUTE < last]
@@ -352,6 +374,122 @@ def test_a_feed_that_stands_still_is_stale_and_not_refused(made: Service, http: 
         run(poller, clock, frozen_at + HOUR)
         made.heartbeat()
         assert made.health().faults == ()
+
+
+class TestMeasured:
+    """What came is asked for again with each poll, two days of it, and kept once."""
+
+    AT = datetime(2026, 1, 10, 6, 1, tzinfo=UTC)
+
+    @pytest.fixture
+    def poller(self, made: Service, clock: ManualClock, http: HttpClient) -> Iterator[Poller]:
+        clock.moment = self.AT
+        self.came: Callable[[datetime], Any] = neso_actual
+        self.status = 200
+
+        def reply(asked: Asked) -> Said:
+            if asked.path.endswith("fw48h"):
+                return neso_api()(asked)
+            return neso_api(self.came, clock.now())(asked) if self.status == 200 else Said(status=self.status)
+
+        with ReplyServer(reply) as server:
+            source = NesoSource(NesoOptions(base_url=server.url), http=http)
+            yield Poller(made.core, Polled(source, ("GB",), (Signal.CARBON,), None, AHEAD))
+
+    @staticmethod
+    def kept(made: Service) -> list[int]:
+        """How many values each vintage of what came has, the newest first."""
+        return [v.n_values for v in made.core.forecasts.vintages(limit=999) if v.kind is Kind.ACTUAL]
+
+    @staticmethod
+    def known(made: Service, clock: ManualClock) -> dict[datetime, float]:
+        now = clock.now()
+        told = made.core.forecasts.as_of("GB", Signal.CARBON, now, now - 9 * DAY, now)
+        facts = [s for s in told if s.kind is Kind.ACTUAL]
+        return {
+            at.astype(datetime).replace(tzinfo=UTC): value
+            for s in facts
+            for at, value in zip(s.start, s.values.tolist(), strict=True)
+        }
+
+    def test_what_is_known_of_it_is_not_kept_again(
+        self, poller: Poller, made: Service, clock: ManualClock
+    ) -> None:
+        polls = run(poller, clock, self.AT + 12 * HOUR)
+        assert len(polls) == 24
+        assert self.kept(made) == [1] * 23 + [96]
+        assert (
+            self.known(made, clock).items()
+            == {
+                self.AT.replace(minute=0) + k * 30 * MINUTE: neso_actual(self.AT + k * 30 * MINUTE)
+                for k in range(-96, 23)
+            }.items()
+        )
+
+    def test_a_revision_is_kept_and_what_lies_beside_it_is_not(
+        self, poller: Poller, made: Service, clock: ManualClock
+    ) -> None:
+        poller.poll()
+        slot = self.AT.replace(minute=0)
+        revised = {slot - 20 * HOUR: 77, slot - 19 * HOUR: 78}
+        self.came = lambda at: revised.get(at, neso_actual(at))
+        assert poller_again(poller, clock, 10 * MINUTE).new == 1
+        assert self.kept(made) == [3, 96]
+        assert {at: self.known(made, clock)[at] for at in revised} == revised
+        self.came = neso_actual
+        poller_again(poller, clock, 50 * MINUTE)
+        assert self.kept(made) == [42, 3, 96], "it was taken back, and an hour came"
+        before = made.core.forecasts.as_of("GB", Signal.CARBON, self.AT, slot - DAY, slot)
+        assert {at: v for s in before for at, v in zip(s.start, s.values, strict=True)}[
+            as_datetime64(slot - 20 * HOUR)
+        ] == neso_actual(slot - 20 * HOUR), "as it was known then"
+
+    def test_what_was_expected_is_not_what_came(
+        self, poller: Poller, made: Service, clock: ManualClock
+    ) -> None:
+        """Its first half-hours were forecast, by chance as they came."""
+        self.came = lambda at: 150 if at >= self.AT.replace(minute=0) else neso_actual(at)
+        poller.poll()
+        poller_again(poller, clock, 31 * MINUTE)
+        assert self.kept(made) == [1, 96]
+
+    def test_it_is_no_reason_for_a_plan(self, poller: Poller, made: Service, clock: ManualClock) -> None:
+        asked: list[str] = []
+        made.core.replan = asked.append
+        assert poller.poll().new == 2
+        assert (asked, kinds(made)) == (["forecast"], [EventKind.FORECAST_INGESTED])
+        assert made.events()[0].data["series"] == ["neso:GB:carbon"]
+        self.came = lambda at: (neso_actual(at) or 0) + 1
+        assert poller_again(poller, clock, 10 * MINUTE).new == 1, (
+            "revised, and nothing is expected but as before"
+        )
+        assert (asked, kinds(made)) == (["forecast"], [EventKind.FORECAST_INGESTED])
+
+    def test_that_it_is_left_out_is_told_once_until_it_is_well(
+        self, poller: Poller, made: Service, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def told() -> tuple[int, int]:
+            notes = [e.data["notes"] for e in made.events() if "notes" in e.data]
+            logged[0] += sum("left out" in line for line in "".join(capsys.readouterr()).splitlines())
+            return len(notes), logged[0]
+
+        logged = [0]
+        self.status = 503
+        run(poller, clock, clock.now() + 4 * HOUR)
+        assert told() == (1, 1), "whatever window was asked for"
+        self.status = 200
+        run(poller, clock, clock.now() + HOUR)
+        assert told() == (1, 1)
+        self.status = 502
+        run(poller, clock, clock.now() + 4 * HOUR)
+        assert told() == (2, 2)
+
+
+def poller_again(poller: Poller, clock: ManualClock, after: timedelta) -> Outcome:
+    clock.moment = clock.now() + after
+    for state in poller._asked.values():
+        state.due_at = clock.now()
+    return poller.poll()
 
 
 class TestDaemon:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from forecasts.errors import SourceUnavailable
-from forecasts.sources.http import HttpClient, RetryPolicy, TokenBucket, join_url, redact
+from forecasts.sources.http import HttpClient, join_url, redact, shared_client, sharing
+from forecasts.sources.pace import Retry, RetryPolicy, TokenBucket, in_haste
 from forecasts.testing import Asked, FakeTime, ReplyServer, Said
 
 
@@ -150,12 +151,187 @@ def test_the_hosts_pace(server: ReplyServer, fake_time: FakeTime) -> None:
     http.close()
 
 
+class TestHaste:
+    """What must not keep anybody waiting: once, soon, and at nobody's cost."""
+
+    def test_it_is_tried_once(self, http: HttpClient, server: ReplyServer, fake_time: FakeTime) -> None:
+        server.reply = in_turn(Said(status=503))
+        for _ in range(9):
+            with in_haste(5), pytest.raises(SourceUnavailable, match="status 503"):
+                http.get(server.url)
+            fake_time.elapsed_s += 60
+        assert len(server.asked) == 9, "no failure of these leaves the host in peace"
+        server.reply = in_turn(Said(status=503), OK)
+        assert http.get(server.url).ok, "afterwards as before"
+
+    def test_it_has_so_long_altogether(self, server: ReplyServer) -> None:
+        over = threading.Event()
+
+        def reply(asked: Asked) -> Said:
+            over.wait(20)
+            return OK
+
+        server.reply, http, began = reply, HttpClient(), time.monotonic()
+        with in_haste(0.3):
+            for why in ("no answer within 0.3 s", "there is no time left"):
+                with pytest.raises(SourceUnavailable, match=why):
+                    http.get(server.url)
+        assert time.monotonic() - began < 2
+        over.set()
+        http.close()
+
+    def test_it_waits_for_no_turn_that_comes_too_late(self, server: ReplyServer, fake_time: FakeTime) -> None:
+        server.reply = in_turn(OK)
+        http = HttpClient(rates={"127.0.0.1": 1 / 25}, clock=fake_time.clock, sleep=fake_time.sleep)
+        http.get(server.url)
+        with in_haste(5), pytest.raises(SourceUnavailable, match="there is no time left"):
+            http.get(server.url)
+        assert (len(server.asked), fake_time.elapsed_s) == (1, 0)
+        fake_time.elapsed_s = 25
+        http.get(server.url)
+        assert fake_time.elapsed_s == 25, "the turn was not used up"
+        http.close()
+
+    def test_a_body_that_trickles(self, server: ReplyServer) -> None:
+        began = time.monotonic()
+        with socket.create_server(("127.0.0.1", 0)) as slow:
+
+            def serve() -> None:
+                peer, _ = slow.accept()
+                with peer, contextlib.suppress(OSError):
+                    peer.recv(4096)
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                    for _ in range(100):
+                        peer.sendall(b" ")
+                        time.sleep(0.05)
+
+            trickling = threading.Thread(target=serve, daemon=True)
+            trickling.start()
+            http = HttpClient()
+            with in_haste(0.4), pytest.raises(SourceUnavailable, match="its body took longer than 0"):
+                http.get(f"http://127.0.0.1:{slow.getsockname()[1]}/")
+            http.close()
+            assert time.monotonic() - began < 2
+            trickling.join()
+
+
+def test_a_proxy_that_refuses_says_why(monkeypatch: pytest.MonkeyPatch, fake_time: FakeTime) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def serve() -> None:
+            for _ in range(4):
+                peer, _ = proxy.accept()
+                with peer:
+                    peer.recv(4096)
+                    peer.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", f"http://me:hush@127.0.0.1:{proxy.getsockname()[1]}")
+        http = HttpClient(clock=fake_time.clock, sleep=fake_time.sleep)
+        with pytest.raises(
+            SourceUnavailable, match=r"by the proxy \(.*407 Proxy Authentication.*\)\."
+        ) as caught:
+            http.get("https://grid.example.org/")
+        assert "hush" not in str(caught.value)
+        http.close()
+        serving.join()
+
+
+class TestTold:
+    """Whoever waits hears of each failure after which it is tried again, with the host and why, and no secret."""
+
+    def client(self, fake_time: FakeTime, told: list[Retry], **policy: Any) -> HttpClient:
+        return HttpClient(
+            retry=RetryPolicy(**policy),
+            rates={"127.0.0.1": 1 / 25},
+            told=told.append,
+            hint="Check the network.",
+            clock=fake_time.clock,
+            sleep=fake_time.sleep,
+            jitter=lambda: 1.0,
+        )
+
+    def test_a_host_that_fails(self, server: ReplyServer, fake_time: FakeTime) -> None:
+        told: list[Retry] = []
+        server.reply = in_turn(Said(status=503), Said(status=429, headers={"Retry-After": "40"}), OK)
+        http = self.client(fake_time, told)
+        assert http.get(f"{server.url}/a?api_key=hush").ok
+        host = server.url.removeprefix("http://")
+        assert told == [
+            Retry(host, "status 503", 25.0, 3),
+            Retry(host, "status 429, and asks to wait 40 s", 40.0, 2),
+        ]
+        assert fake_time.elapsed_s == pytest.approx(65), "as long as was said"
+        http.close()
+
+    def test_nobody_there_is_told_in_words_and_is_not_paced(self, fake_time: FakeTime) -> None:
+        """What never heard of us need not be spared: 25 s between two tries would be waited for nothing."""
+        told: list[Retry] = []
+        http = self.client(fake_time, told, attempts=3, unreached_to_open=1)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{free.getsockname()[1]}"
+            with pytest.raises(SourceUnavailable) as caught:
+                http.get(f"http://{host}/price?securityToken=hush")
+            assert [(r.host, r.why, r.wait_s, r.left) for r in told] == [
+                (host, "no connection (Connection refused)", 1.0, 2),
+                (host, "no connection (Connection refused)", 2.0, 1),
+            ]
+            assert "did not answer: no connection (Connection refused). Check the network." in str(
+                caught.value
+            )
+            assert "hush" not in f"{told} {caught.value}"
+            with pytest.raises(SourceUnavailable, match="is not asked: the last call failed"):
+                http.get(f"http://{host}/co2eq")
+        assert fake_time.elapsed_s == pytest.approx(3)
+        http.close()
+
+    def test_one_that_answers_is_not_left_in_peace_so_soon(
+        self, server: ReplyServer, fake_time: FakeTime
+    ) -> None:
+        """An error is of what was asked: the next question may be answered."""
+        http = self.client(fake_time, [], attempts=1, unreached_to_open=1)
+        server.reply = lambda asked: OK if asked.path == "/b" else Said(status=500)
+        with pytest.raises(SourceUnavailable, match="status 500"):
+            http.get(f"{server.url}/a")
+        assert http.get(f"{server.url}/b").ok
+        http.close()
+
+    def test_a_name_that_is_not_there(self, fake_time: FakeTime) -> None:
+        told: list[Retry] = []
+        http = self.client(fake_time, told, attempts=2)
+        with pytest.raises(SourceUnavailable, match=r"no connection \(.+\)\. Check the network\."):
+            http.get("http://nowhere.invalid/a")
+        assert [r.host for r in told] == ["nowhere.invalid"]
+        http.close()
+
+    def test_the_client_of_this_process_for_a_while(self, fake_time: FakeTime) -> None:
+        usual = shared_client()
+        mine = self.client(fake_time, [])
+        with sharing(mine):
+            assert shared_client() is mine
+        assert shared_client() is usual
+        with pytest.raises(ZeroDivisionError), sharing(mine):
+            _ = 1 / 0
+        assert shared_client() is usual
+
+
 def test_token_bucket() -> None:
     fake = FakeTime()
     bucket = TokenBucket(rate=2, burst=3, clock=fake.clock)
     assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
     fake.elapsed_s += 100
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
+    bucket.put_back()
+    assert bucket.take() == 0.5
+    fake.elapsed_s += 100
+    bucket.take()
+    for _ in range(5):
+        bucket.put_back()
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5], "no more than it holds"
 
 
 @pytest.mark.parametrize(

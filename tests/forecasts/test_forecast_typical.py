@@ -157,6 +157,15 @@ def test_forecast_error_grows_with_the_lead_and_belongs_to_the_issue() -> None:
     assert spread[:6].mean() < spread[20:28].mean() < spread[80:].mean()
 
 
+@pytest.mark.parametrize("seed", [4, 7])
+def test_large_errors_are_no_frozen_forecast(seed: int) -> None:
+    """Where little carbon is left an error takes less of it, and never all: each issue is one that checks accept."""
+    january = datetime(2026, 1, 5, tzinfo=UTC)
+    for k in range(0, 7 * 24, 2):
+        said = ask(january + k * HOUR, 168, signal=Signal.CARBON, forecast_error=0.8, seed=seed)
+        assert said.values.min() >= 5.0
+
+
 def test_another_forecaster_errs_otherwise_about_the_same_year() -> None:
     truth = ask(NOW, 96).values
     ours, theirs = (ask(NOW, 96, forecast_error=0.5, forecaster=k).values - truth for k in (0, 1))

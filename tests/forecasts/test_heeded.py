@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from forecasts.errors import InputError
-from forecasts.heeded import MODELS_ALONE, OWN, PLANNED_BY, Heeded
+from forecasts.heeded import CANDIDATE, MODELS_ALONE, OWN, PLANNED_BY, Heeded
 from forecasts.history import VintageHistory
+from forecasts.scores.compare import compare
 from forecasts.scores.subject import from_series, from_store
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.store import ForecastStore
 from tests.forecasts.build import HOUR, T0, hours, series
 
-NAMES = ("desk", "wild", "meter", PLANNED_BY, MODELS_ALONE)
+NAMES = ("desk", "wild", "meter", PLANNED_BY, MODELS_ALONE, CANDIDATE)
 
 
 def stored(vintages: list[ForecastSeries]) -> ForecastStore:
@@ -62,6 +63,11 @@ def test_not_even_by_name() -> None:
     assert heeded.as_of("DE-LU", *ask, sources={PLANNED_BY, "wild"}) == ()
 
 
+def test_what_we_said_ourselves_is_known_by_name() -> None:
+    """Each of them is on record beside sources, and none of them may be one."""
+    assert {PLANNED_BY, MODELS_ALONE, CANDIDATE} == OWN
+
+
 def test_who_spoke_is_told_without_those_who_were_only_refused() -> None:
     store = stored([series([1.0] * 6, source="b"), series([1.0] * 6, source="a"), series([1.0], zone="FR")])
     store.record_rejection(source="c", zone="DE-LU", signal=Signal.PRICE, known_at=T0, reason="a gap")
@@ -97,6 +103,30 @@ class TestScores:
         for found in (of_files, of_store):
             assert found.unjudged == ()
             assert {name: k.source for name, k in found.known.items()} == {"desk": "desk", PLANNED_BY: "desk"}
+
+    def test_a_candidate_is_judged_as_what_is_in_force_and_told_apart_from_it(
+        self, vintages: list[ForecastSeries]
+    ) -> None:
+        tried = [
+            replace(s, source=CANDIDATE, values=s.values - 1.5) for s in vintages if s.source == PLANNED_BY
+        ]
+        found = from_store(
+            stored([*vintages, *tried]),
+            "DE-LU",
+            Signal.CARBON,
+            since=T0,
+            now=hours(24 * 20),
+            slot_minutes=60,
+            sources=(PLANNED_BY, CANDIDATE),
+        )
+        assert {name: k.source for name, k in found.known.items()} == {PLANNED_BY: "desk", CANDIDATE: "desk"}
+        got = compare(found.forecasts[PLANNED_BY], found.forecasts[CANDIDATE], found.known[PLANNED_BY])
+        assert got is not None
+        assert got.overall.mae_first == pytest.approx(2)
+        assert got.overall.mae_second == pytest.approx(0.5)
+        assert got.overall.better == "second"
+        assert got.overall.test is not None
+        assert got.overall.test.n_days >= 14
 
     def test_and_by_nobody_where_there_is_none(self, vintages: list[ForecastSeries]) -> None:
         mine = {PLANNED_BY: [s for s in vintages if s.source == PLANNED_BY]}

@@ -39,6 +39,7 @@ def learnt(
     start: datetime = T0,
     bands: Any = None,
     habit: Habit = NOTHING_IS_USUAL,
+    then: Any = None,
     **weights: Any,
 ) -> Outlook:
     """An outlook on a scale that is about one to one where values are small."""
@@ -55,7 +56,7 @@ def learnt(
         {OURS: rest, **full},
         {p: np.full(N_HOURS, b / 1e6) for p, b in (bands or {}).items()},
         {"all": np.ones(N_HOURS)},
-        dict.fromkeys(full, (habit, 1.0)),
+        dict.fromkeys(full, (habit, np.full(N_HOURS, np.nan) if then is None else np.asarray(then))),
         np.empty((0, N_HOURS)),
     )
 
@@ -91,6 +92,22 @@ class TestMix:
         wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
         assert mixed(o, [calm], grid, told, calm.values).values == pytest.approx(0.9 * calm.values + 20.0)
         assert mixed(o, [wild], grid, told, wild.values).values == pytest.approx([200.0] * 24, abs=1.0)
+
+    def test_who_only_says_again_what_it_said_keeps_its_weight(self) -> None:
+        """The end of a day is wilder than the whole of it: that was known when the outlook was made."""
+        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
+        then = np.zeros(N_HOURS)
+        then[:24] = (wild.values - 100.0) / 1e6
+        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0), then=then)
+        told = [Said(Kind.FORECAST, "a")] * 24
+        got = mixed(o, [wild], SlotGrid(T0, 60, 24), told, wild.values)
+        assert got.values == pytest.approx(0.9 * wild.values + 20.0, rel=1e-3)
+
+    def test_by_an_outlook_of_yesterday_nobody_is_thought_mad(self) -> None:
+        o = learnt(100.0, start=T0 - DAY, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
+        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
+        got = mixed(o, [wild], SlotGrid(T0, 60, 24), [Said(Kind.FORECAST, "a")] * 24, wild.values)
+        assert got.values == pytest.approx(0.9 * wild.values + 20.0)
 
     def test_of_few_hours_none_is_thought_mad(self) -> None:
         o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
@@ -237,7 +254,7 @@ class TestDoubt:
         share = np.full(N_HOURS, 0.9)
         share[2] = 0.12
         words = self.doubt(learnt(a=share), carbon([1.0] * 4))
-        assert words == "a counts for 12% of what is expected 2 h ahead, by its record"
+        assert words == "a counts for 12% of what is expected 2 h ahead, by its record and what it says now"
 
     def test_who_is_as_good_as_the_others_is_not(self) -> None:
         assert self.doubt(learnt(a=0.6), carbon([1.0] * 4)) == ""

@@ -246,11 +246,11 @@ class TestUnheardOf:
         assert share[6] < 0.2
 
     def test_by_hand(self) -> None:
-        z = np.zeros((60, HOURS))
+        z = np.zeros((90, HOURS))
         z[10] = 2.0
-        z[40], z[50], z[54], z[58] = 2.0, 2.4, 5.0, -0.5
-        expected = np.zeros(60)
-        expected[50], expected[54], expected[58] = 0.4, 1.0, 0.5
+        z[70], z[80], z[84], z[88] = 2.0, 2.4, 5.0, -0.5
+        expected = np.zeros(90)
+        expected[80], expected[84], expected[88] = 0.4, 1.0, 0.5
         assert unheard_of(z) == pytest.approx(expected)
         # A week later it is history.
         assert unheard_of(np.concatenate([z, np.full((1, HOURS), 2.4)]))[-1] == 0.0

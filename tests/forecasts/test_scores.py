@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -567,6 +568,69 @@ class TestReport:
         got = compare(one_, other, Known.of(meter, SlotGrid(T0, 60, len(actual))))
         assert got.overall.better == "neither"
         assert got.better_decisions == "neither"
+
+    def test_of_a_few_days_nothing_is_told_and_that_is_said(self) -> None:
+        """That nothing was tested is another matter than that nothing was found."""
+        meter, said, actual = world(60, noise=15)
+        known = Known.of(meter, SlotGrid(T0, 60, len(actual)))
+        worse = [
+            replace(
+                s, source="worse", values=s.values + 40, quantiles={0.1: s.values - 1, 0.9: s.values + 90}
+            )
+            for s in said
+        ]
+        said = [replace(s, quantiles={0.1: s.values - 20, 0.9: s.values + 20}) for s in said]
+        few = compare(said[:8], worse[:8], known)
+        assert few.overall.test is None
+        assert {few.overall.better, few.better_decisions, few.bands.better} == {"too few"}
+        assert {b.better for b in few.by_lead} == {"too few"}
+        many = compare(said, worse, known)
+        assert (many.overall.better, many.better_decisions, many.bands.better) == (
+            "first",
+            "neither",
+            "first",
+        )
+
+    def test_two_that_differ_in_their_quantiles_alone_are_told_apart_by_them(self) -> None:
+        """As a setting that moves nothing but bands is."""
+        meter, said, actual = world(60, noise=15)
+        known = Known.of(meter, SlotGrid(T0, 60, len(actual)))
+
+        def banded(source: str, width: float) -> list[ForecastSeries]:
+            return [
+                replace(s, source=source, quantiles={0.05: s.values - width, 0.95: s.values + width})
+                for s in said
+            ]
+
+        got = compare(banded("honest", 25), banded("timid", 200), known)
+        assert (got.overall.better, got.better_decisions) == ("neither", "neither")
+        assert got.bands.better == "first"
+        assert got.bands.crps_first < got.bands.crps_second
+        assert got.bands.n == got.overall.n
+        assert compare(banded("honest", 25), banded("too", 25), known).bands.better == "neither"
+        assert compare(banded("honest", 25), said, known).bands is None, "one of them gives none"
+
+    def test_quantiles_of_one_distribution_are_alike_whatever_their_levels(self) -> None:
+        """Fewer levels tell less of it, which makes neither's quantiles the worse."""
+        from scipy.special import ndtri
+
+        sigma = 20.0
+        meter, said, actual = world(60, noise=sigma)
+        known = Known.of(meter, SlotGrid(T0, 60, len(actual)))
+
+        def exact(source: str, *levels: float) -> list[ForecastSeries]:
+            return [
+                replace(s, source=source, quantiles={p: s.values + sigma * ndtri(p) for p in levels})
+                for s in said
+            ]
+
+        two, six = exact("vendor", 0.1, 0.9), exact("ours", 0.05, 0.1, 0.25, 0.75, 0.9, 0.95)
+        for got in (compare(two, six, known), compare(six, two, known)):
+            assert got.bands.better == "neither"
+            assert got.bands.n == got.overall.n
+            assert got.bands.crps_first == pytest.approx(got.bands.crps_second)
+        apart = exact("apart", 0.2, 0.8)
+        assert compare(two, apart, known).bands is None, "there is nothing to hold against each other"
 
     def test_two_that_share_nothing(self) -> None:
         meter, said, actual = world(20)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasts.slots import Floats
-from forecasts.surprise import MIN_RECORD, Habit
+from forecasts.surprise import MIN_RECORD, Habit, in_their_senses
 
 N_HOURS = 48
 
@@ -64,6 +64,27 @@ def test_who_never_erred_nor_moved_and_then_does_both(level: float) -> None:
     assert belief(rounding, calm, calm, said[-1]) == 1.0
     said[-1] += np.random.default_rng(0).normal(size=N_HOURS)
     assert belief(said, calm, calm, np.full(N_HOURS, level)) < 0.01
+
+
+def test_who_was_mad_and_is_so_no_more_is_believed_again() -> None:
+    said, ours, came, now = record()
+    noise = np.random.default_rng(1)
+    said[-3:-1] += 2 * noise.normal(size=(2, N_HOURS))
+    sane = in_their_senses(said[:-1], ours)
+    assert np.flatnonzero(~sane).tolist() == [38, 39]
+    heard = np.where(np.append(sane, True)[:, None], said, np.nan)
+    assert belief(said, ours, came, now) < 0.01  # by what it said yesterday
+    assert belief(heard, ours, came, now) > 0.9
+
+
+def test_whether_one_was_in_its_senses_is_judged_by_the_rounds_before() -> None:
+    said, ours, _, _ = record()
+    said[20] += 5 * np.random.default_rng(1).normal(size=N_HOURS)
+    whole = in_their_senses(said[:-1], ours)
+    assert not whole[20]
+    for n in (15, 21, 30):
+        assert (in_their_senses(said[:n], ours[:n]) == whole[:n]).all()
+    assert in_their_senses(said[:MIN_RECORD] * 100, ours[:MIN_RECORD]).all()
 
 
 def test_without_a_record_nothing_surprises() -> None:

@@ -64,6 +64,17 @@ def as_if(size: Any, seed: int = 0) -> Believe:
     return believe
 
 
+def test_zones_each_with_sources_of_its_own() -> None:
+    here = world()
+    there = [replace(s, zone="GB", source=f"{s.source} of GB") for s in here]
+    order = sorted({s.source for s in (*here, *there)})
+    wanted = [(here[0].zone, Signal.CARBON), ("GB", Signal.CARBON)]
+    both = divide([*here, *there], wanted, order=order, **HOW)
+    assert [(p.choosing.zone, p.judging.zone) for p in both] == [(zone, zone) for zone, _ in wanted]
+    for parts, vintages in zip(both, (here, there), strict=True):
+        assert set(parts.choosing.order) <= {s.source for s in vintages}
+
+
 def test_what_is_better_is_found_and_told_from_luck() -> None:
     found = tune(simple(), as_if(lambda rules: 7.0 if rules.adapt_rate == 0.05 else 10.0), grid=RATES)
     assert found.chosen == replace(BY_DEFAULT, adapt_rate=0.05)

@@ -172,8 +172,9 @@ def test_one_more_kilowatt_from_slot_to_slot() -> None:
 @example(33433, 0.5)
 @settings(deadline=None, max_examples=15)
 def test_no_more_is_gained_than_said_and_never_less_than_nothing(seed: int, more_kw: float) -> None:
-    """What can be done is concave in a limit: its price is the most that more of it could bring. Where one more kW brings
-    all that is late, a part of it may.
+    """What can be done is concave in a limit: its price is the most that more of it could bring.
+
+    Where one more kW brings all that is late, a part of it may.
     """
     rng = np.random.default_rng(seed)
     jobs = [

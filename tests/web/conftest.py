@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -14,6 +15,7 @@ from shifter.api.app import create_app
 from shifter.api.server import ApiServer
 from shifter.service import Service
 from shifter.web.router import create_router
+from tests.web import history
 
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -52,6 +54,20 @@ def serve() -> Iterator[Callable[..., ApiServer]]:
             return stack.enter_context(ApiServer(app, port=port))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def erring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Eight days of made-up forecasts that err and are too sure of themselves."""
+    with history.remembered(tmp_path_factory.mktemp("erring")) as service:
+        yield service
+
+
+@pytest.fixture
+def remember(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """`remember(days=, error=, sure=)`: another history."""
+    with ExitStack() as stack:
+        yield lambda **given: stack.enter_context(history.remembered(tmp_path, **given))
 
 
 @dataclass

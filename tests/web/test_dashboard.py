@@ -183,6 +183,25 @@ def test_before_the_first_plan(serve, watch):
     page.wait_for_selector(".card")
 
 
+@pytest.mark.parametrize(
+    ("known", "gap", "said"),
+    [
+        (0, 0.0, "proven the best possible without prices"),
+        (0, 0.0028, "within 0.3 % of the best possible without prices"),
+        (1, 0.0, "proven the best possible by the prices that are known"),
+        (10**6, 0.0, "proven the best possible"),
+    ],
+)
+def test_what_is_proven_without_prices_says_so(serve, watch, known, gap, said):
+    service = FakeService(4)
+    power = tuple(
+        p if k < known else replace(p, price_per_mwh=None) for k, p in enumerate(service.current.power)
+    )
+    service.current = replace(service.current, power=power, relative_gap=gap)
+    page = watch().open(serve(service).url)
+    assert f"{said} (" in page.locator("#subline").inner_text().replace("\u202f", " ")
+
+
 def test_nothing_submitted_yet(serve, watch):
     watched = watch()
     page = watched.open(serve(FakeService(0)).url)

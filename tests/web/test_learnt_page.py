@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from forecasts.heeded import CANDIDATE
 from tests.web.fake_service import FakeService
 
 pytestmark = pytest.mark.browser
@@ -37,6 +40,26 @@ def test_says_why_nothing_was_learnt_and_what_is_in_shadow(serve, watch):
     page.locator('select[name="zone"]').select_option("FR")
     page.wait_for_selector('body[data-ready="FR|price|14"]')
     assert "in shadow, nothing is planned by it" in page.locator("#learnt").inner_text()
+
+
+def test_a_candidate_stands_below_what_is_planned_by_and_is_marked(serve, watch, monkeypatch):
+    service = FakeService(5)
+    live = [v for v in service.learnt("DE-LU") if v.signal == "carbon"]
+    other = replace(
+        live[0], name=CANDIDATE, planned_by=False, rounds=31, sources=live[0].sources[:1], models=()
+    )
+    monkeypatch.setattr(service, "learnt", lambda zone=None: [*live, other])
+    watched = watch()
+    page = watched.open(serve(service).url + "/forecasts?zone=DE-LU&signal=carbon")
+    panel = page.locator("#learnt")
+    assert panel.locator("h2").all_inner_texts() == ["Who is believed how far", "By the candidate"]
+    assert panel.locator(".block-head .badge").all_inner_texts() == ["CANDIDATE"]
+    first, second = panel.locator(".block-head small").all_inner_texts()
+    assert "from 60 days of outcomes" in first
+    assert "nothing is planned by it" not in first
+    assert second.endswith("from 31 days of outcomes; nothing is planned by it")
+    assert [table.locator("tbody tr").count() for table in panel.locator("table").all()] == [4, 1]
+    assert watched.complaints == []
 
 
 def test_is_not_there_where_nothing_is_learnt(serve, watch, monkeypatch):

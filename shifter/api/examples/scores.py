@@ -136,4 +136,5 @@ LEARNT: dict[str, Any] = {
         {"name": "week before", "ratio": [0.02, 0.02, 0.02]},
     ],
     "note": "",
+    "name": "shifter",
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, h, redrawn, replace } from "./dom.js";
-import { drawCourse, loadCourse } from "./course.js";
+import { dayName, drawCourse, loadCourse, pastDays } from "./course.js";
 import { drawHeader } from "./header.js";
 import { drawLearnt } from "./learnt.js";
 import { createLive } from "./live.js";
@@ -18,33 +18,43 @@ const chosen = {
   zone: zones.includes(asked.get("zone")) ? asked.get("zone") : zones[0],
   signal: SIGNALS.includes(asked.get("signal")) ? asked.get("signal") : "price",
   days: DAYS.includes(asked.get("days")) ? asked.get("days") : "14",
+  day: asked.get("day") ?? "", // of the chart; "" is around now
 };
 let last = { data: null, status: null };
+let today = null; // of the days that are offered
 
 function select(name, label, options, word = (o) => o) {
   const choose = (event) => {
     chosen[name] = event.target.value;
-    history.replaceState(null, "", `?${new URLSearchParams(chosen)}`);
+    const { day, ...rest } = chosen;
+    history.replaceState(null, "", `?${new URLSearchParams(day ? chosen : rest)}`);
     live.refresh();
   };
   return h("label", {}, label, h("select", { name, onchange: choose, data: { key: name } },
     options.map((o) => h("option", { value: o, selected: o === chosen[name] }, word(o)))));
 }
 
+/** Anew only when a day has passed: a list that is open would close. */
 function drawChoice() {
-  replace($("choice"), select("zone", "Zone", zones), select("signal", "Signal", SIGNALS), select("days", "Scored over", DAYS, (d) => `${d} days`));
-  $("choice").addEventListener("submit", (event) => event.preventDefault());
+  const days = pastDays(live.now());
+  if (days[0] === today) return;
+  today = days[0];
+  if (!days.includes(chosen.day)) chosen.day = "";
+  replace($("choice"), select("zone", "Zone", zones), select("signal", "Signal", SIGNALS),
+    select("day", "Shown", ["", ...days], (date) => (date ? dayName(date) : "around now")),
+    select("days", "Scored over", DAYS, (d) => `${d} days`));
 }
 
 async function load() {
-  const { zone, signal, days } = chosen;
+  drawChoice();
+  const { zone, signal, days, day } = chosen;
   const orNull = (error) => {
     if (error instanceof api.Problem) return null;
     throw error;
   };
   const [plan, course, learnt, scores] = await Promise.all([
-    api.plan().catch(orNull), loadCourse(zone, signal, live.now()), api.learnt(zone), api.forecastScores(zone, signal, days).catch(orNull)]);
-  return { plan, course, learnt, signal, scores, key: `${zone}|${signal}|${days}` };
+    api.plan().catch(orNull), loadCourse(zone, signal, live.now(), day || null), api.learnt(zone), api.forecastScores(zone, signal, days).catch(orNull)]);
+  return { plan, course, learnt, signal, scores, key: [zone, signal, days, ...(day ? [day] : [])].join("|") };
 }
 
 function show(data, status, { light = false } = {}) {
@@ -59,7 +69,7 @@ function show(data, status, { light = false } = {}) {
   document.body.dataset.ready = data.key;
 }
 
-drawChoice();
+$("choice").addEventListener("submit", (event) => event.preventDefault());
 const live = createLive({ load, show });
 
 setInterval(() => {

@@ -142,4 +142,7 @@ export function work(amount, unit) {
   return `${figure(amount / scale)} ${name}${name ? " " : ""}tokens`;
 }
 
+/** Mean errors below this are none: far smaller than any figure that is shown. */
+export const NO_ERROR = 1e-6;
+
 export const plural = (n, one, many = `${one}s`) => `${num(n)} ${n === 1 ? one : many}`;

@@ -106,7 +106,14 @@ export function gapWords(plan) {
   const made = MADE[plan.status] ?? String(plan.status).replaceAll("_", " ");
   if (!Number.isFinite(plan.relative_gap) || plan.lower_bound === null) return `no bound proven (${made})`;
   const gap = plan.relative_gap < 1e-9 ? "proven the best possible" : `within ${percent(Math.ceil(plan.relative_gap * 1e4) / 1e4)} of the best possible`;
-  return `${gap} (${made})`;
+  return `${gap}${standsOn(plan)} (${made})`;
+}
+
+/** What is proven is so by the prices that a plan stands on: where there are none, that is said. */
+function standsOn({ power }) {
+  const known = power.filter((row) => Number.isFinite(row.price_per_mwh)).length;
+  if (known === power.length) return "";
+  return known === 0 ? " without prices" : " by the prices that are known";
 }
 
 function drawBanner({ connected, asOf, problem }, now) {

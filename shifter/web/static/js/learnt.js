@@ -3,17 +3,25 @@
 import { h, replace } from "./dom.js";
 import { moment, ms, percent, plural } from "./format.js";
 
-/** What was learnt of one signal into `host`; nothing where nothing is learnt at all. */
+const LIVE = "shifter"; // what is planned by is on record as that, and a candidate beside it as something else
+
+/** What was learnt of one signal into `host`, a candidate's below; nothing where nothing is learnt at all. */
 export function drawLearnt(host, learnt, signal) {
-  const one = learnt.find((view) => view.signal === signal);
-  host.hidden = !one;
-  if (!one) return;
-  const of = one.made_for === null ? null
-    : h("small", {}, `of ${moment(ms(one.made_for))}, from ${plural(one.rounds, "day")} of outcomes${one.planned_by ? "" : "; in shadow, nothing is planned by it"}`);
+  const all = learnt.filter((view) => view.signal === signal);
+  host.hidden = all.length === 0;
   replace(host,
-    h("div", { class: "block-head" }, h("h2", {}, "Who is believed how far"), of),
+    all.filter((one) => one.name === LIVE).map((one) => drawOne(one, "Who is believed how far", null, "in shadow, nothing is planned by it")),
+    all.filter((one) => one.name !== LIVE).map((one) =>
+      drawOne(one, "By the candidate", h("span", { class: "badge" }, "CANDIDATE"), "nothing is planned by it")));
+}
+
+function drawOne(one, title, badge, idle) {
+  const of = one.made_for === null ? null
+    : h("small", {}, `of ${moment(ms(one.made_for))}, from ${plural(one.rounds, "day")} of outcomes${one.planned_by ? "" : `; ${idle}`}`);
+  return [
+    h("div", { class: "block-head" }, h("h2", {}, title), badge, of),
     one.note ? h("p", { class: "empty" }, one.note) : null,
-    one.sources.length === 0 ? null : shares(one));
+    one.sources.length === 0 ? null : shares(one)];
 }
 
 function shares(one) {

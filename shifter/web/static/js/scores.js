@@ -1,7 +1,9 @@
-// How good each source was: what deciding by it was worth, and its errors by lead time beside persistence's.
+// How good each source was: what deciding by it was worth, its errors by lead time beside persistence's, and its bands.
 
 import { h, replace } from "./dom.js";
-import { figure, moment, ms, num, percent, plural } from "./format.js";
+import { NO_ERROR, figure, moment, ms, num, percent, plural } from "./format.js";
+import { drawReliability } from "./reliability.js";
+import { drawSkill } from "./skill.js";
 import { tableToggle } from "./table.js";
 
 /** All sources into `host`; null while scoring rests. */
@@ -22,21 +24,37 @@ export function drawScores(host, scores) {
 }
 
 function drawSource(s) {
-  const most = Math.max(...s.by_lead.flatMap((p) => [p.point.mae, p.point.persistence_mae ?? 0]), 1e-9);
+  const flawless = s.overall.point.mae < NO_ERROR;
   return h("section", { class: "panel", data: { source: s.source } },
     h("div", { class: "block-head" },
       h("h2", {}, s.source),
       s.synthetic ? h("span", { class: "badge synthetic" }, "SYNTHETIC") : null,
       s.shadow ? h("small", {}, "on trial, nothing is planned by it") : null,
-      h("small", {}, `${plural(s.vintages, "forecast")}, of ${moment(ms(s.start))} to ${moment(ms(s.end))}; judged by ${s.outcomes_of === s.source ? "its own last word" : s.outcomes_of}`),
+      h("small", {}, `${plural(s.vintages, "forecast")}, of ${moment(ms(s.start))} to ${moment(ms(s.end))}; judged by ${s.outcomes_of === s.source ? "its own last word" : s.outcomes_of}`)),
+    flawless ? h("p", { class: "empty" }, withoutError(s)) : [figures(s), leads(s), h("div", { class: "plots" }, drawReliability(s), drawSkill(s))]);
+}
+
+/** Where nothing was ever off there is no error to draw, and no figure that would say more. */
+function withoutError(s) {
+  const cases = s.overall.point.n === 1 ? "In the one case" : `In all ${plural(s.overall.point.n, "case")}`;
+  return `${cases} of which it is known, what came was what it had said: there is no error to draw.` + (s.synthetic
+    ? " It is made up, and what it says is what comes, so this tells nothing of how good a real forecast is." : "");
+}
+
+function leads(s) {
+  const most = Math.max(...s.by_lead.flatMap((p) => [p.point.mae, p.point.persistence_mae ?? 0]), 1e-9);
+  const points = s.by_lead.map((p) => p.point);
+  return [
+    h("div", { class: "block-head" },
+      h("h3", {}, "Error by lead time"),
+      h("small", {}, `mean absolute error, ${s.unit === "gCO2e/kWh" ? "g CO₂e/kWh" : s.unit}`),
       h("span", { class: "spacer" }),
       tableToggle(() => leadTable(s), `scores-${s.source}`)),
-    figures(s),
     h("ul", { class: "kinds" },
-      h("li", {}, h("span", { class: "key-bar" }), "mean error, less than persistence's"),
-      h("li", {}, h("span", { class: "key-bar worse" }), "more"),
-      h("li", {}, h("span", { class: "key-mark" }), "persistence")),
-    h("div", { class: "leads" }, s.by_lead.map((p) => leadRow(p, most, s.unit))));
+      h("li", {}, h("span", { class: "key-bar" }), "its mean error"),
+      points.some((p) => p.skill < 0) ? h("li", {}, h("span", { class: "key-bar worse" }), "where it is more than persistence's") : null,
+      points.some((p) => p.persistence_mae !== null) ? h("li", {}, h("span", { class: "key-mark" }), "persistence's") : null),
+    h("div", { class: "leads" }, s.by_lead.map((p) => leadRow(p, most, s.unit)))];
 }
 
 function leadRow(p, most, unit) {
