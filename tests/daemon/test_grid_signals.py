@@ -475,7 +475,7 @@ def test_whatever_is_told_the_limit_in_force_is_the_one_that_it_says_now(
             )
             assert world.tell(*vtn.events) == 0
             # One that is over leaves the memory with the next beat.
-            state = [e for e in world.made.core.state.grid_events if e.end > clock.now()]
+            state = tuple(e for e in world.made.core.state.grid_events if e.end > clock.now())
             assert sorted(state, key=str) == sorted(world.made.grid_events(clock.now()), key=str), (
                 "store and memory"
             )
