@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+AT_NEXT_POLL = "It is asked again at the next poll."
+"""The hint of a source that did not answer as it should, where there is nothing to do but to wait."""
+
 
 class ShifterError(Exception):
     """What went wrong, where, and what to do about it.

@@ -13,8 +13,7 @@ import numpy as np
 from forecasts.assemble import in_currency
 from forecasts.errors import InputError
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import isoformat_z
-from forecasts.spans import from_us
+from forecasts.slots import as_datetime, isoformat_z
 
 COLUMNS = {Signal.PRICE: "price_per_mwh", Signal.CARBON: "carbon_g_per_kwh"}
 
@@ -66,7 +65,5 @@ def _rows(said: list[ForecastSeries]) -> Iterator[list[str]]:
                 told[s.signal] = f"{s.values[i]:.10g}"
                 kinds.append(s.kind)
         if told:
-            times = (
-                isoformat_z(from_us(int(t.astype("datetime64[us]").astype(np.int64)))) for t in (start, end)
-            )
+            times = (isoformat_z(as_datetime(t)) for t in (start, end))
             yield [*times, *(told.get(signal, "") for signal in COLUMNS), max(kinds, key=list(Kind).index)]

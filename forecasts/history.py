@@ -14,7 +14,7 @@ import numpy as np
 from forecasts.content import Content, digest_of
 from forecasts.series import ForecastSeries, Signal
 from forecasts.slots import as_datetime64
-from forecasts.spans import claim
+from forecasts.spans import claim, time_us
 
 
 class VintageHistory:
@@ -41,8 +41,8 @@ class VintageHistory:
         # What the first n of a series cover at most: where that is no part of a window, the older need no look.
         self._reach = {
             (key, name): (
-                np.minimum.accumulate([_us(s.start[0]) for s in told]).tolist(),
-                np.maximum.accumulate([_us(s.end[-1]) for s in told]).tolist(),
+                np.minimum.accumulate([time_us(s.start[0]) for s in told]).tolist(),
+                np.maximum.accumulate([time_us(s.end[-1]) for s in told]).tolist(),
             )
             for key, sources in self._series.items()
             for name, told in sources.items()
@@ -94,13 +94,13 @@ class VintageHistory:
     ) -> Iterator[ForecastSeries]:
         """What each instant of the window was last said to be, the newest vintage first."""
         series = self._series[zone, signal][source]
-        free = [(_us(window[0]), _us(window[1]))] if window[0] < window[1] else []
+        free = [(time_us(window[0]), time_us(window[1]))] if window[0] < window[1] else []
         first_us, last_us = self._reach[(zone, signal), source]
         for n in reversed(range(self.known(zone, signal, source, moment))):
             if not any(a < last_us[n] and first_us[n] < b for a, b in free):
                 return
             s = series[n]
-            covers = _us(s.start[0]), _us(s.end[-1])
+            covers = time_us(s.start[0]), time_us(s.end[-1])
             taken, free = claim(free, *covers)
             for first, last in taken:
                 part = clipped(s, np.datetime64(first, "us"), np.datetime64(last, "us"))
@@ -135,7 +135,3 @@ def clipped(s: ForecastSeries, start: np.datetime64, end: np.datetime64) -> Fore
         values=s.values[keep],
         quantiles={p: band[keep] for p, band in s.quantiles.items()},
     )
-
-
-def _us(time: np.datetime64) -> int:
-    return int(time.astype("datetime64[us]").astype(np.int64))

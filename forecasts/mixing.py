@@ -143,9 +143,11 @@ def _trust(outlook: Outlook, name: str, scale: Scale, series: Sequence[ForecastS
     """
     habit, said_then = outlook.trusted[name]
     newest = max((s.known_at for s in series if s.source == name), default=outlook.start)
+    if newest > outlook.start + COMPARABLE:
+        return 1.0
     said = scale.to_z(_told(name, series, SlotGrid(outlook.start, 60, outlook.n_hours)))
     spoken = np.isfinite(said) & np.isfinite(outlook.ours)
-    if spoken.sum() < LEAST_HOURS or newest > outlook.start + COMPARABLE:
+    if spoken.sum() < LEAST_HOURS:
         return 1.0
     now, then = (habit.belief(np.where(spoken, z, np.nan), outlook.ours) for z in (said, said_then))
     return min(1.0, now / max(then, MIN_TRUST))

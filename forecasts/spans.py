@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from forecasts.slots import UTC_EPOCH, to_utc
 
 Span = tuple[int, int]
@@ -12,6 +14,11 @@ Span = tuple[int, int]
 def to_us(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime, exact."""
     return (to_utc(moment) - UTC_EPOCH) // timedelta(microseconds=1)
+
+
+def time_us(time: np.datetime64) -> int:
+    """Microseconds since 1970 of a time of a series."""
+    return int(time.astype("datetime64[us]").astype(np.int64))
 
 
 def from_us(us: int) -> datetime:

@@ -48,15 +48,16 @@ class Habit:
         where unknown.
         """
         wrong = _mean_size((said - came)[:, :SHORT_H])
+        leaps, apart = _measures(said, ours)
         return cls(
-            _usual(_mean_size(np.diff(said, axis=1))),
-            _usual(_mean_size(said - ours)),
+            _usual(leaps),
+            _usual(apart),
             _beyond(wrong[-1], _usual(wrong[:-1])) if len(wrong) else 0.0,
         )
 
     def belief(self, said: Floats, ours: Floats) -> float:
         """How much of its weight a source keeps that says `said` where our models say `ours`, each (n_hours,): 0..1."""
-        leaps, apart = (_mean_size(v[None, :])[0] for v in (np.diff(said), said - ours))
+        (leaps,), (apart,) = _measures(said[None, :], ours[None, :])
         surprise = max(1.0, self.wrong, _beyond(leaps, self.leap), _beyond(apart, self.apart))
         return float(surprise**-STEEPNESS)
 
@@ -65,12 +66,17 @@ def in_their_senses(said: Floats, ours: Floats) -> NDArray[np.bool_]:
     """In which rounds a source neither leapt nor lay apart from our models so far beyond what it used to in the rounds
     before that most of its weight was gone, (n_rounds,). `said` and `ours` (n_rounds, n_hours), the oldest first.
     """
-    measures = (_mean_size(np.diff(said, axis=1)), _mean_size(said - ours))
+    measures = _measures(said, ours)
     sane = np.ones(len(said), dtype=bool)
     for t in range(MIN_RECORD, len(said)):
         surprise = max(_beyond(m[t], _usual(m[:t][sane[:t]])) for m in measures)
         sane[t] = surprise < MAD
     return sane
+
+
+def _measures(said: Floats, ours: Floats) -> tuple[Floats, Floats]:
+    """How far it leaps from hour to hour, and lies apart from our models, (n_rounds,) each, of (n_rounds, n_hours)."""
+    return _mean_size(np.diff(said, axis=1)), _mean_size(said - ours)
 
 
 def _usual(measure: Floats) -> float:

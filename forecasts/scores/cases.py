@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from forecasts.outcomes import outcomes, over
 from forecasts.series import FACTS, ForecastSeries
 from forecasts.slots import Floats, SlotGrid, as_datetime, floor_to_slot
-from forecasts.spans import to_us
+from forecasts.spans import time_us, to_us
 
 Ints = NDArray[np.int64]
 HOUR_US = 3_600_000_000
@@ -83,11 +83,7 @@ class Span:
 def settled(vintages: Iterable[ForecastSeries]) -> list[Span]:
     """The spans in which vintages are no forecasts any more: measured, cleared, or repeated when they were over."""
     parts = (part for s in vintages if (part := over(s)) is not None)
-    return [Span(to_us(s.known_at), _us(s.start[0]), _us(s.end[-1])) for s in parts]
-
-
-def _us(time: np.datetime64) -> int:
-    return int(time.astype("datetime64[us]").astype(np.int64))
+    return [Span(to_us(s.known_at), time_us(s.start[0]), time_us(s.end[-1])) for s in parts]
 
 
 def first_known(grid: SlotGrid, spans: Iterable[Span]) -> Ints:

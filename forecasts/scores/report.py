@@ -30,7 +30,7 @@ from forecasts.scores.probabilistic import BandScores, band_scores
 from forecasts.scores.significance import DieboldMariano, diebold_mariano
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, isoformat_z
-from forecasts.spans import from_us, to_us
+from forecasts.spans import from_us, time_us, to_us
 
 BUCKETS = ((0, 1), (1, 6), (6, 12), (12, 24), (24, 48), (48, 72), (72, 168))
 """Lead times that are scored together, `[from, to)` hours from when it was known to the slot's start."""
@@ -167,13 +167,7 @@ def _by_lead(found: Cases, said: Sequence[ForecastSeries], known: Known) -> tupl
 
 def _said_first(said: Sequence[ForecastSeries], known: Known) -> Ints:
     """When each slot was first spoken of, (n_slots,)."""
-    spans = (
-        Span(
-            to_us(s.known_at),
-            *(int(t.astype("datetime64[us]").astype(np.int64)) for t in (s.start[0], s.end[-1])),
-        )
-        for s in said
-    )
+    spans = (Span(to_us(s.known_at), time_us(s.start[0]), time_us(s.end[-1])) for s in said)
     return first_known(known.grid, spans)
 
 

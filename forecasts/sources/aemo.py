@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, SourceUnavailable
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import floor_to_slot, isoformat_z
 from forecasts.sources.archive import unzip
@@ -55,7 +55,6 @@ MOST_MEMBERS = 4
 MOST_BYTES = 64 * 2**20  # unpacked; about 10 MiB are usual
 
 _RUN = re.compile(r"PUBLIC_PREDISPATCHIS_(\d{12})_(\d{14})\.zip", re.IGNORECASE | re.ASCII)
-_LATER = "It is asked again at the next poll."
 
 
 class AemoOptions(SourceOptions):
@@ -115,7 +114,7 @@ class AemoSource:
         until = now.astimezone(NEM_TIME).strftime("%Y%m%d%H%M%S")
         runs = [m for m in _RUN.finditer(listing) if m[2] <= until]
         if not runs:
-            raise SourceUnavailable(f"{url} lists no run published by {isoformat_z(now)}.", hint=_LATER)
+            raise SourceUnavailable(f"{url} lists no run published by {isoformat_z(now)}.", hint=AT_NEXT_POLL)
         newest = max(runs, key=lambda m: m.groups())
         return newest[0], _time(url, newest[2], "%Y%m%d%H%M%S")
 
@@ -124,7 +123,7 @@ class AemoSource:
         reply = (self._http or shared_client()).get(url, headers={"User-Agent": agent} if agent else None)
         if reply.status == 200:
             return reply.body
-        hint = _LATER
+        hint = AT_NEXT_POLL
         if reply.status == 403:
             hint = "A User-Agent like a browser's may be wanted: set the source's option user_agent."
         raise SourceUnavailable(f"{url} answered {reply.status}.", hint=hint, status=reply.status)
@@ -143,7 +142,7 @@ class AemoSource:
             if row["REGIONID"] == zone and number(row["INTERVENTION"], f"{url}: INTERVENTION") == 0
         ]
         if not ends:
-            raise SourceUnavailable(f"{url} has no {signal} of {zone}.", hint=_LATER)
+            raise SourceUnavailable(f"{url} has no {signal} of {zone}.", hint=AT_NEXT_POLL)
         unit = parse_unit(UNITS[signal], signal)
         start, end, values = arrays(Step(end - SLOT, end, amount) for end, amount in ends)
         series = ForecastSeries(
@@ -189,7 +188,7 @@ def _rows(url: str, body: bytes, table: str, needed: Sequence[str]) -> Iterator[
                     )
                 yield dict(zip(columns, row, strict=True))
     except csv.Error as e:
-        raise SourceUnavailable(f"{url}: the table cannot be read: {e}.", hint=_LATER) from e
+        raise SourceUnavailable(f"{url}: the table cannot be read: {e}.", hint=AT_NEXT_POLL) from e
 
 
 def _time(url: str, said: str, form: str) -> datetime:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from forecasts.errors import SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, SourceUnavailable
 from forecasts.slots import to_utc
 from forecasts.sources.archive import unzip
 from forecasts.sources.http import Reply, excerpt
@@ -26,7 +26,6 @@ MOST_MEMBERS = 4
 MOST_BYTES = 16 * 2**20  # unpacked; a day of prices is about 20 kB, a month of loads 6 MB
 
 _TIMES = ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT")
-_LATER = "It is asked again at the next poll."
 NOT_YET = (
     "Not published yet: tomorrow's prices come about 13:00 Pacific, forecasts some hours earlier. It is asked again "
     "at the next poll."
@@ -61,7 +60,9 @@ class Report:
         """
         if reply.status != 200:
             raise SourceUnavailable(
-                f"{what} answered {reply.status}: {excerpt(reply.body)}", hint=_LATER, status=reply.status
+                f"{what} answered {reply.status}: {excerpt(reply.body)}",
+                hint=AT_NEXT_POLL,
+                status=reply.status,
             )
         files = unzip(reply.body, what, most_members=MOST_MEMBERS, most_bytes=MOST_BYTES)
         return [row for name, body in files for row in self._rows(what, name, body)]
@@ -88,7 +89,9 @@ def _error(what: str, text: str) -> SourceUnavailable:
     )
     if code in _NOTHING:
         return NotPublished(f"{what} answered with {said}", hint=NOT_YET, err_code=code)
-    return SourceUnavailable(f"{what} answered with {said}", hint=_HINTS.get(code, _LATER), err_code=code)
+    return SourceUnavailable(
+        f"{what} answered with {said}", hint=_HINTS.get(code, AT_NEXT_POLL), err_code=code
+    )
 
 
 def _gmt(moment: datetime) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from forecasts.checks import FLAT_CARBON, check_series
-from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, InputError, SourceUnavailable
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Signal
 from forecasts.slots import Times, as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
@@ -183,7 +183,7 @@ class CarbonAwareSource:
 
     def _series(self, zone: str, told: _Told, now: datetime) -> ForecastSeries:
         if not told.points:
-            raise SourceUnavailable(f"{told.place} has an empty forecast for {zone}.", hint=_LATER)
+            raise SourceUnavailable(f"{told.place} has an empty forecast for {zone}.", hint=AT_NEXT_POLL)
         points = sorted(told.points, key=lambda point: point.start)
         start: Times = np.array([as_datetime64(point.start) for point in points])
         values = numbers([_unquoted(point.value) for point in points], f"{told.place}: value of {zone}")
@@ -232,9 +232,6 @@ class CarbonAwareSource:
                 status=reply.status,
             )
         return _Origin(redact(url)), reply.json()
-
-
-_LATER = "It is asked again at the next poll."
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, SourceUnavailable
 from forecasts.marketday import last_local_day, local_day
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import isoformat_z
@@ -55,8 +55,6 @@ before the market's results."""
 
 MOST_MEMBERS = 4
 MOST_BYTES = 16 * 2**20  # unpacked; a day of prices is about 1 MB
-
-_LATER = "It is asked again at the next poll."
 _NOT_YET = (
     "Not published yet: tomorrow's prices come about 13:00 Central. It is asked again at the next poll."
 )
@@ -192,13 +190,13 @@ class ErcotSource:
         if not isinstance(listed, list):
             raise SourceUnavailable(
                 f"{what} answered {reply.status} without a list of documents: {excerpt(reply.body)}",
-                hint=_LATER,
+                hint=AT_NEXT_POLL,
                 status=reply.status,
             )
         found = [_document(item, what) for item in listed]
         known = [document for document in found if document and document.published <= now]
         if not known:
-            raise NotPublished(f"{what} has no document published by {isoformat_z(now)}.", hint=_LATER)
+            raise NotPublished(f"{what} has no document published by {isoformat_z(now)}.", hint=AT_NEXT_POLL)
         return known
 
     def _rows(self, signal: Signal, document: _Document) -> tuple[str, list[tuple[Mapping[str, str], Step]]]:
@@ -209,7 +207,9 @@ class ErcotSource:
         reply = (self._http or shared_client()).get(url, {"doclookupId": document.id})
         if reply.status != 200:
             raise SourceUnavailable(
-                f"{what} answered {reply.status}: {excerpt(reply.body)}", hint=_LATER, status=reply.status
+                f"{what} answered {reply.status}: {excerpt(reply.body)}",
+                hint=AT_NEXT_POLL,
+                status=reply.status,
             )
         files = unzip(reply.body, what, most_members=MOST_MEMBERS, most_bytes=MOST_BYTES)
         bodies = [body for name, body in files if name.lower().endswith(".csv")]

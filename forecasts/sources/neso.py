@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, SourceUnavailable
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, as_datetime64, floor_to_slot, isoformat_z
 from forecasts.sources.base import FetchRequest, SourceInfo, SourceOptions, known_zone
@@ -116,7 +116,7 @@ class NesoSource:
         spans = [s for s in spans if s[1] > slot]
         if not spans:
             raise SourceUnavailable(
-                f"{url} answers with no half-hour from {isoformat_z(slot)} on.", hint=_LATER
+                f"{url} answers with no half-hour from {isoformat_z(slot)} on.", hint=AT_NEXT_POLL
             )
         if spans[0][0] != slot:
             raise ForecastRejected(
@@ -148,17 +148,14 @@ class NesoSource:
         )
 
 
-_LATER = "It is asked again at the next poll."
-
-
 def _data(url: str, status: int, body: Any) -> Any:
     if isinstance(body, Mapping) and (error := body.get("error")):
         said = error.get("message") or error.get("code") if isinstance(error, Mapping) else error
-        raise SourceUnavailable(f"{url} answered {status}: {said}", hint=_LATER, status=status)
+        raise SourceUnavailable(f"{url} answered {status}: {said}", hint=AT_NEXT_POLL, status=status)
     if status != 200 or not isinstance(body, Mapping) or not body.get("data"):
         raise SourceUnavailable(
             f"{url} answered {status} without any data.",
-            hint=f"NESO does this at times. {_LATER}",
+            hint=f"NESO does this at times. {AT_NEXT_POLL}",
             status=status,
         )
     return body["data"]

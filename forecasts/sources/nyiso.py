@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, SourceUnavailable
 from forecasts.marketday import last_local_day, local_day
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import isoformat_z
@@ -56,8 +56,6 @@ STAMP, NAME, PRICE = "Time Stamp", "Name", "LBMP ($/MWHr)"
 LOAD_DAYS = 6
 NONE_YET = frozenset({403, 404})
 """What a day answers that is not there: a store of objects has either."""
-
-_LATER = "It is asked again at the next poll."
 _NOT_YET = (
     "Not published yet: tomorrow's prices come about 11:00 Eastern. It is asked again at the next poll."
 )
@@ -156,7 +154,9 @@ class NyisoSource:
             raise NotPublished(f"{url} answered {reply.status}.", hint=_NOT_YET, status=reply.status)
         if reply.status != 200:
             raise SourceUnavailable(
-                f"{url} answered {reply.status}: {excerpt(reply.body)}", hint=_LATER, status=reply.status
+                f"{url} answered {reply.status}: {excerpt(reply.body)}",
+                hint=AT_NEXT_POLL,
+                status=reply.status,
             )
         return url, list(table(url, reply.body, needed))
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from forecasts.errors import SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, SourceUnavailable
 from forecasts.sources.http import HttpClient, Reply, join_url, shared_client
 from forecasts.sources.keys import KeyOptions, body_of
 
@@ -140,7 +140,7 @@ class Vtn:
         if reply.status != 200:
             raise SourceUnavailable(
                 f"{url} answered {reply.status}{_reason(body, token)}.",
-                hint=_HINTS.get(reply.status, "It is asked again at the next poll."),
+                hint=_HINTS.get(reply.status, AT_NEXT_POLL),
                 status=reply.status,
             )
         if not isinstance(body, list):

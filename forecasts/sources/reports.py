@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import TypeVar
 
-from forecasts.errors import ForecastRejected, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, SourceUnavailable
 from forecasts.marketday import market_day
 from forecasts.slots import to_utc
 
@@ -70,7 +70,7 @@ def table(what: str, body: bytes, needed: Sequence[str]) -> Iterator[Mapping[str
     except csv.Error as e:
         raise SourceUnavailable(
             f"{what} cannot be read: {e}.",
-            hint="It is asked again at the next poll.",
+            hint=AT_NEXT_POLL,
         ) from e
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from forecasts.checks import check_series
-from forecasts.errors import ForecastRejected, InputError, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, ForecastRejected, InputError, SourceUnavailable
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Times, as_datetime64, isoformat_z
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo
@@ -255,9 +255,7 @@ class WattTimeSource:
     ) -> ForecastSeries:
         rows = _list(url, points, "the forecast")
         if not rows:
-            raise SourceUnavailable(
-                f"{url} has an empty forecast for {zone}.", hint="It is asked again at the next poll."
-            )
+            raise SourceUnavailable(f"{url} has an empty forecast for {zone}.", hint=AT_NEXT_POLL)
         start: Times = np.array([as_datetime64(moment_in(row, "point_time", url)) for row in rows])
         values = numbers([_value(url, row) for row in rows], f"{url}: value")
         whole = kind is Kind.FORECAST  # of what came some may not be there yet

@@ -6,12 +6,14 @@ An executor is anything with `map`; results come as they are done, in any order.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
 from typing import Any, Protocol
 
-from shifter.backtest.case import Unit
+from shifter.backtest.case import Case, Unit
 from shifter.backtest.replay import replay
 from shifter.backtest.results import Result, result_of
 from shifter.errors import InputError, NotReady
@@ -55,12 +57,34 @@ class Processes:
         # Spawned, not forked: solvers and threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, context) as pool:
-            futures = {pool.submit(carry_out, unit): unit for unit in units}
+            futures = {
+                pool.submit(_carry_out_packed, case, unit.policy): unit for unit, case in _packed(units)
+            }
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _packed(units: Sequence[Unit]) -> Iterator[tuple[Unit, bytes]]:
+    """Each unit with its case as bytes, which are made once for all of its policies, as these follow each other."""
+    case: Case | None = None
+    packed = b""
+    for unit in units:
+        if unit.case is not case:
+            case, packed = unit.case, pickle.dumps(unit.case)
+        yield unit, packed
+
+
+def _carry_out_packed(packed: bytes, policy: str) -> Result:
+    return carry_out(Unit(_unpacked(packed), policy))
+
+
+@lru_cache(maxsize=2)
+def _unpacked(packed: bytes) -> Case:
+    case: Case = pickle.loads(packed)
+    return case
 
 
 class Ray:

@@ -12,7 +12,15 @@ import typer
 
 from shifter.cli import forecast_options as given_as
 from shifter.cli.console import print_json, progress, say, working
-from shifter.cli.forecast_inputs import ACTUALS, all_stored, check_named, files_of, in_order, replayable
+from shifter.cli.forecast_inputs import (
+    ACTUALS,
+    all_stored,
+    check_named,
+    files_of,
+    in_order,
+    nothing_came,
+    replayable,
+)
 from shifter.cli.options import Json
 from shifter.cli.text import duration, parse_duration, parse_time, plural
 from shifter.errors import InputError, NotReady
@@ -98,11 +106,7 @@ def backtest(
             replays += [made] if made is not None else []
     if not replays:
         _check_shadow(vintages, zone, shadow or ())
-        raise InputError(
-            f"of no {' or '.join(signals)} of {zone} that was forecast is it known what came.",
-            field="--actuals" if forecasts else "--database",
-            hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
-        )
+        raise nothing_came(signals, [zone], "--actuals" if forecasts else "--database")
     began = time.monotonic()
     with given_as.as_options():
         done = _replayed(replays, workers, chosen, seed)

@@ -211,6 +211,15 @@ def no_zone(store: ForecastStore, zone: str) -> InputError:
     return InputError(f"the database says nothing about the zone {zone}.", field="--zone", hint=hint)
 
 
+def nothing_came(signals: Sequence[Signal], zones: Sequence[str], place: str) -> InputError:
+    """There are forecasts, and no outcomes, which the option `place` would bring."""
+    return InputError(
+        f"of no {' or '.join(signals)} of {' or '.join(zones)} that was forecast is it known what came.",
+        field=place,
+        hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
+    )
+
+
 @contextmanager
 def replayable(
     told: Sequence[ForecastSeries], wanted: Iterable[tuple[str, Signal]], how: Mapping[str, Any], place: str

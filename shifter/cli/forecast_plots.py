@@ -17,7 +17,7 @@ from forecasts.scores.cases import DAY_US, HOUR_US, Known, grid_of
 from forecasts.scores.report import LeadPart, SourceScores
 from forecasts.scores.subject import Subject
 from forecasts.series import ForecastSeries
-from forecasts.spans import to_us
+from forecasts.spans import time_us, to_us
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -277,12 +277,8 @@ def _one_a_day(said: Sequence[ForecastSeries], first_us: int, last_us: int) -> l
     by_day: dict[int, list[ForecastSeries]] = {}
     ordered = sorted(said, key=lambda s: s.known_at)
     for vintage in ordered:
-        reaches = to_us(vintage.known_at) < last_us and _us(vintage.end[-1]) > first_us
+        reaches = to_us(vintage.known_at) < last_us and time_us(vintage.end[-1]) > first_us
         day = by_day.setdefault(to_us(vintage.known_at) // DAY_US, [])
         if reaches and (not day or day[0].known_at == vintage.known_at):
             day.append(vintage)
     return [group for _, group in sorted(by_day.items()) if group]
-
-
-def _us(time: Any) -> int:
-    return int(time.astype("datetime64[us]").astype(np.int64))

@@ -20,6 +20,7 @@ from shifter.cli.forecast_inputs import (
     files_of,
     in_order,
     named_file,
+    nothing_came,
     replayable,
 )
 from shifter.cli.options import Json
@@ -128,11 +129,7 @@ def tune(
         with replayable(vintages, wanted, how, "--database" if database else "--forecasts"):
             parts = divide(vintages, wanted, order=order, **how)
     if not parts:
-        raise InputError(
-            f"of no {' or '.join(signals)} of {' or '.join(zone)} that was forecast is it known what came.",
-            field="--actuals" if forecasts else "--database",
-            hint="Give forecasts with their vintages, and what was measured or cleared of the same slots.",
-        )
+        raise nothing_came(signals, zone, "--actuals" if forecasts else "--database")
     with given_as.as_options():
         found = _searched(parts, present, chosen, workers, seed)
     risk = None

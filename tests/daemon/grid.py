@@ -67,6 +67,12 @@ def desk(
     path.write_text("\n".join(rows))
 
 
+def both(folder: Path, zone: str, start: datetime, end: datetime) -> None:
+    """What came, in meter.csv, and what a desk that errs by 15 forecast, in desk.csv."""
+    meter(folder / "meter.csv", zone, start, end)
+    desk(folder / "desk.csv", zone, start, end, error=15)
+
+
 def _rows(
     zone: str, issued: datetime, start: datetime, price: Floats, carbon: Floats, kind: str
 ) -> list[str]:

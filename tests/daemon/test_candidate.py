@@ -50,8 +50,7 @@ def make(tmp_path: Path, clock: ManualClock) -> Iterator[Make]:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
-            grid.meter(folder / "meter.csv", ZONE, T0 - 40 * DAY, T0)
-            grid.desk(folder / "desk.csv", ZONE, T0 - 40 * DAY, T0, error=15)
+            grid.both(folder, ZONE, T0 - 40 * DAY, T0)
         made.append(World(folder, clock, sources=sources(folder), **forecasts))
         return made[-1]
 
@@ -308,8 +307,7 @@ class TestTold:
         folder = tmp_path / "a"
         for day in range(1, 4):
             world.clock.advance(days=1)
-            grid.meter(folder / "meter.csv", ZONE, T0 - 40 * DAY, T0 + day * DAY)
-            grid.desk(folder / "desk.csv", ZONE, T0 - 40 * DAY, T0 + day * DAY, error=15)
+            grid.both(folder, ZONE, T0 - 40 * DAY, T0 + day * DAY)
             world.poll()
             world.learn()
             world.run(JOB)

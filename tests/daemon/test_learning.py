@@ -115,8 +115,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """40 days of what came, and of what a desk forecast."""
-    grid.meter(tmp_path / "meter.csv", ZONE, T0 - 40 * DAY, T0)
-    grid.desk(tmp_path / "desk.csv", ZONE, T0 - 40 * DAY, T0, error=15)
+    grid.both(tmp_path, ZONE, T0 - 40 * DAY, T0)
     return tmp_path
 
 
@@ -265,8 +264,7 @@ class TestLearning:
         for day in range(1, 6):  # days go by, with a forecast and outcomes each
             world.learn()
             world.clock.advance(days=1)
-            grid.meter(files / "meter.csv", ZONE, T0 - 40 * DAY, T0 + day * DAY)
-            grid.desk(files / "desk.csv", ZONE, T0 - 40 * DAY, T0 + day * DAY, error=15)
+            grid.both(files, ZONE, T0 - 40 * DAY, T0 + day * DAY)
             world.poll()
         store = world.service.core.forecasts
         infos = store.vintages(source=PLANNED_BY, zone=ZONE, signal=Signal.CARBON)
