@@ -53,7 +53,7 @@ RAW = {
 }
 """What is to be exceeded: each forecast as it is, and the known day repeated (of DE prices more than that)."""
 CHOSEN_HOURS = (6, 12)
-NOISE_STARTS = tuple(datetime(2021, month, 15, tzinfo=UTC) for month in range(7, 13))
+NOISE_STARTS = tuple(datetime(2021, 7, 15, tzinfo=UTC) + week * timedelta(weeks=1) for week in range(22))
 """From when a source is noise, one at a time, as if the others had not been."""
 NOISE_DAYS = 2
 
@@ -202,12 +202,7 @@ def _expected(
     """What is planned by over the next 48 h: facts, and what sources and our models are worth together."""
     outlook = make_outlook(knowledge, zone, signal, at)
     assert outlook is not None
-    parts = {
-        name: outlook.ours
-        if name == OURS
-        else outlook.scale.to_z(knowledge.said(zone, signal, name, at, 0, outlook.n_hours)[0])
-        for name in outlook.weights
-    }
+    parts = {name: outlook.ours if name == OURS else outlook.voices[name].said for name in outlook.weights}
     said, weights = (np.stack(list(of.values()))[:, :48] for of in (parts, outlook.weights))
     expected = outlook.scale.from_z(combine(said[:, :, None], weights.T)[:, 0])
     return np.where(np.isfinite(expected), expected, values[t : t + 48])
@@ -243,7 +238,7 @@ def _whole_carbon(data: Path, name: str) -> Floats:
 def _with_noise(said: Sequence[ForecastSeries], start: datetime) -> list[ForecastSeries]:
     """The same, with noise of the usual mean and spread for all that is said in `NOISE_DAYS` from `start` on."""
     everything = np.concatenate([s.values for s in said])
-    draw = np.random.default_rng(start.month)
+    draw = np.random.default_rng(start.toordinal())
     end = start + NOISE_DAYS * DAY
     return [
         replace(s, values=np.maximum(0.0, draw.normal(everything.mean(), everything.std(), len(s))))

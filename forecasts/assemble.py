@@ -173,8 +173,7 @@ def _signal_frame(
             values, said = mixed.values, _remade(said, mixed, ranked, outlook.terms)
             quantiles = _best_of(mixed.quantiles, quantiles, before, mixed.changed[before:])
             dependence = _dependence(outlook, zone, rules)
-            if doubt := in_doubt(mixed):
-                warnings.append(f"zone {zone} {signal}: {doubt}.")
+            warnings += [f"zone {zone} {signal}: {doubt}." for doubt in in_doubt(mixed)]
         values, said = _extended(values, said, grid.slot, before)
     values, said = values[before:], said[before:]
     frame = SignalFrame(
@@ -221,7 +220,8 @@ def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries], le
     told = list(said)
     for i in np.flatnonzero(mixed.changed):
         base = told[i] if told[i].kind is not Kind.MISSING else everyone
-        told[i] = replace(everyone, kind=mixed.kinds[i], source=mixed.sources[i], known_at=base.known_at)
+        known_at = mixed.stood_in.get(base.source) or base.known_at
+        told[i] = replace(everyone, kind=mixed.kinds[i], source=mixed.sources[i], known_at=known_at)
     return told
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,11 @@ from forecasts.slots import Floats, SlotGrid
 from forecasts.timeline import averaged
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 NEGLIGIBLE = 0.01
 """A share below which a part is not named."""
-MIN_TRUST = 1e-9
-"""What leaves less than this leaves nothing."""
 COMPARABLE = timedelta(hours=6)
 """What a source says later than this after an outlook was made may lie apart from it for good reason."""
-LEAST_HOURS = 12
-"""[h] Who speaks of fewer than this leaps and strays as it likes: a mean over so few tells nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +34,8 @@ class Mixed:
     and what they are worth then; and quantiles by probability, NaN where none are known.
 
     `doubted` are sources that count for less than half of an equal share somewhere they speak: the least share of
-    each, and how many hours ahead that is.
+    each, and how many hours ahead that is. Those in `stood_in` are mad: what is taken of them was known by then; None
+    where nothing is.
     """
 
     values: Floats
@@ -46,6 +44,7 @@ class Mixed:
     kinds: tuple[Kind, ...]
     quantiles: Mapping[float, Floats]
     doubted: Mapping[str, tuple[float, int]]
+    stood_in: Mapping[str, datetime | None]
 
 
 def mix(
@@ -71,19 +70,26 @@ def mix(
     missing = np.array([t.kind is Kind.MISSING for t in told])
     unknown = (hour >= 0) & (hour < outlook.n_hours) & (published | missing)
     names = [name for name in outlook.weights if name != OURS]
+    trust = {name: _trust(outlook, name, scale, series) for name in names}
+    mad = [name for name in names if not trust[name]]
     came = averaged([s for s in series if s.kind in FACTS], grid)
-    # What only forecasts tell of: the shape that they have, believed or not.
-    shape = came if np.isfinite(came).any() else np.where(published, values, np.nan)
-    ours = scale.from_z(outlook.ours[at]) + _within_the_hour(shape, grid)
     speaker = np.array([t.source for t in told])
-    told_now = [
-        np.where((speaker == name) | (name not in yielding), _told(name, series, grid), np.nan)
+    # What only forecasts tell of: the shape that they have, believed or not, but for those of the mad.
+    shape = came if np.isfinite(came).any() else np.where(published & ~np.isin(speaker, mad), values, np.nan)
+    within = _within_the_hour(shape, grid)
+    ours = scale.from_z(outlook.ours[at]) + within
+    taken = {
+        name: scale.from_z(outlook.voices[name].said[at]) + within
+        if name in mad
+        else _told(name, series, grid)
         for name in names
+    }
+    told_now = [
+        np.where((speaker == name) | (name not in yielding), said, np.nan) for name, said in taken.items()
     ]
     said = scale.to_z(np.stack([*told_now, ours]))
     speaks = np.isfinite(said)
-    left = [*(_trust(outlook, name, scale, series) for name in names), 1.0]
-    weights = [part * outlook.weights[name][at] for name, part in zip((*names, OURS), left, strict=True)]
+    weights = [outlook.weights[name][at] * (trust.get(name) or 1.0) for name in (*names, OURS)]
     share = np.where(speaks, np.stack(weights), 0.0)
     # Where no source speaks our models do, however little they count where one does.
     share[-1] = np.where(speaks[-1] & (share[:-1].sum(axis=0) == 0), 1.0, share[-1])
@@ -95,7 +101,7 @@ def mix(
     changed = unknown & ~without_record & (total > 0)
     floor = 0.0 if outlook.signal is Signal.CARBON else -np.inf
     mixed = np.where(changed, np.maximum(scale.from_z(z), floor), values)
-    within = [
+    made_of = [
         [name for name, part in zip((*names, OURS), parts, strict=True) if part >= NEGLIGIBLE]
         for parts in share.T
     ]
@@ -110,19 +116,25 @@ def mix(
     return Mixed(
         mixed,
         changed,
-        tuple("+".join(parts) for parts in within),
-        tuple(Kind.MODEL if OURS in parts else Kind.FORECAST for parts in within),
+        tuple("+".join(parts) for parts in made_of),
+        tuple(Kind.MODEL if OURS in parts else Kind.FORECAST for parts in made_of),
         quantiles,
         _doubted(names, np.where(speaks & changed, share, np.nan), hour),
+        {name: _known_by(outlook, name) for name in mad},
     )
 
 
-def in_doubt(mixed: Mixed) -> str:
-    """In words, the sources that are `doubted`; "" where there are none."""
-    return "; ".join(
-        f"{name} counts for {share:.0%} of what is expected {lead_h} h ahead, by its record and what it says now"
+def in_doubt(mixed: Mixed) -> list[str]:
+    """In words, the sources that are out of their senses, and those that are `doubted`."""
+    mad = [
+        f"what {name} says now is unlike all it said before; "
+        + (f"what it said by {then:%Y-%m-%d %H:%M} UTC stands in" if then else "it counts for nothing")
+        for name, then in mixed.stood_in.items()
+    ]
+    return mad + [
+        f"{name} counts for {share:.0%} of what is expected {lead_h} h ahead, by its record"
         for name, (share, lead_h) in mixed.doubted.items()
-    )
+    ]
 
 
 def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> dict[str, tuple[float, int]]:
@@ -137,20 +149,21 @@ def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> di
 
 
 def _trust(outlook: Outlook, name: str, scale: Scale, series: Sequence[ForecastSeries]) -> float:
-    """How much of its weight what a source says by now leaves it: it may have gone mad since the outlook was made.
-
-    Against what it said then of the same hours, so that one that only runs out, or says the same again, keeps it all.
+    """How much of its weight what a source says by now leaves it, 0 where it is out of its senses: since the outlook
+    was made it may have gone mad, or come to itself.
     """
-    habit, said_then = outlook.trusted[name]
+    voice = outlook.voices[name]
     newest = max((s.known_at for s in series if s.source == name), default=outlook.start)
     if newest > outlook.start + COMPARABLE:
-        return 1.0
+        return 0.0 if voice.age_days else 1.0
     said = scale.to_z(_told(name, series, SlotGrid(outlook.start, 60, outlook.n_hours)))
-    spoken = np.isfinite(said) & np.isfinite(outlook.ours)
-    if spoken.sum() < LEAST_HOURS:
-        return 1.0
-    now, then = (habit.belief(np.where(spoken, z, np.nan), outlook.ours) for z in (said, said_then))
-    return min(1.0, now / max(then, MIN_TRUST))
+    return voice.trust(said, outlook.ours)
+
+
+def _known_by(outlook: Outlook, name: str) -> datetime | None:
+    """When at the latest that was known which a source is taken to say; None where that is nothing."""
+    voice = outlook.voices[name]
+    return outlook.start - voice.age_days * DAY if np.isfinite(voice.said).any() else None
 
 
 def _told(name: str, series: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:

@@ -27,7 +27,7 @@ from forecasts.models.ensemble import Foreseen, foresee
 from forecasts.provenance import NOBODY, Said, together
 from forecasts.series import PLANNED, Basis, Signal
 from forecasts.slots import Floats
-from forecasts.surprise import Habit, in_their_senses
+from forecasts.surprise import Voice
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -62,8 +62,8 @@ class Outlook:
     bands: Mapping[float, Floats]
     models: Mapping[str, Floats]
     """By model, its share of ours in each hour."""
-    trusted: Mapping[str, tuple[Habit, Floats]]
-    """By source, how it used to speak, and what it said at `start`."""
+    voices: Mapping[str, Voice]
+    """By source with a record, what it is taken to say at `start`."""
     errors: Floats
     """On the scale, of what was combined in each earlier round in the first two days, (n_rounds, 48), the oldest first;
     NaN where not known."""
@@ -111,7 +111,7 @@ def make_outlook(
             name: _moved(shares[:, k], shift, HORIZON_DAYS * HOURS)
             for k, name in enumerate(learnt.foreseen.names)
         },
-        learnt.trusted,
+        learnt.voices,
         errors[:, : 2 * HOURS],
         learnt.terms,
     )
@@ -133,12 +133,12 @@ class _Learnt:
     combined: Floats
     told: Mapping[str, Floats]
     weights: Mapping[str, Floats]
-    trusted: Mapping[str, tuple[Habit, Floats]]
+    voices: Mapping[str, Voice]
     terms: Said
 
     def expected(self) -> Floats:
         """What was expected in each round and is now, (n_rounds + 1, n_hours), where a source spoke; else NaN."""
-        said = np.stack([self.ours if name == OURS else self.told[name][-1] for name in self.weights])
+        said = np.stack([self.ours if name == OURS else self.voices[name].said for name in self.weights])
         now = combine(said[:, :, None], np.stack(list(self.weights.values())).T)[:, 0]
         spoken = [np.isfinite(self.told[name]) for name in self.weights if name != OURS]
         rounds = np.concatenate([self.combined, now[None, :]])
@@ -182,9 +182,9 @@ class _Asked:
         }
         if not record.measured and any(_repeats(said[:-1], came) for said in told.values()):
             return None
-        weights, trusted, combined = _weighted(ours, past, came, told)
+        weights, voices, combined = _weighted(ours, past, came, told)
         whole = together([record.terms, *terms], None)
-        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, trusted, whole)
+        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, voices, whole)
 
     def _said(self, signal: Signal, source: str, n_past: int, meaning: Meaning) -> Floats:
         return self.knowledge.said(self.zone, signal, source, self.at, n_past, HORIZON_DAYS * HOURS, meaning)
@@ -221,43 +221,52 @@ def _repeats(said: Floats, came: Floats) -> bool:
 
 def _weighted(
     ours: Floats, past: Floats, came: Floats, told: Mapping[str, Floats]
-) -> tuple[dict[str, Floats], dict[str, tuple[Habit, Floats]], Floats]:
-    """The weights of each source and of ours by hour ahead, by source how it used to speak and what it says now, and
-    what they would have said together in each round.
+) -> tuple[dict[str, Floats], dict[str, Voice], Floats]:
+    """The weights of each source and of ours by hour ahead, by source what it is taken to say, and what they would have
+    said together in each round.
 
     `told` by source (n_rounds + 1, n_hours), the last row what is said now. A source with fewer than `MIN_ROUNDS`
-    rounds on record is left out.
+    rounds on record is left out. Of rounds in which one was mad nothing is learnt: little was planned by them.
     """
     n_hours = len(ours)
-    with_record = {
-        source: _sane(said, past)
+    heard = {
+        source: Voice.of(said, np.concatenate([past, ours[None, :]]), came)
         for source, said in told.items()
         if (np.isfinite(said[:-1]) & np.isfinite(came)).any(axis=1).sum() >= MIN_ROUNDS
     }
-    if not with_record:
+    if not heard:
         return {OURS: np.ones(n_hours)}, {}, past
-    names = [OURS, *with_record]
-    members = np.stack([past, *(said[:-1] for said in with_record.values())])
-    prior = np.array([1.0, *[1.0] * len(with_record)])
+    voices = {source: voice for source, (voice, _) in heard.items()}
+    members = np.stack([past, *(rounds for _, rounds in heard.values())])
     parts = stretches(n_hours)
     width = max(last - first for first, last in parts)
     delays = [-(-last // HOURS) for _, last in parts]
+    prior = np.ones(len(members))
     taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior, delays)
     combined = _unfolded(taught.combined, parts)
-    weights = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
-    trusted = {source: (Habit.of(said[:-1], past, came), said[-1]) for source, said in with_record.items()}
-    believed = [habit.belief(said, ours) for habit, said in trusted.values()]
-    weights = weights * np.array([1.0, *believed])[:, None]
-    weights /= weights.sum(axis=0)
-    return dict(zip(names, weights, strict=True)), trusted, combined
+    learnt = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
+    weights = _as_believed(learnt, list(voices.values()), ours)
+    return dict(zip([OURS, *voices], weights, strict=True)), voices, combined
 
 
-def _sane(told: Floats, past: Floats) -> Floats:
-    """`told` (n_rounds + 1, n_hours), silent in the rounds in which the source was mad: little was planned by them, and
-    nothing is learnt from them.
+def _as_believed(weights: Floats, voices: Sequence[Voice], ours: Floats) -> Floats:
+    """Weights (n_sources + 1, n_hours), that of ours first, as far as each is to be believed now.
+
+    What a source said a day ago is a day further ahead, and what the others say is not: they learnt their weights
+    beside it when they knew as little. So each day leaves half of its share to it, and the others have the rest.
     """
-    sane = np.append(in_their_senses(told[:-1], past), True)
-    return np.where(sane[:, None], told, np.nan)
+    n_hours = weights.shape[1]
+    age_days = np.array([0, *(voice.age_days for voice in voices)])[:, None]
+    ahead = np.minimum(np.arange(n_hours) + age_days * HOURS, n_hours - 1)
+    share = np.take_along_axis(weights, ahead, axis=1) * 0.5**age_days
+    is_aged = age_days > 0
+    # However small it is: ours has the rest where nobody else can.
+    fresh = np.where(is_aged, 0.0, np.maximum(share, np.finfo(float).tiny))
+    aged = np.where(is_aged, share, 0.0)
+    share = aged + fresh / fresh.sum(axis=0) * (1 - aged.sum(axis=0))
+    share *= np.array([1.0, *(voice.habit.belief(voice.said, ours) for voice in voices)])[:, None]
+    believed: Floats = share / share.sum(axis=0)
+    return believed
 
 
 def _folded(values: Floats, parts: Sequence[tuple[int, int]], width: int) -> Floats:

@@ -37,8 +37,8 @@ def end(scheduler: Any) -> None:
     """Stop a running scheduler; what runs is given up.
 
     APScheduler stops in the midst of starting jobs and then misses them, with a traceback. So it is told to start no
-    more, and asked for its jobs, which it answers once it has started those that were due.
+    more, and its jobs are taken away, for which it waits until it has started those that were due.
     """
     scheduler.pause()
-    scheduler.get_jobs()
+    scheduler.remove_all_jobs()
     scheduler.shutdown(wait=False)

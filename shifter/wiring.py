@@ -16,6 +16,7 @@ from forecasts.slots import SlotGrid
 from forecasts.sources.base import SourceInfo, known_zone, known_zones
 from forecasts.sources.openadr3_vtn import Vtn, VtnOptions
 from forecasts.sources.registry import make_source, source_class
+from forecasts.sources.tariff import TariffSource
 from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
@@ -101,7 +102,27 @@ def polled_sources(settings: Settings, fleet: Fleet | None) -> tuple[Polled, ...
         except InputError as error:
             mistakes += all_of(error)
     raise_all(mistakes)
+    _check_one_price(found)
     return tuple(found)
+
+
+def _check_one_price(polled: Sequence[Polled]) -> None:
+    """Raises InputError for a zone in which a market's price would be blended with what a site pays upon it."""
+    priced = [p for p in polled if Signal.PRICE in p.signals and not p.shadow]
+    for market in priced:
+        tariffs = [
+            p.name
+            for p in priced
+            if isinstance(p.source, TariffSource) and not {*p.zones}.isdisjoint(market.zones)
+        ]
+        if market.source.info.wholesale and tariffs:
+            raise InputError(
+                f"{tariffs[0]} tells what a site pays, and {market.name} the wholesale price of the same zone: "
+                "together they would be neither.",
+                field="forecasts.sources",
+                hint=f"Ask {market.name} for something else, as `signals: [carbon]`, or leave it out: a tariff asks "
+                "for its wholesale price itself.",
+            )
 
 
 def _polled(

@@ -52,7 +52,9 @@ class Beside:
 
 @dataclass(frozen=True)
 class BandsBeside:
-    """Mean CRPS of both over the probabilities that both give, in the `n` cases of which both gave all of these."""
+    """Mean CRPS of both over the probabilities that both give on both sides of the median, in the `n` cases of which
+    both gave all of these.
+    """
 
     n: int
     crps_first: float
@@ -80,7 +82,7 @@ class Comparison:
     overall: Beside
     by_lead: tuple[Beside, ...]
     bands: BandsBeside | None
-    """None where not both give quantiles of the same probabilities and slots."""
+    """None where not both give a band of the same probabilities and slots."""
     job_hours: float
     within_hours: float
     origins: int
@@ -168,9 +170,10 @@ def _beside(mine: Cases, theirs: Cases, bucket: tuple[int, int]) -> Beside:
 
 
 def _bands(mine: Cases, theirs: Cases) -> BandsBeside | None:
-    # Over more of them the same distribution has another CRPS.
-    shared = sorted(mine.quantiles.keys() & theirs.quantiles.keys())
-    if not shared:
+    # Over more of them the same distribution has another CRPS; over one, or more on one side, it would be best to lie.
+    both_give = sorted(mine.quantiles.keys() & theirs.quantiles.keys())
+    shared = [p for p in both_give if any(abs(p - (1 - other)) < 1e-9 for other in both_give)]
+    if len(shared) < 2:
         return None
     whole = np.all([np.isfinite(c.quantiles[p]) for c in (mine, theirs) for p in shared], axis=0)
     if not whole.any():

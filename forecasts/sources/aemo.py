@@ -91,6 +91,7 @@ class AemoSource:
                 "a wholesale price: network charges and a retailer's margin are not in it",
                 "what came of it is not told",
             ),
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

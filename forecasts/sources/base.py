@@ -60,7 +60,8 @@ class SourceInfo:
     `units` is what the source publishes in, before conversion. `basis` and `scope` qualify carbon. `horizon` is how
     far past `now` it reaches at best, None when that is up to its author; `past` is how far back it can be asked, zero
     where it tells nothing older than two days. `publication` says when new values appear, and so when to ask;
-    `publications` has the signals for which that differs. `synthetic` means that the values are made up.
+    `publications` has the signals for which that differs. `synthetic` means that the values are made up, `wholesale`
+    that the price is a market's, before network charges and tax.
     """
 
     name: str
@@ -79,6 +80,7 @@ class SourceInfo:
     key_needed: bool = False
     rate_limit: str = ""
     synthetic: bool = False
+    wholesale: bool = False
     notes: tuple[str, ...] = field(default=())
     publications: Mapping[Signal, Publication] = field(default_factory=dict)
     past: timedelta | None = timedelta(0)

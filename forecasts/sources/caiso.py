@@ -90,6 +90,7 @@ class CaisoSource:
                 "a wholesale price: network charges and a retailer's margin are not in it",
                 "load, wind and solar are the whole system's, and the same for every hub",
             ),
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

@@ -10,10 +10,8 @@ fetch; and neither says whether its figures are average or marginal.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -22,19 +20,29 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from forecasts.checks import FLAT_CARBON, check_series
-from forecasts.errors import AT_NEXT_POLL, ForecastRejected, InputError, SourceUnavailable
+from forecasts.errors import AT_NEXT_POLL, InputError, SourceUnavailable
 from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Signal
 from forecasts.slots import Times, as_datetime64
 from forecasts.sources.base import ANY_ZONE, FetchRequest, SourceInfo, SourceOptions
+from forecasts.sources.carbon_aware_format import (
+    Origin,
+    Point,
+    Told,
+    emissions,
+    keys_of,
+    lengths,
+    listed,
+    refuse_rolling,
+    time_of,
+    timespan,
+    unquoted,
+    whole_minutes,
+)
 from forecasts.sources.http import MAX_BYTES, HttpClient, join_url, redact, shared_client
 from forecasts.sources.publication import Continuous
 from forecasts.sources.values import numbers, trimmed
 
 LOCATION = "{location}"
-LONGEST = timedelta(days=7)  # of one interval
-_DURATION = re.compile(
-    r"(?:(\d)\.)?(\d{1,2}):(\d{2})(?::(\d{2})(?:\.0+)?)?"
-)  # .NET's TimeSpan, [d.]hh:mm[:ss]
 
 
 class CarbonAwareOptions(SourceOptions):
@@ -112,7 +120,7 @@ class CarbonAwareSource:
         if told.issued_at is not None and told.issued_at > now:
             if self.options.path is not None:
                 return []  # a replay: nobody knew the file yet
-            told = _Told(told.place, told.points, None)  # clocks differ
+            told = Told(told.place, told.points, None)  # clocks differ
         series = self._series(request.zone, told, now)
         check_series(
             series,
@@ -124,14 +132,14 @@ class CarbonAwareSource:
     def check_local(self) -> None:
         """Whether the file is there and in the format; nothing for a URL. Raises InputError, SourceUnavailable."""
         if self.options.path is not None:
-            _emissions(*self._load(self.options.path))
+            emissions(*self._load(self.options.path))
 
-    def _of_file(self, zone: str, location: str) -> _Told:
+    def _of_file(self, zone: str, location: str) -> Told:
         if self.options.path is not None:
             origin, body = self._load(self.options.path)
         else:
             origin, body = self._download(zone, location)
-        whole, rows = _emissions(origin, body)
+        whole, rows = emissions(origin, body)
         named = {str(row["location"]) for row in rows if row.get("location") is not None}
         if named and any(row.get("location") is None for row in rows):
             raise origin.wrong("some rows have a Location and some have none.", "Add it; it is not guessed.")
@@ -146,47 +154,47 @@ class CarbonAwareSource:
             )
         if not rows:
             raise _nowhere(origin.place, zone, location, named)
-        points = [_Point.of(origin, row, "time", "rating", _duration) for row in rows]
+        points = [Point.of(origin, row, "time", "rating", timespan) for row in rows]
         # Not the first of them: bluehands' GeneratedAt is the first time that the data are of.
         said = [whole[key] for key in ("generatedat", "updatedat") if whole.get(key) is not None]
-        issued = [_time(origin, moment, "GeneratedAt or UpdatedAt") for moment in said]
-        return _Told(origin.place, points, max(issued, default=None))
+        issued = [time_of(origin, moment, "GeneratedAt or UpdatedAt") for moment in said]
+        return Told(origin.place, points, max(issued, default=None))
 
-    def _of_service(self, zone: str, location: str) -> _Told:
+    def _of_service(self, zone: str, location: str) -> Told:
         url = join_url(self.options.base_url or "", "emissions/forecasts/current")
         query = {"location": location}
         if self.options.window_minutes is not None:
             query["windowSize"] = str(self.options.window_minutes)
         status, body = (self._http or shared_client()).get_json(url, query)
-        origin = _Origin(redact(url))
+        origin = Origin(redact(url))
         if status != 200 or not isinstance(body, list):
             raise SourceUnavailable(
                 f"{origin.place} for {zone} ({location}) answered {status}{_problem(body)}.",
                 hint="Is it a location that the service knows? Name its own in the option zones, {DE-LU: eastus}.",
                 status=status,
             )
-        forecasts = [_keys(origin, one) for one in body]
+        forecasts = [keys_of(origin, one) for one in body]
         # By the forecast's location: that of its points is the grid behind it, PJM_ROANOKE for eastus.
         ours = [one for one in forecasts if one.get("location") == location]
         if not ours:
             raise _nowhere(origin.place, zone, location, {str(one.get("location")) for one in forecasts})
         rows = [
-            _keys(origin, row)
+            keys_of(origin, row)
             for one in ours
-            for row in _list(origin, one.get("forecastdata"), "forecastData")
+            for row in listed(origin, one.get("forecastdata"), "forecastData")
         ]
-        points = [_Point.of(origin, row, "timestamp", "value", _minutes) for row in rows]
-        _refuse_rolling(origin, points)
+        points = [Point.of(origin, row, "timestamp", "value", whole_minutes) for row in rows]
+        refuse_rolling(origin, points)
         generated = ours[0].get("generatedat")
-        issued_at = None if generated is None else _time(origin, generated, "generatedAt")
-        return _Told(origin.place, points, issued_at)
+        issued_at = None if generated is None else time_of(origin, generated, "generatedAt")
+        return Told(origin.place, points, issued_at)
 
-    def _series(self, zone: str, told: _Told, now: datetime) -> ForecastSeries:
+    def _series(self, zone: str, told: Told, now: datetime) -> ForecastSeries:
         if not told.points:
             raise SourceUnavailable(f"{told.place} has an empty forecast for {zone}.", hint=AT_NEXT_POLL)
         points = sorted(told.points, key=lambda point: point.start)
         start: Times = np.array([as_datetime64(point.start) for point in points])
-        values = numbers([_unquoted(point.value) for point in points], f"{told.place}: value of {zone}")
+        values = numbers([unquoted(point.value) for point in points], f"{told.place}: value of {zone}")
         keep = trimmed(values, f"{told.place}: every value of {zone} is null.")
         return ForecastSeries(
             zone=zone,
@@ -196,7 +204,7 @@ class CarbonAwareSource:
             known_at=now,
             issued_at=told.issued_at,
             start=start[keep],
-            end=(start + _lengths(told.place, start, points))[keep],
+            end=(start + lengths(told.place, start, points))[keep],
             values=values[keep],
             basis=self.options.basis,
             licence=self.info.licence,
@@ -204,8 +212,8 @@ class CarbonAwareSource:
             restricted=self.options.restricted,
         )
 
-    def _load(self, path: Path) -> tuple[_Origin, Any]:
-        origin = _Origin(str(path), local=True)
+    def _load(self, path: Path) -> tuple[Origin, Any]:
+        origin = Origin(str(path), local=True)
         try:
             with path.open("rb") as file:
                 body = file.read(MAX_BYTES + 1)
@@ -222,7 +230,7 @@ class CarbonAwareSource:
         except (UnicodeDecodeError, ValueError) as e:
             raise origin.wrong(f"it is not JSON: {e}.", "Is it cut off, or another file?") from e
 
-    def _download(self, zone: str, location: str) -> tuple[_Origin, Any]:
+    def _download(self, zone: str, location: str) -> tuple[Origin, Any]:
         url = (self.options.url or "").replace(LOCATION, quote(location, safe=""))
         reply = (self._http or shared_client()).get(url, headers={"Accept": "application/json"})
         if not reply.ok:
@@ -231,144 +239,7 @@ class CarbonAwareSource:
                 hint="Check the url, and what the location is called there: the option zones, {DE-LU: de}.",
                 status=reply.status,
             )
-        return _Origin(redact(url)), reply.json()
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """Where an answer is from: a file of ours that is wrong is our mistake, any other one that of who answers."""
-
-    place: str
-    local: bool = False
-
-    def wrong(self, what: str, hint: str) -> InputError | SourceUnavailable:
-        """The error that says so."""
-        if self.local:
-            return InputError(what, field=self.place, hint=hint)
-        return SourceUnavailable(f"{self.place}: {what}", hint=hint)
-
-
-@dataclass(frozen=True)
-class _Point:
-    start: datetime
-    length: timedelta | None  # where it is said
-    value: Any
-
-    @classmethod
-    def of(
-        cls,
-        origin: _Origin,
-        row: Mapping[str, Any],
-        time: str,
-        value: str,
-        length: Callable[[_Origin, Any], timedelta | None],
-    ) -> _Point:
-        """A row's point; the arguments say which of its keys is what, and how to read its duration."""
-        start = _time(origin, row.get(time), f"a {time.capitalize()}")
-        return cls(start, length(origin, row.get("duration")), row.get(value))
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What was said of one location, in any order."""
-
-    place: str
-    points: Sequence[_Point]
-    issued_at: datetime | None
-
-
-def _emissions(origin: _Origin, body: Any) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    """The file's keys and its rows, all keys in lower case."""
-    whole = _keys(origin, body)
-    return whole, [_keys(origin, row) for row in _list(origin, whole.get("emissions"), "Emissions")]
-
-
-def _keys(origin: _Origin, said: Any) -> Mapping[str, Any]:
-    if not isinstance(said, Mapping):
-        raise origin.wrong(f"{str(said)[:40]!r} stands where an object should.", _FORMAT)
-    return {key.casefold(): value for key, value in said.items()}
-
-
-def _list(origin: _Origin, said: Any, name: str) -> list[Any]:
-    if not isinstance(said, list):
-        raise origin.wrong(f"there is no list {name}.", _FORMAT)
-    return said
-
-
-_FORMAT = 'Is it in the SDK\'s format, {"Emissions": [{"Location", "Time", "Rating"}]} or that of its WebApi?'
-
-
-def _time(origin: _Origin, said: Any, name: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(said)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError) as e:
-        raise origin.wrong(f"{name} is {said!r}, not a time.", "Write 2026-01-10T00:00:00Z.") from e
-    raise origin.wrong(
-        f"{name}, {said!r}, has no time zone.", "End it in Z or +01:00; which one is not guessed."
-    )
-
-
-def _duration(origin: _Origin, said: Any) -> timedelta | None:
-    """.NET writes nothing, null or 00:00:00 where it has none."""
-    if said is None:
-        return None
-    found = _DURATION.fullmatch(said) if isinstance(said, str) else None
-    if found is None:
-        raise origin.wrong(f"a Duration is {said!r}, not HH:MM:SS.", "Write 01:00:00 for an hour.")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) or None
-
-
-def _minutes(origin: _Origin, said: Any) -> timedelta | None:
-    if said is None:
-        return None
-    if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= LONGEST / timedelta(minutes=1):
-        raise origin.wrong(f"a duration is {said!r}, not minutes.", "Has the API changed?")
-    return timedelta(minutes=said) or None
-
-
-def _unquoted(said: Any) -> Any:
-    """A number in quotes as a number; anything else as it is, to be refused."""
-    try:
-        return float(said) if isinstance(said, str) else said
-    except ValueError:
-        return said
-
-
-def _lengths(place: str, start: Times, points: Sequence[_Point]) -> Any:
-    """(n,) how long each interval is [µs]: where that is not said, as long as usual from one to the next.
-
-    Not until the next: a missing interval would be a long one and no gap.
-    """
-    if all(point.length is not None for point in points):
-        usual = None
-    elif len(points) > 1:
-        usual = np.sort(np.diff(start))[(len(start) - 1) // 2]
-    else:
-        raise ForecastRejected(
-            f"{place} holds one time; its length cannot be known.", field="Duration", hint="Add its Duration."
-        )
-    return np.array(
-        [usual if point.length is None else np.timedelta64(point.length, "us") for point in points],
-        dtype="timedelta64[us]",
-    )
-
-
-def _refuse_rolling(origin: _Origin, points: Sequence[_Point]) -> None:
-    """A WebApi answers with averages over its windowSize from every step on, which overlap where that is longer."""
-    if len(points) < 2 or (length := points[0].length) is None:
-        return
-    step = points[1].start - points[0].start
-    if timedelta(0) < step < length:
-        minutes = step / timedelta(minutes=1)
-        raise ForecastRejected(
-            f"{origin.place}: its values are averages over {length / timedelta(minutes=1):g} minutes, "
-            f"one every {minutes:g} minutes.",
-            field="windowSize",
-            hint=f"Set the option window_minutes to {minutes:g}, the step of its data.",
-        )
+        return Origin(redact(url)), reply.json()
 
 
 def _problem(body: Any) -> str:

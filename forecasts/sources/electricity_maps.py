@@ -107,6 +107,7 @@ class ElectricityMapsSource:
                 "what came is told where it was measured, and not where it is estimated",
                 "a sandbox key is answered with made-up values, which nothing tells from real ones",
             ),
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

@@ -113,6 +113,7 @@ class EnergyChartsSource:
             basis=Basis.AVERAGE,
             scope="lifecycle",
             rate_limit="1 request in 25 s",
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

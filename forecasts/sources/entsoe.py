@@ -125,6 +125,7 @@ class EntsoeSource:
             key_needed=True,
             rate_limit="400 requests a minute",
             notes=("where sequence 1 (SDAC) is not published yet, an earlier auction is told as a forecast",),
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

@@ -91,6 +91,7 @@ class NyisoSource:
             url="https://www.nyiso.com",
             rate_limit="none published; once an hour is plenty",
             notes=("a wholesale price: network charges and a retailer's margin are not in it",),
+            wholesale=True,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

@@ -170,6 +170,7 @@ class TariffSource:
             scope=None,
             publication=below.publication_of(Signal.PRICE),
             publications={},
+            wholesale=False,
         )
 
     def fetch(self, request: FetchRequest, *, now: datetime) -> list[ForecastSeries]:

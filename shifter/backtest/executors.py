@@ -88,15 +88,19 @@ def _unpacked(packed: bytes) -> Case:
 
 
 class Ray:
-    """A Ray cluster, whose workers have this package too. `address` is that of its head, or `auto`."""
+    """A Ray cluster, whose workers have this package too. `address` is that of its head, or `auto`.
+
+    Raises InputError where Ray is not installed, NotReady where nobody listens at the address.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._ray = _ray()
+        _reach(address)
 
     def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
-        """See `Executor.map`. Raises InputError where Ray is not installed, NotReady where no cluster answers."""
-        ray = _ray()
-        _reach(self.address)
+        """See `Executor.map`. Raises NotReady where no cluster answers."""
+        ray = self._ray
         try:
             ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:

@@ -107,6 +107,7 @@ def backtest(
     from shifter.backtest.inputs import Files
 
     _check_out(out)
+    executor = _executor(workers, ray)
     files = Files(fleet, forecasts, workloads, actuals or (), realtime, realtime_actual)
     with working("reading, and learning from what came …"):
         cases, chosen = _read(files, start, end, slot, replan, horizon, learn, policy, workers, config)
@@ -118,7 +119,7 @@ def backtest(
     if campaign.there:
         say(f"{plural(len(campaign.there), 'replay')} of {len(campaign.units)} done before, and kept.", "dim")
     with progress("replaying", len(campaign.units), done=len(campaign.there)) as told, silent_libraries():
-        rows = campaign.run(_executor(workers, ray), lambda name: told(1, name))
+        rows = campaign.run(executor, lambda name: told(1, name))
     from shifter.backtest.report import write_report
 
     write_report(out / "report.html", rows, "Backtest")

@@ -43,7 +43,9 @@ def _settings(parts: Sequence[Parts], found: Tuning) -> Figure:
     made_up = "SYNTHETIC, not the real grid. " if any(p.judging.synthetic for p in parts) else ""
     tried = [(label(one.rules, found.present), one.gain) for one in found.tried if one.rules != found.present]
     judged = [] if found.judged is None else [(label(found.chosen, found.present), found.judged.gain)]
-    return _gains(f"{of}: CRPS by setting", made_up, "% of the CRPS of what is in force", tried, judged)
+    return _gains(
+        f"{of}: CRPS by setting", made_up, "change, in % of the CRPS of what is in force", tried, judged
+    )
 
 
 def _weights(risk: RiskTuning) -> Figure:
@@ -52,7 +54,7 @@ def _weights(risk: RiskTuning) -> Figure:
     return _gains(
         "Cost of work by weight on the worst outcomes",
         "",
-        f"% of a day's cost, half of it that of the dearest days, with cvar_weight {risk.present:g}",
+        f"change, in % of a day's cost, half of it that of the dearest days, with cvar_weight {risk.present:g}",
         tried,
         judged,
     )

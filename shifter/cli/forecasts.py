@@ -42,12 +42,12 @@ def sources(as_json: Json = False) -> None:
         return
     columns = (
         Column("source"),
-        Column("what it is", wrap=True, expendable=70),
+        Column("what it is", wrap=True, expendable=140),
         Column("tells"),
         Column("zones", wrap=True),
-        Column("new values", expendable=100),
-        Column("key", expendable=90),
-        Column("licence", wrap=True, expendable=140),
+        Column("new values", expendable=130),
+        Column("key", expendable=120),
+        Column("licence", wrap=True, expendable=110),
         Column("attribution", wrap=True, expendable=150),
     )
     print_table(columns, [_source_row(i) for i in infos])
@@ -87,7 +87,7 @@ def _source_row(info: dict[str, Any]) -> tuple[str | Text, ...]:
     return (
         name,
         info["title"],
-        ", ".join(info.get("signals", ())),
+        ", ".join(info.get("signals", ("by its options",))),
         "any" if "*" in zones else some,
         info.get("publication", "–").partition(", ")[0],
         "needed" if info.get("key_needed") else "none",

@@ -28,6 +28,13 @@ def _slot_minutes(minutes: int) -> int:
     return minutes
 
 
+def _plain_file(url: str) -> str:
+    """Lock, backup and messages name the file: SQLite's own file: URLs would hide which it is."""
+    if url.startswith("sqlite:///file:"):
+        raise ValueError("names a file: URL of SQLite: give the path alone, as sqlite:///shifter.db")
+    return url
+
+
 def _clock(text: str) -> str:
     time, _, speed = text.partition("x")
     try:
@@ -198,9 +205,9 @@ class Settings(Section):
     """Dotted host names under which a proxy may reach this daemon, e.g. shifter.example.com or *.example.com.
     """
 
-    database: Annotated[str, Field(pattern=r"^(sqlite:///|sqlite://$|postgresql\+psycopg://)")] = (
-        "sqlite:///shifter.db"
-    )
+    database: Annotated[
+        str, Field(pattern=r"^(sqlite:///|sqlite://$|postgresql\+psycopg://)"), AfterValidator(_plain_file)
+    ] = "sqlite:///shifter.db"
     """URL of the store: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME. A relative FILE is relative
     to the settings file that names it; from the command line, the environment or by default, to where the daemon is
     started. `shifter run` says where it is.

@@ -63,9 +63,21 @@ def _source_mistakes(
     try:
         make_source(source.name, source.options)
     except ShifterError as error:  # what only the source itself can tell, a unit say
-        place = locate((*at, error.field) if error.field in source.options else at)
-        return (place.error(error.detail, error.hint),)
+        inner = _as_far_as_written(source.options, error.field.removeprefix(f"sources.{source.name}."))
+        return (locate((*at, *inner)).error(error.detail, error.hint),)
     return ()
+
+
+def _as_far_as_written(options: Mapping[str, Any], field: str) -> Loc:
+    """The way to a dotted `field` within `options`, up to where the file says no more."""
+    loc: list[str] = []
+    inner: Any = options
+    for key in field.split("."):
+        if not isinstance(inner, Mapping) or key not in inner:
+            break
+        loc.append(key)
+        inner = inner[key]
+    return tuple(loc)
 
 
 def _option_mistakes(

@@ -127,6 +127,9 @@ def test_files_and_sections_without_anything_mean_the_defaults(tmp_path: Path, t
     assert load_settings(write(tmp_path, text), {}, {}) == Settings()
 
 
+TWO_LINES = "forecasts: {{sources: [{{name: tariff, options: {{currency: EUR, timezone: UTC,\n  wholesale: {}}}}}]}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -160,6 +163,18 @@ def test_files_and_sections_without_anything_mean_the_defaults(tmp_path: Path, t
         (
             "database: mysql://u:hunter2@h/n\n",
             "shifter.yaml:1:11 database: `database` is not written as it must be. URL of",
+        ),
+        (
+            TWO_LINES.format("{name: typicl}"),
+            "2:21 forecasts.sources[0].options.wholesale.name: there is no forecast source 'typicl'",
+        ),
+        (
+            TWO_LINES.format("{name: typical, options: {sed: 3}}"),
+            "2:45 forecasts.sources[0].options.wholesale.options.sed: extra inputs",
+        ),
+        (
+            "database: 'sqlite:///file:s.db?mode=ro&uri=true'\n",
+            "give the path alone, as sqlite:///shifter.db",
         ),
         (
             "policy: {rules: [{name: a, when: {tenannt: {equals: x}}, then: deferrable}]}\n",

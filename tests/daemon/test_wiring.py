@@ -65,6 +65,37 @@ def test_each_source_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert [p.name for p in _polled(tmp_path, one, named)] == ["csv", "ours"]
 
 
+TARIFF: dict[str, Any] = {
+    "name": "tariff",
+    "options": {"currency": "EUR", "timezone": "Europe/Berlin", "wholesale": {"name": "energy_charts"}},
+}
+
+
+def test_what_a_site_pays_and_the_markets_price_are_not_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="tariff tells what a site pays, and energy_charts the wholesale"
+    ) as e:
+        _polled(tmp_path, TARIFF, {"name": "energy_charts"})
+    assert "signals: [carbon]" in e.value.hint
+    contract = {"name": "tariff", "options": {**TARIFF["options"], "wholesale": None, "price_per_mwh": 90}}
+    with pytest.raises(InputError, match="would be neither"):
+        _polled(tmp_path, {"name": "energy_charts"}, contract)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "energy_charts", "signals": ["carbon"]},
+        {"name": "energy_charts", "shadow": True},
+        {"name": "typical"},
+    ],
+)
+def test_beside_a_tariff_others_tell_something_else_or_are_on_trial(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    assert [p.name for p in _polled(tmp_path, TARIFF, other)] == ["tariff", other["name"]]
+
+
 def test_price_and_carbon_are_asked_for_and_more_where_it_is_listed(tmp_path: Path) -> None:
     usual = {"name": "entsoe", "zones": ["DE-LU"]}
     [polled] = _polled(tmp_path, usual)

@@ -21,7 +21,7 @@ from forecasts.outlooks import Outlooks
 from forecasts.provenance import Said
 from forecasts.series import FACTS, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
-from forecasts.surprise import Habit
+from forecasts.surprise import Habit, Voice
 from tests.forecasts.build import HOUR, T0, hours, series
 from tests.forecasts.world import DAY, day, exactly, forecasts, grid_days, measured, noisy
 
@@ -40,6 +40,7 @@ def learnt(
     bands: Any = None,
     habit: Habit = NOTHING_IS_USUAL,
     then: Any = None,
+    age_days: int = 0,
     **weights: Any,
 ) -> Outlook:
     """An outlook on a scale that is about one to one where values are small."""
@@ -56,9 +57,17 @@ def learnt(
         {OURS: rest, **full},
         {p: np.full(N_HOURS, b / 1e6) for p, b in (bands or {}).items()},
         {"all": np.ones(N_HOURS)},
-        dict.fromkeys(full, (habit, np.full(N_HOURS, np.nan) if then is None else np.asarray(then))),
+        dict.fromkeys(full, Voice(habit, on_scale(then), age_days)),
         np.empty((0, N_HOURS)),
     )
+
+
+def on_scale(said: Any) -> Floats:
+    """(n_hours,), NaN where nothing was said."""
+    z = np.full(N_HOURS, np.nan)
+    if said is not None:
+        z[: len(said)] = (np.asarray(said) - 100.0) / 1e6
+    return z
 
 
 def mixed(
@@ -85,35 +94,72 @@ class TestMix:
         assert got.sources == ("a+b+our models",) * 2 + ("a+our models",) * 2
         assert got.kinds == (Kind.MODEL,) * 4
 
-    def test_who_goes_mad_after_the_outlook_was_made_counts_no_more(self) -> None:
-        grid, told = SlotGrid(T0, 60, 24), [Said(Kind.FORECAST, "a")] * 24
-        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
-        calm = carbon(110.0 + 5.0 * (np.arange(24) % 2))
-        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
-        assert mixed(o, [calm], grid, told, calm.values).values == pytest.approx(0.9 * calm.values + 20.0)
-        assert mixed(o, [wild], grid, told, wild.values).values == pytest.approx([200.0] * 24, abs=1.0)
+    CALM = 110.0 + 5.0 * (np.arange(24) % 2)
+    WILD = 110.0 + 90.0 * (np.arange(24) % 2)
+
+    def when(self, said: Any, **more: Any) -> Mixed:
+        """What is made of a source that says this, whose usual leap and distance are those of `CALM`."""
+        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0), **more)
+        grid = SlotGrid(T0, 60, len(said))
+        told = [Said(Kind.FORECAST, "a")] * len(said)
+        return mixed(o, [carbon(said)], grid, told, said)
+
+    def test_for_who_goes_mad_after_the_outlook_was_made_what_it_said_then_stands_in(self) -> None:
+        calm, wild = self.when(self.CALM, then=self.CALM - 3), self.when(self.WILD, then=self.CALM - 3)
+        assert calm.values == pytest.approx(0.9 * self.CALM + 20.0)
+        assert wild.values == pytest.approx(0.9 * (self.CALM - 3) + 20.0, rel=1e-4)
+        assert calm.stood_in == {}
+        assert wild.stood_in == {"a": T0}
+        [words] = in_doubt(wild)
+        assert words == (
+            "what a says now is unlike all it said before; what it said by 2026-01-10 00:00 UTC stands in"
+        )
+
+    def test_who_is_only_unusual_counts_for_less(self) -> None:
+        unusual = self.when(110.0 + 30.0 * (np.arange(24) % 2), then=self.CALM - 3)
+        weight = 0.9 * (2.0 / 3.0) ** 6  # it leaps by 1.5 times what is usual
+        share = weight / (weight + 0.1)
+        assert unusual.stood_in == {}
+        assert unusual.values[0] == pytest.approx(share * 110.0 + (1 - share) * 200.0, rel=0.01)
+
+    def test_where_what_it_said_then_does_not_reach_ours_do(self) -> None:
+        wild = self.when(self.WILD, then=self.CALM[:12])
+        assert wild.values[:12] == pytest.approx(0.9 * self.CALM[:12] + 20.0, rel=1e-4)
+        assert wild.values[12:] == pytest.approx([200.0] * 12)
+        assert wild.sources[12:] == (OURS,) * 12
+
+    def test_where_nothing_stands_in_it_counts_for_nothing(self) -> None:
+        wild = self.when(self.WILD)
+        assert wild.values == pytest.approx([200.0] * 24)
+        assert wild.stood_in == {"a": None}
+        assert in_doubt(wild) == ["what a says now is unlike all it said before; it counts for nothing"]
+
+    def test_who_was_mad_when_the_outlook_was_made_may_be_itself_again(self) -> None:
+        still, again = (self.when(said, then=self.CALM - 3, age_days=1) for said in (self.WILD, self.CALM))
+        assert still.values == pytest.approx(0.9 * (self.CALM - 3) + 20.0, rel=1e-4)
+        assert still.stood_in == {"a": T0 - DAY}
+        assert again.values == pytest.approx(0.9 * self.CALM + 20.0)
+        assert again.stood_in == {}
 
     def test_who_only_says_again_what_it_said_keeps_its_weight(self) -> None:
         """The end of a day is wilder than the whole of it: that was known when the outlook was made."""
-        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
-        then = np.zeros(N_HOURS)
-        then[:24] = (wild.values - 100.0) / 1e6
-        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0), then=then)
-        told = [Said(Kind.FORECAST, "a")] * 24
-        got = mixed(o, [wild], SlotGrid(T0, 60, 24), told, wild.values)
-        assert got.values == pytest.approx(0.9 * wild.values + 20.0, rel=1e-3)
+        got = self.when(self.WILD, then=self.WILD)
+        assert got.values == pytest.approx(0.9 * self.WILD + 20.0, rel=1e-3)
 
-    def test_by_an_outlook_of_yesterday_nobody_is_thought_mad(self) -> None:
-        o = learnt(100.0, start=T0 - DAY, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
-        wild = carbon(110.0 + 90.0 * (np.arange(24) % 2))
-        got = mixed(o, [wild], SlotGrid(T0, 60, 24), [Said(Kind.FORECAST, "a")] * 24, wild.values)
-        assert got.values == pytest.approx(0.9 * wild.values + 20.0)
+    def test_by_an_outlook_of_yesterday_nobody_goes_mad(self) -> None:
+        got = self.when(self.WILD, then=self.CALM, start=T0 - DAY)
+        assert got.values == pytest.approx(0.9 * self.WILD + 20.0)
 
     def test_of_few_hours_none_is_thought_mad(self) -> None:
-        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0))
-        wild = carbon([110.0, 200.0, 110.0, 200.0])
-        told = [Said(Kind.FORECAST, "a")] * 4
-        assert mixed(o, [wild], FOUR, told, wild.values).values == pytest.approx(0.9 * wild.values + 20.0)
+        got = self.when(self.WILD[:4], then=self.CALM)
+        assert got.values == pytest.approx(0.9 * self.WILD[:4] + 20.0)
+
+    def test_the_mad_give_no_shape_to_what_stands_in(self) -> None:
+        o = learnt(100.0, a=0.9, habit=Habit(2e-5, 2e-4, 0.0), then=[110.0] * 24)
+        wild = carbon(np.random.default_rng(0).normal(110, 300, 48), step_minutes=30)
+        told = [Said(Kind.FORECAST, "a")] * 48
+        got = mixed(o, [wild], SlotGrid(T0, 30, 48), told, wild.values)
+        assert got.values == pytest.approx([0.9 * 110.0 + 20.0] * 48, rel=1e-4)
 
     def test_who_is_believed_alone_is_named_alone(self) -> None:
         got = mixed(
@@ -246,7 +292,7 @@ class TestWithinTheHour:
 
 
 class TestDoubt:
-    def doubt(self, o: Outlook, *said: ForecastSeries) -> str:
+    def doubt(self, o: Outlook, *said: ForecastSeries) -> list[str]:
         told = [Said(Kind.FORECAST, said[0].source)] * 4
         return in_doubt(mixed(o, list(said), FOUR, told, said[0].values))
 
@@ -254,23 +300,23 @@ class TestDoubt:
         share = np.full(N_HOURS, 0.9)
         share[2] = 0.12
         words = self.doubt(learnt(a=share), carbon([1.0] * 4))
-        assert words == "a counts for 12% of what is expected 2 h ahead, by its record and what it says now"
+        assert words == ["a counts for 12% of what is expected 2 h ahead, by its record"]
 
     def test_who_is_as_good_as_the_others_is_not(self) -> None:
-        assert self.doubt(learnt(a=0.6), carbon([1.0] * 4)) == ""
-        assert self.doubt(learnt(a=0.5, b=0.45), carbon([1.0] * 4), carbon([1.0] * 4, "b")) == ""
+        assert self.doubt(learnt(a=0.6), carbon([1.0] * 4)) == []
+        assert self.doubt(learnt(a=0.5, b=0.45), carbon([1.0] * 4), carbon([1.0] * 4, "b")) == []
 
     def test_where_it_does_not_speak_it_is_not_doubted(self) -> None:
         share = np.full(N_HOURS, 0.9)
         share[4:] = 0.01
-        assert self.doubt(learnt(a=share), carbon([1.0] * 4)) == ""
+        assert self.doubt(learnt(a=share), carbon([1.0] * 4)) == []
 
     def test_nor_are_we(self) -> None:
-        assert self.doubt(learnt(a=0.99), carbon([1.0] * 4)) == ""
+        assert self.doubt(learnt(a=0.99), carbon([1.0] * 4)) == []
 
     def test_several(self) -> None:
         words = self.doubt(learnt(a=0.1, b=0.05), carbon([1.0] * 4), carbon([1.0] * 4, "b"))
-        assert words.count("counts for") == 2
+        assert [w.split(" counts for")[0] for w in words] == ["a", "b"]
 
 
 VALUES = grid_days(40, seed=11)

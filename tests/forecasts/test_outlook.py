@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from forecasts.calibrate import PROBABILITIES
 from forecasts.history import VintageHistory
 from forecasts.known import Knowledge
-from forecasts.outlook import HORIZON_DAYS, MIN_DAYS, OURS, Outlook, make_outlook
+from forecasts.outlook import HORIZON_DAYS, MIN_DAYS, OURS, Outlook, _as_believed, make_outlook
 from forecasts.outlooks import Outlooks, anchor_of
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats
 from forecasts.store import ForecastStore
+from forecasts.surprise import Habit, Voice
 from tests.forecasts.build import HOUR
 from tests.forecasts.world import DAY, START, day, exactly, forecasts, grid_days, measured, noisy
 
@@ -198,7 +199,9 @@ class TestWeights:
         assert o.weights["told"][:24].min() > 0.9
         assert o.weights["told"][24:48].max() < 0.1
 
-    def test_who_turns_to_noise_loses_at_once_and_is_believed_again_a_day_after(self) -> None:
+    def test_for_who_turns_to_noise_what_it_said_before_stands_in_and_a_day_after_it_is_believed_again(
+        self,
+    ) -> None:
         values, good, rng = grid_days(60), noisy(6), np.random.default_rng(5)
 
         def turns(moment: datetime, came: Floats) -> Floats:
@@ -208,15 +211,42 @@ class TestWeights:
         said = [*measured(values, late_h=1, every_h=1), *forecasts(values, turns, source="turns")]
         knowledge = Knowledge(VintageHistory(said))
 
-        def weight(at: datetime) -> float:
-            o = make_outlook(knowledge, ZONE, CARBON, at)
+        def made(at: float) -> tuple[int, float, float]:
+            """How many days old it is, its share in the hours of which it speaks, and the mean error of its words."""
+            o = make_outlook(knowledge, ZONE, CARBON, day(at))
             assert o is not None
-            return float(o.weights["turns"][:48].mean())
+            voice = o.voices["turns"]
+            reach = np.flatnonzero(np.isfinite(voice.said))
+            errors = np.abs(o.scale.from_z(voice.said[reach]) - values[int(at * 24) + reach])
+            return voice.age_days, float(o.weights["turns"][reach].mean()), float(errors.mean())
 
-        assert weight(day(44.75)) > 0.8
+        age_days, share, error = made(44.75)
+        assert (age_days, share > 0.8, error < 8) == (0, True, True)
         for at in (45.0, 45.25, 45.75):
-            assert weight(day(at)) < 0.02
-        assert weight(day(47)) > 0.8
+            age_days, share, error = made(at)
+            assert (age_days, error < 8) == (1, True), "what it said the day before was right"
+            assert 0.2 < share < 0.5
+        age_days, share, _ = made(47.0)
+        assert (age_days, share > 0.8) == (0, True)
+
+    @pytest.mark.parametrize("ages", [(0, 0), (1, 0), (2, 1), (3, 3)])
+    def test_what_is_older_counts_for_less_and_the_others_for_more(self, ages: tuple[int, int]) -> None:
+        said = np.zeros(192)
+        habit = Habit(np.nan, np.nan, 0.0)
+        weights = np.stack([np.linspace(0.1, 0.4, 192), np.full(192, 0.2), np.linspace(0.7, 0.4, 192)])
+        got = _as_believed(weights, [Voice(habit, said, age) for age in ages], said)
+        assert got.sum(axis=0) == pytest.approx(1)
+        for k, age in enumerate(ages):
+            if age:
+                assert got[k + 1, :100] == pytest.approx(
+                    weights[k + 1, 24 * age : 24 * age + 100] * 0.5**age, rel=1e-9
+                )
+        assert (got[0] >= weights[0] - 1e-12).all()
+
+    def test_ours_has_the_rest_where_it_counted_for_nothing(self) -> None:
+        nothing = np.stack([np.zeros(192), np.ones(192)])
+        got = _as_believed(nothing, [Voice(Habit(np.nan, np.nan, 0.0), np.zeros(192), 1)], np.zeros(192))
+        assert got[0] == pytest.approx(0.5)
 
     def test_without_a_record_it_has_no_weight_yet(self) -> None:
         values = grid_days(50)

@@ -631,6 +631,13 @@ class TestReport:
             assert got.bands.crps_first == pytest.approx(got.bands.crps_second)
         apart = exact("apart", 0.2, 0.8)
         assert compare(two, apart, known).bands is None, "there is nothing to hold against each other"
+        for levels in ((0.9,), (0.5,), (0.75, 0.9, 0.95)):
+            few = exact("few", *levels)
+            assert compare(few, six, known).bands is None, (
+                "of one side alone, a CRPS does not pay to be honest"
+            )
+        lopsided = compare(exact("lopsided", 0.1, 0.75, 0.9), six, known)
+        assert lopsided.bands.crps_first == pytest.approx(compare(two, six, known).bands.crps_first)
 
     def test_two_that_share_nothing(self) -> None:
         meter, said, actual = world(20)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasts.slots import Floats
-from forecasts.surprise import MIN_RECORD, Habit, in_their_senses
+from forecasts.surprise import MIN_RECORD, STANDS_IN_DAYS, Habit, Voice, in_their_senses
 
 N_HOURS = 48
 
@@ -25,31 +25,52 @@ def record(n_rounds: int = 40, seed: int = 0) -> tuple[Floats, Floats, Floats, F
     return said, ours[:-1], came, ours[-1]
 
 
+def heard(said: Floats, ours: Floats, came: Floats, now: Floats) -> Voice:
+    """What is made of what the last row of `said` says, by the rows before it."""
+    return Voice.of(said, np.concatenate([ours, now[None, :]]), came)[0]
+
+
+def is_mad(said: Floats, ours: Floats, came: Floats, now: Floats) -> bool:
+    return heard(said, ours, came, now).age_days > 0
+
+
 def belief(said: Floats, ours: Floats, came: Floats, now: Floats) -> float:
-    """Of what the last row of `said` says, by the rows before it."""
-    return Habit.of(said[:-1], ours, came).belief(said[-1], now)
+    """In what it is taken to say."""
+    voice = heard(said, ours, came, now)
+    return voice.habit.belief(voice.said, now)
 
 
 def test_as_ever_it_is_believed() -> None:
-    assert np.mean([belief(*record(seed=seed)) for seed in range(30)]) > 0.9
+    records = [record(seed=seed) for seed in range(30)]
+    assert not any(is_mad(*one) for one in records)
+    assert np.mean([belief(*one) for one in records]) > 0.9
+
+
+def test_an_unusual_day_is_believed_less_and_is_not_mad() -> None:
+    """A storm is unlike the days before it, and the source that tells of it is right."""
+    said, *others = record()
+    said[-1] += 1.2
+    assert not is_mad(said, *others)
+    assert 0.01 < belief(said, *others) < 0.9
 
 
 def test_noise_is_noticed_at_once() -> None:
     said, *others = record()
     said[-1] += 2 * np.random.default_rng(1).normal(size=N_HOURS)
-    assert belief(said, *others) < 0.01
+    assert is_mad(said, *others)
 
 
 def test_so_is_a_level_that_no_model_expects() -> None:
     said, *others = record()
     said[-1] += 3.0
-    assert belief(said, *others) < 0.05
+    assert is_mad(said, *others)
 
 
 def test_so_is_what_was_wrong_yesterday_as_never_before() -> None:
     said, ours, came, now = record()
     said[-2] += 1.0
     ours[-1] += 1.0  # we were wrong as well: it alone is no surprise
+    assert not is_mad(said, ours, came, now), "what it said yesterday is no better"
     assert belief(said, ours, came, now) < 0.01
 
 
@@ -58,53 +79,117 @@ def test_who_never_erred_nor_moved_and_then_does_both(level: float) -> None:
     """Nothing is usual for who was always exactly right; the smallest size that counts is."""
     said = np.full((41, N_HOURS), level)
     calm = said[:-1].copy()
-    assert belief(said, calm, calm, said[-1]) == 1.0
+    assert not is_mad(said, calm, calm, said[-1])
     rounding = said.copy()
     rounding[-1] += 1e-12 * np.arange(N_HOURS)
-    assert belief(rounding, calm, calm, said[-1]) == 1.0
+    assert not is_mad(rounding, calm, calm, said[-1])
     said[-1] += np.random.default_rng(0).normal(size=N_HOURS)
-    assert belief(said, calm, calm, np.full(N_HOURS, level)) < 0.01
+    assert is_mad(said, calm, calm, np.full(N_HOURS, level))
 
 
 def test_who_was_mad_and_is_so_no_more_is_believed_again() -> None:
     said, ours, came, now = record()
     noise = np.random.default_rng(1)
     said[-3:-1] += 2 * noise.normal(size=(2, N_HOURS))
-    sane = in_their_senses(said[:-1], ours)
+    sane = in_their_senses(said[:-1], ours, came)
     assert np.flatnonzero(~sane).tolist() == [38, 39]
-    heard = np.where(np.append(sane, True)[:, None], said, np.nan)
-    assert belief(said, ours, came, now) < 0.01  # by what it said yesterday
-    assert belief(heard, ours, came, now) > 0.9
+    voice, rounds = Voice.of(said, np.concatenate([ours, now[None, :]]), came)
+    assert voice.age_days == 0
+    assert voice.habit.belief(voice.said, now) > 0.9
+    assert Habit.of(said[:-1], ours, came).belief(said[-1], now) < 0.01, "by what it said yesterday"
+    assert np.isfinite(rounds).all(axis=1).tolist() == sane.tolist()
+
+
+@pytest.mark.parametrize("mad_days", [1, 2, 3])
+def test_what_it_said_last_in_its_senses_stands_in(mad_days: int) -> None:
+    said, *others = record()
+    wild = said.copy()
+    wild[-mad_days:] += 2 * np.random.default_rng(1).normal(size=(mad_days, N_HOURS))
+    voice = heard(wild, *others)
+    if mad_days == 1:
+        assert voice.age_days == 1
+        assert np.array_equal(voice.said[:24], said[-2, 24:]), "of the same hours"
+    else:
+        assert voice.age_days == STANDS_IN_DAYS + 1, "what it said two days ago does not reach as far as now"
+    assert np.isnan(voice.said[24 if mad_days == 1 else 0 :]).all()
+
+
+def test_who_says_again_what_it_is_taken_to_say_keeps_its_weight() -> None:
+    """The end of a day may be wilder than the whole of it: that was known before."""
+    said, *others = record()
+    now = others[2]
+    voice = heard(said, *others)
+    assert voice.trust(said[-1], now) == 1.0
+    assert 0 < voice.trust(said[-1] + 1.2, now) < 0.9
+    assert voice.trust(said[-1] + 2 * np.random.default_rng(1).normal(size=N_HOURS), now) == 0.0
+    few = np.where(np.arange(N_HOURS) < 3, 99.0, np.nan)
+    assert voice.trust(few, now) == 1.0, "a mean over few hours tells nothing"
+
+
+def test_who_was_mad_a_while_ago_may_be_itself_by_now() -> None:
+    said, *others = record()
+    now = others[2]
+    wild = said.copy()
+    wild[-1] += 2 * np.random.default_rng(1).normal(size=N_HOURS)
+    voice = heard(wild, *others)
+    assert voice.trust(wild[-1], now) == 0.0
+    assert voice.trust(said[-1], now) > 0.9
+    few = np.where(np.arange(N_HOURS) < 3, said[-1], np.nan)
+    assert voice.trust(few, now) == 0.0, "of few hours nothing better is known"
 
 
 def test_whether_one_was_in_its_senses_is_judged_by_the_rounds_before() -> None:
-    said, ours, _, _ = record()
+    said, ours, came, _ = record()
     said[20] += 5 * np.random.default_rng(1).normal(size=N_HOURS)
-    whole = in_their_senses(said[:-1], ours)
+    whole = in_their_senses(said[:-1], ours, came)
     assert not whole[20]
     for n in (15, 21, 30):
-        assert (in_their_senses(said[:n], ours[:n]) == whole[:n]).all()
-    assert in_their_senses(said[:MIN_RECORD] * 100, ours[:MIN_RECORD]).all()
+        assert (in_their_senses(said[:n], ours[:n], came[:n]) == whole[:n]).all()
+    assert in_their_senses(said[:MIN_RECORD] * 100, ours[:MIN_RECORD], came[:MIN_RECORD]).all()
+
+
+def test_who_changed_for_good_and_is_right_is_not_mad_for_long() -> None:
+    """The world moved, the source followed at once, and our models did not yet."""
+    said, ours, came, now = record(60)
+    said[40:] += 3.0
+    came[40:] += 3.0
+    rows = [slice(n + 1) for n in range(40, 60)]
+    mad = [is_mad(said[row], ours[: row.stop - 1], came[: row.stop - 1], ours[row.stop - 1]) for row in rows]
+    assert mad[0], "nobody knows on the first day"
+    assert not any(mad[7:])
+    came[40:] -= 3.0
+    assert is_mad(said, ours, came, now), "who is wrong does not get away with it"
 
 
 def test_without_a_record_nothing_surprises() -> None:
     said, ours, came, now = record(MIN_RECORD - 1)
     said[-1] += 100 * np.random.default_rng(1).normal(size=N_HOURS)
+    assert not is_mad(said, ours, came, now)
     assert belief(said, ours, came, now) == 1.0
 
 
-def test_who_says_nothing_now_keeps_what_yesterday_left() -> None:
+def test_who_says_nothing_now_is_not_mad() -> None:
     said, *others = record()
     said[-1] = np.nan
-    assert belief(said, *others) > 0.5
+    voice = heard(said, *others)
+    assert voice.age_days == 0
+    assert np.isnan(voice.said).all()
+    assert voice.habit.belief(voice.said, others[2]) > 0.5
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 30), st.floats(0, 1), st.sampled_from([0.0, 1.0, 1e6]))
-def test_it_is_a_share(seed: int, n_rounds: int, silent: float, size: float) -> None:
+def test_belief_is_a_share_and_nothing_is_said_that_was_not(
+    seed: int, n_rounds: int, silent: float, size: float
+) -> None:
     rng = np.random.default_rng(seed)
     said, ours, came, now = record(n_rounds + 1, seed)
     said *= size
     for told in (said, ours, came):
         told[rng.random(told.shape) < silent] = np.nan
-    assert 0.0 <= belief(said, ours, came, now) <= 1.0
+    voice = heard(said, ours, came, now)
+    assert 0.0 <= voice.habit.belief(voice.said, now) <= 1.0
+    assert 0.0 <= voice.trust(said[-1], now) <= 1.0
+    spoken = np.flatnonzero(np.isfinite(voice.said))
+    if len(spoken):
+        assert np.array_equal(voice.said[spoken], said[-1 - voice.age_days, spoken + 24 * voice.age_days])
