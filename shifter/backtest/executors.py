@@ -6,11 +6,9 @@ An executor is anything with `map`; results come as they are done, in any order.
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
 from typing import Any, Protocol
 
 from shifter.backtest.case import Case, Unit
@@ -20,8 +18,10 @@ from shifter.errors import InputError, NotReady
 
 RAY_INSTALL = "pip install 'inference-shifter[ray]'"
 REACH_S = 5.0
+BATCHES = 4
+"""At least so many for each worker, where there are as many units: at the end none waits for long for another."""
 IN_FLIGHT = 4
-"""Units handed to a cluster at once, for each of its CPUs: enough that none waits."""
+"""Batches handed to a cluster at once, for each of its CPUs: enough that none waits."""
 
 
 def carry_out(unit: Unit) -> Result:
@@ -58,33 +58,34 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, context) as pool:
             futures = {
-                pool.submit(_carry_out_packed, case, unit.policy): unit for unit, case in _packed(units)
+                pool.submit(_carry_out, *_told(batch)): batch for batch in batches(units, self.workers)
             }
             try:
                 for future in as_completed(futures):
-                    yield futures[future], future.result()
+                    yield from zip(futures[future], future.result(), strict=True)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _packed(units: Sequence[Unit]) -> Iterator[tuple[Unit, bytes]]:
-    """Each unit with its case as bytes, which are made once for all of its policies, as these follow each other."""
-    case: Case | None = None
-    packed = b""
+def batches(units: Sequence[Unit], workers: int) -> list[list[Unit]]:
+    """Units that are handed out together: policies of one case, which is sent once for all of them, and what one
+    policy has worked out of it serves the next. No more of them than leaves enough batches for all workers.
+    """
+    most = max(1, len(units) // (BATCHES * workers))
+    found: list[list[Unit]] = []
     for unit in units:
-        if unit.case is not case:
-            case, packed = unit.case, pickle.dumps(unit.case)
-        yield unit, packed
+        if not found or found[-1][0].case is not unit.case or len(found[-1]) == most:
+            found.append([])
+        found[-1].append(unit)
+    return found
 
 
-def _carry_out_packed(packed: bytes, policy: str) -> Result:
-    return carry_out(Unit(_unpacked(packed), policy))
+def _told(batch: Sequence[Unit]) -> tuple[Case, list[str]]:
+    return batch[0].case, [unit.policy for unit in batch]
 
 
-@lru_cache(maxsize=2)
-def _unpacked(packed: bytes) -> Case:
-    case: Case = pickle.loads(packed)
-    return case
+def _carry_out(case: Case, policies: Sequence[str]) -> list[Result]:
+    return [carry_out(Unit(case, policy)) for policy in policies]
 
 
 class Ray:
@@ -112,26 +113,16 @@ class Ray:
 
 
 def _spread(ray: Any, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
-    """Hand out some, and another for each that is done. A case goes to the cluster once, for all of its policies."""
+    """Hand out some batches, and another for each that is done."""
     remote: Callable[..., Any] = ray.remote(num_cpus=1)(_carry_out)
-    most = IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1)))
-    waiting, running, cases = list(reversed(units)), dict[Any, Unit](), dict[int, Any]()
-    left = {id(u.case): sum(other.case is u.case for other in units) for u in units}
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting, running = batches(units, cpus)[::-1], dict[Any, list[Unit]]()
     while waiting or running:
-        while waiting and len(running) < most:
-            unit = waiting.pop()
-            key = id(unit.case)
-            case = cases[key] if key in cases else cases.setdefault(key, ray.put(unit.case))
-            running[remote.remote(case, unit.policy)] = unit  # type: ignore[attr-defined]
-            left[key] -= 1
-            if not left[key]:
-                del cases[key]
+        while waiting and len(running) < IN_FLIGHT * cpus:
+            batch = waiting.pop()
+            running[remote.remote(*_told(batch))] = batch  # type: ignore[attr-defined]
         for ref in ray.wait(list(running), num_returns=1)[0]:
-            yield running.pop(ref), ray.get(ref)
-
-
-def _carry_out(case: Any, policy: str) -> Result:
-    return carry_out(Unit(case, policy))
+            yield from zip(running.pop(ref), ray.get(ref), strict=True)
 
 
 def _reach(address: str) -> None:

@@ -19,7 +19,7 @@ from forecasts.series import Kind
 from shifter.backtest.campaign import Campaign
 from shifter.backtest.case import Case, Unit
 from shifter.backtest.cases import cut
-from shifter.backtest.executors import Executor, Processes, Ray, Serial
+from shifter.backtest.executors import BATCHES, Executor, Processes, Ray, Serial, batches
 from shifter.backtest.replay import replay
 from shifter.backtest.report import report_html
 from shifter.backtest.results import SUMMARY, Result, read_row, result_of
@@ -215,6 +215,18 @@ def test_the_same_figures_made_up_are_another_unit() -> None:
     )
     assert (real.synthetic, made.synthetic) == (False, True)
     assert Unit(real, "run_now").digest() != Unit(made, "run_now").digest()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("n_cases", [1, 2, 30])
+def test_batches_are_of_one_case_and_enough_for_all(cases: list[Case], n_cases: int, workers: int) -> None:
+    some = [replace(cases[0]) for _ in range(n_cases)]
+    units = [Unit(case, policy) for case in some for policy in POLICIES]
+    found = batches(units, workers)
+    assert [unit for batch in found for unit in batch] == units
+    assert all(unit.case is batch[0].case for batch in found for unit in batch)
+    assert len(found) >= min(len(units), BATCHES * workers)
+    assert max(map(len, found)) <= max(1, len(units) // (BATCHES * workers))
 
 
 def test_ray_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> None:
