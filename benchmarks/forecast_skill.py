@@ -33,7 +33,7 @@ from forecasts.blend import blend, combine
 from forecasts.history import VintageHistory
 from forecasts.known import Knowledge
 from forecasts.models.days import Scale
-from forecasts.outlook import OURS, Outlook, make_outlook
+from forecasts.outlook import OURS, Outlook, aged, make_outlook
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, as_datetime64
 
@@ -203,7 +203,8 @@ def _expected(
     outlook = make_outlook(knowledge, zone, signal, at)
     assert outlook is not None
     parts = {name: outlook.ours if name == OURS else outlook.voices[name].said for name in outlook.weights}
-    said, weights = (np.stack(list(of.values()))[:, :48] for of in (parts, outlook.weights))
+    counts = aged(outlook.weights, {name: voice.age_days or 0 for name, voice in outlook.voices.items()})
+    said, weights = (np.stack(list(of.values()))[:, :48] for of in (parts, counts))
     expected = outlook.scale.from_z(combine(said[:, :, None], weights.T)[:, 0])
     return np.where(np.isfinite(expected), expected, values[t : t + 48])
 

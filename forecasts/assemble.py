@@ -169,8 +169,18 @@ def _signal_frame(
         rate = None if outlook is None or outlook.basis is not basis else _rate(outlook, unit, rules)
         if outlook is not None and rate is not None:
             old = too_old(ranked, rules.as_of, longest)
-            mixed = mix(outlook, wide, values, said, ranked, rate=rate, yielding=old)
-            values, said = mixed.values, _remade(said, mixed, ranked, outlook.terms)
+            mixed = mix(
+                outlook,
+                wide,
+                values,
+                said,
+                ranked,
+                rate=rate,
+                yielding=old,
+                as_of=rules.as_of,
+                longest=longest,
+            )
+            values, said = mixed.values, _remade(said, mixed, ranked, outlook)
             quantiles = _best_of(mixed.quantiles, quantiles, before, mixed.changed[before:])
             dependence = _dependence(outlook, zone, rules)
             warnings += [f"zone {zone} {signal}: {doubt}." for doubt in in_doubt(mixed)]
@@ -210,17 +220,24 @@ def _dependence(outlook: Outlook, zone: str, rules: _Rules) -> tuple[float | Non
     return decay_hours(outlook.errors), correlation(price.errors, outlook.errors)
 
 
-def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries], learnt: Said) -> list[Said]:
-    """Where each value comes from, once it was mixed: under the terms of all that was `learnt` from, too."""
+def _remade(said: list[Said], mixed: Mixed, ranked: Sequence[ForecastSeries], outlook: Outlook) -> list[Said]:
+    """Where each value comes from, once it was mixed: under the terms of all that was learnt from, too.
+
+    It is as old as what its first speaker said; where that is mad, as what stands in, or else as the outlook.
+    """
     if not mixed.changed.any():
         return said
     heard = [said_by(ranked, (k,)) for k in range(len(ranked))]
     newest = max(s.known_at for s in ranked)
-    everyone = together([*sorted(heard, key=lambda s: s.source), learnt], newest)
+    everyone = together([*sorted(heard, key=lambda s: s.source), outlook.terms], newest)
     told = list(said)
     for i in np.flatnonzero(mixed.changed):
-        base = told[i] if told[i].kind is not Kind.MISSING else everyone
-        known_at = mixed.stood_in.get(base.source) or base.known_at
+        source, known_at = told[i].source, told[i].known_at
+        if told[i].kind is Kind.MISSING:
+            known_at = newest
+        elif source in mixed.stood_in:
+            stands_in = mixed.stood_in[source] if source in mixed.sources[i].split("+") else None
+            known_at = stands_in or outlook.start
         told[i] = replace(everyone, kind=mixed.kinds[i], source=mixed.sources[i], known_at=known_at)
     return told
 

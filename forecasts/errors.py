@@ -35,6 +35,16 @@ class ShifterError(Exception):
         hint = f" {self.hint}" if self.hint else ""
         return f"{place}{self.detail}{hint}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which must be told as this one is."""
+        return _again, (type(self), self.args, {**vars(self), "facts": dict(self.facts)})
+
+
+def _again(cls: type[ShifterError], args: tuple[Any, ...], state: dict[str, Any]) -> ShifterError:
+    error = cls.__new__(cls, *args)
+    vars(error).update(state, facts=MappingProxyType(state["facts"]))
+    return error
+
 
 class InputError(ShifterError):
     """A file, a line, a field or a parameter is wrong. Nothing was changed.

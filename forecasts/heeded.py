@@ -6,7 +6,7 @@ else had said it: no frame, no outcome and no weight is made of it. So whoever m
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -31,11 +31,19 @@ class Vintages(Known, Protocol):
 
 
 class Heeded:
-    """`store` without `OWN` and the sources in `shadow`, which are as if they had never spoken."""
+    """`store` without `OWN`, the sources in `shadow`, and of a zone's signal in `alone` those of which that is false.
+    They are as if they had never spoken.
+    """
 
-    def __init__(self, store: Vintages, shadow: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Vintages,
+        shadow: Collection[str] = (),
+        alone: Mapping[tuple[str, Signal], Callable[[str], bool]] | None = None,
+    ) -> None:
         self._store = store
         self._unheeded = OWN | set(shadow)
+        self._alone = alone or {}
 
     def as_of(
         self,
@@ -49,5 +57,8 @@ class Heeded:
     ) -> tuple[ForecastSeries, ...]:
         """What was known at `moment` about `[start, end)`, as the store answers it."""
         asked = self._store.sources(zone, signal) if sources is None else sources
-        heeded = [name for name in asked if name not in self._unheeded]
+        is_heard = self._alone.get((zone, signal))
+        heeded = [
+            name for name in asked if name not in self._unheeded and (is_heard is None or is_heard(name))
+        ]
         return self._store.as_of(zone, signal, moment, start, end, sources=heeded) if heeded else ()

@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.models.days import HOURS, Scale
-from forecasts.outlook import OURS, Outlook
+from forecasts.outlook import OURS, Outlook, aged, all_at_once
 from forecasts.provenance import Said
 from forecasts.series import FACTS, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid
+from forecasts.surprise import STANDS_IN_DAYS
 from forecasts.timeline import averaged
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NEGLIGIBLE = 0.01
 """A share below which a part is not named."""
-COMPARABLE = timedelta(hours=6)
-"""What a source says later than this after an outlook was made may lie apart from it for good reason."""
+COMPARABLE = timedelta(hours=8)
+"""What a source says later than this after an outlook was made may lie apart from it for good reason. It is more than
+there is between two outlooks, with the time that one takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +36,8 @@ class Mixed:
     and what they are worth then; and quantiles by probability, NaN where none are known.
 
     `doubted` are sources that count for less than half of an equal share somewhere they speak: the least share of
-    each, and how many hours ahead that is. Those in `stood_in` are mad: what is taken of them was known by then; None
-    where nothing is.
+    each, and how many hours ahead that is. Those in `stood_in` are mad: what is taken for what they say was known by
+    then; None where nothing is.
     """
 
     values: Floats
@@ -56,11 +58,14 @@ def mix(
     *,
     rate: float = 1.0,
     yielding: Collection[str] = (),
+    as_of: datetime | None = None,
+    longest: timedelta | None = None,
 ) -> Mixed:
     """What becomes of `values` (n_slots,), of which `told` says where they came from, in the light of an outlook.
 
     `series` are what sources said, in the unit of the values; `rate` is what one of the outlook's currency is worth in
-    theirs. Sources that are `yielding` to others, being old, count only where none of those speaks.
+    theirs. Sources that are `yielding` to others, being old, count only where none of those speaks; and so does what
+    stands in for a mad one and is older than `longest` at `as_of`, by default when the outlook was made.
     """
     scale = Scale(outlook.scale.median * rate, outlook.scale.spread * rate)
     hour = np.array([(start - outlook.start) // HOUR for start in grid.edges[:-1]])
@@ -70,26 +75,35 @@ def mix(
     missing = np.array([t.kind is Kind.MISSING for t in told])
     unknown = (hour >= 0) & (hour < outlook.n_hours) & (published | missing)
     names = [name for name in outlook.weights if name != OURS]
-    trust = {name: _trust(outlook, name, scale, series) for name in names}
-    mad = [name for name in names if not trust[name]]
+    now = as_of or outlook.start
+    stood_in = _stood_in(outlook, scale, series, now)
     came = averaged([s for s in series if s.kind in FACTS], grid)
     speaker = np.array([t.source for t in told])
     # What only forecasts tell of: the shape that they have, believed or not, but for those of the mad.
-    shape = came if np.isfinite(came).any() else np.where(published & ~np.isin(speaker, mad), values, np.nan)
+    shape = (
+        came
+        if np.isfinite(came).any()
+        else np.where(published & ~np.isin(speaker, list(stood_in)), values, np.nan)
+    )
     within = _within_the_hour(shape, grid)
     ours = scale.from_z(outlook.ours[at]) + within
-    taken = {
-        name: scale.from_z(outlook.voices[name].said[at]) + within
-        if name in mad
-        else _told(name, series, grid)
+    said_now = {
+        name: np.where((speaker == name) | (name not in yielding), _told(name, series, grid), np.nan)
         for name in names
+        if name not in stood_in
     }
-    told_now = [
-        np.where((speaker == name) | (name not in yielding), said, np.nan) for name, said in taken.items()
-    ]
-    said = scale.to_z(np.stack([*told_now, ours]))
+    others = np.any([np.isfinite(said) for said in said_now.values()], axis=0)
+    for name, then in stood_in.items():
+        is_old = then is not None and longest is not None and now - then > longest
+        before = scale.from_z(outlook.voices[name].said[at]) + within
+        said_now[name] = np.where((then is None) | (is_old & others), np.nan, before)
+    ages_days = {
+        name: outlook.voices[name].age_days or 0 for name, then in stood_in.items() if then is not None
+    }
+    shares = aged(outlook.weights, ages_days)
+    said = scale.to_z(np.stack([*(said_now[name] for name in names), ours]))
     speaks = np.isfinite(said)
-    weights = [outlook.weights[name][at] * (trust.get(name) or 1.0) for name in (*names, OURS)]
+    weights = [shares[name][at] for name in (*names, OURS)]
     share = np.where(speaks, np.stack(weights), 0.0)
     # Where no source speaks our models do, however little they count where one does.
     share[-1] = np.where(speaks[-1] & (share[:-1].sum(axis=0) == 0), 1.0, share[-1])
@@ -119,8 +133,8 @@ def mix(
         tuple("+".join(parts) for parts in made_of),
         tuple(Kind.MODEL if OURS in parts else Kind.FORECAST for parts in made_of),
         quantiles,
-        _doubted(names, np.where(speaks & changed, share, np.nan), hour),
-        {name: _known_by(outlook, name) for name in mad},
+        _doubted(names, np.where(speaks & changed, share, np.nan), hour, stood_in),
+        stood_in,
     )
 
 
@@ -137,33 +151,47 @@ def in_doubt(mixed: Mixed) -> list[str]:
     ]
 
 
-def _doubted(names: Sequence[str], share: Floats, hour: NDArray[np.int64]) -> dict[str, tuple[float, int]]:
-    """See `Mixed`. `share` (n_names + 1, n_slots) with ours last, NaN where one does not speak of what is unknown."""
+def _doubted(
+    names: Sequence[str], share: Floats, hour: NDArray[np.int64], mad: Collection[str]
+) -> dict[str, tuple[float, int]]:
+    """See `Mixed`. `share` (n_names + 1, n_slots) with ours last, NaN where one does not speak of what is unknown. The
+    mad are told of by themselves.
+    """
     equal = 1 / np.maximum(np.isfinite(share).sum(axis=0), 1)
     found = {}
     for name, mine in zip(names, share, strict=False):
-        if (mine < 0.5 * equal).any():
+        if name not in mad and (mine < 0.5 * equal).any():
             least = int(np.nanargmin(mine / equal))
             found[name] = float(mine[least]), int(hour[least])
     return found
 
 
-def _trust(outlook: Outlook, name: str, scale: Scale, series: Sequence[ForecastSeries]) -> float:
-    """How much of its weight what a source says by now leaves it, 0 where it is out of its senses: since the outlook
-    was made it may have gone mad, or come to itself.
+def _stood_in(
+    outlook: Outlook, scale: Scale, series: Sequence[ForecastSeries], now: datetime
+) -> dict[str, datetime | None]:
+    """See `Mixed`: the sources that are out of their senses by what they say now. Since the outlook was made one may
+    have gone mad, or come to itself.
     """
-    voice = outlook.voices[name]
-    newest = max((s.known_at for s in series if s.source == name), default=outlook.start)
-    if newest > outlook.start + COMPARABLE:
-        return 0.0 if voice.age_days else 1.0
-    said = scale.to_z(_told(name, series, SlotGrid(outlook.start, 60, outlook.n_hours)))
-    return voice.trust(said, outlook.ours)
+    grid = SlotGrid(outlook.start, 60, outlook.n_hours)
+    mad: dict[str, bool] = {}
+    for name, voice in outlook.voices.items():
+        said = scale.to_z(_told(name, series, grid))
+        if np.isfinite(said).any():
+            newest = max(s.known_at for s in series if s.source == name)
+            is_comparable = voice.age_days != 0 or newest <= outlook.start + COMPARABLE
+            mad[name] = is_comparable and voice.is_mad(said, outlook.ours)
+    if all_at_once(mad.values()):
+        return {}
+    return {name: _known_by(outlook, name, now) for name, is_mad in mad.items() if is_mad}
 
 
-def _known_by(outlook: Outlook, name: str) -> datetime | None:
-    """When at the latest that was known which a source is taken to say; None where that is nothing."""
+def _known_by(outlook: Outlook, name: str, now: datetime) -> datetime | None:
+    """When at the latest that was known which stands in for a source; None where that is nothing, or too old by now."""
     voice = outlook.voices[name]
-    return outlook.start - voice.age_days * DAY if np.isfinite(voice.said).any() else None
+    if voice.age_days is None or not np.isfinite(voice.said).any():
+        return None
+    then = outlook.start - voice.age_days * DAY
+    return then if now - then <= STANDS_IN_DAYS * DAY + COMPARABLE else None
 
 
 def _told(name: str, series: Sequence[ForecastSeries], grid: SlotGrid) -> Floats:

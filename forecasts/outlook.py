@@ -11,7 +11,7 @@ earlier moments as of those. So it can be made again at any time, and comes out 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,6 +36,8 @@ HORIZON_DAYS = AHEAD // DAY
 OURS = "our models"
 BESIDE_FRESH = 2 * DAY
 """A zone's other signal that ended longer ago tells nothing of this one."""
+TINY = np.finfo(float).tiny
+"""However little it counts: it has the rest where nobody else can."""
 MIN_DAYS = 7
 """[d] Less history than this tells nothing of a usual day."""
 
@@ -46,9 +48,9 @@ Answered = Callable[[Question], Foreseen]
 class Outlook:
     """Hours `[start + h, start + h + 1)`, every array (n_hours,); values on `scale`, made at `start`.
 
-    `ours` is NaN where the outcome was known already. `weights` by source, and of `OURS`, sum to 1 in each hour; a
-    source that is not in it has no record yet. `bands` by probability are what to add to the value; NaN where too
-    little is known of errors. `basis` is what its carbon means.
+    `ours` is NaN where the outcome was known already. `weights` by source, and of `OURS`, sum to 1 in each hour: what
+    each counts for by its record, in its senses; a source that is not in it has no record yet. `bands` by probability
+    are what to add to the value; NaN where too little is known of errors. `basis` is what its carbon means.
     """
 
     zone: str
@@ -121,8 +123,8 @@ def make_outlook(
 class _Learnt:
     """What was learnt of one signal. Arrays are on `scale`, by hours from the moment on; rounds are the days before.
 
-    `ours` (n_hours,), `came` and `combined` (n_rounds, n_hours), `told` by source (n_rounds + 1, n_hours), the last row
-    what is said now.
+    `ours` (n_hours,), `came` and `combined` (n_rounds, n_hours), `heard` by source with a record what it said in each
+    round, NaN where it was mad, (n_rounds, n_hours).
     """
 
     record: Record
@@ -131,18 +133,25 @@ class _Learnt:
     ours: Floats
     came: Floats
     combined: Floats
-    told: Mapping[str, Floats]
+    heard: Mapping[str, Floats]
     weights: Mapping[str, Floats]
     voices: Mapping[str, Voice]
     terms: Said
 
     def expected(self) -> Floats:
         """What was expected in each round and is now, (n_rounds + 1, n_hours), where a source spoke; else NaN."""
-        said = np.stack([self.ours if name == OURS else self.voices[name].said for name in self.weights])
-        now = combine(said[:, :, None], np.stack(list(self.weights.values())).T)[:, 0]
-        spoken = [np.isfinite(self.told[name]) for name in self.weights if name != OURS]
+        if not self.voices:
+            return np.full((len(self.combined) + 1, len(self.ours)), np.nan)
+        weights = aged(self.weights, {name: voice.age_days or 0 for name, voice in self.voices.items()})
+        said = {OURS: self.ours} | {name: voice.said for name, voice in self.voices.items()}
+        now = combine(
+            np.stack([said[name] for name in weights])[:, :, None], np.stack(list(weights.values())).T
+        )[:, 0]
+        spoken = [
+            np.isfinite(np.vstack([self.heard[name], voice.said])) for name, voice in self.voices.items()
+        ]
         rounds = np.concatenate([self.combined, now[None, :]])
-        return np.where(np.any(spoken, axis=0), rounds, np.nan) if spoken else np.full(rounds.shape, np.nan)
+        return np.where(np.any(spoken, axis=0), rounds, np.nan)
 
 
 @dataclass(frozen=True)
@@ -182,9 +191,9 @@ class _Asked:
         }
         if not record.measured and any(_repeats(said[:-1], came) for said in told.values()):
             return None
-        weights, voices, combined = _weighted(ours, past, came, told)
+        weights, voices, heard, combined = _weighted(ours, past, came, told)
         whole = together([record.terms, *terms], None)
-        return _Learnt(record, days.scale, foreseen, ours, came, combined, told, weights, voices, whole)
+        return _Learnt(record, days.scale, foreseen, ours, came, combined, heard, weights, voices, whole)
 
     def _said(self, signal: Signal, source: str, n_past: int, meaning: Meaning) -> Floats:
         return self.knowledge.said(self.zone, signal, source, self.at, n_past, HORIZON_DAYS * HOURS, meaning)
@@ -221,52 +230,65 @@ def _repeats(said: Floats, came: Floats) -> bool:
 
 def _weighted(
     ours: Floats, past: Floats, came: Floats, told: Mapping[str, Floats]
-) -> tuple[dict[str, Floats], dict[str, Voice], Floats]:
-    """The weights of each source and of ours by hour ahead, by source what it is taken to say, and what they would have
-    said together in each round.
+) -> tuple[dict[str, Floats], dict[str, Voice], dict[str, Floats], Floats]:
+    """The weights of each source and of ours by hour ahead, by source what it is taken to say and what it said in each
+    round in its senses, and what they would have said together in each round.
 
     `told` by source (n_rounds + 1, n_hours), the last row what is said now. A source with fewer than `MIN_ROUNDS`
     rounds on record is left out. Of rounds in which one was mad nothing is learnt: little was planned by them.
     """
     n_hours = len(ours)
-    heard = {
-        source: Voice.of(said, np.concatenate([past, ours[None, :]]), came)
+    known = {
+        source: Voice.of(said, np.vstack([past, ours]), came)
         for source, said in told.items()
         if (np.isfinite(said[:-1]) & np.isfinite(came)).any(axis=1).sum() >= MIN_ROUNDS
     }
-    if not heard:
-        return {OURS: np.ones(n_hours)}, {}, past
-    voices = {source: voice for source, (voice, _) in heard.items()}
-    members = np.stack([past, *(rounds for _, rounds in heard.values())])
+    voices = {source: voice for source, (voice, _) in known.items()}
+    heard = {source: rounds for source, (_, rounds) in known.items()}
+    if all_at_once(voices[name].age_days != 0 for name in voices if np.isfinite(told[name][-1]).any()):
+        voices = {name: Voice(voice.habit, told[name][-1]) for name, voice in voices.items()}
+    if not voices:
+        return {OURS: np.ones(n_hours)}, {}, {}, past
+    members = np.stack([past, *heard.values()])
     parts = stretches(n_hours)
     width = max(last - first for first, last in parts)
     delays = [-(-last // HOURS) for _, last in parts]
     prior = np.ones(len(members))
     taught = blend(_folded(members, parts, width), _folded(came, parts, width), prior, delays)
     combined = _unfolded(taught.combined, parts)
-    learnt = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
-    weights = _as_believed(learnt, list(voices.values()), ours)
-    return dict(zip([OURS, *voices], weights, strict=True)), voices, combined
+    weights = np.repeat(taught.weights, [last - first for first, last in parts], axis=0).T
+    weights = weights * np.array([1.0, *(voice.habit.belief for voice in voices.values())])[:, None]
+    weights /= weights.sum(axis=0)
+    return dict(zip([OURS, *voices], weights, strict=True)), voices, heard, combined
 
 
-def _as_believed(weights: Floats, voices: Sequence[Voice], ours: Floats) -> Floats:
-    """Weights (n_sources + 1, n_hours), that of ours first, as far as each is to be believed now.
+def all_at_once(mad: Iterable[bool]) -> bool:
+    """Whether several sources, and all of them, are mad: then none is, and something has happened."""
+    each = list(mad)
+    return len(each) > 1 and all(each)
 
-    What a source said a day ago is a day further ahead, and what the others say is not: they learnt their weights
-    beside it when they knew as little. So each day leaves half of its share to it, and the others have the rest.
+
+def aged(weights: Mapping[str, Floats], ages_days: Mapping[str, int]) -> dict[str, Floats]:
+    """Weights (n_hours,) by source and of `OURS`, where something said so many days ago stands in for a source.
+
+    What was said a day ago is a day further ahead, and what the others say is not: they learnt their weights beside it
+    when they knew as little. So each day leaves half of its share to it, and the others have the rest.
     """
-    n_hours = weights.shape[1]
-    age_days = np.array([0, *(voice.age_days for voice in voices)])[:, None]
-    ahead = np.minimum(np.arange(n_hours) + age_days * HOURS, n_hours - 1)
-    share = np.take_along_axis(weights, ahead, axis=1) * 0.5**age_days
-    is_aged = age_days > 0
-    # However small it is: ours has the rest where nobody else can.
-    fresh = np.where(is_aged, 0.0, np.maximum(share, np.finfo(float).tiny))
-    aged = np.where(is_aged, share, 0.0)
-    share = aged + fresh / fresh.sum(axis=0) * (1 - aged.sum(axis=0))
-    share *= np.array([1.0, *(voice.habit.belief(voice.said, ours) for voice in voices)])[:, None]
-    believed: Floats = share / share.sum(axis=0)
-    return believed
+    old = {
+        name: _ahead(weights[name], age_days) * 0.5**age_days
+        for name, age_days in ages_days.items()
+        if age_days
+    }
+    if not old:
+        return dict(weights)
+    rest = 1.0 - np.sum(list(old.values()), axis=0)
+    fresh = {name: np.maximum(share, TINY) for name, share in weights.items() if name not in old}
+    total = np.sum(list(fresh.values()), axis=0)
+    return {name: old[name] if name in old else fresh[name] / total * rest for name in weights}
+
+
+def _ahead(weights: Floats, days: int) -> Floats:
+    return weights[np.minimum(np.arange(len(weights)) + days * HOURS, len(weights) - 1)]
 
 
 def _folded(values: Floats, parts: Sequence[tuple[int, int]], width: int) -> Floats:

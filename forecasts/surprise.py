@@ -1,11 +1,11 @@
 """Whether what a source says now is like what it used to say: a source that goes mad must not wait for its verdict.
 
 Outcomes of what is said now come only later, and of two days ahead in two days. But noise shows at once: it leaps from
-hour to hour as the source never did, lies as far from our own models as it never did, and what it said yesterday has
-already proved wrong as never before. Each of the three is held against its own record of the last weeks.
+hour to hour as the source never did, or lies as far from our own models as it never did. Both are held against its own
+record of the last weeks. While it is mad, what it said last in its senses stands in. What was mad is no part of its
+record, and so it is itself again at once; unless it proved right: then it has changed, or the world has.
 
-While it is mad, what it said last in its senses stands in. What was mad, and was not right all the same, is no part of
-its record: a source that is itself again is believed again at once.
+A source that has proved wrong yesterday as never before is believed less, whatever it sounds like.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from forecasts.slots import Floats
 USUAL_QUANTILE = 0.95
 """Of the record: up to this nothing is surprising."""
 MARGIN = 1.25
-STEEPNESS = 6
-"""Up to twice what is usual leaves down to a 2 ** -6 th of the weight: a day may be unusual."""
 MAD = 2.0
-"""Who is that far beyond the usual is out of its senses."""
+"""Who leaps or lies apart by so many times the usual is out of its senses."""
+STEEPNESS = 6
+"""Who was wrong by twice the usual keeps a 2 ** -6 th of its weight."""
 RIGHT_QUANTILE = 0.75
 """Of its errors: who was not more wrong than this was right, however strange it sounded."""
 MIN_RECORD = 10
 LEAST = 0.05
 """Nor is up to this of an ordinary error, however exact a source was."""
 SHORT_H = 24
-"""[h] The lead times by whose outcomes a source is judged at once."""
+"""[h] Of those not known when it spoke: the lead times by whose outcomes a source is judged at once."""
 DAY_H = 24
 STANDS_IN_DAYS = 2
 """[d] What was said longer ago does not stand in for what is said now."""
@@ -50,22 +50,10 @@ class Habit:
     apart: float
     wrong: float
 
-    @classmethod
-    def of(cls, said: Floats, ours: Floats, came: Floats) -> Habit:
-        """That of what it said, what our models said and what came in the rounds before, each (n_rounds, n_hours), NaN
-        where unknown.
-        """
-        wrong = _mean_size((said - came)[:, :SHORT_H])
-        leaps, apart = _measures(said, ours)
-        return cls(
-            _usual(leaps),
-            _usual(apart),
-            _beyond(wrong[-1], _usual(wrong[:-1])) if len(wrong) else 0.0,
-        )
-
-    def belief(self, said: Floats, ours: Floats) -> float:
-        """How much of its weight a source keeps that says `said` where our models say `ours`, each (n_hours,): 0..1."""
-        return float(max(self.surprise(said, ours), self.wrong) ** -STEEPNESS)
+    @property
+    def belief(self) -> float:
+        """How much of its weight having been wrong yesterday leaves a source, 0..1."""
+        return float(max(1.0, self.wrong) ** -STEEPNESS)
 
     def surprise(self, said: Floats, ours: Floats) -> float:
         """How far beyond the usual one is that says `said` where our models say `ours`, (n_hours,); 1 if not at all."""
@@ -77,62 +65,73 @@ class Habit:
 class Voice:
     """What a source is taken to say at a moment: the last that it said in its senses, `age_days` before.
 
-    `said` (n_hours,) from the moment on, NaN where it did not speak, and all NaN where what it said last in its senses
-    is more than `STANDS_IN_DAYS` old.
+    `said` (n_hours,) from the moment on, NaN where it did not speak; all NaN, and `age_days` None, where what it said
+    last in its senses is more than `STANDS_IN_DAYS` old.
     """
 
     habit: Habit
     said: Floats
-    age_days: int = 0
+    age_days: int | None = 0
 
     @classmethod
     def of(cls, told: Floats, ours: Floats, came: Floats) -> tuple[Voice, Floats]:
         """That of a source which said `told` in each round and says the last row now, where our models said `ours`,
-        both (n_rounds + 1, n_hours); and its rounds, NaN where it was mad. `came` (n_rounds, n_hours).
+        both (n_rounds + 1, n_hours); and what it said in each round in its senses, (n_rounds, n_hours), NaN where it
+        was mad. `came` (n_rounds, n_hours), at least one round.
         """
-        outcomes = np.concatenate([came, np.full((1, came.shape[1]), np.nan)])
-        sane = in_their_senses(told, ours, outcomes)
+        measures, wrong = _measures(told, ours), _wrong(told[:-1], ours, came)
+        sane, ordinary = _judged(measures, wrong)
+        leap, apart = (_usual(measure[:-1][ordinary]) for measure in measures)
+        usually_wrong = _usual(wrong[:-1][ordinary[:-1]])
+        habit = Habit(leap, apart, _beyond(wrong[-1], usually_wrong) if sane[-2] else 0.0)
         rounds = np.where(sane[:-1, None], told[:-1], np.nan)
-        habit = Habit.of(rounds, ours[:-1], came)
-        n_hours = told.shape[1]
-        for age_days in np.flatnonzero(sane[::-1])[: STANDS_IN_DAYS + 1].tolist():
+        for age_days in range(min(STANDS_IN_DAYS + 1, len(told))):
+            said = np.full(told.shape[1], np.nan)
             ahead = told[-1 - age_days, age_days * DAY_H :]
-            if age_days == 0 or (age_days <= STANDS_IN_DAYS and np.isfinite(ahead).any()):
-                return cls(habit, np.append(ahead, np.full(n_hours - len(ahead), np.nan)), age_days), rounds
-        return cls(habit, np.full(n_hours, np.nan), STANDS_IN_DAYS + 1), rounds
+            said[: len(ahead)] = ahead
+            if sane[-1 - age_days] and (age_days == 0 or np.isfinite(said).any()):
+                return cls(habit, said, age_days), rounds
+        return cls(habit, np.full(told.shape[1], np.nan), None), rounds
 
-    def trust(self, said: Floats, ours: Floats) -> float:
-        """How much of its weight a source keeps that says `said` now, (n_hours,) from the same moment on: 0..1, and 0
-        where it is out of its senses.
+    def is_mad(self, said: Floats, ours: Floats) -> bool:
+        """Whether one that says `said` now, (n_hours,) from the same moment on, is out of its senses.
 
-        Against what it is taken to say of the same hours, so that one that only runs out, or says the same again,
-        keeps it all.
+        Against what it is taken to say of the same hours, so that one that only runs out, or says the same again, is
+        not.
         """
         spoken = np.isfinite(said) & np.isfinite(ours)
         if spoken.sum() < LEAST_HOURS:
-            return 0.0 if self.age_days else 1.0
+            return bool(spoken.any()) and self.age_days != 0
         now, then = (self.habit.surprise(np.where(spoken, z, np.nan), ours) for z in (said, self.said))
-        if now >= MAD * then:
-            return 0.0
-        now, then = (max(surprise, self.habit.wrong) for surprise in (now, then))
-        return min(1.0, (then / now) ** STEEPNESS)
+        return now >= MAD * then
 
 
-def in_their_senses(said: Floats, ours: Floats, came: Floats) -> NDArray[np.bool_]:
-    """In which rounds a source neither leapt nor lay apart from our models far beyond what it used to in the rounds
-    before, or proved right all the same, (n_rounds,): it may have changed for good, or the world have.
+def _judged(measures: tuple[Floats, ...], wrong: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """In which rounds a source was in its senses, (n_rounds + 1,), by what was known then; and which of those that are
+    over, (n_rounds,), are of its record: these, and the strange ones in which it proved right.
 
-    All (n_rounds, n_hours), the oldest first, `came` NaN where not known.
+    `measures` (n_rounds + 1,) each, the last of now; `wrong` (n_rounds,), known a round later.
     """
-    measures = _measures(said, ours)
-    wrong = _mean_size((said - came)[:, :SHORT_H])
-    sane = np.ones(len(said), dtype=bool)
-    for t in range(MIN_RECORD, len(said)):
-        before = np.flatnonzero(sane[:t])
-        if max(_beyond(m[t], _usual(m[before])) for m in measures) >= MAD:
-            known = wrong[before][np.isfinite(wrong[before])]
-            sane[t] = len(known) >= MIN_RECORD and wrong[t] <= np.quantile(known, RIGHT_QUANTILE)
-    return sane
+    sane = np.ones(len(measures[0]), dtype=bool)
+    ordinary = np.ones(len(wrong), dtype=bool)
+    for t in range(MIN_RECORD, len(sane)):
+        record = np.flatnonzero(ordinary[:t])
+        sane[t] = max(_beyond(m[t], _usual(m[record])) for m in measures) < MAD
+        if t < len(wrong):
+            errors = wrong[record][np.isfinite(wrong[record])]
+            was_right = len(errors) >= MIN_RECORD and wrong[t] <= np.quantile(errors, RIGHT_QUANTILE)
+            ordinary[t] = sane[t] or was_right
+    return sane, ordinary
+
+
+def _wrong(said: Floats, ours: Floats, came: Floats) -> Floats:
+    """The mean error of each round, (n_rounds,), in the first `SHORT_H` hours that were not known: those of which our
+    models speak, in the last row of `ours`. NaN where fewer than `LEAST_HOURS` have come.
+    """
+    first = int(np.argmax(np.isfinite(ours[-1])))
+    errors = (said - came)[:, first : first + SHORT_H]
+    few = np.isfinite(errors).sum(axis=1) < LEAST_HOURS
+    return np.where(few, np.nan, _mean_size(errors))
 
 
 def _measures(said: Floats, ours: Floats) -> tuple[Floats, Floats]:

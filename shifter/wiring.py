@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forecasts.assemble import Preference, frame_from_store
@@ -102,27 +103,26 @@ def polled_sources(settings: Settings, fleet: Fleet | None) -> tuple[Polled, ...
         except InputError as error:
             mistakes += all_of(error)
     raise_all(mistakes)
-    _check_one_price(found)
+    _check_one_price(found)  # their places are those of the settings: none is missing
     return tuple(found)
 
 
 def _check_one_price(polled: Sequence[Polled]) -> None:
-    """Raises InputError for a zone in which a market's price would be blended with what a site pays upon it."""
-    priced = [p for p in polled if Signal.PRICE in p.signals and not p.shadow]
-    for market in priced:
-        tariffs = [
-            p.name
-            for p in priced
-            if isinstance(p.source, TariffSource) and not {*p.zones}.isdisjoint(market.zones)
-        ]
-        if market.source.info.wholesale and tariffs:
-            raise InputError(
-                f"{tariffs[0]} tells what a site pays, and {market.name} the wholesale price of the same zone: "
-                "together they would be neither.",
-                field="forecasts.sources",
-                hint=f"Ask {market.name} for something else, as `signals: [carbon]`, or leave it out: a tariff asks "
-                "for its wholesale price itself.",
-            )
+    """Raises InputError for all markets whose price would be blended with what a site pays upon it."""
+    priced = _priced(polled)
+    tariffs = [p for p in priced if isinstance(p.source, TariffSource)]
+    raise_all(
+        InputError(
+            f"{tariff.name} tells what a site pays, and {market.name} the wholesale price of the same zone: "
+            "together they would be neither.",
+            field=f"forecasts.sources[{polled.index(market)}]",
+            hint=f"Ask {market.name} for something else, as `signals: [carbon]`, or leave it out: a tariff asks for "
+            "its wholesale price itself.",
+        )
+        for market in priced
+        for tariff in tariffs
+        if market.source.info.wholesale and not set(tariff.zones).isdisjoint(market.zones)
+    )
 
 
 def _polled(
@@ -218,7 +218,23 @@ def outlooks_of(
 
 
 def _heeded(store: ForecastStore, polled: tuple[Polled, ...]) -> Heeded:
-    return Heeded(store, {p.name for p in polled if p.shadow})
+    """The store without what is on trial; and where a tariff tells what a site pays, without the prices of sources that
+    are asked for them no more: the store may still have those of a market.
+    """
+    priced = _priced(polled)
+    paid = {zone for p in priced if isinstance(p.source, TariffSource) for zone in p.zones}
+    asked = {zone: {p.name for p in priced if zone in p.zones} for zone in paid}
+    alone = {(zone, Signal.PRICE): partial(_is_asked, names) for zone, names in asked.items()}
+    return Heeded(store, {p.name for p in polled if p.shadow}, alone)
+
+
+def _is_asked(names: Collection[str], name: str) -> bool:
+    return name in names or name.startswith(PUSHED)
+
+
+def _priced(polled: Iterable[Polled]) -> list[Polled]:
+    """Those whose prices are planned by."""
+    return [p for p in polled if Signal.PRICE in p.signals and not p.shadow]
 
 
 def frame_maker(

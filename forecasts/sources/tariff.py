@@ -279,9 +279,8 @@ def _made(wholesale: Wholesale) -> ForecastSource:
     try:
         source = None if wholesale.name == NAME else make_source(wholesale.name, wholesale.options)
     except InputError as e:
-        theirs = e.field.removeprefix(f"sources.{wholesale.name}").lstrip(".")
-        where = f"{place}.name" if e.field == "source" else f"{place}.options.{theirs}".rstrip(".")
-        raise InputError(e.detail, field=where, hint=e.hint, also=e.also) from e
+        first, *others = (_within(wholesale.name, place, one) for one in (e, *e.also))
+        raise InputError(first.detail, field=first.field, hint=first.hint, also=tuple(others)) from e
     if source is None or isinstance(source, TariffSource):
         raise InputError(
             "the wholesale price of a tariff may not be a tariff's.",
@@ -293,3 +292,10 @@ def _made(wholesale: Wholesale) -> ForecastSource:
             f"the source {wholesale.name} has no price.", field=f"{place}.name", hint="Name another."
         )
     return source
+
+
+def _within(name: str, place: str, error: InputError) -> InputError:
+    """What is wrong with the wholesale source, at its place within the tariff's options."""
+    theirs = error.field.removeprefix(f"sources.{name}").lstrip(".")
+    where = f"{place}.name" if error.field == "source" else f"{place}.options.{theirs}".rstrip(".")
+    return InputError(error.detail, field=where, hint=error.hint)

@@ -1,6 +1,6 @@
 """All units of a backtest into one folder; what is there already is not done again.
 
-units/<digest of its inputs>.parquet      one a unit, written as soon as it is done
+units/<digest of its inputs>.parquet      one a unit, written as soon as its executor tells that it is done
 results.parquet  slots.parquet            all of them, in the order of the units
 report.html                               the same to look at
 """

@@ -33,7 +33,7 @@ class Executor(Protocol):
     """Carries out units."""
 
     def map(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
-        """Each unit with its result, as they are done. What a unit raises is raised."""
+        """Each unit with its result, as they are done, or some of one case together. What a unit raises is raised."""
         ...
 
 
@@ -62,14 +62,14 @@ class Processes:
             }
             try:
                 for future in as_completed(futures):
-                    yield from zip(futures[future], future.result(), strict=True)
+                    yield from _done(futures[future], *future.result())
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
 def batches(units: Sequence[Unit], workers: int) -> list[list[Unit]]:
-    """Units that are handed out together: policies of one case, which is sent once for all of them, and what one
-    policy has worked out of it serves the next. No more of them than leaves enough batches for all workers.
+    """Units that are handed out together: policies of one case, which is sent once for them, and of which what one has
+    worked out serves the next. No more of them than leaves enough batches for all workers.
     """
     most = max(1, len(units) // (BATCHES * workers))
     found: list[list[Unit]] = []
@@ -84,8 +84,23 @@ def _told(batch: Sequence[Unit]) -> tuple[Case, list[str]]:
     return batch[0].case, [unit.policy for unit in batch]
 
 
-def _carry_out(case: Case, policies: Sequence[str]) -> list[Result]:
-    return [carry_out(Unit(case, policy)) for policy in policies]
+def _carry_out(case: Case, policies: Sequence[str]) -> tuple[list[Result], Exception | None]:
+    """The results, up to where something was raised, and that: what was done before it is not lost."""
+    results: list[Result] = []
+    for policy in policies:
+        try:
+            results.append(carry_out(Unit(case, policy)))
+        except Exception as error:
+            return results, error
+    return results, None
+
+
+def _done(
+    batch: Sequence[Unit], results: Sequence[Result], error: Exception | None
+) -> Iterator[tuple[Unit, Result]]:
+    yield from zip(batch, results, strict=False)
+    if error is not None:
+        raise error
 
 
 class Ray:
@@ -122,7 +137,7 @@ def _spread(ray: Any, units: Sequence[Unit]) -> Iterator[tuple[Unit, Result]]:
             batch = waiting.pop()
             running[remote.remote(*_told(batch))] = batch  # type: ignore[attr-defined]
         for ref in ray.wait(list(running), num_returns=1)[0]:
-            yield from zip(running.pop(ref), ray.get(ref), strict=True)
+            yield from _done(running.pop(ref), *ray.get(ref))
 
 
 def _reach(address: str) -> None:

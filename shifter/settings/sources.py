@@ -63,16 +63,18 @@ def _source_mistakes(
     try:
         make_source(source.name, source.options)
     except ShifterError as error:  # what only the source itself can tell, a unit say
-        inner = _as_far_as_written(source.options, error.field.removeprefix(f"sources.{source.name}."))
-        return (locate((*at, *inner)).error(error.detail, error.hint),)
+        each = all_of(error) if isinstance(error, InputError) else (error,)
+        return tuple(
+            locate((*at, *_as_far_as_written(source, one.field))).error(one.detail, one.hint) for one in each
+        )
     return ()
 
 
-def _as_far_as_written(options: Mapping[str, Any], field: str) -> Loc:
-    """The way to a dotted `field` within `options`, up to where the file says no more."""
+def _as_far_as_written(source: SourceSettings, field: str) -> Loc:
+    """The way within a source's options to what an error of its own names, up to where the file says no more."""
     loc: list[str] = []
-    inner: Any = options
-    for key in field.split("."):
+    inner: Any = source.options
+    for key in field.removeprefix(f"sources.{source.name}.").split("."):
         if not isinstance(inner, Mapping) or key not in inner:
             break
         loc.append(key)

@@ -229,6 +229,24 @@ def test_batches_are_of_one_case_and_enough_for_all(cases: list[Case], n_cases: 
     assert max(map(len, found)) <= max(1, len(units) // (BATCHES * workers))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_was_done_before_a_unit_failed_is_kept(cases: list[Case], tmp_path: Path, workers: int) -> None:
+    policies = (*POLICIES[:2], "no such policy", POLICIES[2])
+    some = [replace(cases[0], month=f"2026-{month:02}") for month in range(1, 9)] if workers else cases[:1]
+    campaign = Campaign.of(some, policies, tmp_path)
+    if workers:
+        assert [unit.policy for unit in batches(campaign.units, workers)[0]] == list(policies)
+    with pytest.raises(
+        InputError, match=r"--policy: there is no policy 'no such policy'\. Choose from run_now"
+    ):
+        campaign.run(Processes(workers) if workers else Serial())
+    kept = Campaign.of(some, policies, tmp_path).there
+    months = [
+        {unit.policy for unit in campaign.units if unit.case is case and unit.name in kept} for case in some
+    ]
+    assert set(POLICIES[:2]) in months, "and what follows in the batch is not carried out"
+
+
 def test_ray_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"Ray is not installed.*pip install 'inference-shifter\[ray\]'"):

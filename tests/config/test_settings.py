@@ -173,6 +173,10 @@ TWO_LINES = "forecasts: {{sources: [{{name: tariff, options: {{currency: EUR, ti
             "2:45 forecasts.sources[0].options.wholesale.options.sed: extra inputs",
         ),
         (
+            TWO_LINES.format("{name: typical, options: {sed: 3, errors: many}}"),
+            "forecasts.sources[0].options.wholesale.options.errors: ",
+        ),
+        (
             "database: 'sqlite:///file:s.db?mode=ro&uri=true'\n",
             "give the path alone, as sqlite:///shifter.db",
         ),

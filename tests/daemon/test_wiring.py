@@ -21,7 +21,7 @@ from forecasts.store import ForecastStore
 from shifter.errors import InputError
 from shifter.files import read_fleet
 from shifter.ingest import Polled
-from shifter.wiring import frame_maker, outlooks_of, polled_sources
+from shifter.wiring import _heeded, frame_maker, outlooks_of, polled_sources
 from tests.daemon.world import settings
 from tests.forecasts.build import series
 
@@ -80,6 +80,34 @@ def test_what_a_site_pays_and_the_markets_price_are_not_one(tmp_path: Path) -> N
     contract = {"name": "tariff", "options": {**TARIFF["options"], "wholesale": None, "price_per_mwh": 90}}
     with pytest.raises(InputError, match="would be neither"):
         _polled(tmp_path, {"name": "energy_charts"}, contract)
+
+
+def test_each_market_beside_a_tariff_is_named_at_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTSOE_API_KEY", "x")
+    entsoe = {"name": "entsoe"}
+    with pytest.raises(InputError) as e:
+        _polled(tmp_path, {"name": "energy_charts"}, TARIFF, entsoe)
+    assert [one.field for one in (e.value, *e.value.also)] == ["forecasts.sources[0]", "forecasts.sources[2]"]
+    elsewhere = {**TARIFF, "zones": ["FR"]}
+    assert len(_polled(tmp_path, {"name": "energy_charts", "zones": ["DE-LU"]}, elsewhere)) == 2
+
+
+def test_a_market_that_was_asked_once_does_not_price_what_a_site_pays(tmp_path: Path) -> None:
+    """Its prices are in the store still, and no frame and no lesson is made of them."""
+    polled = _polled(tmp_path, TARIFF, {"name": "energy_charts", "signals": ["carbon"]})
+    store = ForecastStore(create_engine("sqlite://"))
+    store.create_tables()
+    known = START - timedelta(hours=1)
+    for source, price in (("energy_charts", 60.0), ("tariff", 210.0), ("push:desk", 200.0)):
+        said = series(np.full(24, price), zone="DE-LU", source=source, start=START, known_at=known)
+        store.append(said)
+    heeded = _heeded(store, polled)
+    window = (START, START, START + timedelta(hours=24))
+    assert {s.source for s in heeded.as_of("DE-LU", Signal.PRICE, *window)} == {"tariff", "push:desk"}
+    without = _heeded(store, _polled(tmp_path, {"name": "energy_charts"}))
+    assert len(without.as_of("DE-LU", Signal.PRICE, *window)) == 3
 
 
 @pytest.mark.parametrize(
