@@ -99,8 +99,14 @@ class _Reader:
                 self._row(line, row, at)
             if len(self.mistakes) >= MOST_MISTAKES:
                 return
-        if not self.vintages and not self.mistakes:
+        if self.mistakes:
+            return
+        if not self.vintages:
             self._wrong(1, "no row follows the header.", "An empty forecast says nothing.")
+        elif all(
+            cell is None for rows in self.vintages.values() for cells in rows.cells.values() for cell in cells
+        ):
+            self._wrong(1, f"no row has a value under {self._told(header)}.", self._misnamed(header))
 
     def check_header(self, text: str) -> None:
         _, header = next(self._rows(text), (1, []))
@@ -136,6 +142,17 @@ class _Reader:
         bands = [n for n in header for c in told if n.startswith(f"{c}_p") and _QUANTILE.search(n)]
         optional = [] if layout.kind_column is None else [layout.kind_column]
         return {name: header.index(name) for name in (*needed, *told, *bands, *optional) if name in header}
+
+    def _told(self, header: list[str]) -> str:
+        return " or ".join(c for c in self.layout.signals.values() if c in header)
+
+    def _misnamed(self, header: list[str]) -> str:
+        """A hint at a column that is not looked at, and sounds like one that would be."""
+        for signal, column in self.layout.signals.items():
+            like = [name for name in header if name.lower().startswith(signal.value) and column not in header]
+            if like:
+                return f"Is {like[0]!r} it? Name it {column!r}, or map it in the source's columns."
+        return "An empty forecast says nothing."
 
     def _row(self, line: int, row: list[str], at: Mapping[str, int]) -> None:
         layout = self.layout

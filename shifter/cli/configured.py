@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
+    from forecasts.series import Signal
     from forecasts.sources.base import ForecastSource
     from shifter.settings import SourceSettings
 
@@ -23,13 +24,17 @@ def listed(sources: Iterable[SourceSettings]) -> str:
     return ", ".join(f"{own_name(s)} (shadow)" if s.shadow else own_name(s) for s in sources)
 
 
-def source_of(name: str, config: Path | None, options: Sequence[str]) -> ForecastSource:
-    """The source, with what is configured of it, and `options` over that. Raises InputError."""
+def source_of(
+    name: str, config: Path | None, options: Sequence[str]
+) -> tuple[ForecastSource, tuple[Signal, ...]]:
+    """The source, with what is configured of it, and `options` over that; and the signals that it is configured to be
+    asked for, () where that is not said. Raises InputError.
+    """
     from forecasts.sources.registry import make_source
 
     given: dict[str, Any] = dict(_pair(text) for text in options)
     if config is None:
-        return _unconfigured(name, given)
+        return _unconfigured(name, given), ()
     from shifter.settings import load_settings
 
     there = {own_name(s): s for s in reversed(load_settings(config, environ={}).forecasts.sources)}
@@ -40,7 +45,7 @@ def source_of(name: str, config: Path | None, options: Sequence[str]) -> Forecas
             field="--config",
             hint=f"It has {', '.join(reversed(there)) or 'none'}.",
         )
-    return make_source(found.name, {**found.options, **given})
+    return make_source(found.name, {**found.options, **given}), tuple(found.signals or ())
 
 
 def _unconfigured(name: str, given: Mapping[str, Any]) -> ForecastSource:

@@ -73,8 +73,8 @@ def fetch(
     `shifter run --forecasts` read. Each signal of each zone is asked for by itself: where one fails, the
     others are kept.
     """
-    made = source_of(source, config, option or ())
-    wanted = _wanted(made, signal or (), to_file)
+    made, configured = source_of(source, config, option or ())
+    wanted = _wanted(made, signal or configured, to_file)
     _check_file(to_file, currency, rate or ())
     then = _asked_at(made, as_of)
     ahead = span_of(span, "--for")

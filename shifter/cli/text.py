@@ -179,8 +179,11 @@ def parse_time(text: str, field: str) -> datetime:
             f"{text!r} is not a time.", field=field, hint="Write it like 2026-01-10T00:00:00Z."
         ) from None
     if moment.tzinfo is None:
+        clock = text if "T" in text or " " in text else f"{text}T00:00"  # a day alone takes no zone
         raise InputError(
-            f"{text!r} has no time zone.", field=field, hint=f"Write {text}Z for UTC, {text}+01:00 for UTC+1."
+            f"{text!r} has no time zone.",
+            field=field,
+            hint=f"Write {clock}Z for UTC, {clock}+01:00 for UTC+1.",
         )
     return moment.astimezone(UTC)
 

@@ -97,6 +97,22 @@ def test_a_source_as_it_is_configured(ask: Ask, config: str) -> None:
     assert np.allclose(prices[1], np.add(prices[0], 5))
 
 
+def test_it_is_asked_for_the_signals_that_are_configured(ask: Ask, tmp_path: Path) -> None:
+    path = tmp_path / "shifter.yaml"
+    path.write_text("forecasts: {sources: [{name: typical, signals: [carbon]}]}\n")
+    window = ("--zone", "DE-LU", "--as-of", "2026-01-01T00:00:00Z", "--for", "2h", "--config", str(path))
+    assert [s["signal"] for s in ask("forecasts", "fetch", "typical", *window)] == ["carbon"]
+    asked = ask("forecasts", "fetch", "typical", *window, "--signal", "price")
+    assert [s["signal"] for s in asked] == ["price"]
+
+
+def test_a_day_has_no_zone_without_a_time(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    window = ("--zone", "DE-LU", "--as-of", "2026-01-01T00:00:00Z")
+    assert call("forecasts", "fetch", "typical", *window, "--start", "2026-01-01") == 2
+    assert "Write 2026-01-01T00:00Z for UTC" in " ".join(capsys.readouterr().err.split())
+    assert call("forecasts", "fetch", "typical", *window, "--start", "2026-01-01T00:00Z") == 0
+
+
 def test_an_option_goes_before_what_is_configured(ask: Ask, config: str) -> None:
     window = ("--zone", "DE-LU", "--as-of", "2026-01-01T00:00:00Z", "--for", "2h", "--config", config)
     [plain] = ask("forecasts", "fetch", "tariff", *window)

@@ -85,6 +85,19 @@ class TestReading:
         body = b"\xef\xbb\xbf" + "\r\n".join(lines).encode()
         assert read(tmp_path, body)[0].values.tolist() == [50, 51, 52]
 
+    @pytest.mark.parametrize(
+        ("named", "hint"), [("price", "Is 'price' it? Name it 'price_per_mwh'"), ("note", "says nothing")]
+    )
+    def test_a_file_without_any_value_is_refused(self, tmp_path: Path, named: str, hint: str) -> None:
+        """As where the one column that has any is called otherwise."""
+        path = tmp_path / "f.csv"
+        lines = [HEADER.replace("price_per_mwh", named), *(r[: r.rindex(",") + 1] for r in rows())]
+        path.write_text("\n".join(lines))
+        with pytest.raises(InputError, match="no row has a value under carbon_g_per_kwh") as e:
+            CsvSource(CsvOptions(path=path)).read(now=T0)
+        assert hint in e.value.hint
+        assert e.value.field == f"{path}:1"
+
     def test_quantiles(self, tmp_path: Path) -> None:
         header = f"{HEADER},price_per_mwh_p10,price_per_mwh_p97.5,carbon_g_per_kwh_p90,price_per_mwh_plan"
         found = read(tmp_path, [header, *(f"{r},{40 + k},{70 + k},,x" for k, r in enumerate(rows()))])
