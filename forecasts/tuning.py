@@ -155,7 +155,9 @@ class _Search:
         self.tried = {present: self._beside_present(present, self._present)}
 
     def best(self, grid: Mapping[str, Sequence[Any]]) -> Learning:
-        """What is found from the rules in force on, along one rule after the other."""
+        """What is found from the rules in force on, along one rule after the other: the least changed of all that do
+        about as well as the best.
+        """
         best = next(iter(self.tried))
         for _ in range(PASSES):
             before = best
@@ -165,7 +167,13 @@ class _Search:
                     best = found
             if best == before:
                 break
-        return best
+        enough = min(map(self._loss, self.tried)) + WORTH
+        good = [rules for rules in self.tried if self._loss(rules) <= enough]
+        return min(good, key=lambda rules: (self._n_changes(rules), self._loss(rules)))
+
+    def _n_changes(self, rules: Learning) -> int:
+        was, is_ = asdict(next(iter(self.tried))), asdict(rules)
+        return sum(was[name] != is_[name] for name in was)
 
     def _loss(self, rules: Learning) -> float:
         """Against the rules in force."""

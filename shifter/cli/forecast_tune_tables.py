@@ -34,7 +34,11 @@ def print_tuning(parts: Sequence[Parts], found: Tuning, database: str | None) ->
         out().print(styled(_title(p), "bold"), soft_wrap=True)
     print_table(*_tried(parts, found), title="On the days that choose, the best first")
     if min(found.tried, key=lambda t: t.gain.ratio).rules != found.chosen:
-        say(f"What is better by less than {100 * WORTH:g} % is not preferred: that would be luck.", "dim")
+        say(
+            f"What is better by less than {100 * WORTH:g} % is not preferred: of what does about as well, the least "
+            "changed is chosen.",
+            "dim",
+        )
     if found.judged is not None:
         print_table(*_judged(found), title="On the days that judge")
     worse = [one for one in found.judged.replays if one.captured.is_worse] if found.judged else []

@@ -119,6 +119,22 @@ def test_what_is_better_by_next_to_nothing_is_not_even_chosen() -> None:
     assert found.verdict == "keep: nothing else did better by 0.2 % on the 30 days that choose"
 
 
+def test_of_what_does_as_well_the_least_changed_is_chosen() -> None:
+    """The way there led by another rule, without which it is as good."""
+    sizes = {(0.02, 60): 10.0, (0.05, 60): 8.5, (0.05, 30): 8.0, (0.02, 30): 8.005}
+
+    def believe(replay: Replay) -> list[Belief]:
+        size = sizes[replay.rules.adapt_rate, replay.rules.past_days]
+        rng = np.random.default_rng(len(replay.origins))
+        said = [part + size * rng.normal(size=len(part)) for part in came(replay)]
+        return [Belief(v, {0.1: v - 1.28 * size, 0.5: v, 0.9: v + 1.28 * size}, v) for v in said]
+
+    found = tune(simple(), believe, grid={"adapt_rate": (0.02, 0.05), "past_days": (60, 30)})
+    assert {(t.rules.adapt_rate, t.rules.past_days) for t in found.tried} == set(sizes)
+    assert found.chosen == replace(BY_DEFAULT, past_days=30)
+    assert found.suggests
+
+
 def test_what_errs_less_and_decides_worse_is_not_suggested() -> None:
     def believe(replay: Replay) -> list[Belief]:
         if replay.rules.weigh_sources:
