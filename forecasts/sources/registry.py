@@ -67,7 +67,7 @@ def check_local(source: ForecastSource) -> None:
     try:
         check()
     except (InputError, SourceUnavailable) as e:
-        place = f"{e.field}: " if e.field else ""
+        place = "" if e.field in {"", "path"} else f"{e.field}: "  # of a tariff it has been looked at already
         raise InputError(f"{place}{e.detail}", field="path", hint=e.hint) from e
 
 

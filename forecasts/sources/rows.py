@@ -127,6 +127,9 @@ class _Reader:
 
     def _columns(self, header: list[str]) -> dict[str, int]:
         layout = self.layout
+        if not any(header):
+            self._wrong(1, "the file is empty.", "Its first line names the columns.")
+            return {}
         twice = {name for name in header if name and header.count(name) > 1}
         if twice:
             self._wrong(1, f"the column {min(twice)!r} comes twice.", "Rename or remove one.")

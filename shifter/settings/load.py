@@ -168,11 +168,15 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path_relative(named: Any, resolve: Any) -> Any:
-    """A source or a dispatcher with the `path` among its options resolved."""
+    """A source or a dispatcher with the `path` among its options resolved, and that of the source below a tariff."""
     options = named.get("options") if isinstance(named, dict) else None
-    if not isinstance(options, dict) or "path" not in options:
+    if not isinstance(options, dict):
         return named
-    return {**named, "options": {**options, "path": resolve(options["path"])}}
+    resolved = {"path": resolve, "wholesale": lambda below: _path_relative(below, resolve)}
+    return {
+        **named,
+        "options": {k: resolved[k](value) if k in resolved else value for k, value in options.items()},
+    }
 
 
 def _key_file_relative(vtn: Any, resolve: Any) -> Any:

@@ -105,4 +105,6 @@ def source_file_mistakes(settings: Settings, locate: Locate) -> Iterator[InputEr
         try:
             check_local(make_source(wanted.name, wanted.options))
         except InputError as error:
-            yield locate(("forecasts", "sources", i, "options", "path")).error(error.detail, error.hint)
+            below: Loc = ("wholesale", "options") if "wholesale" in wanted.options else ()
+            loc: Loc = ("forecasts", "sources", i, "options", *below, "path")
+            yield locate(loc).error(error.detail, error.hint)

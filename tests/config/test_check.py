@@ -150,6 +150,10 @@ def test_files_that_settings_name_are_checked_with_them(tmp_path: Path) -> None:
             "shifter.yaml:1:51 forecasts.sources[0].options.path: error: half.csv:1: there is no column 'zone'.",
         ),
         ("{name: csv, options: {path: whole.csv}}", ""),
+        (
+            "{name: tariff, options: {currency: EUR, timezone: UTC, wholesale: {name: csv, options: {path: no.csv}}}}",
+            "shifter.yaml:1:117 forecasts.sources[0].options.wholesale.options.path: error: no.csv cannot be read",
+        ),
     ],
 )
 def test_sources_are_held_against_what_they_know(tmp_path: Path, source: str, expected: str) -> None:

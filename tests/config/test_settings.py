@@ -97,7 +97,11 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
 fleet: fleet.yaml
 database: sqlite:///data/s.db
 realtime: rt.csv
-forecasts: {sources: [{name: csv, options: {path: f.csv}}, {name: csv, options: {url: "https://a/f.csv"}}]}
+forecasts:
+  sources:
+    - {name: csv, options: {path: f.csv}}
+    - {name: csv, options: {url: "https://a/f.csv"}}
+    - {name: tariff, options: {currency: EUR, timezone: UTC, wholesale: {name: csv, options: {path: p.csv}}}}
 """
     settings = load_settings(write(tmp_path, text), {}, {})
     assert settings.fleet == str(tmp_path / "fleet.yaml")
@@ -106,6 +110,11 @@ forecasts: {sources: [{name: csv, options: {path: f.csv}}, {name: csv, options: 
     assert [s.options for s in settings.forecasts.sources] == [
         {"path": str(tmp_path / "f.csv")},
         {"url": "https://a/f.csv"},
+        {
+            "currency": "EUR",
+            "timezone": "UTC",
+            "wholesale": {"name": "csv", "options": {"path": str(tmp_path / "p.csv")}},
+        },
     ]
     again = load_settings(
         write(tmp_path, text),

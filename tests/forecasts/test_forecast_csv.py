@@ -202,7 +202,7 @@ class TestReading:
         source = CsvSource(CsvOptions(url=f"{server.url}/f.csv"), http=http)
         assert len(source.read(now=T0)) == 2
         server.reply = lambda _: Said(body)
-        with pytest.raises(InputError, match="there is no column"):
+        with pytest.raises(InputError, match=r"there is no column|the file is empty"):
             source.read(now=T0)
         server.reply = lambda _: said
         assert len(source.read(now=T0)) == 2, "it is as good as before"
@@ -295,9 +295,16 @@ class TestRowsThatAreWrong:
         )
         assert "0xfc is not UTF-8" in refused(tmp_path, body, 3)
 
-    @pytest.mark.parametrize("body", [b"", b"\n\n", (HEADER + "\n").encode()])
-    def test_empty(self, tmp_path: Path, body: bytes) -> None:
-        refused(tmp_path, body, 1)
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            (b"", "the file is empty"),
+            (b"\n\n", "the file is empty"),
+            ((HEADER + "\n").encode(), "no row follows the header"),
+        ],
+    )
+    def test_empty(self, tmp_path: Path, body: bytes, said: str) -> None:
+        assert said in refused(tmp_path, body, 1)
 
     def test_headers(self, tmp_path: Path) -> None:
         assert "no column 'zone'" in refused(tmp_path, [HEADER.replace("zone", "Zone"), *rows()], 1)
