@@ -29,11 +29,11 @@ from benchmarks.grid_data import (
     measured_by_hour,
     runs,
 )
-from forecasts.blend import blend, combine
+from forecasts.blend import blend
 from forecasts.history import VintageHistory
 from forecasts.known import Knowledge
 from forecasts.models.days import Scale
-from forecasts.outlook import OURS, Outlook, aged, make_outlook
+from forecasts.outlook import Outlook, expected_now, make_outlook
 from forecasts.series import ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, as_datetime64
 
@@ -202,10 +202,7 @@ def _expected(
     """What is planned by over the next 48 h: facts, and what sources and our models are worth together."""
     outlook = make_outlook(knowledge, zone, signal, at)
     assert outlook is not None
-    parts = {name: outlook.ours if name == OURS else outlook.voices[name].said for name in outlook.weights}
-    counts = aged(outlook.weights, {name: voice.age_days or 0 for name, voice in outlook.voices.items()})
-    said, weights = (np.stack(list(of.values()))[:, :48] for of in (parts, counts))
-    expected = outlook.scale.from_z(combine(said[:, :, None], weights.T)[:, 0])
+    expected = outlook.scale.from_z(expected_now(outlook.ours, outlook.weights, outlook.voices)[:48])
     return np.where(np.isfinite(expected), expected, values[t : t + 48])
 
 

@@ -97,9 +97,7 @@ def mix(
         is_old = then is not None and longest is not None and now - then > longest
         before = scale.from_z(outlook.voices[name].said[at]) + within
         said_now[name] = np.where((then is None) | (is_old & others), np.nan, before)
-    ages_days = {
-        name: outlook.voices[name].age_days or 0 for name, then in stood_in.items() if then is not None
-    }
+    ages_days = {name: outlook.voices[name].age_days for name, then in stood_in.items() if then is not None}
     shares = aged(outlook.weights, ages_days)
     said = scale.to_z(np.stack([*(said_now[name] for name in names), ours]))
     speaks = np.isfinite(said)

@@ -142,11 +142,7 @@ class _Learnt:
         """What was expected in each round and is now, (n_rounds + 1, n_hours), where a source spoke; else NaN."""
         if not self.voices:
             return np.full((len(self.combined) + 1, len(self.ours)), np.nan)
-        weights = aged(self.weights, {name: voice.age_days or 0 for name, voice in self.voices.items()})
-        said = {OURS: self.ours} | {name: voice.said for name, voice in self.voices.items()}
-        now = combine(
-            np.stack([said[name] for name in weights])[:, :, None], np.stack(list(weights.values())).T
-        )[:, 0]
+        now = expected_now(self.ours, self.weights, self.voices)
         spoken = [
             np.isfinite(np.vstack([self.heard[name], voice.said])) for name, voice in self.voices.items()
         ]
@@ -268,8 +264,16 @@ def all_at_once(mad: Iterable[bool]) -> bool:
     return len(each) > 1 and all(each)
 
 
-def aged(weights: Mapping[str, Floats], ages_days: Mapping[str, int]) -> dict[str, Floats]:
-    """Weights (n_hours,) by source and of `OURS`, where something said so many days ago stands in for a source.
+def expected_now(ours: Floats, weights: Mapping[str, Floats], voices: Mapping[str, Voice]) -> Floats:
+    """What our models and what each source is taken to say come to together, (n_hours,)."""
+    shares = aged(weights, {name: voice.age_days for name, voice in voices.items()})
+    said = [ours if name == OURS else voices[name].said for name in shares]
+    return combine(np.stack(said)[:, :, None], np.stack(list(shares.values())).T)[:, 0]
+
+
+def aged(weights: Mapping[str, Floats], ages_days: Mapping[str, int | None]) -> dict[str, Floats]:
+    """Weights (n_hours,) by source and of `OURS`, where what a source said so many days ago stands in for it: 0 is now,
+    and None where nothing does.
 
     What was said a day ago is a day further ahead, and what the others say is not: they learnt their weights beside it
     when they knew as little. So each day leaves half of its share to it, and the others have the rest.

@@ -117,10 +117,9 @@ def _judged(measures: tuple[Floats, ...], wrong: Floats) -> tuple[NDArray[np.boo
     for t in range(MIN_RECORD, len(sane)):
         record = np.flatnonzero(ordinary[:t])
         sane[t] = max(_beyond(m[t], _usual(m[record])) for m in measures) < MAD
-        if t < len(wrong):
+        if t < len(wrong) and not sane[t]:
             errors = wrong[record][np.isfinite(wrong[record])]
-            was_right = len(errors) >= MIN_RECORD and wrong[t] <= np.quantile(errors, RIGHT_QUANTILE)
-            ordinary[t] = sane[t] or was_right
+            ordinary[t] = len(errors) >= MIN_RECORD and wrong[t] <= np.quantile(errors, RIGHT_QUANTILE)
     return sane, ordinary
 
 
