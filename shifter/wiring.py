@@ -51,12 +51,16 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
         hold_gap=planning.hold_gap_ratio,
         lease_ttl_s=max(settings.leases.ttl_s, 4 * beat_s * clock.speed),
         admission_wait_s=settings.admission.wait_s,
+        max_workloads=settings.admission.max_workloads,
+        telemetry_max_age_s=settings.telemetry.max_age_s,
+        guard_hold_s=settings.guard.hold_s,
         share_restricted=settings.forecasts.share_restricted,
         plans_days=keep.plans_days,
         events_days=keep.events_days,
         audit_days=keep.audit_days,
         workloads_days=keep.workloads_days,
         forecasts_days=keep.forecasts_days,
+        telemetry_days=keep.telemetry_days,
     )
 
 

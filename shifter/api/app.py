@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from shifter.api import docs, openapi, problems
 from shifter.api.body import MAX_BODY_BYTES, BodyLimit
+from shifter.api.express import Express
 from shifter.api.guard import Guard
 from shifter.api.observe import HttpMetrics, Observe
 from shifter.api.params import Shared
@@ -59,6 +60,7 @@ def create_app(
             Middleware(Observe, metrics=HttpMetrics(registry)),
             Middleware(Guard, allowed_hosts=allowed_hosts),
             Middleware(BodyLimit, max_bytes=max_body_bytes),
+            Middleware(Express, service=service),
         ],
     )
     app.state.shifter = shared

@@ -22,7 +22,6 @@ from shifter.domain.moments import in_words
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
-from shifter.service.fallback import fallback_grants
 from shifter.service.gate import Gate
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import Admission, AdmissionState, WorkloadState
@@ -69,7 +68,7 @@ def _ended(record: WorkloadRecord, gate: Gate) -> Admission | None:
 
 def _inside(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> Admission:
     """It holds accelerators now; what it leaves to real-time load is taken off."""
-    granted = _less(held, gate.yielded.get(record.id, {}))
+    granted = less(held, gate.yielded.get(record.id, {}))
     ends = leases.holds_until(record.lease.allocations, gate.now)
     if not granted:
         ran = record.done > 0 or bool(record.serving or gate.let_in(record))
@@ -135,7 +134,7 @@ def _without_plan(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
         return _answer(record, gate, state, text, not_before=start, retry_after_s=min(waits, RETRY_S))
     if gate.waits_for(record) and not runs:
         return _blocked(record, gate, why)
-    granted = fallback_grants(gate).get(record.id, ())
+    granted = gate.grants.get(record.id, ())
     late = "" if runs else ", it is past its latest start"
     if not granted:
         text = f"{why}{late}, and nothing is free outside the real-time reserve."
@@ -159,7 +158,8 @@ def _blocked(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
     return _answer(record, gate, state, text, retry_after_s=RETRY_S)
 
 
-def _less(held: Sequence[Allocation], yielded: Mapping[PoolKey, int]) -> tuple[Allocation, ...]:
+def less(held: Sequence[Allocation], yielded: Mapping[PoolKey, int]) -> tuple[Allocation, ...]:
+    """What is left of what is held where so many are left to others."""
     kept: list[Allocation] = []
     left = dict(yielded)
     for a in held:

@@ -25,6 +25,8 @@ class ServiceConfig:
     """Whether forecasts whose licence forbids passing them on are handed out."""
     telemetry_max_age_s: float = 300.0
     """A pool that reported and then fell silent for longer is stale."""
+    guard_hold_s: float = 300.0
+    """How long measured real-time load must have been lower before work that yielded to it comes back."""
     max_workloads: int = 1_000_000
     """Live workloads at one time."""
     quote_options: int = 5

@@ -155,6 +155,7 @@ class Core:
                 self.state.records.update(change.puts)
                 for gone in change.forgotten:
                     self.state.records.pop(gone, None)
+                self.state.generation += bool(change.puts or change.forgotten)
                 for name, value in change.values.items():
                     setattr(self.state, name, value)
                 self.state.events.extend(events)

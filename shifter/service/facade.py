@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from shifter.service.core import Core, FrameMaker, RealtimeMaker
 from shifter.service.cycles import Cycles, replay
 from shifter.service.explain import explain
 from shifter.service.gate import gate_of
+from shifter.service.heard import Ear
 from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
 from shifter.service.scored import ForecastScores, Scorer
@@ -113,6 +115,7 @@ class Service:
         self.core.metrics.watch(GaugeReader(lambda: health.gauges(self.core)))
         self._cycles = Cycles(self.core)
         self._scorer = Scorer(self.core)
+        self._ear = Ear(self.core)
 
     # Workloads -------------------------------------------------------------------------------------------
 
@@ -278,7 +281,11 @@ class Service:
         """Measured real-time load and site power; how many were taken. Raises InputError, NotFound,
         NotReady.
         """
-        return told.telemetry(self.core, samples, actor)
+        return self.hear(samples, actor).result()
+
+    def hear(self, samples: Sequence[TelemetrySample], actor: str) -> Future[int]:
+        """The same for who has others to look after meanwhile. Raises InputError, NotFound; the future, NotReady."""
+        return self._ear.hear(samples)
 
     def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
         """A power limit for a site and a window. The same again is the same. Raises NotFound, Conflict,

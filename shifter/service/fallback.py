@@ -90,13 +90,14 @@ def _room(published: Published, gate: Gate) -> _Room:
     end = gate.now + STEP
     free: dict[PoolKey, int] = {}
     busy: dict[PoolKey, float] = {}
-    for key, (_, pool) in gate.fleet.pools.items():
+    most_held = gate.most_held(end)
+    for key in gate.fleet.pools:
         rows = [r for r in (published.row_at(key, t) for t in (gate.now, end)) if r is not None]
         if published.row_at(key, gate.now) is None:
             continue
-        measured, held = gate.measured(key) or 0.0, gate.most_held(key, end)
+        measured, held = gate.measured(key) or 0.0, most_held.get(key, 0)
         reserved = max(measured, *(r.reserved for r in rows), 0.0)
-        free[key] = max(0, math.floor(pool.count - reserved - held + 1e-9))
+        free[key] = max(0, math.floor(gate.count(key) - reserved - held + 1e-9))
         busy[key] = held + max(measured, *(r.realtime_q for r in rows), 0.0)
     return _Room(free, {s.name: _headroom_kw(s, busy, published, gate) for s in gate.fleet.sites})
 

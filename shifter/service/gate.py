@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from shifter.domain.fleet import Fleet, PoolKey
-from shifter.domain.options import option_of
+from shifter.domain.fleet import Fleet, PoolKey, Site
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass, work_left
 from shifter.service import leases
 from shifter.service.core import Core
+from shifter.service.standing import Standing, standing
 from shifter.service.state import State
+from shifter.service.yielding import yields_at
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import LIVE_STATES, WorkloadState
+from shifter.views import WorkloadState
 
 STILL = timedelta(minutes=5)
 """What ended so lately may be running still: whoever runs it asks whether it may go on."""
@@ -33,7 +33,12 @@ class Gate:
     ttl: timedelta
     telemetry_max_age: timedelta
     margin: timedelta
+    hold: timedelta
+    """How long measured load must have been lower before it counts as that."""
     now: datetime
+    _by_site: dict[str, Mapping[str, Mapping[PoolKey, int]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def until(self) -> datetime:
@@ -55,18 +60,18 @@ class Gate:
         return leases.latest_start(record, self.fleet, self.vouched, self.margin)
 
     @cached_property
+    def standing(self) -> Standing:
+        """Who holds what by lease now."""
+        return standing(self.state, self.now)
+
+    @property
     def live(self) -> tuple[WorkloadRecord, ...]:
         """Workloads that have not ended."""
-        return tuple(r for r in list(self.state.records.values()) if r.state in LIVE_STATES)
+        return self.standing.live
 
-    @cached_property
-    def held(self) -> Mapping[PoolKey, int]:
-        """Accelerators that live workloads hold now by their leases, by pool."""
-        held: dict[PoolKey, int] = {}
-        for record in self.live:
-            for a in leases.current(record.lease.allocations, self.now):
-                held[a.site, a.pool] = held.get((a.site, a.pool), 0) + a.accelerators
-        return held
+    def held(self, key: PoolKey) -> int:
+        """Accelerators of a pool that live workloads hold now by their leases."""
+        return self.standing.held.get(key[0], {}).get(key, 0)
 
     def let_in(self, record: WorkloadRecord) -> tuple[Allocation, ...] | None:
         """What it was last told to run in, and may be running in still; None where nobody asked yet."""
@@ -103,22 +108,25 @@ class Gate:
     def let_in_slots(self, key: PoolKey) -> int:
         """Accelerators of a pool that workloads are let into now by their leases."""
         yields = sum(taken.get(key, 0) for taken in self.yielded.values())
-        return sum(self._stands(record, key) for record in self.live) - yields
+        holders = self.standing.holders.get(key[0], ())
+        stands = (a for record in holders for a in self.stands_in(record) if (a.site, a.pool) == key)
+        return sum(a.accelerators for a in stands) - yields
 
-    def most_held(self, key: PoolKey, end: datetime) -> int:
-        """The most accelerators of a pool that leases in force hold at one moment of `[now, end)`.
+    def most_held(self, end: datetime) -> Mapping[PoolKey, int]:
+        """The most accelerators of each pool that leases in force hold at one moment of `[now, end)`.
 
         Under a stale plan, those of work that goes on.
         """
-        held = [
-            a
-            for r in self.live
-            if not self.stale or self.goes_on(r)
-            for a in leases.clipped(r.lease.allocations, self.now)
-            if (a.site, a.pool) == key and a.start < end
-        ]
-        starts = {a.start for a in held}
-        return max((sum(a.accelerators for a in held if a.start <= t < a.end) for t in starts), default=0)
+        held: dict[PoolKey, list[Allocation]] = {}
+        for record in self.live:
+            if not self.stale or self.goes_on(record):
+                for a in leases.clipped(record.lease.allocations, self.now):
+                    if a.start < end:
+                        held.setdefault((a.site, a.pool), []).append(a)
+        return {
+            key: max(sum(a.accelerators for a in of if a.start <= t < a.end) for t in {a.start for a in of})
+            for key, of in held.items()
+        }
 
     def waits_for(self, record: WorkloadRecord) -> tuple[str, ...]:
         """What it depends on and is not done, also where that is late.
@@ -133,20 +141,27 @@ class Gate:
         return work_left(record.workload.amount, leases.done_at(record, self.fleet, self.vouched)) > 0
 
     def measured(self, key: PoolKey) -> float | None:
-        """Real-time load of a pool as it was measured; None where it is unmetered.
+        """Real-time load of a pool as it was measured, its highest of late; None where it is unmetered.
 
-        Of a meter that fell silent the larger of the last measured and the plan's quantile counts, and the whole
-        pool where no plan tells that: what is not known reads neither as no demand nor as free.
+        Of a meter that fell silent the larger of that and the plan's quantile counts, and the whole pool where no plan
+        tells that: what is not known reads neither as no demand nor as free.
         """
         sample = self.state.measured.get(key)
         if sample is None or self.now - sample.at > FORGOTTEN:
             return None
-        last = sample.realtime_accelerators or 0.0
+        lately = self.state.levels[key].at(self.now, self.hold)
         if not self.silent(key):
-            return last
+            return lately
         published = self.state.published
         row = published.row_at(key, self.now) if published else None
-        return max(last, float(self.fleet.pools[key][1].count) if row is None else row.realtime_q)
+        return max(lately, float(self.fleet.pools[key][1].count) if row is None else row.realtime_q)
+
+    def count(self, key: PoolKey) -> int:
+        """Accelerators of a pool that there are, as far as was told."""
+        told, count = self.state.available.get(key), self.fleet.pools[key][1].count
+        if told is None or told.available_accelerators is None or self.now - told.at > FORGOTTEN:
+            return count
+        return min(count, told.available_accelerators)
 
     def silent(self, key: PoolKey) -> bool:
         """Whether a pool reported once and not lately, and is not forgotten yet."""
@@ -155,53 +170,30 @@ class Gate:
 
     @cached_property
     def yielded(self) -> Mapping[str, Mapping[PoolKey, int]]:
-        """Accelerators of their slots that workloads leave to measured real-time load now, by workload.
+        """Accelerators of their slots that workloads leave to real-time load now, by workload; see `yielding`."""
+        found: dict[str, dict[PoolKey, int]] = {}
+        for site in self.fleet.sites:
+            for workload_id, given in self.yielded_at(site).items():
+                found.setdefault(workload_id, {}).update(given)
+        return found
 
-        First what may be preempted gives way, then what is not yet let in waits. What runs and may not be preempted
-        stays. Among equals the latest deadline yields first; in whole replicas, and all of it where it may not be cut.
-        """
-        taken: dict[str, dict[PoolKey, int]] = {}
-        for key in self.held.keys() & self.state.measured.keys() & self.fleet.pools.keys():
-            if self._over(key, self.held[key]) <= 0:
-                continue
-            over = self._over(key, sum(self._stands(r, key) for r in self.live))
-            for record in self._most_patient() if over > 0 else ():
-                gives = self._gives(record, key, over)
-                if gives > 0:
-                    taken.setdefault(record.id, {})[key] = gives
-                    over -= gives
-                if over <= 0:
-                    break
-        return taken
+    def yielded_at(self, site: Site) -> Mapping[str, Mapping[PoolKey, int]]:
+        """The same of one site."""
+        if site.name not in self._by_site:
+            self._by_site[site.name] = yields_at(site, self)
+        return self._by_site[site.name]
 
-    def _over(self, key: PoolKey, held: int) -> int:
-        count = self.fleet.pools[key][1].count
-        # A plan's figures are rounded: that much is no load.
-        return math.ceil((self.measured(key) or 0.0) + held - count - 1e-6)
+    @cached_property
+    def grants(self) -> Mapping[str, tuple[Allocation, ...]]:
+        """What work without a live slot may run in now, by workload; see `fallback`."""
+        from shifter.service.fallback import fallback_grants
 
-    def _stands(self, record: WorkloadRecord, key: PoolKey) -> int:
-        return sum(a.accelerators for a in self.stands_in(record) if (a.site, a.pool) == key)
-
-    def _gives(self, record: WorkloadRecord, key: PoolKey, over: int) -> int:
-        most = self._stands(record, key)
-        if not record.workload.preemptible:
-            most -= sum(a.accelerators for a in self.let_in(record) or () if (a.site, a.pool) == key)
-        if most <= 0 or not record.workload.interruptible:
-            return max(0, most)
-        held = (a for a in self.stands_in(record) if (a.site, a.pool) == key)
-        options = (option_of(record.workload, self.fleet, a) for a in held)
-        size = max((option.replica for option in options if option is not None), default=1)
-        return min(most, math.ceil(over / size) * size)
-
-    def _most_patient(self) -> Iterable[WorkloadRecord]:
-        def key(record: WorkloadRecord) -> tuple[bool, datetime, str]:
-            return record.workload.preemptible, record.window_deadline or record.submitted_at, record.id
-
-        return sorted(self.live, key=key, reverse=True)
+        return fallback_grants(self)
 
 
 def gate_of(core: Core, now: datetime | None = None) -> Gate:
     """Everything that admissions of a moment look at."""
     config = core.config
     max_age, margin = (timedelta(seconds=s) for s in (config.telemetry_max_age_s, config.deadline_margin_s))
-    return Gate(core.state, core.fleet, config.lease_ttl, max_age, margin, now or core.now())
+    hold = timedelta(seconds=config.guard_hold_s)
+    return Gate(core.state, core.fleet, config.lease_ttl, max_age, margin, hold, now or core.now())

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass, work_left
 from shifter.errors import NotReady
-from shifter.service import leases, peaks
+from shifter.service import guard, leases, peaks
 from shifter.service.admission import admission
 from shifter.service.core import Core
+from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
 from shifter.service.submissions import end
 from shifter.store import inputs, log, plans
@@ -76,6 +76,7 @@ def tick(core: Core) -> None:
     if ended:
         _end(core, ended)
     peaks.settle_ended(core)
+    guard.look(core)
     _ask_all(core)
     _tell_silence(core)
     keep_alive_at(core)
@@ -143,25 +144,17 @@ def _credit(
     core: Core, asked: Iterable[WorkloadRecord], answers: Mapping[str, Admission], gate: Gate
 ) -> None:
     """Credit work that nobody reports on with what it was let into, where that is not what its lease holds."""
-    before, apart, credited = core.state.apart, set[str](), []
+    before, apart, did = core.state.apart, set[str](), []
     for record in asked:
-        held = leases.current(record.lease.allocations, gate.now)
-        if _places(answers[record.id].allocations) != _places(held):
+        if is_apart(record, answers[record.id].allocations, gate):
             apart.add(record.id)
         if record.progress_source == "planned" and record.id in before | apart:
-            let_in = core.state.let_in.get(record.id, ())
-            ran = replace(record, lease=replace(record.lease, allocations=let_in))
-            done, serving = leases.done_at(ran, core.fleet, gate.vouched), leases.serving_at(ran, gate.now)
-            credited.append(replace(record, done=done, done_at=gate.now, serving=serving))
-    if credited:
+            did.append(credited(record, core.state.let_in.get(record.id, ()), gate))
+    if did:
         with core.change() as change:
-            rows.save(change.db, credited)
-            change.put(credited)
+            rows.save(change.db, did)
+            change.put(did)
     core.state.apart = frozenset(apart)
-
-
-def _places(allocations: Iterable[Allocation]) -> list[leases.Place]:
-    return sorted(leases.place(a) for a in allocations)
 
 
 def _tell_admissions(core: Core, answers: Mapping[str, Admission]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, peaks
 from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
+from shifter.service.heard import take_sample
 from shifter.service.state import EVENTS_KEPT, Published
 from shifter.store import inputs, log, meters, plans
 from shifter.store import workloads as rows
@@ -23,9 +24,11 @@ def load(core: Core) -> None:
         newest = plans.newest(db)
         overrides = tuple(inputs.overrides(db))
         grid_events = tuple(inputs.grid_events(db, now))
-        samples = inputs.telemetry_since(db, now - FORGOTTEN)
         alive_at = inputs.alive_at(db)
         counted = peaks.kept(core, meters.load(db))
+        uncounted = [m.counted_to for m in counted.values()]
+        since = max(now - FORGOTTEN, min([now - timedelta(seconds=core.config.guard_hold_s), *uncounted]))
+        samples = inputs.telemetry_since(db, since, now - FORGOTTEN)
         last = log.last_event_id(db)
         events = log.events(db, max(0, last - EVENTS_KEPT), EVENTS_KEPT)
     with state.changed:
@@ -39,7 +42,7 @@ def load(core: Core) -> None:
         state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
             if s.pool is not None:
-                state.measured[s.site, s.pool] = s
+                take_sample(state, s, now, timedelta(seconds=core.config.guard_hold_s))
             peaks.hear(core, counted, state.measured_import, s)
         state.meters = counted
         state.events.extend(events)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from shifter.domain.moments import by_in_words
-from shifter.domain.rows import Unplaced
+from shifter.domain.rows import Allocation, Unplaced
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
+from shifter.service.admission import less
 from shifter.service.core import Core
 from shifter.service.gate import Gate, gate_of
 from shifter.store.workloads import WorkloadRecord
@@ -94,8 +95,23 @@ def lease_view(record: WorkloadRecord, gate: Gate) -> Lease:
         latest_start=gate.latest_start(record),
         plan_id=record.lease.plan_id,
         stale=gate.stale,
-        allocations=record.lease.allocations,
+        allocations=_left(record, gate),
     )
+
+
+def _left(record: WorkloadRecord, gate: Gate) -> tuple[Allocation, ...]:
+    """What it holds, less what it leaves to real-time load now."""
+    taken = gate.yielded.get(record.id)
+    if not taken:
+        return record.lease.allocations
+    held = leases.current(record.lease.allocations, gate.now)
+    return tuple(
+        sorted((*less(held, taken), *(a for a in record.lease.allocations if a not in held)), key=_when)
+    )
+
+
+def _when(a: Allocation) -> tuple[datetime, str, str]:
+    return a.start, a.site, a.pool
 
 
 def _note(record: WorkloadRecord, state: WorkloadState, missing: Unplaced | None) -> str:

@@ -32,6 +32,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     with state.changed:
         records = list(state.records.values())
         overrides, grid_events, measured = state.overrides, state.grid_events, dict(state.measured)
+        levels = dict(state.levels)
         published = state.published
     submissions = _submissions(core, records, now, without)
     load = core.realtime(grid_for(core, submissions, now, reach))
@@ -45,11 +46,12 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         core.lost_database(error)
         raise
     max_age = timedelta(seconds=core.config.telemetry_max_age_s)
+    hold = timedelta(seconds=core.config.guard_hold_s)
     seen = {
         # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
-        key: MeasuredLoad(s.realtime_accelerators, max(s.at, now - max_age))
+        key: MeasuredLoad(levels[key].at(now, hold), max(s.at, now - max_age))
         for key, s in measured.items()
-        if s.realtime_accelerators is not None and now - s.at <= FORGOTTEN
+        if now - s.at <= FORGOTTEN
     }
     realtime = apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
     if ends_early:

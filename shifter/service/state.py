@@ -6,25 +6,29 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from forecasts.series import Signal
 from shifter.domain.fleet import GridEvent, PoolKey
 from shifter.domain.plan import Plan
-from shifter.domain.rows import Allocation, SlotRow, Unplaced, WorkloadPlan
+from shifter.domain.rows import Allocation, PowerRow, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
 from shifter.store.meters import Meter
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import AdmissionState, CycleView, Event, LearntView, SourceView, TelemetrySample
 
 if TYPE_CHECKING:
+    from shifter.service.level import Level
     from shifter.service.peaks import Course
+    from shifter.service.standing import Standing
 
 EVENTS_KEPT = 10_000
+
+Row = TypeVar("Row", SlotRow, PowerRow)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Published:
         return {key: tuple(sorted(rows, key=lambda r: r.start)) for key, rows in found.items()}
 
     @cached_property
+    def power(self) -> Mapping[str, tuple[PowerRow, ...]]:
+        """What each site draws, in time."""
+        found: defaultdict[str, list[PowerRow]] = defaultdict(list)
+        for row in self.plan.power:
+            found[row.site].append(row)
+        return {site: tuple(sorted(rows, key=lambda r: r.start)) for site, rows in found.items()}
+
+    @cached_property
     def allocations(self) -> Mapping[str, tuple[Allocation, ...]]:
         """Each workload's allocations, in time."""
         found: defaultdict[str, list[Allocation]] = defaultdict(list)
@@ -66,11 +78,18 @@ class Published:
 
     def row_at(self, key: PoolKey, now: datetime) -> SlotRow | None:
         """What a pool holds in the slot of this moment; None outside the plan."""
-        rows = self.rows.get(key)
-        if not rows:
-            return None
-        i = (now - rows[0].start) // (rows[0].end - rows[0].start)
-        return rows[i] if 0 <= i < len(rows) else None
+        return _at(self.rows.get(key, ()), now)
+
+    def power_at(self, site: str, now: datetime) -> PowerRow | None:
+        """What a site draws in the slot of this moment; None outside the plan."""
+        return _at(self.power.get(site, ()), now)
+
+
+def _at(rows: Sequence[Row], now: datetime) -> Row | None:
+    if not rows:
+        return None
+    i = (now - rows[0].start) // (rows[0].end - rows[0].start)
+    return rows[i] if 0 <= i < len(rows) else None
 
 
 @dataclass
@@ -87,6 +106,10 @@ class State:
     grid_events: tuple[GridEvent, ...] = ()
     measured: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of real-time load of each pool that ever reported."""
+    levels: dict[PoolKey, Level] = field(default_factory=dict)
+    """What the real-time load of each of these pools is taken to be."""
+    available: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
+    """The last sample of each pool that told how many of its accelerators there are."""
     measured_import: dict[str, TelemetrySample] = field(default_factory=dict)
     """The last sample of the import of each site that ever reported."""
     meters: Mapping[str, Meter] = field(default_factory=dict)
@@ -99,6 +122,12 @@ class State:
     """The daemon's last sign of life."""
     alive_kept_at: datetime | None = None
     """The last of these that is in the store."""
+    generation: int = 0
+    """How often `records` changed."""
+    standing: Standing | None = None
+    """Who held what by lease when that was last asked."""
+    yielded: Mapping[str, Mapping[str, Mapping[PoolKey, int]]] = field(default_factory=dict)
+    """Accelerators of their slots that workloads were last told to leave to real-time load, by site and workload."""
     admitted: dict[str, AdmissionState] = field(default_factory=dict)
     """What each live workload was told at the last tick, for `admission.changed`."""
     let_in: dict[str, tuple[Allocation, ...]] = field(default_factory=dict)

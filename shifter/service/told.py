@@ -1,4 +1,4 @@
-"""What grids, meters and forecasters tell: checked, kept, and reason for a new plan."""
+"""What grids and forecasters tell: checked, kept, and reason for a new plan."""
 
 from __future__ import annotations
 
@@ -13,69 +13,15 @@ from forecasts.series import ForecastSeries, Kind
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
 from shifter.domain.fleet import GridEvent
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
-from shifter.service import peaks
 from shifter.service.core import Change, Core
 from shifter.store import inputs
-from shifter.views import EventKind, LearntView, TelemetrySample
+from shifter.views import EventKind, LearntView
 
 MAX_SLOTS = 10_000
 AT_ONCE = 50
 """Vintages of the past in one transaction: some tens of milliseconds."""
-CLOCK_SKEW = timedelta(minutes=1)
 PUSHED = "push:"
 """What the name of every source begins with that was pushed; no registered one has a colon in its name."""
-
-
-def telemetry(core: Core, samples: Sequence[TelemetrySample], actor: str) -> int:
-    """See `Service.telemetry`."""
-    now = core.now()
-    for i, sample in enumerate(samples):
-        _check_sample(core, sample, f"[{i}].", now)
-    if not samples:
-        return 0
-    with core.change() as change:
-        inputs.add_telemetry(change.db, samples)
-        measured, imports = dict(core.state.measured), dict(core.state.measured_import)
-        counted, matters = dict(core.state.meters), False
-        for s in sorted(samples, key=lambda s: s.at):
-            if s.pool is not None:
-                before = measured.get((s.site, s.pool))
-                if before is None or s.at >= before.at:
-                    measured[s.site, s.pool] = s
-                    matters |= before is None or s.realtime_accelerators != before.realtime_accelerators
-            peaks.hear(core, counted, imports, s)
-        change.set(measured=measured, measured_import=imports, meters=counted)
-        change.replan = "telemetry" if matters else ""
-    return len(samples)
-
-
-def _check_sample(core: Core, sample: TelemetrySample, where: str, now: datetime) -> None:
-    if sample.site not in core.fleet.by_site:
-        known = ", ".join(core.fleet.by_site)
-        raise NotFound(f"there is no site {sample.site}.", field=f"{where}site", hint=f"Sites are {known}.")
-    if sample.pool is not None and (sample.site, sample.pool) not in core.fleet.pools:
-        known = ", ".join(p.name for p in core.fleet.by_site[sample.site].pools)
-        raise NotFound(
-            f"{sample.site} has no pool {sample.pool}.", field=f"{where}pool", hint=f"Its pools are {known}."
-        )
-    if (sample.realtime_accelerators is None) is not (sample.pool is None):
-        raise InputError(
-            "realtime_accelerators and pool belong together.",
-            field=f"{where}realtime_accelerators",
-            hint="Say how many accelerators real-time load uses in which pool.",
-        )
-    if sample.realtime_accelerators is None and sample.import_kw is None:
-        raise InputError(
-            "the sample measures nothing.",
-            field=where.rstrip("."),
-            hint="Give realtime_accelerators of a pool, or import_kw of the site.",
-        )
-    if sample.at > now + CLOCK_SKEW:
-        raise InputError(
-            f"{isoformat_z(sample.at)} has not come yet: it is {isoformat_z(now)}.",
-            field=f"{where}at",
-            hint="Check the clock of the meter.",
-        )
 
 
 def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:

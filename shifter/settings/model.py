@@ -159,6 +159,13 @@ class TelemetrySettings(Section):
     """[s] A pool that reported and fell silent for longer is stale: no less than it last measured counts, for 24 h."""
 
 
+class GuardSettings(Section):
+    """What happens between plans when real-time load outgrows what is planned for it."""
+
+    hold_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 300.0
+    """[s] Work that yielded comes back once measured load has been low enough for this long."""
+
+
 class RetentionSettings(Section):
     """How long the store keeps what is over."""
 
@@ -238,6 +245,7 @@ class Settings(Section):
     """
 
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    guard: GuardSettings = Field(default_factory=GuardSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

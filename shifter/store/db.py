@@ -33,6 +33,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine: Engine = _sqlite_engine(self.url) if self.is_sqlite else _server_engine(self.url)
         self._writer = self.engine.execution_options(shifter_write=True)
+        self._anchor: sqlite3.Connection | None = None
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -43,6 +44,8 @@ class Database:
         reached.
         """
         with self.errors(), self._writer.begin() as connection:
+            if self.is_sqlite and self._anchor is None:
+                self._anchor = _anchor(self.url)
             yield connection
 
     @contextmanager
@@ -79,6 +82,9 @@ class Database:
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+        anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            anchor.close()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -146,15 +152,26 @@ def _sqlite_engine(url: URL) -> Engine:
             field="database",
             hint="Give a file, as sqlite:///shifter.db.",
         )
-    location = Path(url.database).absolute().as_uri() + "?mode=rw"
-    engine = create_engine(
-        "sqlite://",
-        poolclass=NullPool,
-        creator=lambda: sqlite3.connect(location, uri=True, check_same_thread=False),
-    )
+    engine = create_engine("sqlite://", poolclass=NullPool, creator=lambda: _connect_sqlite(url))
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _connect_sqlite(url: URL) -> sqlite3.Connection:
+    location = Path(url.database or "").absolute().as_uri() + "?mode=rw"
+    return sqlite3.connect(location, uri=True, check_same_thread=False)
+
+
+def _anchor(url: URL) -> sqlite3.Connection:
+    """A connection that does nothing but stay open.
+
+    The last one that closes moves the whole log into the database, and waits for the disk once more: with a connection
+    for each transaction every commit would cost twice.
+    """
+    anchor = _connect_sqlite(url)
+    anchor.execute("SELECT 1 FROM sqlite_master").fetchall()  # until it has read it holds nothing open
+    return anchor
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from shifter.domain.fleet import GridEvent
 from shifter.domain.workload import Override, WorkloadClass
@@ -96,6 +96,7 @@ def add_telemetry(db: Connection, samples: Iterable[TelemetrySample]) -> None:
             "pool": s.pool,
             "realtime_accelerators": s.realtime_accelerators,
             "import_kw": s.import_kw,
+            "available_accelerators": s.available_accelerators,
         }
         for s in samples
     ]
@@ -103,11 +104,21 @@ def add_telemetry(db: Connection, samples: Iterable[TelemetrySample]) -> None:
         db.execute(insert(t.telemetry), rows)
 
 
-def telemetry_since(db: Connection, since: datetime) -> list[TelemetrySample]:
-    """What was measured after `since`, oldest first."""
-    query = select(t.telemetry).where(t.telemetry.c.at > since).order_by(t.telemetry.c.at, t.telemetry.c.id)
+def telemetry_since(db: Connection, since: datetime, newest_since: datetime) -> list[TelemetrySample]:
+    """What was measured after `since`, and of each pool and site the newest of each kind after `newest_since`; oldest
+    first.
+    """
+    c = t.telemetry.c
+    kinds = (c.realtime_accelerators, c.available_accelerators, c.import_kw)
+    newest = (
+        select(func.max(c.id)).where(c.at > newest_since, kind.is_not(None)).group_by(c.site, c.pool)
+        for kind in kinds
+    )
+    wanted = or_(c.at > since, *(c.id.in_(ids) for ids in newest))
+    query = select(t.telemetry).where(wanted).order_by(c.at, c.id)
     return [
-        TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators, r.import_kw) for r in db.execute(query)
+        TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators, r.import_kw, r.available_accelerators)
+        for r in db.execute(query)
     ]
 
 

@@ -128,6 +128,7 @@ telemetry = Table(
     Column("pool", NAME),
     Column("realtime_accelerators", Float),
     Column("import_kw", Float),
+    Column("available_accelerators", Integer),
     Index(None, "site", "pool", "at"),
     Index(None, "at"),
     sqlite_autoincrement=True,

@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     SOURCE_FAILED = "source.failed"
     SOURCE_RECOVERED = "source.recovered"
     TELEMETRY_STALE = "telemetry.stale"
+    GUARD_YIELDED = "guard.yielded"
+    GUARD_RETURNED = "guard.returned"
     FAULT = "fault"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from shifter.domain.fields import STRICT, Name, NonNegative, Utc
 
@@ -53,7 +56,7 @@ class SlotView:
 
 @dataclass(frozen=True)
 class TelemetrySample:
-    """What was measured at a site: real-time accelerators in use in a pool, or the site's import."""
+    """What was measured at a site: real-time load of a pool, the accelerators that it has, or the site's import."""
 
     __pydantic_config__ = STRICT
 
@@ -64,3 +67,5 @@ class TelemetrySample:
     """In use by real-time load, in `pool`, which must then be given."""
     import_kw: NonNegative | None = None
     """Measured grid import of the site [kW]."""
+    available_accelerators: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back."""

@@ -18,10 +18,11 @@ from forecasts.series import Kind, Signal
 from forecasts.slots import SlotGrid
 from forecasts.sources.base import FetchRequest
 from forecasts.store import ForecastStore
+from shifter.clock import SystemClock
 from shifter.errors import InputError
 from shifter.files import read_fleet
 from shifter.ingest import Polled
-from shifter.wiring import _heeded, frame_maker, outlooks_of, polled_sources
+from shifter.wiring import _heeded, frame_maker, outlooks_of, polled_sources, service_config
 from tests.daemon.world import settings
 from tests.forecasts.build import series
 
@@ -241,3 +242,25 @@ def test_the_settings_say_how_often_or_the_source_does(tmp_path: Path) -> None:
     assert str(polled.publication_of(Signal.PRICE)) == "every 5 min"
     [polled] = _polled(tmp_path, {"name": "csv", "poll_minutes": 90, "options": {"path": _file(tmp_path)}})
     assert str(polled.publication_of(Signal.PRICE)) == "every 90 min"
+
+
+def test_every_number_of_the_service_is_the_settings(tmp_path: Path) -> None:
+    given = settings(
+        tmp_path,
+        telemetry={"max_age_s": 77},
+        guard={"hold_s": 78},
+        admission={"wait_s": 3, "max_workloads": 5},
+        retention={
+            "plans_days": 1,
+            "events_days": 2,
+            "audit_days": 3,
+            "workloads_days": 4,
+            "forecasts_days": 5,
+            "telemetry_days": 6,
+        },
+    )
+    made = service_config(given, SystemClock(), 1.0)
+    assert (made.telemetry_max_age_s, made.guard_hold_s) == (77, 78)
+    assert (made.admission_wait_s, made.max_workloads) == (3, 5)
+    assert (made.plans_days, made.events_days, made.audit_days) == (1, 2, 3)
+    assert (made.workloads_days, made.forecasts_days, made.telemetry_days) == (4, 5, 6)

@@ -60,8 +60,9 @@ def realtime(accelerators: float, quantile: float | None = None) -> Any:
 
 
 def config(**changes: Any) -> ServiceConfig:
-    """Short horizons and hourly slots, so that a plan takes milliseconds."""
-    return ServiceConfig(**{"horizon_hours": 24.0, "max_horizon_hours": 48.0, "slot_minutes": 60, **changes})
+    """Short horizons and hourly slots, so that a plan takes milliseconds; and no hold: what is measured is what is."""
+    short = {"horizon_hours": 24.0, "max_horizon_hours": 48.0, "slot_minutes": 60, "guard_hold_s": 0.0}
+    return ServiceConfig(**{**short, **changes})
 
 
 def service(url: str, clock: ManualClock, planner: Planner | None = None, **changes: Any) -> Service:

@@ -167,8 +167,8 @@ def test_what_was_measured_comes_back(database: Database) -> None:
         told.add_telemetry(db, samples)
         told.add_grid_event(db, event, T0, "ann")
     with database.read() as db:
-        assert told.telemetry_since(db, T0 - HOUR) == samples
-        assert told.telemetry_since(db, T0) == samples[1:]
+        assert told.telemetry_since(db, T0 - HOUR, T0 - HOUR) == samples
+        assert told.telemetry_since(db, T0, T0) == samples[1:]
         assert told.grid_event(db, "g1") == event
         assert told.grid_events(db, T0) == [event]
         assert told.grid_events(db, T0 + HOUR) == []

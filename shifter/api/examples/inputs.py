@@ -52,6 +52,7 @@ FORECASTS: dict[str, Any] = {
 
 TELEMETRY_BODY: list[dict[str, Any]] = [
     {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:30Z", "realtime_accelerators": 31},
+    {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:40Z", "available_accelerators": 56},
     {"site": "frankfurt", "at": "2026-01-10T00:29:30Z", "import_kw": 412.5},
 ]
 

@@ -1,0 +1,29 @@
+"""Work that nobody reports on, credited with what it was let into, where that is not what its lease holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from shifter.domain.rows import Allocation
+from shifter.service import leases
+from shifter.service.gate import Gate
+from shifter.store.workloads import WorkloadRecord
+
+
+def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], gate: Gate) -> bool:
+    """Whether what it is let into is something else than its lease holds now."""
+    return _places(let_in) != _places(leases.current(record.lease.allocations, gate.now))
+
+
+def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate) -> WorkloadRecord:
+    """With what it did up to now, having run where it says; only what was vouched for counts."""
+    if record.progress_source != "planned":
+        return record
+    ran = replace(record, lease=replace(record.lease, allocations=ran_in))
+    done, serving = leases.done_at(ran, gate.fleet, gate.vouched), leases.serving_at(ran, gate.now)
+    return replace(record, done=done, done_at=gate.now, serving=serving)
+
+
+def _places(allocations: Iterable[Allocation]) -> list[leases.Place]:
+    return sorted(leases.place(a) for a in allocations)

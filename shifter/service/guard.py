@@ -1,0 +1,146 @@
+"""Between plans: what is measured is held against what leases hold, and what has to yield is told at once.
+
+Who yields is worked out by `yielding`, for an answer and for the guard alike, so that they never differ. The guard
+tells it: it takes leases back (their version moves, so that whoever waits for a change wakes), says `stop` on the
+stream of events, and asks for a new plan. It looks at every measurement that comes in and at every beat of the daemon.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from shifter.domain.fleet import PoolKey
+from shifter.domain.workload import WorkloadClass
+from shifter.service.admission import admission
+from shifter.service.core import Change, Core
+from shifter.service.credit import credited, is_apart
+from shifter.service.gate import Gate, gate_of
+from shifter.service.yielding import spare_time
+from shifter.store import workloads as rows
+from shifter.store.workloads import WorkloadRecord
+from shifter.views import Admission, AdmissionState, EventKind
+
+SHORT = "real-time short"
+"""What the names of the faults begin with while work that may not stop stands where real-time load is."""
+Taken = Mapping[str, Mapping[PoolKey, int]]
+"""Accelerators that are left, by workload and pool."""
+ByPool = Mapping[PoolKey, Mapping[str, int]]
+
+
+def look(core: Core) -> None:
+    """Tell what changed in who yields. Raises NotReady where that cannot be written: admission says it all the same."""
+    gate = gate_of(core)
+    if _changed(core, gate, core.fleet.by_site):
+        with core.change() as change:
+            react(core, change, gate_of(core, change.at), core.fleet.by_site)
+    _tell_short(core, gate)
+
+
+def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
+    """Stage what follows where at these sites something else yields now than was told: events, leases, a new plan."""
+    changed = _changed(core, gate, sites)
+    if not changed:
+        return
+    told = core.state.yielded
+    now = {**told, **{site: gate.yielded_at(core.fleet.by_site[site]) for site in changed}}
+    whose = {i for site in changed for i in _differing(told.get(site, {}), now[site])}
+    _take_back(core, change, gate, [r for i in sorted(whose) if (r := core.state.records.get(i)) is not None])
+    for site in changed:
+        _tell(change, gate, _by_pool(told.get(site, {})), _by_pool(now[site]))
+    change.set(yielded=now)
+    change.replan = "real-time load"
+
+
+def _changed(core: Core, gate: Gate, sites: Iterable[str]) -> list[str]:
+    """Sites where something else yields now than was told."""
+    told = core.state.yielded
+    return [name for name in sites if gate.yielded_at(core.fleet.by_site[name]) != told.get(name, {})]
+
+
+def _differing(told: Taken, now: Taken) -> Iterator[str]:
+    return (i for i in told.keys() | now.keys() if told.get(i) != now.get(i))
+
+
+def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[WorkloadRecord]) -> None:
+    """Leases of live work move on by a version, and what each may do now is told."""
+    state = core.state
+    let_in, admitted, apart, moved = dict(state.let_in), dict(state.admitted), set(state.apart), []
+    for old in records:
+        answer = admission(old, gate)
+        if old.decided is not WorkloadClass.DEFERRABLE or answer.state is AdmissionState.REJECTED:
+            continue
+        ran_in = state.let_in.get(old.id, ()) if old.id in state.apart else old.lease.allocations
+        record = credited(old, ran_in, gate)
+        if is_apart(record, answer.allocations, gate):
+            apart.add(record.id)
+        places = {(a.site, a.pool, a.model or "") for a in answer.allocations}
+        serving = {key: since for key, since in record.serving.items() if key in places}
+        record = replace(
+            record, serving=serving, lease=replace(record.lease, version=record.lease.version + 1)
+        )
+        moved.append(record)
+        _tell_admission(change, record, answer, admitted.get(old.id, AdmissionState.WAIT), gate)
+        let_in[record.id], admitted[record.id] = answer.allocations, answer.state
+    rows.save(change.db, moved)
+    rows.save_leases(change.db, moved)
+    change.put(moved)
+    change.set(let_in=let_in, admitted=admitted, apart=frozenset(apart))
+
+
+def _tell_admission(
+    change: Change, record: WorkloadRecord, answer: Admission, before: AdmissionState, gate: Gate
+) -> None:
+    change.event(
+        EventKind.ADMISSION_CHANGED,
+        workload_id=record.id,
+        state=str(answer.state),
+        before=str(before),
+        version=record.lease.version,
+        accelerators=answer.accelerators,
+        yields=sum(gate.yielded.get(record.id, {}).values()),
+    )
+
+
+def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool) -> None:
+    for key in sorted(told.keys() | now.keys()):
+        was, given = told.get(key, {}), now.get(key, {})
+        if was == given:
+            continue
+        more = sum(given.values()) - sum(was.values())
+        records = (gate.state.records.get(i) for i in given)
+        change.event(
+            EventKind.GUARD_YIELDED if more > 0 or (more == 0 and given) else EventKind.GUARD_RETURNED,
+            site=key[0],
+            pool=key[1],
+            realtime_accelerators=gate.measured(key),
+            available_accelerators=gate.count(key),
+            yielded_accelerators=sum(given.values()),
+            before=sum(was.values()),
+            workloads=given,
+            endangered=[r.id for r in records if r is not None and spare_time(r, gate) < gate.hold],
+        )
+
+
+def _by_pool(taken: Taken) -> ByPool:
+    found: defaultdict[PoolKey, dict[str, int]] = defaultdict(dict)
+    for workload_id, of in taken.items():
+        for key, n in of.items():
+            found[key][workload_id] = n
+    return dict(found)
+
+
+def _tell_short(core: Core, gate: Gate) -> None:
+    """A fault for each pool in which all that may yield is too little."""
+    yields: Counter[PoolKey] = Counter()
+    for taken in gate.yielded.values():
+        yields.update(taken)
+    for key in core.fleet.pools:
+        name, measured = f"{SHORT} {key[0]}/{key[1]}", gate.measured(key)
+        short = 0.0 if measured is None else measured + gate.held(key) - yields[key] - gate.count(key)
+        text = (
+            f"{key[0]}/{key[1]}: real-time load needs {short:.1f} accelerators more than it has, and what else runs "
+            "there may not be stopped, or nothing does."
+        )
+        core.set_fault(name, text if short > 1e-6 else None)

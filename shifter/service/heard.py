@@ -1,0 +1,187 @@
+"""Measurements that come in: checked, kept together with what waits, and held against the plan in the same moment.
+
+A thousand of them a second cannot each have a transaction of its own. Who sends one waits until it is kept; what came
+while the last were being written is written next, all in one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from forecasts.slots import isoformat_z
+from shifter.errors import InputError, NotFound, NotReady
+from shifter.service import guard, peaks
+from shifter.service.core import Core
+from shifter.service.gate import gate_of
+from shifter.service.level import Level
+from shifter.service.standing import standing
+from shifter.service.state import State
+from shifter.store import inputs
+from shifter.views import TelemetrySample
+
+CLOCK_SKEW = timedelta(minutes=1)
+
+
+@dataclass
+class _Waiting:
+    samples: list[TelemetrySample]
+    kept: Future[int] = field(default_factory=Future)
+
+
+class Ear:
+    """Takes measurements; one thread keeps them, for as long as there are any."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._queue: list[_Waiting] = []
+        self._lock = threading.Lock()
+        self._busy = False
+        self._writer = ThreadPoolExecutor(1, "shifter-telemetry")
+
+    def hear(self, samples: Sequence[TelemetrySample]) -> Future[int]:
+        """How many were taken, once they are kept. Raises InputError, NotFound; the future raises NotReady."""
+        now = self._core.now()
+        checked = [_checked(self._core, sample, f"[{i}].", now) for i, sample in enumerate(samples)]
+        waiting = _Waiting(checked)
+        if not checked:
+            waiting.kept.set_result(0)
+            return waiting.kept
+        with self._lock:
+            self._queue.append(waiting)
+            starts, self._busy = not self._busy, True
+        if starts:
+            self._writer.submit(self._keep_all)
+        return waiting.kept
+
+    def _keep_all(self) -> None:
+        while True:
+            with self._lock:
+                batch, self._queue = self._queue, []
+                self._busy = bool(batch)
+            if not batch:
+                return
+            # Who hung up is not answered; what they sent is kept.
+            listening = [waiting for waiting in batch if waiting.kept.set_running_or_notify_cancel()]
+            try:
+                keep(self._core, [sample for waiting in batch for sample in waiting.samples])
+            except BaseException as error:  # each of them has to hear of it, whatever it is
+                for waiting in listening:
+                    waiting.kept.set_exception(error)
+            else:
+                for waiting in listening:
+                    waiting.kept.set_result(len(waiting.samples))
+
+
+def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
+    """Write these, and what follows from them, in one transaction.
+
+    Raises NotReady where the store is away. They are not kept then, and whoever sent them hears that; but answers look
+    at them all the same, since real-time load does not wait for a database.
+    """
+    with core.writing:
+        state, ordered = core.state, sorted(samples, key=lambda s: s.at)
+        standing(state, core.now())  # worked out once, and kept with the state
+        ahead = replace(state)
+        matters = _take(core, ahead, ordered)
+        try:
+            with core.change() as change:
+                counted, imports = dict(state.meters), dict(state.measured_import)
+                inputs.add_telemetry(change.db, ordered)
+                for s in ordered:
+                    peaks.hear(core, counted, imports, s)
+                change.set(measured=ahead.measured, levels=ahead.levels, available=ahead.available)
+                change.set(measured_import=imports, meters=counted)
+                change.replan = "telemetry" if matters else ""
+                now = change.at
+                gate = replace(gate_of(core, now), state=ahead)
+                guard.react(core, change, gate, {s.site for s in ordered if s.pool is not None})
+        except NotReady:
+            with state.changed:
+                state.measured, state.levels, state.available = ahead.measured, ahead.levels, ahead.available
+            raise
+
+
+def _take(core: Core, state: State, samples: Sequence[TelemetrySample]) -> bool:
+    """Into a state of its own; whether a plan should be made for it: more is measured than the plan holds for it."""
+    now, hold = core.now(), timedelta(seconds=core.config.guard_hold_s)
+    state.measured, state.levels, state.available = (
+        dict(state.measured),
+        dict(state.levels),
+        dict(state.available),
+    )
+    matters = False
+    for s in samples:
+        if s.pool is None:
+            continue
+        key = (s.site, s.pool)
+        matters |= take_sample(state, s, now, hold)
+        if s.realtime_accelerators is not None and state.published is not None:
+            row = state.published.row_at(key, now)
+            matters |= row is None or state.levels[key].at(now, hold) > row.realtime_q + 1e-6
+    return matters
+
+
+def take_sample(state: State, s: TelemetrySample, now: datetime, hold: timedelta) -> bool:
+    """Into the state; whether it tells of something that was never told of, or that has changed for good.
+
+    One that comes late counts for what the load was then, and no more for what it is.
+    """
+    assert s.pool is not None
+    key, news = (s.site, s.pool), False
+    if s.realtime_accelerators is not None:
+        before = state.measured.get(key)
+        news |= before is None
+        # A clock that was set back since must not make it deaf.
+        if before is None or s.at >= min(before.at, now):
+            state.measured[key] = s
+        state.levels[key] = state.levels.get(key, Level()).heard(s.at, s.realtime_accelerators, hold)
+    if s.available_accelerators is not None:
+        told = state.available.get(key)
+        if told is None or s.at >= min(told.at, now):
+            news |= told is None or told.available_accelerators != s.available_accelerators
+            state.available[key] = s
+    return news
+
+
+def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> TelemetrySample:
+    """The sample as it is taken: one whose clock is a little ahead counts as of now."""
+    if sample.site not in core.fleet.by_site:
+        known = ", ".join(core.fleet.by_site)
+        raise NotFound(f"there is no site {sample.site}.", field=f"{where}site", hint=f"Sites are {known}.")
+    if sample.pool is not None and (sample.site, sample.pool) not in core.fleet.pools:
+        known = ", ".join(p.name for p in core.fleet.by_site[sample.site].pools)
+        raise NotFound(
+            f"{sample.site} has no pool {sample.pool}.", field=f"{where}pool", hint=f"Its pools are {known}."
+        )
+    of_pool = {
+        "realtime_accelerators": sample.realtime_accelerators,
+        "available_accelerators": sample.available_accelerators,
+    }
+    given = next((name for name, value in of_pool.items() if value is not None), None)
+    if sample.pool is None and given is not None:
+        raise InputError(
+            f"{given} and pool belong together.", field=f"{where}{given}", hint="Say in which pool that is."
+        )
+    if sample.pool is not None and given is None:
+        raise InputError(
+            "realtime_accelerators and pool belong together.",
+            field=f"{where}realtime_accelerators",
+            hint="Say how many accelerators real-time load uses in which pool.",
+        )
+    if given is None and sample.import_kw is None:
+        raise InputError(
+            "the sample measures nothing.",
+            field=where.rstrip("."),
+            hint="Give realtime_accelerators of a pool, or import_kw of the site.",
+        )
+    if sample.at > now + CLOCK_SKEW:
+        raise InputError(
+            f"{isoformat_z(sample.at)} has not come yet: it is {isoformat_z(now)}.",
+            field=f"{where}at",
+            hint="Check the clock of the meter.",
+        )
+    return sample if sample.at <= now else replace(sample, at=now)

@@ -1,0 +1,68 @@
+"""Measurements take a short way; what is not plainly right is answered as everywhere else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from shifter.api.express import MOST_BYTES
+from shifter.service import Service
+
+RIGHT = {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:00:00Z", "realtime_accelerators": 3}
+JSON = {"Content-Type": "application/json"}
+
+
+def post(client: TestClient, body: bytes, **headers: str) -> Any:
+    return client.post("/v1/telemetry", content=body, headers={**JSON, **headers})
+
+
+@pytest.mark.parametrize("body", [RIGHT, [RIGHT, {**RIGHT, "realtime_accelerators": 4}]])
+def test_both_ways_answer_the_same(client: TestClient, service: Service, body: Any) -> None:
+    short = post(client, json.dumps(body).encode())
+    padded = json.dumps(body).encode() + b" " * MOST_BYTES
+    long = post(client, padded)
+    assert (short.status_code, short.json()) == (long.status_code, long.json())
+    assert {k: v for k, v in short.headers.items() if k != "date"} == {
+        k: v for k, v in long.headers.items() if k != "date"
+    }
+    assert service.core.state.measured["frankfurt", "h100"].realtime_accelerators in {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "field"),
+    [
+        (b"", {}, 400, "body"),
+        (b"[]", {}, 422, "body"),
+        (b"{", {}, 400, "body:1:2"),
+        (b'{"site": "frankfurt", "site": "paris"}', {}, 400, "body.site"),
+        (json.dumps({**RIGHT, "realtime_accelerators": -1}).encode(), {}, 422, "body.realtime_accelerators"),
+        (json.dumps(RIGHT).replace("3", "NaN").encode(), {}, 400, "body"),
+        (json.dumps({**RIGHT, "site": "nowhere"}).encode(), {}, 404, "body.site"),
+        (
+            json.dumps({**RIGHT, "available_accelerators": 1.5}).encode(),
+            {},
+            422,
+            "body.available_accelerators",
+        ),
+        (json.dumps({**RIGHT, "at": "2026-01-10T00:00:00"}).encode(), {}, 422, "body.at"),
+        (json.dumps([RIGHT, {**RIGHT, "pool": None}]).encode(), {}, 422, "body[1].realtime_accelerators"),
+        (json.dumps(RIGHT).encode(), {"Content-Type": "text/plain"}, 415, "header.Content-Type"),
+        (json.dumps(RIGHT).encode(), {"Shifter-Actor": "x" * 129}, 422, "header.shifter-actor"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_route(
+    client: TestClient, service: Service, body: bytes, headers: dict[str, str], status: int, field: str
+) -> None:
+    refused = post(client, body, **headers)
+    assert refused.status_code == status, refused.text
+    assert refused.json()["field"].lower() == field.lower()
+    assert not service.core.state.measured
+
+
+def test_it_is_counted_as_its_route(client: TestClient) -> None:
+    post(client, json.dumps(RIGHT).encode())
+    text = client.get("/metrics").text
+    assert 'shifter_http_requests_total{method="POST",route="/v1/telemetry",status="202"} 1.0' in text

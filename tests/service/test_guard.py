@@ -1,0 +1,324 @@
+"""The guard: real-time load that outgrows the plan is made room for at once, and work comes back without fluttering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shifter.clock import ManualClock
+from shifter.domain.fleet import Fleet, GridEvent, Model, Pool, Site
+from shifter.domain.workload import Workload
+from shifter.errors import NotReady
+from shifter.service import Service
+from shifter.service.level import STEPS, Level
+from shifter.views import AdmissionState, EventKind, TelemetrySample
+from tests.service.world import FLEET, HOUR, POOL, T0, job, kinds, realtime, service
+
+MINUTE = timedelta(minutes=1)
+HOLD = timedelta(minutes=5)
+
+
+@pytest.fixture
+def made(sqlite_url: str, clock: ManualClock) -> Service:
+    return service(sqlite_url, clock, guard_hold_s=HOLD.total_seconds())
+
+
+def plan(made: Service, *work: Workload) -> None:
+    made.submit(list(work), "ann")
+    view = made.cycle()
+    assert view.outcome == "published", view.error
+    made.tick()
+
+
+def measure(made: Service, accelerators: float | None = None, available: int | None = None) -> None:
+    now = made.core.now()
+    made.telemetry([TelemetrySample("fra", now, "h100", accelerators, None, available)], "meter")
+
+
+def live(made: Service, clock: ManualClock, span: timedelta, load: float, step: timedelta = MINUTE) -> None:
+    """Time passes, and the load is measured to the end of it."""
+    ends = clock.now() + span
+    while clock.now() < ends:
+        clock.moment = min(ends, clock.now() + step)
+        made.heartbeat()
+        measure(made, load)
+        made.tick()
+
+
+def soft(name: str = "soft", width: int = 8, due_h: float = 6.2, **changes: object) -> Workload:
+    return job(name, width * 6, width, due_h=due_h, preemptible=True, **changes)
+
+
+def test_work_stops_with_the_very_measurement(made: Service, clock: ManualClock) -> None:
+    asked: list[str] = []
+    made.core.replan = asked.append
+    plan(made, soft(), job("firm", 48, 8, due_h=6.2))
+    clock.advance(minutes=10)
+    made.heartbeat()
+    made.tick()
+    version, seen = made.lease("soft").version, len(made.events())
+    asked.clear()
+    measure(made, 7.0)  # 16 are there, 16 are held
+    told = made.events()[seen:]
+    assert [e.kind for e in told] == [EventKind.ADMISSION_CHANGED, EventKind.GUARD_YIELDED]
+    assert told[0].data["workload_id"] == "soft"
+    assert (told[0].data["state"], told[0].data["accelerators"], told[0].data["yields"]) == ("run", 1, 7)
+    assert told[1].data["workloads"] == {"soft": 7}
+    assert (told[1].data["yielded_accelerators"], told[1].data["realtime_accelerators"]) == (7, 7.0)
+    lease = made.lease("soft")
+    assert lease.version == version + 1
+    assert [a.accelerators for a in lease.allocations if a.start <= clock.now() < a.end] == [1], "taken back"
+    assert asked == ["real-time load"]
+    measure(made, 9.0)
+    assert made.events()[-2].data["state"] == "stop"
+    assert made.admission("soft").state is AdmissionState.STOP
+    assert made.admission("firm").accelerators == 8, "what may not be preempted stays"
+    made.tick()
+    assert made.lease("soft").version == version + 2, "told once"
+
+
+def test_work_comes_back_once_the_load_has_been_low_for_the_whole_hold(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 2.0)
+    measure(made, 12.0)
+    assert made.admission("soft").accelerators == 4
+    live(made, clock, HOLD - MINUTE, 2.0)
+    assert made.admission("soft").accelerators == 4
+    live(made, clock, 2 * MINUTE, 2.0)
+    assert made.admission("soft").accelerators == 8
+    assert kinds(made)[-1] is EventKind.GUARD_RETURNED
+    assert made.core.state.yielded == {"fra": {}}
+
+
+def test_what_it_did_is_credited_as_it_ran(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, HOUR, 2.0)
+    assert made.workload("soft").done == pytest.approx(8)
+    measure(made, 12.0)  # from this moment on it has four
+    live(made, clock, HOUR, 12.0, 10 * MINUTE)
+    assert made.workload("soft").done == pytest.approx(12)
+
+
+def test_a_load_that_flutters_stops_work_once(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 2.0)
+    for i in range(120):
+        clock.advance(seconds=30)
+        made.heartbeat()
+        measure(made, 16.0 if i % 3 == 0 else 1.0)
+        made.tick()
+    assert kinds(made).count(EventKind.GUARD_YIELDED) == 1
+    assert EventKind.GUARD_RETURNED not in kinds(made)
+
+
+def test_the_order_is_that_of_least_cost(sqlite_url: str, clock: ManualClock) -> None:
+    fleet = Fleet("EUR", (Site("fra", "DE-LU", (Pool("h100", "H100", 16, 1, 0.1, 0.7),)),), FLEET.models)
+    made = service(sqlite_url, clock, fleet=fleet, guard_hold_s=HOLD.total_seconds())
+    plan(
+        made,
+        job("patient", 4 * 20, 4, due_h=24, preemptible=True, earliest_start=T0),
+        soft("tight", 4, due_h=6.01),
+        Workload(
+            "slow",
+            model="m",
+            tokens=4 * 6 * 3.6e6,
+            max_accelerators=4,
+            deadline=T0 + 7 * HOUR,
+            preemptible=True,
+        ),
+        soft("loose", 4, due_h=9),
+    )
+    made.core.state.let_in.clear()
+    live(made, clock, 2 * MINUTE, 0.0)
+    run = {i for i in ("patient", "tight", "slow", "loose") if made.admission(i).admit}
+    assert {"tight", "slow"} <= run
+    stopped: list[str] = []
+    for load in range(0, 17, 4):
+        measure(made, float(load))
+        stopped += [i for i in sorted(run) if i not in stopped and not made.admission(i).admit]
+    by_spare = [i for i in ("patient", "loose") if i in run]
+    assert stopped == [*by_spare, "slow", "tight"], "what loads longer later, what would be late last"
+    endangered = [e.data["endangered"] for e in made.events() if e.kind is EventKind.GUARD_YIELDED][-1]
+    assert endangered == ["tight"]
+
+
+def test_who_waits_goes_on_waiting_before_another_is_stopped(made: Service, clock: ManualClock) -> None:
+    plan(made, soft("a", due_h=7.5), soft("b", due_h=7.5))
+    live(made, clock, 2 * MINUTE, 0.0)
+    assert made.admission("a").admit and made.admission("b").admit  # noqa: PT018
+    measure(made, 8.0)
+    first = "a" if not made.admission("a").admit else "b"
+    other = "b" if first == "a" else "a"
+    for _ in range(60):
+        live(made, clock, MINUTE, 8.0)
+        assert made.admission(other).admit, "stopping the other one now would only load twice"
+        assert not made.admission(first).admit
+
+
+def test_lost_accelerators_are_made_up_for_and_missed_where_nothing_may_stop(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft(), job("firm", 48, 8, due_h=6.2))
+    live(made, clock, 2 * MINUTE, 2.0)
+    assert made.admission("soft").accelerators == 6
+    measure(made, available=12)
+    assert made.admission("soft").accelerators == 2
+    assert made.capacity(*POOL).realtime_accelerators == 2.0, "of the load nothing was said"
+    measure(made, available=8)
+    assert made.admission("soft").state is AdmissionState.STOP
+    made.tick()
+    assert any("needs 2.0 accelerators more" in fault for fault in made.health().faults)
+    measure(made, available=16)
+    made.tick()
+    assert made.admission("soft").accelerators == 6
+    assert made.health().status == "ok"
+
+
+@pytest.mark.parametrize("limit_kw", [8.0, 4.0])
+def test_a_limit_that_falls_now_is_kept_before_there_is_a_plan_for_it(
+    sqlite_url: str, clock: ManualClock, limit_kw: float
+) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300, realtime=realtime(2, 3))
+    plan(made, soft(), job("firm", 12, 2, due_h=6.2))
+    live(made, clock, 2 * MINUTE, 2.0)
+    assert made.admission("soft").accelerators == 8
+    made.add_grid_event(GridEvent("cut", "fra", clock.now(), clock.now() + HOUR, limit_kw), "dso")
+    made.tick()
+    # 16 idle draw 1.6 kW, and each busy one 0.6 kW more.
+    left = made.admission("soft").accelerators
+    drawn = 1.6 + 0.6 * (2 + 2 + left)
+    assert drawn <= max(limit_kw, 1.6 + 0.6 * 4)
+    assert drawn + 0.6 > limit_kw, "no more than it must"
+    assert made.admission("firm").accelerators == 2
+    assert EventKind.GUARD_YIELDED in kinds(made)
+
+
+def test_a_store_that_is_away_does_not_make_it_blind(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "shifter.db"
+    made = service(f"sqlite:///{path}", clock, guard_hold_s=300)
+    plan(made, soft())
+    live(made, clock, 2 * MINUTE, 1.0)
+    path.rename(tmp_path / "away.db")
+    with pytest.raises(NotReady):
+        measure(made, 16.0)
+    assert made.admission("soft").state is AdmissionState.STOP
+    (tmp_path / "away.db").rename(path)
+    measure(made, 16.0)
+    assert EventKind.GUARD_YIELDED in kinds(made)
+
+
+def test_a_restart_remembers_what_was_measured(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300)
+    plan(made, soft())
+    live(made, clock, 2 * MINUTE, 1.0)
+    measure(made, 14.0, available=15)
+    clock.advance(seconds=20)
+    measure(made, 1.0)
+    again = service(sqlite_url, clock, guard_hold_s=300)
+    again.tick()
+    assert again.admission("soft").accelerators == 1
+    assert again.core.state.levels[POOL].at(clock.now(), HOLD) == 14.0
+
+
+def test_a_clock_that_was_set_back_does_not_make_it_deaf(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 1.0)
+    clock.moment = clock.now() - 8 * MINUTE
+    measure(made, 16.0)
+    assert made.admission("soft").state is AdmissionState.STOP
+
+
+def test_a_meter_whose_clock_is_ahead_counts_as_of_now(made: Service, clock: ManualClock) -> None:
+    ahead = TelemetrySample("fra", clock.now() + 50 * timedelta(seconds=1), "h100", 3.0)
+    made.telemetry([ahead], "meter")
+    assert made.core.state.measured[POOL].at == clock.now()
+    clock.advance(seconds=1)
+    measure(made, 5.0)
+    assert made.core.state.measured[POOL].realtime_accelerators == 5.0
+
+
+def test_who_hangs_up_holds_up_nobody(made: Service) -> None:
+    samples = [TelemetrySample("fra", T0, "h100", load) for load in (1.0, 2.0, 3.0)]
+    with made.core.writing:  # the writer stands still meanwhile
+        waiting = [made.hear([sample], "meter") for sample in samples]
+        hung_up = [kept.cancel() for kept in waiting[1:2]]
+    assert waiting[2].result(10) == 1
+    assert hung_up == [True]
+    assert made.core.state.levels[POOL].at(T0, HOLD) == 3.0
+
+
+LOADS = st.lists(
+    st.tuples(st.integers(-120, 900), st.floats(0, 50, allow_nan=False)), min_size=1, max_size=80
+)
+
+
+@given(LOADS)
+def test_a_level_is_no_lower_than_anything_measured_within_the_hold(steps: list[tuple[int, float]]) -> None:
+    level, heard, at = Level(), [], T0
+    for seconds, load in steps:
+        at = at + timedelta(seconds=seconds)  # now and then one comes late
+        level = level.heard(at, load, HOLD)
+        heard.append((at, load))
+        now = max(moment for moment, _ in heard)
+        assert level.at(now, HOLD) >= max(load for moment, load in heard if moment + HOLD > now)
+        assert len(level.peaks) <= 2 * STEPS + 2
+    now = max(moment for moment, _ in heard)
+    newest = [load for moment, load in heard if moment == now]
+    assert level.at(now + 2 * HOLD, HOLD) <= max(newest), "and in the end it is what was measured last"
+
+
+def test_a_level_remembers_little_however_often_it_is_told() -> None:
+    level = Level()
+    for i in range(10_000):
+        level = level.heard(T0 + timedelta(milliseconds=200 * i), 1e6 - i, HOLD)
+        assert len(level.peaks) <= STEPS + 3
+    now = T0 + timedelta(milliseconds=200 * 9_999)
+    earlier = 1e6 - (now - HOLD - T0) / timedelta(milliseconds=200)
+    assert earlier <= level.at(now, HOLD) <= earlier + HOLD / STEPS / timedelta(milliseconds=200) + 1
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=st.lists(st.integers(0, 16), min_size=3, max_size=8), data=st.data())
+def test_nothing_that_may_yield_stands_where_real_time_load_is(
+    loads: list[int], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clock = ManualClock(T0)
+    models = (*FLEET.models, Model("pair", {"H100": 500.0}, {"H100": 4}))
+    made = service(
+        f"sqlite:///{tmp_path_factory.mktemp('guard') / 'shifter.db'}",
+        clock,
+        fleet=Fleet("EUR", FLEET.sites, models),
+        guard_hold_s=300,
+    )
+    whole: Callable[[], bool] = lambda: data.draw(st.booleans())  # noqa: E731
+    plan(
+        made,
+        soft("a", 4, interruptible=whole()),
+        soft("b", 8, due_h=8, interruptible=whole()),
+        Workload(
+            "c",
+            model="pair",
+            tokens=4 * 3 * 1.8e6,
+            max_accelerators=8,
+            deadline=T0 + 5 * HOUR,
+            preemptible=True,
+        ),
+    )
+    for load in loads:
+        clock.advance(seconds=data.draw(st.sampled_from([5, 60, 400])))
+        made.heartbeat()
+        measure(made, float(load))
+        if data.draw(st.booleans()):
+            made.tick()
+        highest = made.core.state.levels[POOL].at(clock.now(), HOLD)
+        assert highest >= load
+        let_in = sum(made.admission(i).accelerators for i in ("a", "b", "c"))
+        assert let_in + highest <= 16
+        assert made.capacity(*POOL).deferrable_accelerators == let_in
