@@ -15,15 +15,15 @@ RIGHT = {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:00:00Z", "rea
 JSON = {"Content-Type": "application/json"}
 
 
-def post(client: TestClient, body: bytes, **headers: str) -> Any:
-    return client.post("/v1/telemetry", content=body, headers={**JSON, **headers})
+def post(api: TestClient, body: bytes, **headers: str) -> Any:
+    return api.post("/v1/telemetry", content=body, headers={**JSON, **headers})
 
 
 @pytest.mark.parametrize("body", [RIGHT, [RIGHT, {**RIGHT, "realtime_accelerators": 4}]])
-def test_both_ways_answer_the_same(client: TestClient, service: Service, body: Any) -> None:
-    short = post(client, json.dumps(body).encode())
+def test_both_ways_answer_the_same(api: TestClient, service: Service, body: Any) -> None:
+    short = post(api, json.dumps(body).encode())
     padded = json.dumps(body).encode() + b" " * MOST_BYTES
-    long = post(client, padded)
+    long = post(api, padded)
     assert (short.status_code, short.json()) == (long.status_code, long.json())
     assert {k: v for k, v in short.headers.items() if k != "date"} == {
         k: v for k, v in long.headers.items() if k != "date"
@@ -54,15 +54,15 @@ def test_both_ways_answer_the_same(client: TestClient, service: Service, body: A
     ],
 )
 def test_what_is_wrong_is_told_by_the_route(
-    client: TestClient, service: Service, body: bytes, headers: dict[str, str], status: int, field: str
+    api: TestClient, service: Service, body: bytes, headers: dict[str, str], status: int, field: str
 ) -> None:
-    refused = post(client, body, **headers)
+    refused = post(api, body, **headers)
     assert refused.status_code == status, refused.text
     assert refused.json()["field"].lower() == field.lower()
     assert not service.core.state.measured
 
 
-def test_it_is_counted_as_its_route(client: TestClient) -> None:
-    post(client, json.dumps(RIGHT).encode())
-    text = client.get("/metrics").text
+def test_it_is_counted_as_its_route(api: TestClient) -> None:
+    post(api, json.dumps(RIGHT).encode())
+    text = api.get("/metrics").text
     assert 'shifter_http_requests_total{method="POST",route="/v1/telemetry",status="202"} 1.0' in text
