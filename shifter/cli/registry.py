@@ -36,6 +36,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("run", "shifter.cli.serve:run", "Start the daemon: ingest, classify, reserve, plan, serve.", _RUN),
     Entry("plan", "shifter.cli.plan:plan", "Make one plan from files, or verify one; no daemon.", _FILES),
     Entry(
+        "size",
+        "shifter.cli.size:size",
+        "How many accelerators real-time requests need to be answered in time.",
+        _FILES,
+    ),
+    Entry(
         "backtest",
         "shifter.cli.backtest:backtest",
         "Replay policies over history, and compare what each came to.",

@@ -6,7 +6,7 @@ One definition serves file, API and solver: frozen dataclasses whose annotations
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -22,10 +22,10 @@ from shifter.domain.fields import (
     NonNegative,
     Positive,
     Ratio,
-    TokensPerSecond,
     Total,
     Utc,
 )
+from shifter.domain.model import Model as Model  # noqa: PLC0414 - part of a fleet, and looked for here
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
 
@@ -192,25 +192,6 @@ class Site:
         Field(description="what an exported MWh earns, at most what importing one costs in that slot"),
     ] = None
     resilience: Resilience = field(default_factory=Resilience)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model and how fast it runs where."""
-
-    __pydantic_config__ = STRICT
-
-    name: Name
-    throughput_tokens_per_s: Annotated[
-        Mapping[str, TokensPerSecond],
-        Field(min_length=1, description="of one accelerator; absent = cannot run there"),
-    ]
-    accelerators_per_replica: Annotated[
-        Mapping[str, Count], Field(description="it runs on multiples of this; default 1")
-    ] = field(default_factory=dict)
-    load_minutes: Annotated[
-        Minutes, Field(description="from allocated to serving: the first minutes of a piece do no work")
-    ] = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from shifter.domain.fleet import Battery, Budget, Fleet, Generation, GenerationW
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
 from shifter.files.risk import risk_mistakes, risk_warnings
+from shifter.files.serving import serving_mistakes, serving_warnings
 from shifter.files.tenants import tenant_mistakes, tenant_warnings
 from shifter.files.text import PathLike
 from shifter.files.validation import validate
@@ -51,6 +52,7 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Finding]:
         yield from _site_mistakes(site, ("sites", i))
     for i, model in enumerate(fleet.models):
         yield from _model_mistakes(model, ("models", i))
+        yield from serving_mistakes(model, ("models", i))
     yield from risk_mistakes(fleet)
     yield from tenant_mistakes(fleet)
     for i, budget in enumerate(fleet.objective.budgets):
@@ -209,6 +211,7 @@ def fleet_warnings(fleet: Fleet) -> Iterator[Finding]:
         counts[pool.accelerator] = max(counts.get(pool.accelerator, 0), pool.count)
     for i, model in enumerate(fleet.models):
         yield from _model_warnings(model, counts, ("models", i))
+        yield from serving_warnings(model, ("models", i))
     for i, site in enumerate(fleet.sites):
         yield from _site_warnings(site, ("sites", i))
     yield from risk_warnings(fleet)

@@ -54,7 +54,15 @@ sites:
     zone: Y
     pools: [{name: z, accelerator: Y, count: 4, busy_kw: 0.5}]
 models:
-  - {name: m, throughput_tokens_per_s: {X: 1000, Y: 300}, accelerators_per_replica: {X: 2}, load_minutes: 3}
+  - name: m
+    throughput_tokens_per_s: {X: 1000, Y: 300}
+    accelerators_per_replica: {X: 2}
+    load_minutes: 3
+    serving:
+      X: {profile: {prefill_tokens_per_s: 9000, base_ms: 20, ms_per_sequence: 0.3, max_sequences: 64,
+                    kv_cache_tokens: 2e5}, min_replicas: 1,
+          measured: [{replicas: 1, requests_per_s: 2}, {replicas: 4, requests_per_s: 9}]}
+    latency_slo: {ttft_ms: 1000, latency_ms: 20000, quantile: 0.99}
   - {name: small, throughput_tokens_per_s: {Y: 900}}
 objective:
   carbon_price_per_tonne: 80

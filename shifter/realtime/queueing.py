@@ -1,0 +1,250 @@
+"""How long requests take on replicas that batch continuously: the share that is answered in time, and quantiles.
+
+**One replica.** An iteration over `x` sequences takes `tau(x) = base + x * each` and gives each a token; prompts are
+read first come, first served, and before any iteration, `c = prompt / prefill rate` each. So `x` requests of `N`
+iterations end at the rate
+
+    f(x) = x / (N tau(x) + x c),    x <= M, the most in a batch (or in the cache);    f(x) = f(M) beyond.
+
+That is a limited processor-sharing server whose rate depends on its load (Gupta and Zhang 2014; Inoue 2021 has the same
+law of times for batches that are served as a whole, Yang, Xu and Jiao 2024 language models in batches). How many are
+being served depends on the law of lengths by its mean alone (Kelly 1979; Cohen 1979), and is that of a birth-death
+chain. Without `M` it is negative binomial, and a request takes on average what it would take alone over
+`1 - utilisation`.
+
+**R replicas** that share their requests evenly (join the shortest queue) end `R f(n/R)` of `n`, `f` linear between
+whole numbers.
+
+**Bunched arrivals and uneven lengths.** The chain moves in clumps of `z` in place of one: Hayward's approximation of
+peaked traffic (Fredericks 1980; Whitt 1984). In the batch `z = 1 + (a - 1) / (1 + s)`, and where requests wait outside
+`z = (a + s) / 2`, with `a` and `s` the squared coefficients of variation of times between arrivals and of outputs: so
+the chain decays as the diffusion limit of limited processor sharing does (Zhang, Dai and Zwart 2011). Who arrives in a
+clump finds `z - 1` more than there are on average, as in GI/M/infinity.
+
+**Prompts** wait for one another as in a queue of one server (Kingman 1961; Whitt 1983): not at all with probability
+`1 - p`, `p = rate * c / R`, else exponentially with mean `c (b + s_prompt) / (2 (1 - p))`. The shortest queue makes of
+`b` something between dealing out in turn, `a / R`, and at random: the lesser of `(a + 1) / R` and `1 + (a - 1) / R`.
+
+**A request** that finds `n` then takes, to its first and to its last token,
+
+    first = W(n) + tau + w;    last = W(n) + tau + (w + N tau(x)) / (1 - p),    w = prompts before it + its own,
+
+`x = n / R + 1` at most `M`, `W` the wait for a place: prompts that arrive while it waits, is read and runs go before
+its iterations; and the batch is taken to stay as it was found, which is on the safe side. Lengths are log-normal.
+
+Attainment falls in the rate and grows in `R`, for the chain does so in the order of likelihood ratios (Shaked and
+Shanthikumar 2007), and all else term by term.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from shifter.domain.serving import ServingProfile
+from shifter.realtime.traffic import Floats, Traffic
+
+Metric = Literal["ttft", "latency"]
+
+_BATCHES = 17
+"""Sizes of a batch at which what a request takes is worked out; in between it is interpolated."""
+_PROMPTS: dict[Metric, int] = {"ttft": 161, "latency": 15}
+"""Lengths of prompts that stand for all; more where the prompt decides, for the tail."""
+_WAITS = 6
+"""Levels of an exponential wait that stand for all."""
+_FINENESS = 1e-4
+"""Of a time that is searched for: [ms], and part of it."""
+_LEAST_WORK_MS = 1e-6
+"""Of a request: there is none that is no work at all."""
+_SCORES = 3.6
+"""Prompts are taken up to so many standard deviations of their logarithm."""
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """`count` replicas of one profile before one kind of traffic. All times are [ms], rates in requests per s."""
+
+    profile: ServingProfile
+    traffic: Traffic
+    count: int
+
+    @cached_property
+    def reading_ms(self) -> float:
+        """`c`: to read a mean prompt."""
+        return 1000 * self.traffic.prompt_tokens / self.profile.prefill_tokens_per_s
+
+    @cached_property
+    def sequences(self) -> int:
+        """`M`: the most in one batch. Where the cache binds, those that stay longest hold most of it."""
+        held = self.traffic.prompt_tokens + self.traffic.output_tokens * (1 + self.traffic.output_scv)
+        fit = math.inf if self.profile.kv_cache_tokens is None else self.profile.kv_cache_tokens / held
+        return max(1, int(min(self.profile.max_sequences, fit)))
+
+    def iteration_ms(self, sequences: Floats | float) -> Floats | float:
+        """`tau(x)`."""
+        return self.profile.base_ms + self.profile.ms_per_sequence * sequences
+
+    @cached_property
+    def most_per_s(self) -> float:
+        """The rate at which they would be busy all the time with full batches: what the mean alone would size by."""
+        each_ms = self.traffic.iterations * float(self.iteration_ms(self.sequences)) / self.sequences
+        return 1000 * self.count / max(_LEAST_WORK_MS, self.reading_ms + each_ms)
+
+    def utilisation(self, requests_per_s: float) -> float:
+        """Of what they can at most, 0..1."""
+        return requests_per_s / self.most_per_s
+
+    def attainment(self, requests_per_s: float, metric: Metric, limit_ms: float) -> float:
+        """The share of requests with their first token, or all of them, within `limit_ms`; 0 beyond what is stable."""
+        if requests_per_s >= self.most_per_s:
+            return 0.0
+        return self._share_in_time(self._found(requests_per_s), requests_per_s, metric, limit_ms)
+
+    def quantile_ms(self, requests_per_s: float, metric: Metric, quantile: float) -> float:
+        """What that share of requests takes at most; infinite beyond what is stable."""
+        if requests_per_s >= self.most_per_s:
+            return math.inf
+        found = self._found(requests_per_s)
+
+        def spare(limit_ms: float) -> float:
+            return self._share_in_time(found, requests_per_s, metric, limit_ms) - quantile
+
+        high = max(1e-3, self.reading_ms + self.traffic.iterations * self.profile.base_ms)
+        while spare(high) < 0:
+            high *= 2
+        if spare(0.0) >= 0:
+            return 0.0
+        found_ms: float = brentq(spare, 0.0, high, xtol=_FINENESS, rtol=_FINENESS)
+        return found_ms + _FINENESS * (1 + found_ms)
+
+    def _share_in_time(self, found: _Found, requests_per_s: float, metric: Metric, limit_ms: float) -> float:
+        batches = np.linspace(1, self.sequences, _BATCHES)
+        in_time = self._in_time(requests_per_s, metric, limit_ms, batches, np.zeros(1))[:, 0]
+        share = float(found.shares @ np.interp(found.batches, batches, in_time))
+        if found.full_share > 0:
+            waits_ms, full = found.full_wait_ms * _exponential_levels(), np.array([float(self.sequences)])
+            late = self._in_time(requests_per_s, metric, limit_ms, full, waits_ms)
+            share += found.full_share * float(late.mean())
+        return min(1.0, share)
+
+    @cached_property
+    def _clump(self) -> float:
+        a, s = self.traffic.arrival_scv, self.traffic.output_scv
+        return max(_LEAST_CLUMP, 1 + (a - 1) / (1 + s))
+
+    @cached_property
+    def _places(self) -> Floats:
+        """How many requests there may be without one waiting for a place, clump by clump."""
+        last = max(1, int(self.count * self.sequences / self._clump))
+        return self._clump * np.arange(last + 1, dtype=np.float64)
+
+    @cached_property
+    def _log_weights(self) -> Floats:
+        """Logarithm of each state's weight at one request per ms."""
+        n = self._places[1:] / self.count
+        below = np.floor(n)
+        low, high = self._ended_per_ms(below), self._ended_per_ms(below + 1)
+        per_ms = self.count * (low + (n - below) * (high - low))
+        return np.concatenate([[0.0], np.cumsum(-np.log(per_ms))])
+
+    def _ended_per_ms(self, sequences: Floats) -> Floats:
+        """`f(x)` of one replica."""
+        ended: Floats = sequences / (
+            self.traffic.iterations * self.iteration_ms(sequences) + sequences * self.reading_ms
+        )
+        return ended
+
+    def _reading_share(self, requests_per_s: float) -> float:
+        return requests_per_s * self.reading_ms / (1000 * self.count)
+
+    def _found(self, requests_per_s: float) -> _Found:
+        """How many an arrival finds."""
+        if self.traffic.iterations <= 0:
+            return _Found(np.ones(1), np.ones(1), 0.0, 0.0)
+        logs = self._log_weights + np.arange(len(self._places)) * math.log(requests_per_s / 1000)
+        weights = np.exp(logs - logs.max())
+        ratio = self.utilisation(requests_per_s)
+        beyond = float(weights[-1]) * ratio / (1 - ratio)
+        a, s = self.traffic.arrival_scv, self.traffic.output_scv
+        step = max(_LEAST_CLUMP, (a + s) / 2)
+        wait_ms = 1000 * step / (self.most_per_s * -math.log(ratio))
+        total = float(weights.sum()) + beyond
+        found = (self._places + max(0.0, self._clump - 1)) / self.count + 1
+        batches = np.minimum(found, self.sequences)
+        return _Found(weights / total, batches, beyond / total, wait_ms)
+
+    def _in_time(
+        self, requests_per_s: float, metric: Metric, limit_ms: float, batches: Floats, waits_ms: Floats
+    ) -> Floats:
+        """The share in time of those that find such batches, after such waits for a place: (n_batches, n_waits)."""
+        share = self._reading_share(requests_per_s)
+        bunched = min(
+            1 + (self.traffic.arrival_scv - 1) / self.count, (self.traffic.arrival_scv + 1) / self.count
+        )
+        mean_ms = self.reading_ms * (bunched + self.traffic.prompt_scv) / (2 * (1 - share))
+        lengths, weights = _lengths(self.traffic.prompt_scv, _PROMPTS[metric])
+        tau = np.asarray(self.iteration_ms(batches))[:, None, None]
+        running = np.minimum(1.0, batches - 1)[:, None, None]  # nothing runs before who comes first
+        before = waits_ms[None, :, None] + running * tau
+        left = limit_ms - before - self.reading_ms * lengths
+        if metric == "ttft" or self.traffic.iterations <= 0:
+            waiting = share * np.exp(-np.maximum(0.0, left) / mean_ms) if mean_ms > 0 else 0.0
+            found: Floats = np.where(left >= 0, 1 - waiting, 0.0) @ weights
+            return found
+        levels = np.concatenate([[0.0], mean_ms * _exponential_levels()])
+        chances = np.concatenate([[1 - share], np.full(_WAITS, share / _WAITS)])
+        # what arrives while a prompt waits and is read is read before its iterations, and while they run, too
+        work = (limit_ms - before)[..., None] * (1 - share) - (self.reading_ms * lengths)[:, None] - levels
+        iterations = work / tau[..., None]
+        done: Floats = (self._at_most(iterations) @ chances) @ weights
+        return done
+
+    def _at_most(self, iterations: Floats) -> Floats:
+        """The share of requests with at most so many iterations after their first token."""
+        mean, sigma = self.traffic.output_tokens, math.sqrt(math.log1p(self.traffic.output_scv))
+        tokens = iterations + 1
+        if sigma < 1e-6:
+            return np.where(tokens >= mean - 1e-9, 1.0, 0.0)
+        with np.errstate(divide="ignore"):
+            score = (np.log(np.maximum(tokens, 0.0) / mean) + sigma**2 / 2) / sigma
+        return np.where(iterations >= 0, ndtr(score), 0.0)
+
+
+_LEAST_CLUMP = 0.25
+"""Streams more even than that are taken to be like this."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What an arrival finds: shares of each batch (itself with it), and of all full; then its mean wait for a place."""
+
+    shares: Floats
+    batches: Floats
+    full_share: float
+    full_wait_ms: float
+
+
+def _exponential_levels() -> Floats:
+    """Equally likely levels of an exponential variable of mean 1: means of as many equal parts, so theirs is 1."""
+    edges = np.linspace(0, 1, _WAITS + 1)
+    tail = np.where(edges < 1, (1 - edges) * (1 - np.log(np.maximum(1 - edges, 1e-300))), 0.0)
+    levels: Floats = (tail[:-1] - tail[1:]) * _WAITS
+    return levels
+
+
+def _lengths(scv: float, count: int) -> tuple[Floats, Floats]:
+    """Lengths over their mean, log-normal, and how much each stands for; longest last."""
+    sigma = math.sqrt(math.log1p(scv))
+    if sigma < 1e-6:
+        return np.ones(1), np.ones(1)
+    edges = np.linspace(-_SCORES, _SCORES, count + 1)
+    heads = ndtr(edges)
+    heads[0], heads[-1] = 0.0, 1.0
+    middles = (edges[:-1] + edges[1:]) / 2
+    return np.exp(sigma * middles - sigma**2 / 2), np.diff(heads)
