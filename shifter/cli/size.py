@@ -54,6 +54,10 @@ def size(
     arrival_scv: Annotated[
         float, typer.Option("--arrival-scv", help="The same of times between arrivals; 1 = Poisson.")
     ] = 1.0,
+    rate_scv: Annotated[
+        float,
+        typer.Option("--rate-scv", help="The same of the rate, as it goes up and down; 0 = it stands still."),
+    ] = 0.0,
     ttft_ms: Annotated[
         float | None, typer.Option("--ttft-ms", min=0.001, help="To the first token; over the fleet's.")
     ] = None,
@@ -87,7 +91,7 @@ def size(
 
     known = read_fleet(fleet)
     try:
-        traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv)
+        traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv, rate_scv)
     except InputError as error:
         option = f"--{error.field.replace('_', '-')}"
         raise InputError(error.detail, field=option, hint=error.hint) from None
@@ -243,7 +247,7 @@ def _later_step(fleet: Fleet, text: str, like: Traffic, accelerator: str | None)
             hint="Write it as MODEL:PROMPT:OUTPUT, such as llama:900:120.",
         ) from None
     model = _model(fleet, name)
-    on = accelerator if accelerator in model.serving else _on(model, None)
+    on = accelerator if accelerator is not None and accelerator in model.serving else _on(model, None)
     return _step(model, on, replace(like, prompt_tokens=prompt, output_tokens=output))
 
 
@@ -263,8 +267,8 @@ def _print_one(answer: dict[str, Any]) -> None:
             "dim",
         )
     if not answer["around"]:
-        rows = [(str(answer["replicas"]), str(answer["accelerators"]))]
-        print_table((Column("replicas", "right"), Column("accelerators", "right")), rows)
+        one = (str(answer["replicas"]), str(answer["accelerators"]))
+        print_table((Column("replicas", "right"), Column("accelerators", "right")), [one])
         return
     columns = (
         Column("replicas", "right"),

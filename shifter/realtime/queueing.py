@@ -30,7 +30,11 @@ clump finds `z - 1` more than there are on average, as in GI/M/infinity.
     first = W(n) + tau + w;    last = W(n) + tau + (w + N tau(x)) / (1 - p),    w = prompts before it + its own,
 
 `x = n / R + 1` at most `M`, `W` the wait for a place: prompts that arrive while it waits, is read and runs go before
-its iterations; and the batch is taken to stay as it was found, which is on the safe side. Lengths are log-normal.
+its iterations; and the batch is taken to stay as it was found, which is on the safe side.
+
+**A rate that varies** more slowly than requests take is at each moment taken to have been so for long (the pointwise
+stationary approximation; Green and Kolesar 1991). Requests find it at levels of a gamma law of squared coefficient of
+variation `v`, weighted by themselves: there are the more of them the higher it is.
 
 Attainment falls in the rate and grows in `R`, for the chain does so in the order of likelihood ratios (Shaked and
 Shanthikumar 2007), and all else term by term.
@@ -40,12 +44,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import gammaincinv, ndtr
 
 from shifter.domain.serving import ServingProfile
 from shifter.realtime.traffic import Floats, Traffic
@@ -63,7 +67,10 @@ _FINENESS = 1e-4
 _LEAST_WORK_MS = 1e-6
 """Of a request: there is none that is no work at all."""
 _SCORES = 3.6
-"""Prompts are taken up to so many standard deviations of their logarithm."""
+"""Prompts, and rates that vary, are looked at up to so many standard deviations of a normal law."""
+_PACES = 41
+"""Levels of a rate that varies."""
+_FOREVER_MS = 1e12
 
 
 @dataclass(frozen=True)
@@ -101,23 +108,33 @@ class Replicas:
         return requests_per_s / self.most_per_s
 
     def attainment(self, requests_per_s: float, metric: Metric, limit_ms: float) -> float:
-        """The share of requests with their first token, or all of them, within `limit_ms`; 0 beyond what is stable."""
+        """The share of requests with their first token, or all of them, within `limit_ms`; 0 where it is not stable."""
+        paces, weights = pace_levels(self.traffic.rate_scv)
+        shares = [self.steady_attainment(requests_per_s * pace, metric, limit_ms) for pace in paces]
+        return float(weights @ np.array(shares))
+
+    def steady_attainment(self, requests_per_s: float, metric: Metric, limit_ms: float) -> float:
+        """The same while the rate stands still."""
         if requests_per_s >= self.most_per_s:
             return 0.0
         return self._share_in_time(self._found(requests_per_s), requests_per_s, metric, limit_ms)
 
     def quantile_ms(self, requests_per_s: float, metric: Metric, quantile: float) -> float:
-        """What that share of requests takes at most; infinite beyond what is stable."""
-        if requests_per_s >= self.most_per_s:
+        """What that share of requests takes at most; infinite where more of them find what is not stable."""
+        paces, weights = pace_levels(self.traffic.rate_scv)
+        rates = [requests_per_s * pace for pace in paces if requests_per_s * pace < self.most_per_s]
+        if weights[: len(rates)].sum() < quantile:
             return math.inf
-        found = self._found(requests_per_s)
+        found = [(self._found(rate), rate, weight) for rate, weight in zip(rates, weights, strict=False)]
 
         def spare(limit_ms: float) -> float:
-            return self._share_in_time(found, requests_per_s, metric, limit_ms) - quantile
+            return float(sum(w * self._share_in_time(f, r, metric, limit_ms) for f, r, w in found)) - quantile
 
         high = max(1e-3, self.reading_ms + self.traffic.iterations * self.profile.base_ms)
-        while spare(high) < 0:
+        while spare(high) < 0 and high < _FOREVER_MS:
             high *= 2
+        if spare(high) < 0:
+            return math.inf
         if spare(0.0) >= 0:
             return 0.0
         found_ms: float = brentq(spare, 0.0, high, xtol=_FINENESS, rtol=_FINENESS)
@@ -188,13 +205,13 @@ class Replicas:
             1 + (self.traffic.arrival_scv - 1) / self.count, (self.traffic.arrival_scv + 1) / self.count
         )
         mean_ms = self.reading_ms * (bunched + self.traffic.prompt_scv) / (2 * (1 - share))
-        lengths, weights = _lengths(self.traffic.prompt_scv, _PROMPTS[metric])
+        lengths, weights = self._prompts(_PROMPTS[metric])
         tau = np.asarray(self.iteration_ms(batches))[:, None, None]
         running = np.minimum(1.0, batches - 1)[:, None, None]  # nothing runs before who comes first
         before = waits_ms[None, :, None] + running * tau
         left = limit_ms - before - self.reading_ms * lengths
         if metric == "ttft" or self.traffic.iterations <= 0:
-            waiting = share * np.exp(-np.maximum(0.0, left) / mean_ms) if mean_ms > 0 else 0.0
+            waiting = share * np.exp(-np.maximum(0.0, left) / mean_ms) if mean_ms > _LEAST_WORK_MS else 0.0
             found: Floats = np.where(left >= 0, 1 - waiting, 0.0) @ weights
             return found
         levels = np.concatenate([[0.0], mean_ms * _exponential_levels()])
@@ -205,15 +222,28 @@ class Replicas:
         done: Floats = (self._at_most(iterations) @ chances) @ weights
         return done
 
+    def _prompts(self, count: int) -> tuple[Floats, Floats]:
+        """Lengths of prompts over their mean, longest last, and how much each stands for: (count,)."""
+        scores, weights = _scores(count)
+        levels, mean = self.traffic.prompt_levels, self.traffic.prompt_tokens
+        if levels and mean > 0:
+            return np.interp(ndtr(scores), _probabilities(len(levels)), levels) / mean, weights
+        sigma = math.sqrt(math.log1p(self.traffic.prompt_scv))
+        return np.exp(sigma * scores - sigma**2 / 2), weights
+
     def _at_most(self, iterations: Floats) -> Floats:
         """The share of requests with at most so many iterations after their first token."""
-        mean, sigma = self.traffic.output_tokens, math.sqrt(math.log1p(self.traffic.output_scv))
+        mean, levels = self.traffic.output_tokens, self.traffic.output_levels
+        sigma = math.sqrt(math.log1p(self.traffic.output_scv))
         tokens = iterations + 1
-        if sigma < 1e-6:
-            return np.where(tokens >= mean - 1e-9, 1.0, 0.0)
-        with np.errstate(divide="ignore"):
-            score = (np.log(np.maximum(tokens, 0.0) / mean) + sigma**2 / 2) / sigma
-        return np.where(iterations >= 0, ndtr(score), 0.0)
+        if levels:
+            share = np.interp(tokens, levels, _probabilities(len(levels)), left=0.0, right=1.0)
+        elif sigma < 1e-6:
+            share = np.where(tokens >= mean - 1e-9, 1.0, 0.0)
+        else:
+            with np.errstate(divide="ignore"):
+                share = ndtr((np.log(np.maximum(tokens, 0.0) / mean) + sigma**2 / 2) / sigma)
+        return np.where(iterations >= 0, share, 0.0)
 
 
 _LEAST_CLUMP = 0.25
@@ -238,13 +268,23 @@ def _exponential_levels() -> Floats:
     return levels
 
 
-def _lengths(scv: float, count: int) -> tuple[Floats, Floats]:
-    """Lengths over their mean, log-normal, and how much each stands for; longest last."""
-    sigma = math.sqrt(math.log1p(scv))
-    if sigma < 1e-6:
-        return np.ones(1), np.ones(1)
+def _scores(count: int) -> tuple[Floats, Floats]:
+    """Standard normal scores, ascending, and how much each stands for: (count,)."""
     edges = np.linspace(-_SCORES, _SCORES, count + 1)
     heads = ndtr(edges)
     heads[0], heads[-1] = 0.0, 1.0
-    middles = (edges[:-1] + edges[1:]) / 2
-    return np.exp(sigma * middles - sigma**2 / 2), np.diff(heads)
+    return (edges[:-1] + edges[1:]) / 2, np.diff(heads)
+
+
+def _probabilities(count: int) -> Floats:
+    return (np.arange(count) + 0.5) / count
+
+
+@lru_cache(maxsize=64)
+def pace_levels(rate_scv: float) -> tuple[Floats, Floats]:
+    """The rate over its mean as requests find it, ascending, and how many find it so: (n,), 1 where it stands still."""
+    if rate_scv < 1e-9:
+        return np.ones(1), np.ones(1)
+    scores, weights = _scores(_PACES)
+    paces = np.asarray(rate_scv * gammaincinv(1 / rate_scv + 1, ndtr(scores)), dtype=np.float64)
+    return paces, weights

@@ -42,19 +42,30 @@ class Simulated:
     latency_ms: Floats
 
 
-def draw(traffic: Traffic, requests_per_s: float, count: int, seed: int) -> Requests:
-    """Requests as a renewal stream with gamma times between, and log-normal lengths; the same for the same seed."""
+def draw(
+    traffic: Traffic, requests_per_s: float, count: int, seed: int, *, window_s: float = 60.0
+) -> Requests:
+    """Requests as a renewal stream with gamma times between, and log-normal lengths; the same for the same seed.
+
+    Where the rate varies it is constant for `window_s` at a time, with gamma levels.
+    """
     rng = np.random.default_rng(seed)
     if traffic.arrival_scv > 0:
         between = rng.gamma(1 / traffic.arrival_scv, traffic.arrival_scv / requests_per_s, count)
     else:
         between = np.full(count, 1 / requests_per_s)
+    moments = np.cumsum(between)
+    if traffic.rate_scv > 0:
+        # as many as come in all of these windows at the mean rate, at the pace of each
+        pace = rng.gamma(1 / traffic.rate_scv, traffic.rate_scv, int(3 * moments[-1] / window_s) + 100)
+        edges = np.arange(len(pace) + 1) * window_s
+        moments = np.interp(moments, np.concatenate([[0.0], np.cumsum(pace) * window_s]), edges)
     lengths = (
         _lognormal(rng, traffic.prompt_tokens, traffic.prompt_scv, count),
         _lognormal(rng, traffic.output_tokens, traffic.output_scv, count),
     )
     prompts, outputs = (np.maximum(1.0, np.rint(length)) for length in lengths)
-    return Requests(np.cumsum(between), prompts, outputs)
+    return Requests(moments, prompts, outputs)
 
 
 def _lognormal(rng: np.random.Generator, mean: float, scv: float, count: int) -> Floats:

@@ -7,6 +7,7 @@ never falls as the rate grows, and a quantile of the rate becomes that quantile 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from scipy.optimize import brentq
 
 from shifter.domain.serving import LatencySlo, MeasuredRate, Serving, ServingProfile
 from shifter.errors import InputError
-from shifter.realtime.queueing import Metric, Replicas
+from shifter.realtime.queueing import Metric, Replicas, pace_levels
 from shifter.realtime.traffic import Floats, Traffic
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _EXACT = (*range(1, 13), 14, 16, 20, 24, 32, 48, POOLED)
 _NEARLY_NONE = 1e-6
 """Of the highest rate: as good as alone."""
 _TOLERANCE = 1e-4
+_KNOWN_AT = np.concatenate(
+    [[_NEARLY_NONE], np.linspace(0.1, 0.9, 9), [0.94, 0.97, 0.985, 0.995, 1 - _NEARLY_NONE]]
+)
+"""Utilisations at which attainment is worked out, where the rate varies."""
 MOST_REPLICAS = 10_000_000
 
 
@@ -174,13 +179,28 @@ def _most_each(profile: ServingProfile, traffic: Traffic, slo: LatencySlo) -> Fl
 def _most_per_s(replicas: Replicas, slo: LatencySlo) -> float:
     """The highest rate within the objective, to a ten-thousandth (Brent 1973): attainment falls in it. 0: none."""
     low, high = _NEARLY_NONE * replicas.most_per_s, (1 - _NEARLY_NONE) * replicas.most_per_s
-    if _spare(replicas, low, slo) < 0:
+    spare = _spare(replicas, slo)
+    if spare(low) < 0:
         return 0.0
-    if _spare(replicas, high, slo) >= 0:
+    if spare(high) >= 0:
         return high
     fineness = _TOLERANCE * high
-    found: float = brentq(lambda rate: _spare(replicas, rate, slo), low, high, xtol=fineness)
+    found: float = brentq(spare, low, high, xtol=fineness)
     return max(low, found - fineness)
+
+
+def _spare(replicas: Replicas, slo: LatencySlo) -> Callable[[float], float]:
+    """By rate, the share in time beyond what is asked, of what is worse; below 0 where the objective is missed."""
+    limits = _limits(slo)
+    paces, weights = pace_levels(replicas.traffic.rate_scv)
+    if len(paces) == 1:
+        return lambda rate: min(replicas.steady_attainment(rate, m, ms) - slo.quantile for m, _, ms in limits)
+    # all levels of the rate at once, between those at which it was worked out
+    known = replicas.most_per_s * _KNOWN_AT
+    shares = [[replicas.steady_attainment(rate, m, ms) for rate in known] for m, _, ms in limits]
+    return lambda rate: min(
+        float(weights @ np.interp(rate * paces, known, share, right=0.0)) - slo.quantile for share in shares
+    )
 
 
 def _limits(slo: LatencySlo) -> list[tuple[Metric, str, float]]:
@@ -191,13 +211,8 @@ def _limits(slo: LatencySlo) -> list[tuple[Metric, str, float]]:
     return [(metric, key, ms) for metric, key, ms in limits if ms is not None]
 
 
-def _spare(replicas: Replicas, requests_per_s: float, slo: LatencySlo) -> float:
-    """The share in time beyond what is asked, of what is worse; below 0 where the objective is missed."""
-    return min(replicas.attainment(requests_per_s, m, ms) - slo.quantile for m, _, ms in _limits(slo))
-
-
 def _refuse_too_slow(profile: ServingProfile, traffic: Traffic, slo: LatencySlo, name: str) -> None:
-    alone = Replicas(profile, replace(traffic, arrival_scv=1.0), 1)
+    alone = Replicas(profile, replace(traffic, arrival_scv=1.0, rate_scv=0.0), 1)
     rate = _NEARLY_NONE * alone.most_per_s
     for metric, key, limit_ms in _limits(slo):
         if alone.attainment(rate, metric, limit_ms) < slo.quantile:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ MOST_SCV = 1000.0
 class Traffic:
     """Requests of one kind: mean lengths [tokens], and squared coefficients of variation (variance over mean squared).
 
-    `arrival_scv` says how arrivals bunch: of the times between them where these are independent of one another, in
-    general the index of dispersion of counts (variance over mean) in windows of about the time that a request takes;
-    1 is a Poisson stream. Lengths are taken to be log-normal. Raises InputError for what no requests have.
+    `arrival_scv` is that of the times between arrivals, at a given rate: 1 is a Poisson stream. `rate_scv` is that of
+    the rate itself, which goes up and down within what is planned as one: 0 where it stands still. `*_levels` are
+    lengths at equal steps of probability, ascending, where they are known; else they are taken to be log-normal.
+
+    Raises InputError for what no requests have.
     """
 
     prompt_tokens: float
@@ -30,15 +33,20 @@ class Traffic:
     prompt_scv: float = 1.0
     output_scv: float = 1.0
     arrival_scv: float = 1.0
+    rate_scv: float = 0.0
+    prompt_levels: tuple[float, ...] = ()
+    output_levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self)):
+        for name, hint in _HINTS.items():
             value, least = getattr(self, name), 1.0 if name == "output_tokens" else 0.0
             most = MOST_SCV if name.endswith("scv") else 1e9
             if not (math.isfinite(value) and least <= value <= most):
-                raise InputError(
-                    f"{value:g} is not between {least:g} and {most:g}.", field=name, hint=_HINTS[name]
-                )
+                raise InputError(f"{value:g} is not between {least:g} and {most:g}.", field=name, hint=hint)
+        for name in ("prompt_levels", "output_levels"):
+            levels = getattr(self, name)
+            if not all(0 <= a <= b < math.inf for a, b in pairwise((0.0, *levels))):
+                raise InputError("the levels do not ascend.", field=name, hint="Sort them; they are lengths.")
 
     @property
     def iterations(self) -> float:
@@ -51,15 +59,29 @@ class Traffic:
     ) -> Traffic:
         """What a trace's requests are like: arrivals [s] in order, lengths [tokens], each (n,).
 
-        `window_s` is about the time that one request takes: bunching is counted in windows of that length.
+        `window_s` is about as long as a request may take: what passes sooner can be waited out. What arrivals vary more
+        from one such window to the next than a Poisson stream does is taken to be their rate: with `I` the dispersion
+        of counts of mean `m`, its squared coefficient of variation is `(I - 1) / m` (Cox and Lewis 1966).
         """
+        moments = np.asarray(arrival_s, dtype=float)
+        lengths = [np.asarray(x, dtype=float) for x in (prompts, outputs)]
+        mean = window_s * (len(moments) - 1) / float(moments[-1] - moments[0])
         return cls(
-            float(np.mean(prompts)),
-            max(1.0, float(np.mean(outputs))),
-            _scv(np.asarray(prompts, dtype=float)),
-            _scv(np.asarray(outputs, dtype=float)),
-            min(MOST_SCV, dispersion(np.asarray(arrival_s, dtype=float), window_s)),
+            float(lengths[0].mean()),
+            max(1.0, float(lengths[1].mean())),
+            _scv(lengths[0]),
+            _scv(lengths[1]),
+            rate_scv=min(MOST_SCV, max(0.0, (dispersion(moments, window_s) - 1) / mean)),
+            prompt_levels=_levels(lengths[0]),
+            output_levels=_levels(lengths[1]),
         )
+
+
+_LEVELS = 400
+
+
+def _levels(lengths: Floats) -> tuple[float, ...]:
+    return tuple(np.quantile(lengths, (np.arange(_LEVELS) + 0.5) / _LEVELS).tolist())
 
 
 _HINTS = {
@@ -67,6 +89,7 @@ _HINTS = {
     "output_tokens": "It is the mean length of an answer, in tokens; each has one at least.",
     "prompt_scv": "It is the variance of prompt lengths over their squared mean; about 1 in most traces.",
     "output_scv": "It is the variance of output lengths over their squared mean; about 1 in most traces.",
+    "rate_scv": "It is the variance over the squared mean of the rate; 0 where it stands still.",
     "arrival_scv": "It is the variance over the squared mean of the time between arrivals; 1 where none knows another.",
 }
 

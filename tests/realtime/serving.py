@@ -28,4 +28,5 @@ traffics = st.builds(
     st.floats(0, 3),
     st.floats(0, 3),
     st.floats(0, 6),
+    st.sampled_from([0.0, 0.05, 1.0]),
 )

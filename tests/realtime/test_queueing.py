@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import lognorm, nbinom
 
 from shifter.domain.serving import ServingProfile
-from shifter.realtime.queueing import Metric, Replicas
+from shifter.realtime.queueing import Metric, Replicas, pace_levels
 from shifter.realtime.simulate import draw, simulate
 from shifter.realtime.traffic import Traffic
 from tests.realtime.serving import CHAT, CODE, PROFILE, profiles, traffics
@@ -84,6 +84,32 @@ def test_the_simulation_agrees(traffic: Traffic, count: int, utilisation: float)
         for q in (0.9, 0.95, 0.99):
             ratio = model.quantile_ms(rate, metric, q) / float(np.quantile(times[metric], q))
             assert lowest < ratio < highest, (metric, q)
+
+
+def test_a_rate_that_varies_slowly_is_at_each_moment_what_it_is() -> None:
+    paces, weights = pace_levels(0.2)
+    assert weights.sum() == pytest.approx(1)
+    assert weights @ paces == pytest.approx(1.2, rel=1e-3), "of requests, more find it high"
+    traffic = replace(CHAT, rate_scv=0.05)
+    model = Replicas(PROFILE, traffic, 8)
+    rate = 0.5 * model.most_per_s
+    ran = simulate(draw(traffic, rate, 60_000, seed=4, window_s=120), PROFILE, 8)
+    for q in (0.9, 0.95):
+        assert model.quantile_ms(rate, "latency", q) == pytest.approx(
+            np.quantile(ran.latency_ms, q), rel=0.15
+        )
+    wild = Replicas(PROFILE, replace(CHAT, rate_scv=3.0), 8)
+    assert wild.quantile_ms(rate, "ttft", 0.99) == math.inf, (
+        "more than one in a hundred find more than can be done"
+    )
+    assert wild.attainment(rate, "ttft", 1e9) < 0.99
+
+
+def test_lengths_that_are_known_stand_over_the_log_normal() -> None:
+    known = replace(CHAT, output_levels=tuple(np.linspace(100, 300, 401)), prompt_levels=(1000.0,) * 5)
+    alone = Replicas(PROFILE, known, 1)
+    assert alone.quantile_ms(1e-6, "ttft", 0.99) == pytest.approx(100, rel=1e-3)
+    assert alone.quantile_ms(1e-6, "latency", 0.75) == pytest.approx(100 + 249 * 30.3, rel=2e-3)
 
 
 @settings(max_examples=25)

@@ -53,12 +53,12 @@ def test_what_is_sized_is_in_time_when_it_is_simulated(traffic: Traffic, rate: f
         assert min(np.mean(less.ttft_ms <= 2500), np.mean(less.latency_ms <= 60_000)) < 0.95
 
 
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(profiles, traffics, st.floats(1.05, 10), st.floats(0.5, 0.999), st.booleans())
 def test_more_load_needs_no_fewer_and_an_easier_objective_no_more(
     profile: ServingProfile, traffic: Traffic, times: float, quantile: float, first: bool
 ) -> None:
-    alone_ms = Replicas(profile, replace(traffic, arrival_scv=1.0), 1).quantile_ms(
+    alone_ms = Replicas(profile, replace(traffic, arrival_scv=1.0, rate_scv=0.0), 1).quantile_ms(
         1e-9, "ttft" if first else "latency", quantile
     )
     limit_ms = max(1.0, times * alone_ms)
@@ -94,6 +94,19 @@ def test_bursts_need_more_and_large_pools_less_for_each() -> None:
     calm, bunched = (most_each_per_s(PROFILE, replace(CODE, arrival_scv=a), slo) for a in (1.0, 6.0))
     assert np.all(bunched < calm)
     assert calm[15] > 1.3 * calm[0]
+
+
+def test_a_rate_that_varies_needs_more_than_one_that_stands_still() -> None:
+    steady, varying = (
+        replicas_for(SERVING, replace(CHAT, rate_scv=v), SLO, [0.0, 1.0, 20.0, 200.0]) for v in (0.0, 0.3)
+    )
+    assert steady[0] == varying[0] == 0
+    assert np.all(varying[2:] > steady[2:])
+    count = int(varying[2])
+    traffic = replace(CHAT, rate_scv=0.3)
+    assert expected(PROFILE, traffic, SLO, 20.0, count).meets(SLO)
+    ran = simulate(draw(traffic, 20.0, 40_000, seed=6, window_s=60), PROFILE, count)
+    assert np.mean(ran.latency_ms <= 45_000) >= 0.985
 
 
 def test_many_replicas_are_as_good_as_64_each() -> None:
