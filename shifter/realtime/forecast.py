@@ -67,7 +67,7 @@ PRIOR_DAYS = 2.0
 """[d] Of history that this counts for."""
 SAME_AT_ALL_HOURS = 0.5
 """The share of an error's usual size that is that of all hours: nights are not trusted to be calm for ever."""
-FEW = 0.5
+FEW = 0.25
 """Upper errors are larger by this over the number of days that tell of them."""
 ERROR_HALF_LIFE_DAYS = 10.0
 """[d] An error so old counts half: what is usual changes."""
@@ -75,7 +75,7 @@ ROUNDS_A_DAY = 10.0
 """So many errors of a day are taken to tell each something of its own."""
 FIRST_SIZE = 0.5
 """On the scale: the size of an error as long as none is known."""
-MAX_ABOVE = 1.5
+MAX_ABOVE = 1.25
 """No quantile is above so many times the highest load that was measured."""
 _NOW = np.array(np.iinfo(np.int64).max)  # a day after all that are known
 MOST_ORIGINS = 5_000
