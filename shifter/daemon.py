@@ -29,6 +29,8 @@ from shifter.files import read_fleet
 from shifter.grid_signals import GridFeed, leave, listen
 from shifter.ingest import Poller
 from shifter.lessons import lessons_of
+from shifter.load_wiring import realtime_maker
+from shifter.measuring import LEARN_EVERY, MeasuredLoads, learn_load
 from shifter.planner import Planner, WorkerPlanner
 from shifter.replanner import Replanner
 from shifter.service import Service
@@ -41,7 +43,6 @@ from shifter.wiring import (
     grid_feeds,
     outlooks_of,
     polled_sources,
-    realtime_maker,
     service_config,
 )
 
@@ -92,10 +93,11 @@ class Daemon:
         self.fleet: Fleet = read_fleet(settings.fleet)
         self._polled = polled_sources(settings, self.fleet)
         self._feeds = grid_feeds(settings, self.fleet)
-        realtime = realtime_maker(settings, self.fleet, clock)
         policy = settings.classification_policy()
         dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
         self.database = Database(settings.database)
+        realtime = realtime_maker(settings, self.fleet, clock, self.database)
+        self._measured = realtime if isinstance(realtime, MeasuredLoads) else None
         self._lock = StoreLock(self.database)
         self._lock.take(PREDECESSOR_WAIT_S)  # before anything is written
         try:
@@ -218,6 +220,7 @@ class Daemon:
         self._lessons.begin()
         if self.settings.forecasts.learn == "on":
             self._lessons.wait(FIRST_LEARN_WAIT_S)
+        self._learn_load()
         # Not before: a plan made while half of the prices are missing would be wrong, and look splendid.
         if not self._stopped.is_set():
             self._replanner.request("start")
@@ -251,6 +254,8 @@ class Daemon:
         every(DATABASE_CHECK_S, "database", self._keep_store)
         every(real(planning.replan_minutes * 60), "replan", self._replanner.request, "interval")
         every(max(60.0, real(PRUNE_EVERY.total_seconds())), "prune", self._quietly, self.service.prune)
+        if self._measured is not None:
+            every(max(LONGEST_BEAT_S, real(LEARN_EVERY.total_seconds())), "load", self._learn_load)
         least_s = SHORTEST_REMOTE_POLL_S if self.clock.simulated else SHORTEST_POLL_S
         for feed in self._feeds:
             every(max(least_s, real(feed.every.total_seconds())), f"grid-{feed.name}", self._listen, feed)
@@ -296,6 +301,10 @@ class Daemon:
             replace_existing=True,
             max_instances=2,  # the one that asks for it has yet to return: the next may not be dropped for it
         )
+
+    def _learn_load(self) -> None:
+        if self._measured is not None and not self._stopped.is_set():
+            learn_load(self.service.core, self._measured)
 
     def _listen(self, feed: GridFeed) -> None:
         if not self._stopped.is_set():

@@ -1,4 +1,4 @@
-"""What a daemon is made of by its settings: the service's numbers, and what forecasts and real-time load come from."""
+"""What a daemon is made of by its settings: the service's numbers, and what forecasts come from."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
-from shifter.files import read_known_realtime
 from shifter.files.places import all_of, raise_all
 from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
-from shifter.realtime.load import RealtimeLoad
-from shifter.realtime.profiles import typical_load
+from shifter.load_wiring import announced_loads
 from shifter.service import ServiceConfig
-from shifter.service.core import FrameMaker, RealtimeMaker
+from shifter.service.core import FrameMaker
 from shifter.service.told import PUSHED
 
 if TYPE_CHECKING:
@@ -61,6 +59,7 @@ def service_config(settings: Settings, clock: Clock, beat_s: float) -> ServiceCo
         workloads_days=keep.workloads_days,
         forecasts_days=keep.forecasts_days,
         telemetry_days=keep.telemetry_days,
+        load_days=keep.load_days,
     )
 
 
@@ -81,6 +80,8 @@ def wiring_mistakes(settings: Settings, fleet: Fleet | None) -> tuple[InputError
         _max_age(settings, fleet)
     with _collected(found):
         grid_feeds(settings, fleet)
+    with _collected(found):
+        announced_loads(settings, fleet)
     return tuple(found)
 
 
@@ -316,15 +317,3 @@ def _check_zone(zone: str, fleet: Fleet, setting: str) -> None:
             field=f"forecasts.{setting}.{zone}",
             hint=f"Zones are {', '.join(fleet.zones)}, and * is all others.",
         )
-
-
-def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock) -> RealtimeMaker:
-    """Real-time load from the file, as far as it reaches, read anew each time so that it may be replaced; from a
-    profile; or none.
-    """
-    path, profile = settings.realtime.path, settings.realtime.profile
-    if path is not None:
-        return lambda grid: read_known_realtime(path, grid, fleet, clock.now())
-    if profile == "typical":
-        return lambda grid: typical_load(fleet, grid)
-    return RealtimeLoad

@@ -12,16 +12,27 @@ from shifter.domain.fleet import PoolKey
 from shifter.errors import InputError
 
 
+@dataclass(frozen=True)
+class LoadBasis:
+    """What a pool's load stands on, in `words`, and how much was measured of it: `days` [d]."""
+
+    words: str
+    days: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class RealtimeLoad:
     """Accelerators that real-time load needs, by pool and probability, each (n_slots,).
 
     A pool that is absent has no real-time load: say so by leaving it out, never by a gap. Where the load is known
-    for a part of the horizon only, `grid` ends there.
+    for a part of the horizon only, `grid` ends there. `basis` by pool is for people: no plan hangs on it. `levelled`
+    are the pools whose quantiles start from what was measured last: it must not count twice.
     """
 
     grid: SlotGrid
     quantiles: Mapping[PoolKey, Mapping[float, Floats]] = field(default_factory=dict)
+    basis: Mapping[PoolKey, LoadBasis] = field(default_factory=dict)
+    levelled: frozenset[PoolKey] = frozenset()
 
     def median(self, key: PoolKey) -> Floats:
         """The median load [accelerators], (n_slots,)."""

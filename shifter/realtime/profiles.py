@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import NormalDist
 from zoneinfo import ZoneInfo
@@ -166,14 +166,15 @@ def apply_measured(
     Ljung, Time Series Analysis, chapter 5), kept from falling. Right after a measurement the load is what
     was seen; later the forecast returns, with its own spread. A measurement that is older than `max_age`,
     of the future (beyond a minute of clock skew), negative or not finite changes nothing: the forecast
-    stands. With `fleet`, no pool is raised above its count.
+    stands. With `fleet`, no pool is raised above its count. Of a pool that is `levelled`, whose forecast starts from
+    what was measured, only the slot in which it was is raised, to that.
     """
     raised = {
         key: _raised(load, key, found, half_life, _count(fleet, key))
         for key, found in measured.items()
         if timedelta(minutes=-1) <= now - found.at <= max_age and 0 <= found.accelerators < float("inf")
     }
-    return RealtimeLoad(load.grid, {**load.quantiles, **raised}) if raised else load
+    return replace(load, quantiles={**load.quantiles, **raised}) if raised else load
 
 
 def _count(fleet: Fleet | None, key: PoolKey) -> float:
@@ -193,6 +194,8 @@ def _raised(
     slots = np.arange(grid.n_slots)
     age = np.maximum(0.0, slots + 0.5 - position) * (grid.slot / half_life)
     r = np.where(slots + 1 > position, 0.5**age, 0.0)
+    if key in load.levelled:
+        r = np.where((slots <= position) & (slots + 1 > position), 1.0, 0.0)
     return {
         p: np.maximum(q, np.minimum(count, median + r * excess + (q - median) * np.sqrt(1 - r**2)))
         for p, q in given.items()

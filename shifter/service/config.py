@@ -35,6 +35,7 @@ class ServiceConfig:
     audit_days: float = 365.0
     forecasts_days: float = 730.0
     telemetry_days: float = 7.0
+    load_days: float = 400.0
     workloads_days: float = 90.0
     """How long ended workloads are kept."""
 

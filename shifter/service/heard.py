@@ -20,10 +20,12 @@ from shifter.service.gate import gate_of
 from shifter.service.level import Level
 from shifter.service.standing import standing
 from shifter.service.state import State
-from shifter.store import inputs
+from shifter.store import inputs, loads
 from shifter.views import TelemetrySample
 
 CLOCK_SKEW = timedelta(minutes=1)
+ABSURD = 10
+"""What is measured to be so many times the pool was measured in another unit."""
 
 
 @dataclass
@@ -91,6 +93,7 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
             with core.change() as change:
                 counted, imports = dict(state.meters), dict(state.measured_import)
                 inputs.add_telemetry(change.db, ordered)
+                loads.count(change.db, ordered, change.at - timedelta(days=core.config.telemetry_days))
                 for s in ordered:
                     peaks.hear(core, counted, imports, s)
                 change.set(measured=ahead.measured, levels=ahead.levels, available=ahead.available)
@@ -178,6 +181,14 @@ def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> 
             field=where.rstrip("."),
             hint="Give realtime_accelerators of a pool, or import_kw of the site.",
         )
+    if sample.pool is not None and sample.realtime_accelerators is not None:
+        count = core.fleet.pools[sample.site, sample.pool][1].count
+        if sample.realtime_accelerators > ABSURD * count:
+            raise InputError(
+                f"{sample.realtime_accelerators:g} is no load of {count} accelerators.",
+                field=f"{where}realtime_accelerators",
+                hint=f"Give accelerators in use; more than {ABSURD} times the pool is taken for a mistake.",
+            )
     if sample.at > now + CLOCK_SKEW:
         raise InputError(
             f"{isoformat_z(sample.at)} has not come yet: it is {isoformat_z(now)}.",

@@ -16,7 +16,7 @@ from shifter.service.core import Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
 from shifter.service.submissions import end
-from shifter.store import inputs, log, plans
+from shifter.store import inputs, loads, log, plans
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, Admission, AdmissionState, EventKind, WorkloadState
@@ -210,6 +210,7 @@ def prune(core: Core) -> dict[str, int]:
             "plans": plans.prune(change.db, before(config.plans_days)),
             "log": log.prune(change.db, before(config.events_days), before(config.audit_days)),
             "telemetry": inputs.prune_telemetry(change.db, before(config.telemetry_days)),
+            "load_steps": loads.prune(change.db, before(config.load_days), now),
         }
         change.forgotten = old - awaited
         change.set(grid_events=tuple(e for e in core.state.grid_events if e.end > now))

@@ -35,7 +35,11 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         levels = dict(state.levels)
         published = state.published
     submissions = _submissions(core, records, now, without)
-    load = core.realtime(grid_for(core, submissions, now, reach))
+    try:
+        load = core.realtime(grid_for(core, submissions, now, reach))
+    except NotReady as error:
+        core.lost_database(error)
+        raise
     grid = load.grid
     ends_early = _ends_early(core, submissions, grid, now)
     submissions = _begins_before(grid.end, submissions)

@@ -23,7 +23,7 @@ from shifter.files.document import Document, parse_document, read_document
 from shifter.files.places import Finding, Loc, Locate, Place, all_of, json_path, raise_all, suggestion
 from shifter.files.text import PathLike
 from shifter.files.validation import Tree, validate
-from shifter.settings.model import Settings
+from shifter.settings.model import PRIORS, Settings
 from shifter.settings.section import SECRET, without_secrets
 from shifter.settings.sources import check_dispatchers, check_sources
 
@@ -149,6 +149,8 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         values.update({key: resolve(values[key])} if key in values else {})
     if isinstance(realtime := values.get("realtime"), dict) and "path" in realtime:
         values["realtime"] = {**realtime, "path": resolve(realtime["path"])}
+    if isinstance(realtime, dict) and realtime.get("prior") not in {None, *PRIORS}:
+        values["realtime"] = {**realtime, "prior": resolve(realtime["prior"])}
     database = values.get("database")
     if isinstance(database, str) and re.match(r"sqlite:///(?![/:]|file:)", database):
         values["database"] = f"sqlite:///{folder / database.removeprefix('sqlite:///')}"

@@ -7,13 +7,13 @@ they cannot drift. `shifter.settings.load` reads them from the command line, the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forecasts.slots import SLOT_MINUTES, to_utc
-from shifter.domain.fields import Name
+from shifter.domain.fields import Name, NonNegative, Utc
 from shifter.errors import InputError
 from shifter.settings.grid import ForecastSettings, GridEventSettings
 from shifter.settings.section import Days, Hours, Minutes, PositiveSeconds, Section
@@ -53,6 +53,26 @@ def _path_or_profile(raw: Any) -> Any:
     return {"path": raw} if isinstance(raw, str) else raw
 
 
+# In a section that may be a path, pydantic is strict with what was read from JSON already: only as it reads JSON itself
+# does it take a list for a tuple, and text for a date.
+
+
+def _listed(raw: Any) -> Any:
+    return tuple(raw) if isinstance(raw, list) else raw
+
+
+def _date(raw: Any) -> Any:
+    return date.fromisoformat(raw) if isinstance(raw, str) else raw
+
+
+def _moment(raw: Any) -> Any:
+    return datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+
+
+LocalDate = Annotated[date, BeforeValidator(_date, json_schema_input_type=date)]
+Moment = Annotated[Utc, BeforeValidator(_moment, json_schema_input_type=datetime)]
+
+
 class DispatcherSettings(Section):
     """What hands leases to whatever runs the work."""
 
@@ -63,19 +83,77 @@ class DispatcherSettings(Section):
     """What it needs besides, e.g. `path` of file; see docs/concepts/dispatch.md."""
 
 
+PRIORS = ("whole_pool", "typical")
+
+
+class AnnouncedSettings(Section):
+    """What is known to come: in `[start, end)` the load is `factor` times as much, and `added_accelerators` more."""
+
+    name: Name
+    """How it is called where it is told."""
+
+    start: Moment
+    """From when on."""
+
+    end: Moment
+    """Until when, exclusive."""
+
+    factor: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] = 1.0
+    """How many times the load that there would be."""
+
+    added_accelerators: NonNegative = 0.0
+    """So many more, in each pool that is concerned."""
+
+    site: Name | None = None
+    """Of this site only."""
+
+    pool: Name | None = None
+    """Of the pools of this name only."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("ends no later than it starts")
+        return self
+
+
 class RealtimeSettings(Section):
     """Real-time load: a file of quantiles, or a profile. Neither means that there is none."""
 
     path: str | None = None
     """A realtime.csv: site, pool, start, end, accelerators_p50, accelerators_pNN."""
 
-    profile: Literal["typical"] | None = None
-    """`typical`: a made-up daily shape, always labelled synthetic."""
+    profile: Literal["typical", "measured"] | None = None
+    """`typical`: a made-up daily shape, always labelled synthetic. `measured`: forecast from what POST /v1/telemetry
+    measures.
+    """
+
+    prior: Annotated[str, Field(min_length=1)] = "whole_pool"
+    """With `measured`, what is held until two weeks were measured, less of it day by day: `whole_pool`, `typical`, or
+    the path of a realtime.csv.
+    """
+
+    holidays: Annotated[
+        tuple[LocalDate, ...], BeforeValidator(_listed, json_schema_input_type=tuple[date, ...])
+    ] = ()
+    """With `measured`, local dates that are as Sundays."""
+
+    announced: Annotated[
+        tuple[AnnouncedSettings, ...],
+        BeforeValidator(_listed, json_schema_input_type=tuple[AnnouncedSettings, ...]),
+    ] = ()
+    """With `measured`, what is known to come, e.g. [{name: launch, start: 2026-11-27T00:00:00Z, end:
+    2026-11-28T00:00:00Z, factor: 1.8, site: frankfurt}].
+    """
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if self.path is not None and self.profile is not None:
             raise ValueError("has both path and profile: keep one")
+        if self.profile != "measured":
+            for name in ("prior", "holidays", "announced"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"has {name} without profile: measured, which alone looks at it")
         return self
 
 
@@ -179,7 +257,10 @@ class RetentionSettings(Section):
     """[d] Workloads that are done, cancelled or late."""
 
     telemetry_days: Days = 7.0
-    """[d] Measured load and power."""
+    """[d] Measured load and power, each sample."""
+
+    load_days: Days = 400.0
+    """[d] Measured real-time load by five minutes, which its forecast is learnt from."""
 
     events_days: Days = 30.0
     """[d] The event log that `/v1/events` replays."""
@@ -227,7 +308,9 @@ class Settings(Section):
         RealtimeSettings,
         BeforeValidator(_path_or_profile, json_schema_input_type=str | RealtimeSettings),
     ] = Field(default_factory=RealtimeSettings)
-    """Real-time load: the path of a realtime.csv, or {profile: typical}."""
+    """Real-time load: the path of a realtime.csv, {profile: typical}, or {profile: measured}, a forecast from telemetry
+    with `prior`, `holidays` and `announced`; see docs/concepts/realtime-load.md.
+    """
 
     forecasts: ForecastSettings = Field(default_factory=ForecastSettings)
     grid_events: GridEventSettings = Field(default_factory=GridEventSettings)

@@ -134,6 +134,37 @@ telemetry = Table(
     sqlite_autoincrement=True,
 )
 
+load_steps = Table(
+    "load_steps",
+    metadata,
+    Column("site", NAME, primary_key=True),
+    Column("pool", NAME, primary_key=True),
+    Column(
+        "step",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="number of the five minutes since 1970-01-01T00:00Z",
+    ),
+    Column("mean", Float, nullable=False, comment="of its samples, accelerators"),
+    Column("peak", Float, nullable=False, comment="highest of its samples"),
+    Column("samples", Integer, nullable=False),
+    Index(None, "step"),
+)
+
+load_said = Table(
+    "load_said",
+    metadata,
+    Column("site", NAME, primary_key=True),
+    Column("pool", NAME, primary_key=True),
+    Column("made_at", UtcTime, primary_key=True),
+    Column("quantile", Float, nullable=False, comment="of the site's resilience"),
+    Column("first_step", Integer, nullable=False),
+    Column("slot_steps", Integer, nullable=False, comment="steps of one value"),
+    Column("accelerators", JsonText, nullable=False, comment="one value a slot"),
+    Index(None, "made_at"),
+)
+
 meters = Table(
     "meters",
     metadata,

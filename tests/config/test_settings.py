@@ -159,6 +159,16 @@ TWO_LINES = "forecasts: {{sources: [{{name: tariff, options: {{currency: EUR, ti
         ("planning: {horizon_hours: 200}\n", "planning: horizon_hours 200 exceeds max_horizon_hours 168"),
         ("planning: {cycle_deadline_s: 3600}\n", "a cycle would still run when the next is due"),
         ("realtime: {path: a, profile: typical}\n", "shifter.yaml:1:11 realtime: has both path and profile"),
+        (
+            "realtime: {profile: typical, holidays: [2026-12-25]}\n",
+            "shifter.yaml:1:11 realtime: has holidays without profile: measured",
+        ),
+        (
+            "realtime: {profile: measured, announced: [\n"
+            + "{name: a, start: 2026-01-02T00:00:00Z, end: 2026-01-02T00:00:00Z}]}\n",
+            "realtime.announced[0]: ends no later than it starts",
+        ),
+        ("realtime: {profile: measured, holidays: [x]}\n", "realtime.holidays[0]"),
         ("realtime: {profile: tipical}\n", "must be one of typical"),
         ("clock: 2026-01-10\n", "shifter.yaml:1:8 clock: `2026-01-10` is not a clock"),
         ("clock: 2026-01-10T00:00:00Zx-3\n", "is not a clock"),

@@ -18,12 +18,24 @@ from forecasts.series import Kind, Signal
 from forecasts.slots import SlotGrid
 from forecasts.sources.base import FetchRequest
 from forecasts.store import ForecastStore
-from shifter.clock import SystemClock
+from shifter.clock import ManualClock, SystemClock
 from shifter.errors import InputError
 from shifter.files import read_fleet
 from shifter.ingest import Polled
-from shifter.wiring import _heeded, frame_maker, outlooks_of, polled_sources, service_config
-from tests.daemon.world import settings
+from shifter.load_wiring import announced_loads, realtime_maker
+from shifter.planner import InProcessPlanner
+from shifter.settings import load_settings
+from shifter.store.db import Database
+from shifter.views import TelemetrySample
+from shifter.wiring import (
+    _heeded,
+    frame_maker,
+    outlooks_of,
+    polled_sources,
+    service_config,
+    wiring_mistakes,
+)
+from tests.daemon.world import daemon, settings, until
 from tests.forecasts.build import series
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
@@ -264,3 +276,59 @@ def test_every_number_of_the_service_is_the_settings(tmp_path: Path) -> None:
     assert (made.admission_wait_s, made.max_workloads) == (3, 5)
     assert (made.plans_days, made.events_days, made.audit_days) == (1, 2, 3)
     assert (made.workloads_days, made.forecasts_days, made.telemetry_days) == (4, 5, 6)
+
+
+def test_measured_load_is_wired_with_its_prior_holidays_and_what_is_announced(tmp_path: Path) -> None:
+    (tmp_path / "shifter.yaml").write_text(
+        "realtime:\n"
+        "  profile: measured\n"
+        "  prior: realtime.csv\n"
+        "  holidays: [2026-12-25]\n"
+        "  announced:\n"
+        "    - {name: launch, start: 2026-01-12T00:00:00Z, end: 2026-01-13T00:00:00Z, factor: 2, pool: h100}\n"
+    )
+    given = load_settings(tmp_path / "shifter.yaml", {}, {}).realtime
+    assert given.prior == str(tmp_path / "realtime.csv")
+    made = settings(tmp_path, realtime=given.model_dump(exclude_unset=True))
+    fleet = read_fleet(tmp_path / "fleet.yaml")
+    clock = ManualClock(START)
+    database = Database(f"sqlite:///{tmp_path / 'shifter.db'}")
+    database.upgrade()
+    load = realtime_maker(made, fleet, clock, database)(SlotGrid(START, 60, 72))
+    basis = load.basis["fra", "h100"].words
+    assert basis.startswith("nothing measured yet: the whole pool (")
+    assert basis.endswith("; announced: launch, x 2")
+    for prior, q in (("typical", 10.0), ("whole_pool", 16.0)):
+        made = settings(tmp_path, realtime={"profile": "measured", "prior": prior})
+        held = realtime_maker(made, fleet, clock, database)(SlotGrid(START, 60, 24)).at(("fra", "h100"), 0.99)
+        assert held.max() == pytest.approx(q, abs=2)
+    database.close()
+
+
+def test_what_is_announced_must_name_a_site_and_a_pool_that_there_are(tmp_path: Path) -> None:
+    window = {"name": "a", "start": "2026-01-12T00:00:00Z", "end": "2026-01-13T00:00:00Z"}
+    wrong = [{**window, "site": "fran"}, {**window, "pool": "a100"}, window]
+    made = settings(tmp_path, realtime={"profile": "measured", "announced": wrong})
+    found = wiring_mistakes(made, read_fleet(tmp_path / "fleet.yaml"))
+    assert [e.field for e in found] == ["realtime.announced[0].site", "realtime.announced[1].pool"]
+    with pytest.raises(InputError, match="there is no site fran"):
+        announced_loads(made, read_fleet(tmp_path / "fleet.yaml"))
+
+
+def test_the_daemon_learns_from_telemetry_before_its_first_plan(tmp_path: Path) -> None:
+    made = daemon(tmp_path, planner=InProcessPlanner(), realtime={"profile": "measured"})
+    try:
+        now = made.clock.now()
+        samples = [TelemetrySample("fra", now - timedelta(minutes=20 * i), "h100", 4.0) for i in range(360)]
+        made.service.telemetry(samples, "meter")
+        made.start()
+        until(lambda: made.service.core.state.published)
+        held = {row.realtime_q for row in made.service.plan().slots}
+        assert max(held) < 16
+        assert (
+            "forecast from 5.0 days measured"
+            in made.service.core.realtime(SlotGrid(START, 60, 2)).basis["fra", "h100"].words
+        )
+        assert made.service.core.config.load_days == 400
+    finally:
+        made.stop()
