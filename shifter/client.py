@@ -173,6 +173,10 @@ class Client:
         """Measured real-time load and site power; how many were taken."""
         return int(self._object("POST", "/v1/telemetry", body=[dict(s) for s in samples])["accepted"])
 
+    def realtime(self, site: str | None = None, pool: str | None = None, days: int = 14) -> list[Json]:
+        """What real-time load is expected, and how often that held in the last `days`."""
+        return self._list("GET", "/v1/realtime", {"site": site, "pool": pool, "days": days})
+
     def add_grid_event(self, event: Mapping[str, Any]) -> Json:
         """A power limit for a site and a window."""
         return self._object("POST", "/v1/grid-events", body=dict(event))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecasts.slots import SlotGrid
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
@@ -12,7 +16,7 @@ from shifter.files.places import raise_all
 from shifter.measuring import WHOLE_POOL, MeasuredLoads
 from shifter.realtime.announced import AnnouncedLoad
 from shifter.realtime.calendar import Calendar
-from shifter.realtime.load import RealtimeLoad
+from shifter.realtime.load import LoadBasis, RealtimeLoad
 from shifter.realtime.profiles import TYPICAL_LABEL, time_zone, typical_load
 from shifter.service.core import RealtimeMaker
 from shifter.store.db import Database
@@ -28,12 +32,17 @@ def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock, database: Dat
     """
     path, profile = settings.realtime.path, settings.realtime.profile
     if path is not None:
-        return lambda grid: read_known_realtime(path, grid, fleet, clock.now())
+        return partial(_from_file, path, fleet, clock)
     if profile == "typical":
         return lambda grid: typical_load(fleet, grid)
     if profile == "measured":
         return measured_loads(settings, fleet, clock, database)
     return RealtimeLoad
+
+
+def _from_file(path: str, fleet: Fleet, clock: Clock, grid: SlotGrid) -> RealtimeLoad:
+    load = read_known_realtime(path, grid, fleet, clock.now())
+    return replace(load, basis=dict.fromkeys(load.quantiles, LoadBasis(f"as {Path(path).name} says")))
 
 
 def measured_loads(settings: Settings, fleet: Fleet, clock: Clock, database: Database) -> MeasuredLoads:
@@ -44,7 +53,7 @@ def measured_loads(settings: Settings, fleet: Fleet, clock: Clock, database: Dat
     if given.prior == "typical":
         prior, name = (lambda grid: typical_load(fleet, grid)), TYPICAL_LABEL
     elif given.prior != "whole_pool":
-        prior, name = (lambda grid: read_known_realtime(given.prior, grid, fleet, clock.now())), given.prior
+        prior, name = partial(_from_file, given.prior, fleet, clock), Path(given.prior).name
     return MeasuredLoads(
         fleet,
         clock,

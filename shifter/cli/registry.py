@@ -77,6 +77,12 @@ COMMANDS: tuple[Entry, ...] = (
         "What each slot holds: real-time, reserved, deferrable, free.",
         _LOOK,
     ),
+    Entry(
+        "realtime",
+        "shifter.cli.realtime:realtime",
+        "What real-time load is expected, on what basis, and how often that held.",
+        _LOOK,
+    ),
     Entry("capacity", "shifter.cli.slots:capacity", "What each pool may dispatch now.", _LOOK),
     Entry(
         "events", "shifter.cli.events:events", "What happened: plans, admissions, grid events, faults.", _LOOK

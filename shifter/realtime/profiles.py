@@ -13,7 +13,7 @@ import numpy as np
 
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, PoolKey, Site
-from shifter.realtime.load import RealtimeLoad
+from shifter.realtime.load import LoadBasis, RealtimeLoad
 
 TYPICAL_LABEL = "typical (synthetic)"
 """How the typical load is named wherever it is shown: no one measured it."""
@@ -98,7 +98,7 @@ def typical_load(fleet: Fleet, grid: SlotGrid, *, share: float = 0.45, seed: int
             p: _slot_means(np.minimum(pool.count, fine * np.exp(spread * NormalDist().inv_cdf(p))), grid)
             for p in asked
         }
-    return RealtimeLoad(grid, quantiles)
+    return RealtimeLoad(grid, quantiles, dict.fromkeys(quantiles, LoadBasis(TYPICAL_LABEL)))
 
 
 def _slot_means(fine: Floats, grid: SlotGrid) -> Floats:

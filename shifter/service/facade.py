@@ -21,7 +21,7 @@ from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import happened, health, life, quotes, submissions, told
+from shifter.service import expected, happened, health, life, quotes, submissions, told
 from shifter.service.admission import admission
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
@@ -46,6 +46,7 @@ from shifter.views import (
     Health,
     LearntView,
     Lease,
+    LoadView,
     Quote,
     SlotView,
     TelemetrySample,
@@ -286,6 +287,10 @@ class Service:
     def hear(self, samples: Sequence[TelemetrySample], actor: str) -> Future[int]:
         """The same for who has others to look after meanwhile. Raises InputError, NotFound; the future, NotReady."""
         return self._ear.hear(samples)
+
+    def realtime(self, site: str | None = None, pool: str | None = None, days: int = 14) -> list[LoadView]:
+        """What real-time load is expected, and how often that held in the last `days`. Raises NotFound, NotReady."""
+        return expected.realtime(self.core, site, pool, days)
 
     def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
         """A power limit for a site and a window. The same again is the same. Raises NotFound, Conflict,

@@ -10,6 +10,7 @@ from shifter.cycle import CycleInputs, Submission
 from shifter.domain.announced import Announced, Since
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
+from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
 from shifter.service import leases, peaks, pinned
 from shifter.service.core import Core
@@ -31,8 +32,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     state, now = core.state, core.now()
     with state.changed:
         records = list(state.records.values())
-        overrides, grid_events, measured = state.overrides, state.grid_events, dict(state.measured)
-        levels = dict(state.levels)
+        overrides, grid_events = state.overrides, state.grid_events
         published = state.published
     submissions = _submissions(core, records, now, without)
     try:
@@ -49,15 +49,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     except NotReady as error:
         core.lost_database(error)
         raise
-    max_age = timedelta(seconds=core.config.telemetry_max_age_s)
-    hold = timedelta(seconds=core.config.guard_hold_s)
-    seen = {
-        # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
-        key: MeasuredLoad(levels[key].at(now, hold), max(s.at, now - max_age))
-        for key, s in measured.items()
-        if now - s.at <= FORGOTTEN
-    }
-    realtime = apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
+    realtime = with_measured(core, load, now)
     if ends_early:
         frame = replace(frame, warnings=(*frame.warnings, ends_early))
     if without is None and reach is None:  # a quote looks further ahead, and says nothing of how planning is
@@ -81,6 +73,20 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         hold_gap=core.config.hold_gap,
         pinned=pinned.pieces(core, (r for r in records if r.id in ids), now),
     )
+
+
+def with_measured(core: Core, load: RealtimeLoad, now: datetime) -> RealtimeLoad:
+    """The load, raised where more was measured than was expected."""
+    with core.state.changed:
+        measured, levels = dict(core.state.measured), dict(core.state.levels)
+    max_age, hold = (timedelta(seconds=s) for s in (core.config.telemetry_max_age_s, core.config.guard_hold_s))
+    seen = {
+        # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
+        key: MeasuredLoad(levels[key].at(now, hold), max(s.at, now - max_age))
+        for key, s in measured.items()
+        if now - s.at <= FORGOTTEN
+    }
+    return apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
 
 
 def _running(core: Core, records: list[WorkloadRecord], now: datetime) -> Since:

@@ -15,6 +15,7 @@ from shifter.views.daemon import (
     ShareView,
     SourceView,
 )
+from shifter.views.loads import LoadCoverage, LoadSlot, LoadView
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
@@ -44,6 +45,9 @@ __all__ = [
     "Health",
     "LearntView",
     "Lease",
+    "LoadCoverage",
+    "LoadSlot",
+    "LoadView",
     "MeanSignals",
     "ProgressSource",
     "Quote",

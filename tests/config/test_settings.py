@@ -164,8 +164,10 @@ TWO_LINES = "forecasts: {{sources: [{{name: tariff, options: {{currency: EUR, ti
             "shifter.yaml:1:11 realtime: has holidays without profile: measured",
         ),
         (
-            "realtime: {profile: measured, announced: [\n"
-            + "{name: a, start: 2026-01-02T00:00:00Z, end: 2026-01-02T00:00:00Z}]}\n",
+            (
+                "realtime: {profile: measured, announced: [\n"
+                "{name: a, start: 2026-01-02T00:00:00Z, end: 2026-01-02T00:00:00Z}]}\n"
+            ),
             "realtime.announced[0]: ends no later than it starts",
         ),
         ("realtime: {profile: measured, holidays: [x]}\n", "realtime.holidays[0]"),

@@ -10,7 +10,7 @@ from typing import Any
 from shifter.api.examples.daemon import AUDIT_ENTRY, EVENT, EVENT_STREAM, HEALTH
 from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, GRID_EVENT, TELEMETRY_BODY
 from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY
-from shifter.api.examples.plans import CAPACITY, PLAN, PLAN_INPUTS, SLOT
+from shifter.api.examples.plans import CAPACITY, LOAD, PLAN, PLAN_INPUTS, SLOT
 from shifter.api.examples.scores import FORECAST_SCORES, LEARNT
 from shifter.api.examples.workloads import (
     BODY_WORKLOADS,
@@ -39,6 +39,7 @@ __all__ = [
     "HEALTH",
     "LEARNT",
     "LEASE",
+    "LOAD",
     "OVERRIDE",
     "OVERRIDE_BODY",
     "PLAN",

@@ -34,6 +34,30 @@ CAPACITY: dict[str, Any] = {
     "stale": False,
 }
 
+LOAD: dict[str, Any] = {
+    "site": "frankfurt",
+    "pool": "h100",
+    "basis": "forecast from 12.4 days measured; no less than 12 % of the whole pool",
+    "history_days": 12.4,
+    "last_sample_at": "2026-01-10T00:29:30Z",
+    "last_sample_age_s": 30.0,
+    "silent": False,
+    "quantile": 0.99,
+    "coverage_days": 14,
+    "coverage": [
+        {"lead_hours_from": 0, "lead_hours_to": 6, "steps": 6840, "held_ratio": 0.9921},
+        {"lead_hours_from": 6, "lead_hours_to": 24, "steps": 20088, "held_ratio": 0.9907},
+        {"lead_hours_from": 24, "lead_hours_to": 48, "steps": 24192, "held_ratio": 0.9893},
+    ],
+    "slots": [
+        {
+            "start": "2026-01-10T00:30:00Z",
+            "end": "2026-01-10T01:00:00Z",
+            "accelerators": {"p50": 14.2, "p90": 17.1, "p99": 21.6},
+        }
+    ],
+}
+
 PLAN: dict[str, Any] = {
     "plan_id": "p-5f0c2d9a1b7e",
     "inputs_id": "0c9d…",

@@ -1,0 +1,51 @@
+"""What real-time load is expected, on what basis, and how often what was said of it held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class LoadSlot:
+    """The real-time load of one slot by quantile [accelerators], by names such as `p50` and `p99`."""
+
+    start: datetime
+    end: datetime
+    accelerators: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LoadCoverage:
+    """How often the load stayed within what was held, as it was said so many hours ahead."""
+
+    lead_hours_from: int
+    lead_hours_to: int
+    steps: int
+    """Of five minutes, that were measured and of which was said ahead; one counts each time that it was."""
+    held_ratio: float | None
+    """The share of them in which the load was no higher, 0..1; null where there is none."""
+
+
+@dataclass(frozen=True)
+class LoadView:
+    """The real-time load of one pool: what a plan made now would hold, and what that stands on."""
+
+    site: str
+    pool: str
+    basis: str
+    """In words."""
+    history_days: float
+    """[d] Measured, as far as it is learnt from."""
+    last_sample_at: datetime | None
+    last_sample_age_s: float | None
+    silent: bool
+    """Whether the meter has stopped reporting; silence is no absence of load."""
+    quantile: float
+    """What the site holds: its `resilience.quantile`."""
+    coverage_days: int
+    """[d] Over which `coverage` is."""
+    coverage: tuple[LoadCoverage, ...]
+    """At `quantile`; empty while nothing is measured."""
+    slots: tuple[LoadSlot, ...]

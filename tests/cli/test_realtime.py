@@ -1,0 +1,90 @@
+"""`shifter realtime`, against a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shifter.api.app import create_app
+from shifter.api.server import ApiServer
+from shifter.cli.realtime import held
+from shifter.views import LoadCoverage, LoadSlot, LoadView
+from tests.web.fake_service import FakeService
+
+T0 = datetime(2026, 1, 10, tzinfo=UTC)
+HALF = timedelta(minutes=30)
+VIEW = LoadView(
+    site="frankfurt",
+    pool="h100",
+    basis="forecast from 20.0 days measured",
+    history_days=20.0,
+    last_sample_at=T0,
+    last_sample_age_s=40.0,
+    silent=False,
+    quantile=0.95,
+    coverage_days=14,
+    coverage=(LoadCoverage(0, 6, 100, 0.991), LoadCoverage(6, 24, 0, None)),
+    slots=tuple(
+        LoadSlot(T0 + i * HALF, T0 + (i + 1) * HALF, {"p50": 5.0 + i, "p90": 8.0 + i, "p99": 12.0 + i})
+        for i in range(4)
+    ),
+)
+SILENT = replace(
+    VIEW, pool="l40s", silent=True, last_sample_age_s=7200.0, coverage=(), basis="silent since then"
+)
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    def answered(self: FakeService, site: str | None, pool: str | None, days: int) -> list[LoadView]:
+        return [v for v in (VIEW, SILENT) if pool in {None, v.pool}]
+
+    monkeypatch.setattr(FakeService, "realtime", answered, raising=False)
+    with ApiServer(create_app(FakeService(3))) as server:
+        yield server.url
+
+
+def test_all_pools_in_one_table(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], ask: Callable[..., Any], url: str
+) -> None:
+    assert call("realtime", "--url", url) == 0
+    shown = capsys.readouterr()
+    for words in (
+        "frankfurt/h100",
+        "frankfurt/l40s",
+        "99.1 %",
+        "held, 0-6 h",
+        "95.0 %",
+        "12.0",
+        "15.0",
+        "40 s",
+        "2 h",
+    ):
+        assert words in shown.out, words
+    told = " ".join(shown.err.split())
+    assert "frankfurt/h100: forecast from 20.0 days measured." in told
+    assert "held: how often what was said so many hours ahead was enough" in told
+    assert [v["pool"] for v in ask("realtime", "--url", url)] == ["h100", "l40s"]
+
+
+def test_one_pool_slot_by_slot(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], ask: Callable[..., Any], url: str
+) -> None:
+    assert call("realtime", "frankfurt/h100", "--days", "7", "--url", url) == 0
+    shown = capsys.readouterr().out
+    for words in ("p50", "p90", "p99", "15.0", "11.0"):
+        assert words in shown, words
+    assert ask("realtime", "frankfurt/h100", "--url", url)["quantile"] == 0.95
+    assert call("realtime", "frankfurt", "--url", url) == 2
+    assert "is no pool: write it as SITE/POOL" in capsys.readouterr().err
+
+
+def test_what_is_held_is_the_next_higher_quantile_that_is_given() -> None:
+    view = {"quantile": 0.9, "slots": [{"accelerators": {"p50": 1.0, "p99": 3.0, "p90": 2.0}}]}
+    assert held(view) == [2.0]
+    assert held({**view, "quantile": 0.95}) == [3.0]
+    assert held({**view, "quantile": 0.999}) == [3.0]
