@@ -89,7 +89,9 @@ class MeasuredLoads:
     def __call__(self, grid: SlotGrid) -> RealtimeLoad:
         """The load of every pool on the grid: p50, p90, p99 and the quantiles that the sites ask for."""
         if self._known is None:
-            self.learn()
+            with self._learning:
+                if self._known is None:  # nobody else has learnt meanwhile
+                    self._learn()
         known, now = self._known, self._clock.now()
         assert known is not None
         step = step_of(now)
@@ -114,21 +116,26 @@ class MeasuredLoads:
     def learn(self) -> None:
         """Read what is new, and learn from it. Raises NotReady."""
         with self._learning:
-            now = self._clock.now()
-            begun = now - timedelta(days=LEARN_DAYS)
-            again = begun if self._known is None else max(begun, now - self._telemetry - timedelta(days=1))
-            with self._database.errors(), self._database.read() as db:
-                found = loads.steps(db, step_of(again))
-            known = {}
-            for key in found.keys() | self._histories.keys():
-                if key not in self._fleet.pools:
-                    continue
-                history = _merged(self._histories.get(key), found.get(key, {}), step_of(begun))
-                self._histories[key] = history
-                usual = as_if_none(history, [a for a in self._announced if a.concerns(key)])
-                # Of a clock that was set back there may be steps that have yet to come.
-                known[key] = _Known(usual, learn(usual.until(step_of(now) + 1), self._calendars[key[0]]))
-            self._known, self._read_to = known, step_of(now)
+            self._learn()
+
+    def _learn(self) -> None:
+        now = self._clock.now()
+        begun = now - timedelta(days=LEARN_DAYS)
+        again = max(begun, now - self._telemetry - timedelta(days=1))
+        if self._known is None or step_of(now) < self._read_to:  # a clock set back may have been far ahead
+            again = begun
+        with self._database.errors(), self._database.read() as db:
+            found = loads.steps(db, step_of(again))
+        known = {}
+        for key in found.keys() | self._histories.keys():
+            if key not in self._fleet.pools:
+                continue
+            history = _merged(self._histories.get(key), found.get(key, {}), step_of(begun))
+            self._histories[key] = history
+            usual = as_if_none(history, [a for a in self._announced if a.concerns(key)])
+            # Of a clock that was set back there may be steps that have yet to come.
+            known[key] = _Known(usual, learn(usual.until(step_of(now) + 1), self._calendars[key[0]]))
+        self._known, self._read_to = known, step_of(now)
 
     def said(self) -> list[loads.Said]:
         """What is held now at each site's quantile for the slots ahead, of the pools that were ever measured."""

@@ -80,7 +80,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "realtime",
         "shifter.cli.realtime:realtime",
-        "What real-time load is expected, on what basis, and how often that held.",
+        "What real-time load is expected, and how often that held.",
         _LOOK,
     ),
     Entry("capacity", "shifter.cli.slots:capacity", "What each pool may dispatch now.", _LOOK),

@@ -191,6 +191,20 @@ def test_a_clock_that_is_set_back_neither_doubles_nor_uses_what_is_still_to_come
     assert world.held()[0][:1].max() < 12.5
 
 
+def test_a_clock_that_was_a_year_ahead_for_a_while_costs_no_history(world: World) -> None:
+    world.service.core.config = config(telemetry_days=40)
+    world.live(20)
+    world.measured.learn()
+    held, basis = world.held()
+    world.clock.advance(hours=24 * 365)
+    world.measured.learn()
+    assert world.held()[1] == "nothing measured yet: the whole pool is held", "of 90 days nothing is left"
+    world.clock.advance(hours=-24 * 365)
+    world.measured.learn()
+    assert world.held()[1] == basis
+    assert np.array_equal(world.held()[0], held)
+
+
 def test_what_was_measured_before_there_were_steps_is_made_into_steps(world: World) -> None:
     world.live(3)
     steps = world.steps()
