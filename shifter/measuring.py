@@ -216,7 +216,7 @@ def learn_load(core: Core, measured: MeasuredLoads) -> None:
             empty, said_at = loads.is_empty(db), loads.newest_said_at(db)
         if empty:  # what was measured before there were steps
             with core.change() as change:
-                loads.count_all(change.db, change.at - timedelta(days=core.config.telemetry_days))
+                loads.count_all(change.db)
         measured.learn()
         if said_at is None or not timedelta(0) <= core.now() - said_at < SAY_EVERY:
             said = measured.said()

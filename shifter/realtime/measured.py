@@ -1,7 +1,7 @@
 """What was measured of a load, as steps: the samples of a step become one value, and a gap stays a gap.
 
 A step has the value of its highest sample, since what is held must cover every one of them. So the same samples make
-the same steps in whatever order they came, and however often: only the set of them counts.
+the same steps in whatever order they came, and however often.
 """
 
 from __future__ import annotations
@@ -18,16 +18,6 @@ STEP_MINUTES = 5
 """[min] One step of what is measured."""
 
 
-@dataclass(frozen=True)
-class LoadStep:
-    """The samples of one step: their `mean` and `peak` [the load's unit], and how many `samples` there are."""
-
-    start: datetime
-    mean: float
-    peak: float
-    samples: int
-
-
 def step_of(moment: datetime, step_minutes: int = STEP_MINUTES) -> int:
     """The number of the step that holds `moment`, counted from 1970-01-01T00:00Z."""
     return (to_utc(moment) - UTC_EPOCH) // timedelta(minutes=step_minutes)
@@ -38,20 +28,13 @@ def start_of(step: int, step_minutes: int = STEP_MINUTES) -> datetime:
     return UTC_EPOCH + step * timedelta(minutes=step_minutes)
 
 
-def steps_of(
-    samples: Iterable[tuple[datetime, float]], step_minutes: int = STEP_MINUTES
-) -> tuple[LoadStep, ...]:
-    """The steps in which there are samples, in time. Of samples of one moment the highest counts, once."""
-    highest: dict[datetime, float] = {}
+def peaks_of(samples: Iterable[tuple[datetime, float]], step_minutes: int = STEP_MINUTES) -> dict[int, float]:
+    """The highest sample of each step in which there is one, by its number."""
+    peaks: dict[int, float] = {}
     for at, value in samples:
-        highest[at] = max(value, highest.get(at, value))
-    by_step: dict[int, list[float]] = {}
-    for at in sorted(highest):
-        by_step.setdefault(step_of(at, step_minutes), []).append(highest[at])
-    return tuple(
-        LoadStep(start_of(step, step_minutes), sum(values) / len(values), max(values), len(values))
-        for step, values in by_step.items()
-    )
+        step = step_of(at, step_minutes)
+        peaks[step] = max(value, peaks.get(step, value))
+    return peaks
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,7 +93,7 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
             with core.change() as change:
                 counted, imports = dict(state.meters), dict(state.measured_import)
                 inputs.add_telemetry(change.db, ordered)
-                loads.count(change.db, ordered, change.at - timedelta(days=core.config.telemetry_days))
+                loads.count(change.db, ordered)
                 for s in ordered:
                     peaks.hear(core, counted, imports, s)
                 change.set(measured=ahead.measured, levels=ahead.levels, available=ahead.available)

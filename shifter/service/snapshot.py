@@ -79,7 +79,9 @@ def with_measured(core: Core, load: RealtimeLoad, now: datetime) -> RealtimeLoad
     """The load, raised where more was measured than was expected."""
     with core.state.changed:
         measured, levels = dict(core.state.measured), dict(core.state.levels)
-    max_age, hold = (timedelta(seconds=s) for s in (core.config.telemetry_max_age_s, core.config.guard_hold_s))
+    max_age, hold = (
+        timedelta(seconds=s) for s in (core.config.telemetry_max_age_s, core.config.guard_hold_s)
+    )
     seen = {
         # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
         key: MeasuredLoad(levels[key].at(now, hold), max(s.at, now - max_age))

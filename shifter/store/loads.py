@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, case, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shifter.domain.fleet import PoolKey
-from shifter.realtime.measured import start_of, step_of, steps_of
+from shifter.realtime.measured import peaks_of, step_of
 from shifter.store import tables as t
 from shifter.views import TelemetrySample
 
 SAID_DAYS = 60
 """[d] How long it is kept what was said ahead."""
-ROWS_AT_ONCE = 10_000
 
 Steps = Mapping[PoolKey, dict[int, float]]
 """The highest sample of each step, by pool and number."""
@@ -34,51 +34,33 @@ class Said:
     accelerators: tuple[float, ...]
 
 
-def count(db: Connection, samples: Iterable[TelemetrySample], since: datetime) -> None:
-    """Make the steps of these samples anew, of all samples that are kept, in whatever order they came.
-
-    A sample from before `since` counts no more: others of its step may be forgotten already.
-    """
-    touched: dict[PoolKey, set[int]] = {}
+def count(db: Connection, samples: Iterable[TelemetrySample]) -> None:
+    """Raise the steps of these samples to them: whatever order they come in, and however often."""
+    by_pool: dict[PoolKey, list[tuple[datetime, float]]] = {}
     for s in samples:
-        if s.pool is not None and start_of(step_of(s.at)) >= since:
-            touched.setdefault((s.site, s.pool), set()).add(step_of(s.at))
-    for key, steps in touched.items():
-        _count(db, key, steps)
+        if s.pool is not None and s.realtime_accelerators is not None:
+            by_pool.setdefault((s.site, s.pool), []).append((s.at, s.realtime_accelerators))
+    rows = [
+        {"site": site, "pool": pool, "step": step, "peak": peak}
+        for (site, pool), of in by_pool.items()
+        for step, peak in peaks_of(of).items()
+    ]
+    if not rows:
+        return
+    c = t.load_steps.c
+    insert_ = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
+    given = insert_(t.load_steps)
+    raised = case((given.excluded.peak > c.peak, given.excluded.peak), else_=c.peak)
+    db.execute(
+        given.on_conflict_do_update(index_elements=[c.site, c.pool, c.step], set_={"peak": raised}), rows
+    )
 
 
-def count_all(db: Connection, since: datetime) -> None:
+def count_all(db: Connection) -> None:
     """The same for all samples that are kept."""
     c = t.telemetry.c
-    kept = select(c.site, c.pool, c.at).where(c.at >= since, c.pool.is_not(None))
-    count(db, [TelemetrySample(r.site, r.at, r.pool, 0.0) for r in db.execute(kept)], since)
-
-
-def _count(db: Connection, key: PoolKey, steps: set[int]) -> None:
-    c, s = t.telemetry.c, t.load_steps.c
-    found = db.execute(
-        select(c.at, c.realtime_accelerators).where(
-            c.site == key[0],
-            c.pool == key[1],
-            c.at >= start_of(min(steps)),
-            c.at < start_of(max(steps) + 1),
-            c.realtime_accelerators.is_not(None),
-        )
-    )
-    made = [one for one in steps_of((r[0], r[1]) for r in found) if step_of(one.start) in steps]
-    of_pool = (s.site == key[0]) & (s.pool == key[1])
-    numbers = sorted(steps)
-    for i in range(0, len(numbers), ROWS_AT_ONCE):
-        db.execute(delete(t.load_steps).where(of_pool, s.step.in_(numbers[i : i + ROWS_AT_ONCE])))
-    if made:
-        db.execute(
-            insert(t.load_steps),
-            [
-                {"site": key[0], "pool": key[1], "step": step_of(one.start)}
-                | {"mean": one.mean, "peak": one.peak, "samples": one.samples}
-                for one in made
-            ],
-        )
+    kept = select(c.site, c.pool, c.at, c.realtime_accelerators).where(c.realtime_accelerators.is_not(None))
+    count(db, [TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators) for r in db.execute(kept)])
 
 
 def steps(db: Connection, first: int, site: str | None = None, pool: str | None = None) -> Steps:

@@ -146,9 +146,7 @@ load_steps = Table(
         autoincrement=False,
         comment="number of the five minutes since 1970-01-01T00:00Z",
     ),
-    Column("mean", Float, nullable=False, comment="of its samples, accelerators"),
-    Column("peak", Float, nullable=False, comment="highest of its samples"),
-    Column("samples", Integer, nullable=False),
+    Column("peak", Float, nullable=False, comment="highest of its samples, accelerators"),
     Index(None, "step"),
 )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shifter.realtime.announced import AnnouncedLoad, as_if_none, changes
 from shifter.realtime.calendar import Calendar
-from shifter.realtime.measured import History, start_of, step_of, steps_of
+from shifter.realtime.measured import History, peaks_of, start_of, step_of
 
 MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
 BERLIN = Calendar.of(ZoneInfo("Europe/Berlin"))
@@ -29,19 +29,15 @@ def test_the_same_samples_make_the_same_steps_in_any_order_and_however_often(
     given_ = [(MONDAY + timedelta(seconds=s), value) for s, value in seconds]
     again = [*given_, *given_[: len(given_) // 2]]
     chance.shuffle(again)
-    found = steps_of(given_)
-    assert steps_of(again) == found
-    assert [s.start for s in found] == sorted({start_of(step_of(at)) for at, _ in given_})
-    assert max(s.peak for s in found) == max(value for _, value in given_)
-    assert all(s.mean <= s.peak * (1 + 1e-9) for s in found)
+    found = peaks_of(given_)
+    assert peaks_of(again) == found
+    assert found.keys() == {step_of(at) for at, _ in given_}
+    assert max(found.values()) == max(value for _, value in given_)
 
 
-def test_a_step_knows_its_mean_its_peak_and_how_many_there_were() -> None:
-    found = steps_of([(MONDAY + i * MINUTE, value) for i, value in enumerate((2.0, 8.0, 2.0, 4.0, 4.0, 7.0))])
-    assert [(s.start, s.mean, s.peak, s.samples) for s in found] == [
-        (MONDAY, 4.0, 8.0, 5),
-        (MONDAY + 5 * MINUTE, 7.0, 7.0, 1),
-    ]
+def test_a_step_is_its_highest_sample() -> None:
+    found = peaks_of([(MONDAY + i * MINUTE, value) for i, value in enumerate((2.0, 8.0, 2.0, 4.0, 4.0, 7.0))])
+    assert {start_of(step): peak for step, peak in found.items()} == {MONDAY: 8.0, MONDAY + 5 * MINUTE: 7.0}
 
 
 def test_a_gap_stays_a_gap_and_zero_is_a_value() -> None:

@@ -129,11 +129,12 @@ def test_late_duplicated_and_disordered_samples_make_the_same_steps(
         world.service.core.db.close()
 
 
-def test_a_sample_that_comes_days_late_changes_its_step_until_its_samples_are_forgotten(world: World) -> None:
-    late, too_late = NOW - timedelta(days=6), NOW - timedelta(days=8)
-    world.post((NOW, 4.0))
+def test_a_sample_that_comes_days_late_raises_its_step(world: World) -> None:
+    late = NOW - timedelta(days=6)
+    world.post((NOW, 4.0), (late, 3.0))
     world.measured.learn()
-    world.post((late, 5.0), (too_late, 6.0))
+    world.post((late, 5.0))
+    world.post((late, 1.0))
     assert world.steps() == {step_of(NOW): 4.0, step_of(late): 5.0}
     world.measured.learn()
     assert world.held()[1].startswith("forecast from 0.1 days")

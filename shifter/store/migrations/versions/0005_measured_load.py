@@ -23,9 +23,7 @@ def upgrade() -> None:
             nullable=False,
             comment="number of the five minutes since 1970-01-01T00:00Z",
         ),
-        sa.Column("mean", sa.Float(), nullable=False, comment="of its samples, accelerators"),
-        sa.Column("peak", sa.Float(), nullable=False, comment="highest of its samples"),
-        sa.Column("samples", sa.Integer(), nullable=False),
+        sa.Column("peak", sa.Float(), nullable=False, comment="highest of its samples, accelerators"),
         sa.PrimaryKeyConstraint("site", "pool", "step", name=op.f("pk_load_steps")),
     )
     op.create_index(op.f("ix_load_steps_step"), "load_steps", ["step"], unique=False)
