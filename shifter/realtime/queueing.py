@@ -9,8 +9,8 @@ iterations end at the rate
 That is a limited processor-sharing server whose rate depends on its load (Gupta and Zhang 2014; Inoue 2021 has the same
 law of times for batches that are served as a whole, Yang, Xu and Jiao 2024 language models in batches). How many are
 being served depends on the law of lengths by its mean alone (Kelly 1979; Cohen 1979), and is that of a birth-death
-chain. Without `M` it is negative binomial, and a request takes on average what it would take alone over
-`1 - utilisation`.
+chain; where some wait for a place, that is exact for exponential lengths. Without `M` it is negative binomial, and a
+request takes on average what it would take alone over `1 - utilisation`.
 
 **R replicas** that share their requests evenly (join the shortest queue) end `R f(n/R)` of `n`, `f` linear between
 whole numbers.
@@ -44,7 +44,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -60,8 +60,8 @@ _BATCHES = 17
 """Sizes of a batch at which what a request takes is worked out; in between it is interpolated."""
 _PROMPTS: dict[Metric, int] = {"ttft": 161, "latency": 15}
 """Lengths of prompts that stand for all; more where the prompt decides, for the tail."""
-_WAITS = 6
-"""Levels of an exponential wait that stand for all."""
+_WAITS, _WAIT_STEP = 9, 0.75
+"""Levels of an exponential wait that stand for all, and how far apart they are, in means of it."""
 _FINENESS = 1e-4
 """Of a time that is searched for: [ms], and part of it."""
 _LEAST_WORK_MS = 1e-6
@@ -145,9 +145,10 @@ class Replicas:
         in_time = self._in_time(requests_per_s, metric, limit_ms, batches, np.zeros(1))[:, 0]
         share = float(found.shares @ np.interp(found.batches, batches, in_time))
         if found.full_share > 0:
-            waits_ms, full = found.full_wait_ms * _exponential_levels(), np.array([float(self.sequences)])
-            late = self._in_time(requests_per_s, metric, limit_ms, full, waits_ms)
-            share += found.full_share * float(late.mean())
+            levels, weights = _exponential_levels()
+            full, waits_ms = np.array([float(self.sequences)]), found.full_wait_ms * levels
+            late = self._in_time(requests_per_s, metric, limit_ms, full, waits_ms)[0]
+            share += found.full_share * float(late @ weights)
         return min(1.0, share)
 
     @cached_property
@@ -182,7 +183,7 @@ class Replicas:
 
     def _found(self, requests_per_s: float) -> _Found:
         """How many an arrival finds."""
-        if self.traffic.iterations <= 0:
+        if self.traffic.iterations <= 0 or requests_per_s <= 0:
             return _Found(np.ones(1), np.ones(1), 0.0, 0.0)
         logs = self._log_weights + np.arange(len(self._places)) * math.log(requests_per_s / 1000)
         weights = np.exp(logs - logs.max())
@@ -214,8 +215,8 @@ class Replicas:
             waiting = share * np.exp(-np.maximum(0.0, left) / mean_ms) if mean_ms > _LEAST_WORK_MS else 0.0
             found: Floats = np.where(left >= 0, 1 - waiting, 0.0) @ weights
             return found
-        levels = np.concatenate([[0.0], mean_ms * _exponential_levels()])
-        chances = np.concatenate([[1 - share], np.full(_WAITS, share / _WAITS)])
+        some, of_some = _exponential_levels()
+        levels, chances = np.append(0.0, mean_ms * some), np.append(1 - share, share * of_some)
         # what arrives while a prompt waits and is read is read before its iterations, and while they run, too
         work = (limit_ms - before)[..., None] * (1 - share) - (self.reading_ms * lengths)[:, None] - levels
         iterations = work / tau[..., None]
@@ -260,12 +261,14 @@ class _Found:
     full_wait_ms: float
 
 
-def _exponential_levels() -> Floats:
-    """Equally likely levels of an exponential variable of mean 1: means of as many equal parts, so theirs is 1."""
-    edges = np.linspace(0, 1, _WAITS + 1)
-    tail = np.where(edges < 1, (1 - edges) * (1 - np.log(np.maximum(1 - edges, 1e-300))), 0.0)
-    levels: Floats = (tail[:-1] - tail[1:]) * _WAITS
-    return levels
+@cache
+def _exponential_levels() -> tuple[Floats, Floats]:
+    """Levels of an exponential variable of mean 1, each the mean of its part, and how much each stands for."""
+    edges = np.append(_WAIT_STEP * np.arange(_WAITS), np.inf)
+    heads = np.exp(-edges)
+    beyond = np.append((edges[:-1] + 1) * heads[:-1], 0.0)  # what is beyond an edge, times how likely that is
+    weights = heads[:-1] - heads[1:]
+    return (beyond[:-1] - beyond[1:]) / weights, weights
 
 
 def _scores(count: int) -> tuple[Floats, Floats]:

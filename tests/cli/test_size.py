@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.helpers import answer, shifter
+from shifter.cli.main import main
+from tests.cli.helpers import answer as answer_of_a_process
 
 FLEET = """\
 currency: EUR
@@ -28,14 +32,48 @@ models:
 CHAT = ("--rate", "8", "--prompt-tokens", "1155", "--output-tokens", "211")
 
 
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def shifter(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command in this process: what is slow is to start one."""
+    for name in [n for n in os.environ if n.startswith("SHIFTER_") or n in {"COLUMNS", "NO_COLOR"}]:
+        monkeypatch.delenv(name)
+
+    def run(*args: str) -> Done:
+        with pytest.raises(SystemExit) as ended:
+            main(args)
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def answer(shifter: Any) -> Any:
+    """What it says with `--json`."""
+
+    def run(*args: str) -> Any:
+        done = shifter(*args, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
     return "--fleet", str(tmp_path / "fleet.yaml")
 
 
-def test_one_model_with_what_one_replica_more_or_fewer_would_come_to(fleet: tuple[str, str]) -> None:
-    found = answer("size", *fleet, "--model", "llama", *CHAT, "--simulate")
+def test_one_model_with_what_one_replica_more_or_fewer_would_come_to(
+    fleet: tuple[str, str], answer: Any, shifter: Any
+) -> None:
+    found = answer_of_a_process("size", *fleet, "--model", "llama", *CHAT, "--simulate")
     assert (found["replicas"], found["accelerators"], found["by"]) == (5, 40, "profile")
     assert [e["in_time"] for e in found["around"]] == [False, True, True]
     assert [e["replicas"] for e in found["around"]] == [4, 5, 6]
@@ -46,7 +84,7 @@ def test_one_model_with_what_one_replica_more_or_fewer_would_come_to(fleet: tupl
     assert "llama on H100, 8 requests per s: 5 replicas (40 accelerators)" in done.stderr
 
 
-def test_a_table_and_what_is_kept_warm(fleet: tuple[str, str]) -> None:
+def test_a_table_and_what_is_kept_warm(fleet: tuple[str, str], answer: Any, shifter: Any) -> None:
     asked = ("size", *fleet, "--model", "embed", "--prompt-tokens", "300", "--output-tokens", "1")
     found = answer(*asked, "--accelerator", "H100", "--rate", "100")
     assert (found["replicas"], found["by"], found["around"]) == (3, "measured", [])
@@ -54,7 +92,19 @@ def test_a_table_and_what_is_kept_warm(fleet: tuple[str, str]) -> None:
     assert "By the measured table." in shifter(*asked, "--accelerator", "H100", "--rate", "100").stderr
 
 
-def test_a_chain_is_the_sum_of_its_steps(fleet: tuple[str, str]) -> None:
+def test_what_is_kept_warm_is_told_where_nothing_comes(fleet: tuple[str, str], answer: Any) -> None:
+    file = Path(fleet[1])
+    file.write_text(
+        file.read_text("utf-8").replace("max_sequences: 64}}", "max_sequences: 64}, min_replicas: 1}"),
+        "utf-8",
+    )
+    found = answer("size", *fleet, "--model", "llama", "--rate", "0", *CHAT[2:], "--simulate")
+    assert found["accelerators"] == 8
+    assert found["around"][0]["utilisation"] == 0
+    assert found["simulated"] is None
+
+
+def test_a_chain_is_the_sum_of_its_steps(fleet: tuple[str, str], answer: Any, shifter: Any) -> None:
     asked = ("size", *fleet, "--model", "llama", *CHAT, "--then", "llama:2500:250", "--latency-ms", "90000")
     found = answer(*asked)
     assert found["accelerators"] == sum(step["accelerators"] for step in found["steps"])
@@ -64,7 +114,7 @@ def test_a_chain_is_the_sum_of_its_steps(fleet: tuple[str, str]) -> None:
     assert f"{found['accelerators']} accelerators" in done.stderr
 
 
-def test_no_requests_need_nothing(fleet: tuple[str, str]) -> None:
+def test_no_requests_need_nothing(fleet: tuple[str, str], answer: Any) -> None:
     asked = (
         "size",
         *fleet,
@@ -103,7 +153,9 @@ def test_no_requests_need_nothing(fleet: tuple[str, str]) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(fleet: tuple[str, str], args: tuple[str, ...], code: int, told: str) -> None:
+def test_what_is_wrong_is_told(
+    fleet: tuple[str, str], args: tuple[str, ...], code: int, told: str, shifter: Any
+) -> None:
     done = shifter("size", *fleet, *args)
     assert done.returncode == code, done.stderr
     assert told in " ".join(done.stderr.replace("hint: ", "").split())
