@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,9 +26,9 @@ from shifter.realtime.queueing import Replicas
 from shifter.realtime.sizing import POOLED, Counts, replicas_for
 from shifter.realtime.traffic import Traffic
 
-_FINENESS = 16
-"""Numbers of replicas that are tried grow by a 16th, or by one."""
-_FLAT = 0.002
+_FINENESS = 10
+"""Numbers of replicas that are tried grow by a tenth, or by one."""
+_FLAT = 0.004
 """Where more replicas make a step faster by less than this part of what is allowed, no more are tried."""
 
 
@@ -115,6 +116,7 @@ def _profile(step: Step) -> ServingProfile:
     return step.serving.profile
 
 
+@lru_cache(maxsize=128)
 def _options(step: Step, latency_ms: float, quantile: float, rate: float) -> list[Option]:
     """What a step's accelerators buy: from the fewest that are stable to where more make no difference."""
     profile = _profile(step)
