@@ -26,6 +26,8 @@ from shifter.domain.fields import (
     Total,
     Utc,
 )
+from shifter.domain.plant import Battery, Generation
+from shifter.domain.resilience import Resilience
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
 
@@ -83,71 +85,6 @@ class PowerWindow:
     start: Utc
     end: Utc
     limit_kw: Annotated[NonNegative, Field(description="highest import in the window, slot mean")]
-
-
-@dataclass(frozen=True)
-class Battery:
-    """A battery behind the site's meter."""
-
-    __pydantic_config__ = STRICT
-
-    energy_kwh: Annotated[Positive, Field(description="the most that it holds")]
-    power_kw: Annotated[Positive, Field(description="the most that it charges or discharges with")]
-    charge_efficiency: Annotated[Ratio, Field(description="of what is charged, the part that is stored")] = (
-        0.95
-    )
-    discharge_efficiency: Annotated[
-        Ratio, Field(description="of what is taken from store, the part that arrives")
-    ] = 0.95
-    initial_kwh: Annotated[NonNegative, Field(description="what it holds now")] = 0.0
-    min_kwh: Annotated[NonNegative, Field(description="what must stay in it")] = 0.0
-    wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
-
-
-@dataclass(frozen=True)
-class GenerationWindow:
-    """What the site's own plant could give for a while, as forecast."""
-
-    __pydantic_config__ = STRICT
-
-    start: Utc
-    end: Utc
-    available_kw: Annotated[NonNegative, Field(description="[kW] at the meter, mean of the window")]
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Generation behind the site's meter. It may be curtailed at no cost, and emits nothing."""
-
-    __pydantic_config__ = STRICT
-
-    windows: Annotated[
-        tuple[GenerationWindow, ...],
-        Field(min_length=1, description="its forecast; outside them there is none"),
-    ]
-    cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh that is used")] = 0.0
-
-    def mean_kw(self, start: datetime, end: datetime) -> float:
-        """What is available in `[start, end)`, mean [kW]."""
-        overlaps = ((min(end, w.end) - max(start, w.start), w.available_kw) for w in self.windows)
-        return sum((kw * (overlap / (end - start)) for overlap, kw in overlaps if overlap > NONE), 0.0)
-
-
-@dataclass(frozen=True)
-class Resilience:
-    """What real-time load must survive at a site."""
-
-    __pydantic_config__ = STRICT
-
-    quantile: Annotated[
-        float, Field(gt=0, lt=1, description="of real-time load that is held back for it")
-    ] = 0.99
-    lose_domains: Annotated[
-        int, Field(ge=0, le=10_000_000, description="failure domains that may be lost at once")
-    ] = 0
-    ride_through_minutes: Annotated[
-        Minutes, Field(description="of real-time load at the quantile, on battery")
-    ] = 0
 
 
 @dataclass(frozen=True)

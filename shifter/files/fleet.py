@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from forecasts.slots import isoformat_z
 from shifter.domain.capping import used_caps
-from shifter.domain.fleet import Battery, Budget, Fleet, Generation, GenerationWindow, Model, Pool, Site
+from shifter.domain.fleet import Budget, Fleet, Model, Pool, Site
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
 from shifter.files.risk import risk_mistakes, risk_warnings

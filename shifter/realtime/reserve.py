@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Resilience
+from shifter.domain.fleet import Fleet, Pool, PoolKey
+from shifter.domain.resilience import Resilience
 from shifter.realtime.load import RealtimeLoad
 
 

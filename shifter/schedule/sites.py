@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.fleet import PoolKey
+from shifter.domain.plant import Battery
 from shifter.schedule.jobs import Ints
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
-from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, PowerWindow
+from shifter.domain.fleet import Budget, Pool, PowerWindow
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.tenant import Tenant
 from shifter.errors import PlanRejected, ShifterError
 from shifter.schedule.classes import merge

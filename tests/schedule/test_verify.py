@@ -16,8 +16,9 @@ import pytest
 
 from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Model, Pool, PowerCap, Resilience
+from shifter.domain.fleet import Model, Pool, PowerCap
 from shifter.domain.plan import Plan
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation, Cost
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery
+from shifter.domain.plant import Battery
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.loads import SiteLoad, tolerance
 from shifter.schedule.verify.violation import Violation, ViolationCode

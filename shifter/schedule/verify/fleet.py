@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey
+from shifter.domain.fleet import Fleet, Pool, PoolKey
+from shifter.domain.plant import Battery
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.budgets import allowed, budget_rates
 from shifter.schedule.verify.case import Case
