@@ -69,6 +69,16 @@ class Pool:
             "are used"
         ),
     ] = ()
+    failure_domain_sizes: Annotated[
+        tuple[Count, ...],
+        Field(description="accelerators of each group where they are not equal; empty = equal groups"),
+    ] = ()
+
+    @property
+    def domain_sizes(self) -> tuple[float, ...]:
+        """Accelerators of each failure domain."""
+        equal = (self.count / self.failure_domains,) * self.failure_domains
+        return self.failure_domain_sizes or equal
 
     @property
     def dynamic_kw(self) -> float:

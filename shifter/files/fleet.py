@@ -13,6 +13,7 @@ from shifter.domain.fleet import Budget, Fleet, Model, Pool, Site
 from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
+from shifter.files.resilience import domain_mistakes
 from shifter.files.risk import risk_mistakes, risk_warnings
 from shifter.files.tenants import tenant_mistakes, tenant_warnings
 from shifter.files.text import PathLike
@@ -106,6 +107,7 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
 
 
 def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
+    yield from domain_mistakes(pool, loc)
     if pool.failure_domains > pool.count:
         yield (
             (*loc, "failure_domains"),
@@ -249,7 +251,7 @@ def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
                 "Only a battery could keep it.",
             )
     for i, pool in enumerate(site.pools):
-        if 0 < pool.failure_domains <= site.resilience.lose_domains:
+        if 0 < len(pool.domain_sizes) <= site.resilience.lose_domains:
             yield (
                 (*loc, "pools", i, "failure_domains"),
                 "all failure domains may be lost at once: only preemptible work can run here.",

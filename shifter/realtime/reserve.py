@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,11 +46,33 @@ Envelope = Mapping[PoolKey, PoolEnvelope]
 
 
 def reserved_accelerators(quantile: Floats, pool: Pool, resilience: Resilience) -> Floats:
-    """`q / (1 - k/D)`, at most `count`: after losing k of D equal domains, q is still there. (n_slots,)"""
-    if resilience.lose_domains >= pool.failure_domains:
+    """The least that holds `quantile` after the loss of any k failure domains, at most `count`. (n_slots,)
+
+    Of D equal domains that is `q / (1 - k/D)`; of unequal ones see `held_through`.
+    """
+    k, sizes = resilience.lose_domains, pool.domain_sizes
+    if k >= len(sizes):
         return np.full_like(quantile, float(pool.count))
-    kept = 1 - resilience.lose_domains / pool.failure_domains
-    return np.minimum(float(pool.count), quantile / kept)
+    if len(set(sizes)) > 1:
+        return np.minimum(float(pool.count), held_through(quantile, sizes, k))
+    return np.minimum(float(pool.count), quantile / (1 - k / len(sizes)))
+
+
+def held_through(quantile: Floats, sizes: Sequence[float], lost: int) -> Floats:
+    """The least R such that R accelerators, spread over domains of these sizes, leave `quantile` after any `lost` of
+    them are gone; infinite where no spread does. (n_slots,)
+
+    Spread them as water stands in vessels: `min(size, L)` in each. Of all spreads of as many, none has less in its
+    `lost` fullest domains, for this one is majorised by every other, and such a sum is Schur-convex (Marshall, Olkin
+    and Arnold 2011, 3.A). So R is enough where the smaller domains hold q, and the `lost` largest hold L each:
+
+        sum over all but the largest of min(size, L) = q,      R = q + lost * L
+    """
+    smaller = np.sort(np.asarray(sizes, dtype=float))[: len(sizes) - lost]
+    levels = np.append(0.0, smaller)
+    left = np.minimum(smaller, levels[:, None]).sum(axis=1)  # what the smaller ones hold at each level
+    held = quantile + lost * np.interp(quantile, left, levels)
+    return np.where(quantile <= left[-1] * (1 + 1e-12), held, np.inf)
 
 
 def reserve(realtime: RealtimeLoad, fleet: Fleet) -> Envelope:

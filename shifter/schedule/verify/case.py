@@ -29,6 +29,7 @@ from shifter.schedule.verify.columns import (
     microseconds,
     since_us,
 )
+from shifter.schedule.verify.domains import through_loss
 from shifter.schedule.verify.loading import left_to_load
 from shifter.schedule.verify.ways import Way, WayKey, key_of, step_kw, ways_of
 
@@ -167,9 +168,7 @@ class Case:
     def reserved(self, key: PoolKey) -> Floats:
         """What must be kept so that the load at the quantile survives the loss of domains [accelerators]."""
         site, pool = self.fleet.pools[key]
-        kept = 1 - site.resilience.lose_domains / pool.failure_domains
-        needed = self.quantile(key) / kept if kept > 0 else np.full(self.grid.n_slots, np.inf)
-        return np.minimum(needed, pool.count)
+        return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains), pool.count)
 
     def mean_use(self, columns: Columns, weight: Floats | None = None) -> dict[PoolKey, Floats]:
         """Mean accelerators of allocations by slot, of every pool; or of what each of them counts as."""

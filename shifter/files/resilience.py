@@ -1,0 +1,28 @@
+"""What contradicts itself in what a fleet's real-time load must survive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shifter.domain.fleet import Pool
+from shifter.files.places import Finding, Loc
+
+
+def domain_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
+    """Sizes of failure domains that are not those of the pool."""
+    sizes = pool.failure_domain_sizes
+    if not sizes:
+        return
+    here = (*loc, "failure_domain_sizes")
+    if sum(sizes) != pool.count:
+        yield (
+            here,
+            f"the domains have {sum(sizes)} accelerators, and the pool has {pool.count}.",
+            "Give the accelerators of every group that fails together: they sum to `count`.",
+        )
+    if pool.failure_domains not in {1, len(sizes)}:
+        yield (
+            (*loc, "failure_domains"),
+            f"it says {pool.failure_domains} equal groups, and failure_domain_sizes names {len(sizes)}.",
+            "Leave failure_domains out where sizes are given.",
+        )
