@@ -27,11 +27,12 @@ from shifter.domain.fields import (
     Utc,
 )
 from shifter.domain.plant import Battery, Generation
-from shifter.domain.resilience import Resilience
+from shifter.domain.resilience import Maintenance, Resilience, always_off, most_away
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
 
 NONE = timedelta(0)
+MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,21 @@ class Pool:
         tuple[Count, ...],
         Field(description="accelerators of each group where they are not equal; empty = equal groups"),
     ] = ()
+    maintenance: Annotated[
+        tuple[Maintenance, ...], Field(description="windows in which accelerators are away")
+    ] = ()
+
+    def present(self, start: datetime, end: datetime | None = None) -> int:
+        """How many are not away for maintenance, at the fewest of `[start, end)`; without an end, at that moment."""
+        if not self.maintenance:
+            return self.count
+        return max(0, self.count - most_away(self.maintenance, start, end or start + MOMENT))
+
+    def powered(self, start: datetime, end: datetime) -> int:
+        """How many draw power at some moment of `[start, end)`: all but those that are switched off throughout."""
+        return (
+            max(0, self.count - always_off(self.maintenance, start, end)) if self.maintenance else self.count
+        )
 
     @property
     def domain_sizes(self) -> tuple[float, ...]:

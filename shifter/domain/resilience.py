@@ -1,13 +1,49 @@
-"""What real-time load must survive."""
+"""What real-time load must survive, and what is away while it does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
-from shifter.domain.fields import STRICT, Minutes
+from shifter.domain.fields import STRICT, Count, Minutes, Utc
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """Accelerators of a pool that are away for a while: nothing runs on them, and nothing is held on them."""
+
+    __pydantic_config__ = STRICT
+
+    start: Utc
+    end: Utc
+    accelerators: Annotated[
+        Count, Field(description="how many are away; of windows that overlap, all of them")
+    ]
+    powered: Annotated[
+        bool,
+        Field(description="whether they draw what idle ones draw; false: switched off, and draw nothing"),
+    ] = True
+
+
+def most_away(windows: Iterable[Maintenance], start: datetime, end: datetime) -> int:
+    """The most accelerators that are away at any moment of `[start, end)`."""
+    return max(_away(windows, start, end))
+
+
+def always_off(windows: Iterable[Maintenance], start: datetime, end: datetime) -> int:
+    """The fewest that are away and switched off at any moment of `[start, end)`."""
+    return min(_away([w for w in windows if not w.powered], start, end))
+
+
+def _away(windows: Iterable[Maintenance], start: datetime, end: datetime) -> list[int]:
+    """How many are away from each moment on at which that changes."""
+    near = [w for w in windows if w.start < end and w.end > start]
+    moments = {start, *(edge for w in near for edge in (w.start, w.end) if start < edge < end)}
+    return [sum(w.accelerators for w in near if w.start <= at < w.end) for at in moments]
 
 
 @dataclass(frozen=True)

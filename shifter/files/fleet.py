@@ -13,7 +13,7 @@ from shifter.domain.fleet import Budget, Fleet, Model, Pool, Site
 from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
-from shifter.files.resilience import domain_mistakes
+from shifter.files.resilience import domain_mistakes, maintenance_mistakes
 from shifter.files.risk import risk_mistakes, risk_warnings
 from shifter.files.tenants import tenant_mistakes, tenant_warnings
 from shifter.files.text import PathLike
@@ -108,6 +108,7 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
 
 def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
     yield from domain_mistakes(pool, loc)
+    yield from maintenance_mistakes(pool, loc)
     if pool.failure_domains > pool.count:
         yield (
             (*loc, "failure_domains"),

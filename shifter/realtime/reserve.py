@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +22,8 @@ class PoolEnvelope:
     the site's resilience names are lost. `shortfall` is the load at the quantile that exceeds the pool itself.
     """
 
-    count: int
+    count: Floats
+    """How many there are: less where some are away for maintenance."""
     median: Floats
     quantile: Floats
     reserved: Floats
@@ -45,17 +47,45 @@ class PoolEnvelope:
 Envelope = Mapping[PoolKey, PoolEnvelope]
 
 
-def reserved_accelerators(quantile: Floats, pool: Pool, resilience: Resilience) -> Floats:
+def reserved_accelerators(
+    quantile: Floats, pool: Pool, resilience: Resilience, count: Floats | None = None
+) -> Floats:
     """The least that holds `quantile` after the loss of any k failure domains, at most `count`. (n_slots,)
 
-    Of D equal domains that is `q / (1 - k/D)`; of unequal ones see `held_through`.
+    Of D equal domains that is `q / (1 - k/D)`; of unequal ones see `held_through`. Where `count` is less than the pool
+    has, since some are away for maintenance, nobody says of which domains they are: it holds wherever they may be.
     """
-    k, sizes = resilience.lose_domains, pool.domain_sizes
+    whole = float(pool.count)
+    there = np.full_like(quantile, whole) if count is None else count
+    reserved = there.copy()
+    for n in np.unique(there):
+        at = there == n
+        reserved[at] = np.minimum(
+            n, _held(quantile[at], sizes_without(pool.domain_sizes, whole - n), resilience)
+        )
+    return reserved
+
+
+def _held(quantile: Floats, sizes: Sequence[float], resilience: Resilience) -> Floats:
+    k = resilience.lose_domains
     if k >= len(sizes):
-        return np.full_like(quantile, float(pool.count))
+        return np.full_like(quantile, np.inf)
     if len(set(sizes)) > 1:
-        return np.minimum(float(pool.count), held_through(quantile, sizes, k))
-    return np.minimum(float(pool.count), quantile / (1 - k / len(sizes)))
+        return held_through(quantile, sizes, k)
+    return quantile / (1 - k / len(sizes))
+
+
+def sizes_without(sizes: Sequence[float], away: float) -> tuple[float, ...]:
+    """What domains of these sizes have left where that is least for real-time load: the smallest ones are emptied.
+
+    Where domains are filled to a level L, of what is away from one of size s up to `s - L` were none that it fills, and
+    that much is no harm. It is the least in all where the smallest are emptied first.
+    """
+    left = sorted(sizes)
+    for i, size in enumerate(left):
+        gone = min(size, away)
+        left[i], away = size - gone, away - gone
+    return tuple(left)
 
 
 def held_through(quantile: Floats, sizes: Sequence[float], lost: int) -> Floats:
@@ -80,7 +110,7 @@ def reserve(realtime: RealtimeLoad, fleet: Fleet) -> Envelope:
     envelope: dict[PoolKey, PoolEnvelope] = {}
     for key, (site, pool) in fleet.pools.items():
         quantile = realtime.at(key, site.resilience.quantile)
-        envelope[key] = PoolEnvelope(
-            pool.count, realtime.median(key), quantile, reserved_accelerators(quantile, pool, site.resilience)
-        )
+        count = np.array([pool.present(a, b) for a, b in pairwise(realtime.grid.edges)], dtype=float)
+        reserved = reserved_accelerators(quantile, pool, site.resilience, count)
+        envelope[key] = PoolEnvelope(count, realtime.median(key), quantile, reserved)
     return envelope

@@ -165,7 +165,7 @@ def _slot_rows(
                 reserved=_round(held.reserved[t]),
                 deferrable=_round(settled.deferrable[p, t]),
                 preemptible=_round(settled.preemptible[p, t]),
-                count=pool.count,
+                count=int(held.count[t]),
                 off=None if pool.spare is None else _round(off[p, t]),
             )
 
@@ -294,9 +294,11 @@ def _too_few(envelope: Envelope) -> Iterator[str]:
     for (site, pool), one in envelope.items():
         over = one.shortfall
         if over.max(initial=0.0) > 1e-6:
+            worst = int(over.argmax())
             yield (
-                f"{site}/{pool}: real-time load needs up to {one.quantile.max():.1f} accelerators at its quantile, and "
-                f"there are {one.count}: it is short of some in {int((over > 1e-6).sum())} slots, whatever is planned."
+                f"{site}/{pool}: real-time load needs up to {one.quantile[worst]:.1f} accelerators at its quantile, "
+                f"and there are {one.count[worst]:.0f}: it is short of some in {int((over > 1e-6).sum())} slots, "
+                "whatever is planned."
             )
 
 

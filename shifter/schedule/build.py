@@ -217,7 +217,13 @@ def _site(
     events: tuple[GridEvent, ...],
 ) -> SiteArrays:
     keys = [(site.name, pool.name) for pool in site.pools]
-    idle = sum(pool.idle_kw * pool.count for pool in site.pools)
+    idle = sum(
+        (
+            pool.idle_kw * np.array([pool.powered(a, b) for a, b in pairwise(frame.grid.edges)])
+            for pool in site.pools
+        ),
+        np.zeros(frame.grid.n_slots),
+    )
 
     def import_kw(loads: list[Floats]) -> Floats:
         busy = sum(

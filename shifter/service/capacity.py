@@ -24,7 +24,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
     if key not in gate.fleet.pools:
         known = ", ".join(f"{site}/{pool}" for site, pool in gate.fleet.pools)
         raise NotFound(f"there is no pool {key[0]}/{key[1]}.", hint=f"Pools are {known}.")
-    count = gate.fleet.pools[key][1].count
+    count = gate.fleet.pools[key][1].present(gate.now)
     published = gate.state.published
     row = published.row_at(key, gate.now) if published else None
     unknown = row is None or gate.stale
@@ -35,7 +35,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         deferrable_accelerators=deferrable,
         reserved_accelerators=float(count) if row is None else row.reserved,
         realtime_accelerators=_realtime(row, gate.measured(key), count),
-        dispatch_budget=deferrable / count,
+        dispatch_budget=deferrable / count if count else 0.0,
         count=count,
         version=published.version if published else 0,
         valid_until=gate.until,

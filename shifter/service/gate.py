@@ -146,7 +146,7 @@ class Gate:
             return last
         published = self.state.published
         row = published.row_at(key, self.now) if published else None
-        return max(last, float(self.fleet.pools[key][1].count) if row is None else row.realtime_q)
+        return max(last, float(self.fleet.pools[key][1].present(self.now)) if row is None else row.realtime_q)
 
     def silent(self, key: PoolKey) -> bool:
         """Whether a pool reported once and not lately, and is not forgotten yet."""
@@ -175,7 +175,7 @@ class Gate:
         return taken
 
     def _over(self, key: PoolKey, held: int) -> int:
-        count = self.fleet.pools[key][1].count
+        count = self.fleet.pools[key][1].present(self.now)
         # A plan's figures are rounded: that much is no load.
         return math.ceil((self.measured(key) or 0.0) + held - count - 1e-6)
 

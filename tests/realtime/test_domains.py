@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def least(q: float, sizes: list[int], lost: int) -> float | None:
     """By a linear program of how much each domain holds; None where nothing leaves q whichever are lost."""
     gone = list(combinations(range(len(sizes)), lost))
     left = np.array([[0.0 if d in out else -1.0 for d in range(len(sizes))] for out in gone])
-    found = linprog(
+    found: Any = linprog(
         np.ones(len(sizes)), A_ub=left, b_ub=np.full(len(gone), -q), bounds=[(0, s) for s in sizes]
     )
     return float(found.fun) if found.status == 0 else None

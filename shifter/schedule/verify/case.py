@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -168,7 +169,13 @@ class Case:
     def reserved(self, key: PoolKey) -> Floats:
         """What must be kept so that the load at the quantile survives the loss of domains [accelerators]."""
         site, pool = self.fleet.pools[key]
-        return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains), pool.count)
+        count = self.count(key)
+        return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains, count), count)
+
+    def count(self, key: PoolKey) -> Floats:
+        """Accelerators that are there: not away for maintenance."""
+        pool = self.fleet.pools[key][1]
+        return np.array([pool.present(a, b) for a, b in pairwise(self.grid.edges)], dtype=float)
 
     def mean_use(self, columns: Columns, weight: Floats | None = None) -> dict[PoolKey, Floats]:
         """Mean accelerators of allocations by slot, of every pool; or of what each of them counts as."""
@@ -225,7 +232,7 @@ class Case:
 
     def _room(self, key: PoolKey, *, firm: bool) -> Floats:
         kept = self.reserved(key) if firm else self.quantile(key)
-        room = np.maximum(0.0, self.fleet.pools[key][1].count - kept)
+        room = np.maximum(0.0, self.count(key) - kept)
         left = room.copy()
         beside = self.held_columns.where(self.held_columns.pool == list(self.fleet.pools).index(key))
         if firm:

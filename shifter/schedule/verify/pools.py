@@ -38,7 +38,7 @@ def over_pools(case: Case, members: Columns, kept: Callable[[PoolKey], Floats]) 
     Where all of them are pinned no plan could do better, so that is not looked at.
     """
     over = np.zeros((len(case.fleet.pools), case.grid.n_slots))
-    left = np.array([pool.count - kept(key) for key, (_, pool) in case.fleet.pools.items()])
+    left = np.array([case.count(key) - kept(key) for key in case.fleet.pools])
     used = Levels.of(members, members.pool, ~case.about.pinned[members.work])
     slot, which = used.slots(case.grid)
     planned = used.part[which] > 0
@@ -65,7 +65,7 @@ def check_powered_down(case: Case) -> Iterator[Violation]:
 def _idle(case: Case, key: PoolKey) -> Floats:
     """Accelerators that are idle and not kept, from now on: the mean over each slot of what every instant leaves."""
     own = case.columns.where(case.columns.pool == list(case.fleet.pools).index(key))
-    n, count = case.grid.n_slots, case.fleet.pools[key][1].count
+    n, count = case.grid.n_slots, case.count(key)
     start, end = (moments / microseconds(case.grid.slot) for moments in (own.start_us, own.end_us))
     now = case.grid.position(case.now)
     edges = np.unique(np.clip(np.concatenate([np.arange(n + 1), [now], start, end]), 0, n))
@@ -76,7 +76,7 @@ def _idle(case: Case, key: PoolKey) -> Floats:
         change = np.zeros(len(edges))
         np.add.at(change, np.searchsorted(edges, np.clip(start, 0, n)), held)
         np.add.at(change, np.searchsorted(edges, np.clip(end, 0, n)), -held)
-        left = np.minimum(left, count - kept[slot] - np.cumsum(change)[:-1])
+        left = np.minimum(left, (count - kept)[slot] - np.cumsum(change)[:-1])
     lengths = np.where(edges[:-1] >= now - 1e-9, np.diff(edges), 0.0)
     return np.bincount(slot, np.maximum(0.0, left) * lengths, n).astype(float)
 
@@ -84,7 +84,7 @@ def _idle(case: Case, key: PoolKey) -> Floats:
 def check_slots(case: Case) -> Iterator[Violation]:
     """Each row is the mean of what the allocations do, beside the real-time load and the reserve of the inputs."""
     soft = case.mean_use(case.columns.where(case.about.soft[case.columns.work]))
-    for key, (_, pool) in case.fleet.pools.items():
+    for key in case.fleet.pools:
         rows = [r for r in case.plan.slots if (r.site, r.pool) == key]
         figures: dict[str, tuple[list[float], ArrayLike]] = {
             "deferrable": ([r.deferrable for r in rows], case.used[key]),
@@ -92,7 +92,7 @@ def check_slots(case: Case) -> Iterator[Violation]:
             "reserved": ([r.reserved for r in rows], case.reserved(key)),
             "realtime_p50": ([r.realtime_p50 for r in rows], case.realtime.median(key)),
             "realtime_q": ([r.realtime_q for r in rows], case.quantile(key)),
-            "count": ([r.count for r in rows], pool.count),
+            "count": ([r.count for r in rows], case.count(key)),
         }
         for name, (said, real) in figures.items():
             if differs(said, real, LEVEL_TOLERANCE):
