@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
 from shifter.domain.fields import STRICT, Count, Minutes, Utc
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,18 @@ class Resilience:
     ride_through_minutes: Annotated[
         Minutes, Field(description="of real-time load at the quantile, on battery")
     ] = 0
+    mode: Annotated[
+        Literal["shared", "strict"],
+        Field(
+            description="shared: preemptible work may stand in the redundancy margin, reserved - quantile; strict: the "
+            "reserve is idle, and no deferrable work stands in it"
+        ),
+    ] = "shared"
+    preemption_seconds: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="[s] what preemptible work takes to stop when it is told to"),
+    ] = 30.0
+
+    def kept(self, quantile: T, reserved: T) -> T:
+        """What no deferrable work may stand in, be it preemptible."""
+        return reserved if self.mode == "strict" else quantile

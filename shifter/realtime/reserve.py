@@ -27,11 +27,13 @@ class PoolEnvelope:
     median: Floats
     quantile: Floats
     reserved: Floats
+    kept: Floats
+    """What no deferrable work may stand in: `quantile`, or all that is reserved where the site's mode is strict."""
 
     @property
     def any_capacity(self) -> Floats:
         """What deferrable work may use in all."""
-        return np.maximum(0.0, self.count - self.quantile)
+        return np.maximum(0.0, self.count - self.kept)
 
     @property
     def firm_capacity(self) -> Floats:
@@ -112,5 +114,6 @@ def reserve(realtime: RealtimeLoad, fleet: Fleet) -> Envelope:
         quantile = realtime.at(key, site.resilience.quantile)
         count = np.array([pool.present(a, b) for a, b in pairwise(realtime.grid.edges)], dtype=float)
         reserved = reserved_accelerators(quantile, pool, site.resilience, count)
-        envelope[key] = PoolEnvelope(count, realtime.median(key), quantile, reserved)
+        kept = site.resilience.kept(quantile, reserved)
+        envelope[key] = PoolEnvelope(count, realtime.median(key), quantile, reserved, kept)
     return envelope

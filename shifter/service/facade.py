@@ -216,7 +216,7 @@ class Service:
     ) -> list[SlotView]:
         """What each slot holds, of the current plan. Raises NotFound (site, pool), NotReady (no plan yet)."""
         check_asked(self.fleet, site, pool, start, end)
-        return slots(self.plan(), site, pool, start, end)
+        return slots(self.plan(), self.fleet, site, pool, start, end)
 
     def capacity(self, site: str, pool: str) -> Capacity:
         """Flat numbers for a gate, now. Raises NotFound. Without a plan: stale, and nothing free."""

@@ -172,6 +172,11 @@ class Case:
         count = self.count(key)
         return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains, count), count)
 
+    def kept(self, key: PoolKey) -> Floats:
+        """What no deferrable work may stand in [accelerators]."""
+        strict = self.fleet.pools[key][0].resilience.mode == "strict"
+        return self.reserved(key) if strict else self.quantile(key)
+
     def count(self, key: PoolKey) -> Floats:
         """Accelerators that are there: not away for maintenance."""
         pool = self.fleet.pools[key][1]
@@ -231,7 +236,7 @@ class Case:
         return {key: self._room(key, firm=True) for key in self.fleet.pools}
 
     def _room(self, key: PoolKey, *, firm: bool) -> Floats:
-        kept = self.reserved(key) if firm else self.quantile(key)
+        kept = self.reserved(key) if firm else self.kept(key)
         room = np.maximum(0.0, self.count(key) - kept)
         left = room.copy()
         beside = self.held_columns.where(self.held_columns.pool == list(self.fleet.pools).index(key))

@@ -15,11 +15,12 @@ from shifter.schedule.verify.violation import Violation, ViolationCode
 
 
 def check_pools(case: Case) -> Iterator[Violation]:
-    """Nothing stands in real-time load at the quantile, and what may not be preempted not in the reserve."""
+    """Nothing stands in real-time load at the quantile, and what may not be preempted not in the reserve; where the
+    mode is strict, nothing at all."""
     own = case.columns
     firm = own.where(~case.about.soft[own.work])
     over = {
-        ViolationCode.CAPACITY: over_pools(case, own, case.quantile),
+        ViolationCode.CAPACITY: over_pools(case, own, case.kept),
         ViolationCode.RESERVE: over_pools(case, firm, case.reserved),
     }
     for i, key in enumerate(case.fleet.pools):
@@ -72,7 +73,7 @@ def _idle(case: Case, key: PoolKey) -> Floats:
     slot = edges[:-1].astype(int)
     level, firm = own.accelerators.astype(float), ~case.about.soft[own.work]
     left = np.full(len(slot), np.inf)
-    for kept, held in ((case.quantile(key), level), (case.reserved(key), level * firm)):
+    for kept, held in ((case.kept(key), level), (case.reserved(key), level * firm)):
         change = np.zeros(len(edges))
         np.add.at(change, np.searchsorted(edges, np.clip(start, 0, n)), held)
         np.add.at(change, np.searchsorted(edges, np.clip(end, 0, n)), -held)
