@@ -26,7 +26,7 @@ from shifter.domain.fields import (
     Total,
     Utc,
 )
-from shifter.domain.plant import Battery, Generation
+from shifter.domain.plant import Battery, Generation, Generator, Ups
 from shifter.domain.resilience import Maintenance, Resilience, always_off, most_away
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
@@ -155,6 +155,8 @@ class Site:
         Field(description="what an exported MWh earns, at most what importing one costs in that slot"),
     ] = None
     resilience: Resilience = field(default_factory=Resilience)
+    ups: Ups | None = None
+    generator: Generator | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,13 @@ class Fleet:
     def by_site(self) -> dict[str, Site]:
         """Sites by name."""
         return {site.name: site for site in self.sites}
+
+    def ride_through_minutes(self, site: Site) -> float:
+        """How long a site's real-time load is to be carried without the grid: as it says, or until what there is takes
+        over; 0 where nothing does."""
+        asked = site.resilience.ride_through_minutes
+        takes_over = [] if site.generator is None else [site.generator.start_minutes]
+        return asked if asked is not None else min(takes_over, default=0.0)
 
     @property
     def zones(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What stands behind a site's meter: its battery, and its own generation."""
+"""What stands behind a site's meter: its battery, what carries it while the grid is away, and its own generation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
-from shifter.domain.fields import STRICT, NonNegative, Positive, Ratio, Utc
+from forecasts.slots import Floats
+from shifter.domain.fields import STRICT, Minutes, NonNegative, Positive, Ratio, Utc
 
 NONE = timedelta(0)
 
@@ -30,6 +32,30 @@ class Battery:
     initial_kwh: Annotated[NonNegative, Field(description="what it holds now")] = 0.0
     min_kwh: Annotated[NonNegative, Field(description="what must stay in it")] = 0.0
     wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
+
+
+@dataclass(frozen=True)
+class Ups:
+    """A battery for outages alone: always full, and no part of the schedule."""
+
+    __pydantic_config__ = STRICT
+
+    energy_kwh: Annotated[Positive, Field(description="what it gives before it is empty, at the meter")]
+    power_kw: Annotated[Positive, Field(description="the most that it gives at a time")]
+
+    def carried_kwh(self, load_kw: Floats, hours: float) -> Floats:
+        """What it gives of a load that it carries for so long, (n_slots,) [kWh]."""
+        return np.minimum(self.energy_kwh, hours * np.minimum(self.power_kw, load_kw))
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What takes the site over while the grid is away, for as long as that lasts; it never runs by the schedule."""
+
+    __pydantic_config__ = STRICT
+
+    power_kw: Annotated[Positive, Field(description="the most that it gives")]
+    start_minutes: Annotated[Minutes, Field(description="until it carries the load")]
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,10 @@ class Resilience:
         int, Field(ge=0, le=10_000_000, description="failure domains that may be lost at once")
     ] = 0
     ride_through_minutes: Annotated[
-        Minutes, Field(description="of real-time load at the quantile, on battery")
+        Minutes | None,
+        Field(
+            description="of real-time load at the quantile, on battery and UPS; null = until what there is takes over"
+        ),
     ] = 0
     mode: Annotated[
         Literal["shared", "strict"],

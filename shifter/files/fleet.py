@@ -13,7 +13,12 @@ from shifter.domain.fleet import Budget, Fleet, Model, Pool, Site
 from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
-from shifter.files.resilience import domain_mistakes, maintenance_mistakes
+from shifter.files.resilience import (
+    domain_mistakes,
+    maintenance_mistakes,
+    outage_mistakes,
+    outage_warnings,
+)
 from shifter.files.risk import risk_mistakes, risk_warnings
 from shifter.files.tenants import tenant_mistakes, tenant_warnings
 from shifter.files.text import PathLike
@@ -98,12 +103,7 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
         )
     if site.battery is not None:
         yield from _battery_mistakes(site.battery, (*loc, "battery"))
-    elif site.resilience.ride_through_minutes > 0:
-        yield (
-            (*loc, "resilience", "ride_through_minutes"),
-            f"the site has no battery to ride through {site.resilience.ride_through_minutes:g} minutes.",
-            "Give the site a `battery`, or set it to 0.",
-        )
+    yield from outage_mistakes(site, loc)
 
 
 def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
@@ -238,6 +238,7 @@ def _model_warnings(model: Model, counts: Mapping[str, int], loc: Loc) -> Iterat
 
 
 def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
+    yield from outage_warnings(site, loc)
     if site.export_price_per_mwh is not None and site.export_limit_kw == 0:
         yield (
             (*loc, "export_price_per_mwh"),

@@ -24,6 +24,7 @@ from shifter.schedule.columns import Columns
 from shifter.schedule.explain import Context, deferrable_cost, explain_workloads
 from shifter.schedule.limits import LatePrices
 from shifter.schedule.made import Schedule
+from shifter.schedule.outages import outages
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
@@ -104,6 +105,7 @@ def assemble(
             *problem.warnings,
             *_too_few(envelope),
             *_crowded(problem),
+            *outages(problem, fleet),
             *_broken(problem, settled),
             *_thawed(announced, made),
             *made.warnings,

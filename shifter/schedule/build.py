@@ -253,7 +253,8 @@ def _site(
         demand_charge_per_kw=site.demand_charge_per_kw,
         peak_so_far_kw=site.peak_so_far_kw,
         battery=site.battery,
-        ride_through_hours=site.resilience.ride_through_minutes / 60,
+        ride_through_hours=fleet.ride_through_minutes(site) / 60,
+        ups=site.ups,
         **_besides(site, frame),
     )
 
