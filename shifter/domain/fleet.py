@@ -27,7 +27,7 @@ from shifter.domain.fields import (
     Utc,
 )
 from shifter.domain.plant import Battery, Generation, Generator, Ups
-from shifter.domain.resilience import Maintenance, Resilience, always_off, most_away
+from shifter.domain.resilience import FailoverGroup, Maintenance, Resilience, always_off, most_away
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
 
@@ -261,6 +261,10 @@ class Fleet:
         tuple[Tenant, ...],
         Field(description="those with a weight or a quota; any other has weight 1 and no quota"),
     ] = ()
+    failover_groups: Annotated[
+        tuple[FailoverGroup, ...],
+        Field(description="sites that take real-time load over from each other where one is lost"),
+    ] = ()
 
     @cached_property
     def memory(self) -> dict[Hashable, Any]:
@@ -291,7 +295,8 @@ class Fleet:
         """How long a site's real-time load is to be carried without the grid: as it says, or until what there is takes
         over; 0 where nothing does."""
         asked = site.resilience.ride_through_minutes
-        takes_over = [] if site.generator is None else [site.generator.start_minutes]
+        takes_over = [group.within_minutes for group in self.failover_groups if site.name in group.sites]
+        takes_over += [] if site.generator is None else [site.generator.start_minutes]
         return asked if asked is not None else min(takes_over, default=0.0)
 
     @property

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from shifter.domain.fields import STRICT, Count, Minutes, Utc
+from shifter.domain.fields import STRICT, Count, Minutes, Name, Utc
 
 T = TypeVar("T")
+
+Share = Annotated[float, Field(ge=0.001, le=1000, allow_inf_nan=False)]
+"""Of real-time load, carried by one accelerator, in any unit."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,28 @@ class Resilience:
     def kept(self, quantile: T, reserved: T) -> T:
         """What no deferrable work may stand in, be it preemptible."""
         return reserved if self.mode == "strict" else quantile
+
+
+@dataclass(frozen=True)
+class FailoverGroup:
+    """Sites that take real-time load over from each other, near enough and under one law: the operator's choice."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    sites: Annotated[tuple[Name, ...], Field(min_length=2, description="each in no other group")]
+    survive: Annotated[
+        Literal["site", "zone"],
+        Field(description="the loss of any one site, or of every site of the group in any one grid zone"),
+    ] = "site"
+    equivalent: Annotated[
+        Mapping[str, Share] | None,
+        Field(
+            description="by accelerator, what real-time load one carries, in any unit; null = as the fleet's models run"
+        ),
+    ] = None
+    within_minutes: Annotated[Minutes, Field(description="until the others carry what a lost site did")] = 0.0
+    data_boundary: Annotated[
+        tuple[str, ...] | None,
+        Field(min_length=1, description="jurisdictions that its load may be in; null = those of its sites"),
+    ] = None

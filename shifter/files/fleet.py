@@ -15,6 +15,7 @@ from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
 from shifter.files.resilience import (
     domain_mistakes,
+    group_mistakes,
     maintenance_mistakes,
     outage_mistakes,
     outage_warnings,
@@ -56,10 +57,12 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Finding]:
     yield from _twice("models", [m.name for m in fleet.models], "model")
     for i, site in enumerate(fleet.sites):
         yield from _site_mistakes(site, ("sites", i))
+        yield from outage_mistakes(fleet, site, ("sites", i))
     for i, model in enumerate(fleet.models):
         yield from _model_mistakes(model, ("models", i))
     yield from risk_mistakes(fleet)
     yield from tenant_mistakes(fleet)
+    yield from group_mistakes(fleet)
     for i, budget in enumerate(fleet.objective.budgets):
         yield from _budget_mistakes(budget, fleet, ("objective", "budgets", i))
 
@@ -103,7 +106,6 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
         )
     if site.battery is not None:
         yield from _battery_mistakes(site.battery, (*loc, "battery"))
-    yield from outage_mistakes(site, loc)
 
 
 def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
@@ -214,6 +216,7 @@ def fleet_warnings(fleet: Fleet) -> Iterator[Finding]:
     for i, model in enumerate(fleet.models):
         yield from _model_warnings(model, counts, ("models", i))
     for i, site in enumerate(fleet.sites):
+        yield from outage_warnings(fleet, site, ("sites", i))
         yield from _site_warnings(site, ("sites", i))
     yield from risk_warnings(fleet)
     yield from tenant_warnings(fleet)
@@ -238,7 +241,6 @@ def _model_warnings(model: Model, counts: Mapping[str, int], loc: Loc) -> Iterat
 
 
 def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
-    yield from outage_warnings(site, loc)
     if site.export_price_per_mwh is not None and site.export_limit_kw == 0:
         yield (
             (*loc, "export_price_per_mwh"),

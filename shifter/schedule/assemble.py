@@ -15,6 +15,7 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, Baseline, Duals, Horizon, PowerRow, SlotRow
 from shifter.domain.spent import PlanBudget
+from shifter.domain.survival import PlanResilience
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
@@ -55,8 +56,13 @@ def assemble(
     envelope: Envelope,
     announced: AnnouncedWork | None = None,
     time_limit_s: float = 60.0,
+    resilience: PlanResilience | None = None,
+    warnings: Sequence[str] = (),
 ) -> Plan:
-    """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
+    """The plan of this schedule, with what is said of its `resilience` and further `warnings`.
+
+    `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`.
+    """
     done = done_hours(problem, made.pieces)
     settled = settle(problem, made.pieces, made.batteries, made.sources)
     if announced is not None:
@@ -106,6 +112,7 @@ def assemble(
             *_too_few(envelope),
             *_crowded(problem),
             *outages(problem, fleet),
+            *warnings,
             *_broken(problem, settled),
             *_thawed(announced, made),
             *made.warnings,
@@ -116,6 +123,7 @@ def assemble(
         held=made.held,
         tenants=with_quotas(tenants, problem, fleet, quota_use(problem, Columns.of(problem, every)), worth),
         budgets=tuple(_budgets(problem, settled, worth)),
+        resilience=resilience,
     )
     return plan.named()
 

@@ -167,7 +167,24 @@ class Case:
         return self.realtime.at(key, self.fleet.pools[key][0].resilience.quantile)
 
     def reserved(self, key: PoolKey) -> Floats:
-        """What must be kept so that the load at the quantile survives the loss of domains [accelerators]."""
+        """What must be kept so that the load at the quantile survives what it is to survive [accelerators]."""
+        return self.reserves[key]
+
+    @cached_property
+    def reserves(self) -> Mapping[PoolKey, Floats]:
+        """What each pool must keep; of those that take over from others, what the plan says, which is never less."""
+        grouped = {name for group in self.fleet.failover_groups for name in group.sites}
+        said: defaultdict[PoolKey, list[float]] = defaultdict(list)
+        for row in self.plan.slots:
+            said[row.site, row.pool].append(row.reserved)
+        own = {key: self.through_domains(key) for key in self.fleet.pools}
+        return {
+            key: np.clip(said[key], least, self.count(key)) if key[0] in grouped else least
+            for key, least in own.items()
+        }
+
+    def through_domains(self, key: PoolKey) -> Floats:
+        """What a pool must keep so that the load at the quantile survives the loss of its own domains."""
         site, pool = self.fleet.pools[key]
         count = self.count(key)
         return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains, count), count)
