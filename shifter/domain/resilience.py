@@ -13,8 +13,13 @@ from shifter.domain.fields import STRICT, Count, Minutes, Name, Utc
 
 T = TypeVar("T")
 
-Share = Annotated[float, Field(ge=0.001, le=1000, allow_inf_nan=False)]
-"""Of real-time load, carried by one accelerator, in any unit."""
+Share = Annotated[
+    float,
+    Field(
+        ge=0.001, le=1000, allow_inf_nan=False, description="of real-time load, carried by one accelerator"
+    ),
+]
+"""In any unit, the same for all accelerators of a group."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class FailoverGroup:
     __pydantic_config__ = STRICT
 
     name: Name
-    sites: Annotated[tuple[Name, ...], Field(min_length=2, description="each in no other group")]
+    sites: Annotated[tuple[Name, ...], Field(min_length=1, description="two or more, each in no other group")]
     survive: Annotated[
         Literal["site", "zone"],
         Field(description="the loss of any one site, or of every site of the group in any one grid zone"),

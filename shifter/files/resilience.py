@@ -119,8 +119,10 @@ def _members(fleet: Fleet, group: FailoverGroup, loc: Loc, taken: dict[str, str]
                 "A site is in one group, once: else what is held for one loss would be counted on for two.",
             )
         taken.setdefault(name, group.name)
+    if len(group.sites) == 1:
+        yield (*loc, "sites"), "one site alone has nobody to take over from it.", "Name the sites that would."
     zones = {fleet.by_site[name].zone for name in group.sites if name in fleet.by_site}
-    if group.survive == "zone" and len(zones) == 1:
+    if group.survive == "zone" and len(zones) == 1 < len(group.sites):
         yield (
             (*loc, "survive"),
             f"all sites of the group are in the zone {next(iter(zones))}: with it, all are lost.",

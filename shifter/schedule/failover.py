@@ -142,7 +142,7 @@ def hold(
     if not fleet.failover_groups:
         return None
     lost = demands(fleet, envelope)
-    term = _term(problem, fleet, envelope, lost)
+    term = asked_of(problem, fleet, envelope, lost)
     notes: tuple[str, ...] = ()
     for placing in _placings(problem, term, effort):
         try:
@@ -196,7 +196,9 @@ def _coarse(problem: ScheduleProblem, term: FailoverTerm) -> Placing:
     return Placing(COARSE, coarse.problem, coarse.work, coarse.capacity, on_hours, coarse.slot_of)
 
 
-def _term(problem: ScheduleProblem, fleet: Fleet, envelope: Envelope, lost: Sequence[Demand]) -> FailoverTerm:
+def asked_of(
+    problem: ScheduleProblem, fleet: Fleet, envelope: Envelope, lost: Sequence[Demand]
+) -> FailoverTerm:
     """What is asked, and what real-time load and pinned work leave for it."""
     index = {pool.key: p for p, pool in enumerate(problem.pools)}
     losses = list(dict.fromkeys((one.loss.group.name, one.loss.name) for one in lost))
