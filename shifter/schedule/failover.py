@@ -8,6 +8,7 @@ then one without work, then all that real-time load leaves is held. It is enough
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -34,6 +35,9 @@ from shifter.schedule.schedule import EXACT_COLUMNS
 from shifter.schedule.solve import Solution, solve
 from shifter.schedule.terms.failover import LEAST_LIMIT_KW, FailoverTerm, LostLoad
 from shifter.schedule.terms.registry import installed_terms
+
+SHARE = 0.6
+"""Of the time that is left: what a program may take of it that others can stand in for."""
 
 PROGRAM, COARSE, WITHOUT_WORK, ALL = "program", "coarse", "without_work", "all"
 
@@ -144,15 +148,17 @@ def hold(
     lost = demands(fleet, envelope)
     term = asked_of(problem, fleet, envelope, lost)
     notes: tuple[str, ...] = ()
+    ends = time.monotonic() + time_limit_s
     for placing in _placings(problem, term, effort):
         try:
-            solution = placing.solved(time_limit_s)
+            left_s = max(0.0, ends - time.monotonic())
+            solution = placing.solved(left_s if placing.how == WITHOUT_WORK else SHARE * left_s)
             held = Held.of(placing, solution)
             if placing.how == COARSE and held.missing.max(initial=0.0) > EXCESS:
                 # An hour has the room of its tightest slot there: where that is too little, the slots are asked.
                 bare = _without_work(problem, term)
                 short: NDArray[np.bool_] = np.any(held.missing > EXCESS, axis=0)
-                held = held.where(short, Held.of(bare, bare.solved(time_limit_s)))
+                held = held.where(short, Held.of(bare, bare.solved(max(0.0, ends - time.monotonic()))))
         except (SolverFailed, MemoryError) as failure:
             why = failure.detail if isinstance(failure, SolverFailed) else "there was too little memory."
             notes += (f"what failover holds was not placed by the program `{placing.how}`: {why}",)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
+from shifter.domain.announced import Announced
 from shifter.domain.effort import Effort
 from shifter.domain.failover import carried
 from shifter.domain.fleet import Fleet, Model, Pool, Site
@@ -289,6 +290,16 @@ def test_a_replay_makes_the_same_plan() -> None:
     plan = plan_cycle(inputs)
     assert plan_cycle(again).to_json() == plan.to_json()
     assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_what_was_announced_is_held_to_where_it_still_fits() -> None:
+    inputs = case(THREE, [work("w", 100, 4, **FIRM)], EU, prices=PRICES)
+    first = plan_cycle(inputs)
+    again = replace(inputs, announced=Announced.of(first, inputs.now), hold_gap=1.0)
+    second = plan_cycle(again)
+    assert second.status == "held"
+    assert second.allocations == first.allocations
+    assert second.resilience == first.resilience
 
 
 def test_ride_through_may_be_until_the_group_takes_over() -> None:
