@@ -31,7 +31,8 @@ from shifter.backtest.campaign import Campaign
 from shifter.backtest.case import Case, Rules, Unit
 from shifter.backtest.cases import Everything, cut
 from shifter.backtest.executors import Executor, Processes, Ray, Serial, carry_out
-from shifter.domain.fleet import Fleet, Objective, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Objective, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.realtime.profiles import typical_load
 

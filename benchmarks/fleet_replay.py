@@ -26,7 +26,8 @@ from shifter.backtest.cases import Everything, cut
 from shifter.backtest.executors import Executor, Processes, Serial
 from shifter.backtest.results import Row as Result
 from shifter.backtest.summary import Total, captured_carbon_ratio, captured_ratio, totals
-from shifter.domain.fleet import Fleet, Objective, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Objective, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.domain.risk import Risk
 from shifter.domain.workload import Workload
 from shifter.realtime.profiles import typical_load

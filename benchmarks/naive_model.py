@@ -31,7 +31,8 @@ import numpy as np
 from benchmarks.cases import rates_of, read_case, window_share
 from benchmarks.machine import peak_mib
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Battery, Site, limits_in_force
+from shifter.domain.fleet import Site, limits_in_force
+from shifter.domain.plant import Battery
 
 
 class NaiveModel:
@@ -114,7 +115,9 @@ class NaiveModel:
             pool.busy_kw * self.inputs.realtime.at((site.name, pool.name), site.resilience.quantile)
             for pool in site.pools
         ]
-        ride_through = site.resilience.ride_through_minutes / 60 * site.pue * np.sum(quantiles, axis=0)
+        ride_through = (
+            (site.resilience.ride_through_minutes or 0.0) / 60 * site.pue * np.sum(quantiles, axis=0)
+        )
         gained = battery.charge_efficiency * charge - discharge / battery.discharge_efficiency
         self.constraints += [
             stored[0] == battery.initial_kwh,

@@ -82,9 +82,10 @@ class Client:
         done: float | None = None,
         remaining: float | None = None,
         at: When | None = None,
+        accelerators: int | None = None,
     ) -> Json:
-        """Work done so far, in the workload's unit; give `done` or `remaining`."""
-        body = {"done": done, "remaining": remaining, "at": _moment(at)}
+        """Work done so far, in the workload's unit; give `done` or `remaining`. `accelerators` is how many it has."""
+        body = {"done": done, "remaining": remaining, "at": _moment(at), "accelerators": accelerators}
         return self._object("POST", _workload(workload_id, "progress"), body=given(body))
 
     def override(self, workload_id: str, decided: str | None, reason: str) -> Json:

@@ -102,12 +102,15 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
     from shifter.schedule.baseline import run_now
     from shifter.schedule.calm import hold
     from shifter.schedule.place import done_hours
+    from shifter.schedule.promises import held_for
     from shifter.schedule.schedule import schedule
 
-    # 1 to 4. The convex problem: arrays and named terms.
-    problem = problem_of(inputs)
+    # 1 to 4. The convex problem: arrays and named terms; what failover groups hold of it, placed with all work.
+    kept = held_for(
+        problem_of(inputs), inputs.fleet, inputs.envelope, time_limit_s=inputs.time_limit_s, effort=effort
+    )
+    problem, limit_s = kept.problem, kept.left_s
     announced = AnnouncedWork.of(problem, inputs.announced, inputs.fleet)
-    limit_s = inputs.time_limit_s
 
     def planned(made: Schedule) -> Plan:
         # 6. The same work at once, to compare with; and the plan, with its cost, its reasons and its proof.
@@ -118,9 +121,11 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
             now=inputs.now,
             fleet=inputs.fleet,
             frame=inputs.believed,
-            envelope=inputs.envelope,
+            envelope=kept.envelope,
             announced=announced,
             time_limit_s=limit_s,
+            resilience=kept.resilience,
+            warnings=kept.warnings,
         )
 
     # 5. What was announced stands while its proof is about as good as it was; else all is solved, and packed.

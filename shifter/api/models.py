@@ -66,6 +66,8 @@ class ProgressReport(Strict):
     """Work still to do, in the workload's unit."""
     at: Moment | None = None
     """When that was so; default now. A report older than the last one changes nothing."""
+    accelerators: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    """How many it has at that moment, 0 where it has stopped: told after a stop, it says how long that took."""
 
 
 class OverrideRequest(Strict):

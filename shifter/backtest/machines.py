@@ -125,11 +125,12 @@ class Machines:
         start = self.case.grid.moment(slot)
         accelerators, kw = {}, {}
         for site in self.case.fleet.sites:
-            held = {p.name: min(float(p.count), load.get((site.name, p.name), 0.0)) for p in site.pools}
+            there = {p.name: float(p.present(start, start + self.case.grid.slot)) for p in site.pools}
+            held = {name: min(n, load.get((site.name, name), 0.0)) for name, n in there.items()}
             limit_kw = limits_in_force(site, (), start, start + self.case.grid.slot)
             kw[site.name] = limit_kw - base_kw(site, held) - net_kw.get(site.name, 0.0)
             for pool in site.pools:
-                accelerators[site.name, pool.name] = pool.count - load.get((site.name, pool.name), 0.0)
+                accelerators[site.name, pool.name] = there[pool.name] - load.get((site.name, pool.name), 0.0)
         return _Room(accelerators, kw)
 
     def _admitted(self, at: int, requests: Sequence[Request], room: _Room) -> list[_Let]:

@@ -92,23 +92,20 @@ def unit_costs(case: Case, site: Site) -> Floats:
 
 def site_load_kw(case: Case, site: Site, slot: int, course: Course | None, storage: Storage | None) -> float:
     """What a site draws in a slot before its own plant [kW]; without a course, that of real-time load alone."""
-    total = 0.0
+    total, start = 0.0, case.grid.moment(slot)
+    end = start + case.grid.slot
     for pool in site.pools:
-        key = site.name, pool.name
+        key, there = (site.name, pool.name), float(pool.present(start, end))
         load = float(case.measured[key][slot]) if key in case.measured else 0.0
-        served = min(load, float(pool.count))
+        served = min(load, there)
         used = 0.0
         if course is not None:
             served = max(0.0, served - float(course.denied[key][slot]))
             used = float(course.used[key][slot])
-        off = (
-            0.0
-            if storage is None
-            else min(float(storage.off[key][slot]), max(0.0, pool.count - served - used))
-        )
+        off = 0.0 if storage is None else min(float(storage.off[key][slot]), max(0.0, there - served - used))
         off_kw = pool.idle_kw if pool.off_kw is None else pool.off_kw
         total += site.pue * (
-            pool.idle_kw * pool.count + pool.dynamic_kw * served - off * (pool.idle_kw - off_kw)
+            pool.idle_kw * pool.powered(start, end) + pool.dynamic_kw * served - off * (pool.idle_kw - off_kw)
         )
     if course is not None:
         total += float(course.work_kw[site.name][slot])

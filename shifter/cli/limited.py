@@ -1,4 +1,4 @@
-"""Budgets and tenants, told to a person: how much of what is limited is used, by whom, and what more would save."""
+"""Budgets, tenants and promises, told to a person: how much of what is limited is used, by whom, and what it costs."""
 
 from __future__ import annotations
 
@@ -35,6 +35,45 @@ def print_budgets(plan: Mapping[str, Any]) -> None:
         Column(f"one more would save ({plan['currency']})", "right"),
     )
     print_table(columns, rows)
+
+
+def print_promises(plan: Mapping[str, Any]) -> None:
+    """What each loss that the fleet survives costs a day, where it has failover groups."""
+    said = plan.get("resilience")
+    if said is None:
+        return
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            styled(_survived(one), "bold"),
+            one["group"] or "the site itself",
+            "unknown" if one["cost_per_day"] is None else number(one["cost_per_day"]),
+            {"at_most": "at most", "solved": ""}.get(one["basis"] or "", ""),
+            number(one["late_accelerator_hours"], 1),
+            styled(_missing(one), "bold yellow" if one["missing_slots"] else ""),
+        )
+        for one in said["promises"]
+    ]
+    columns = (
+        Column("survives the loss of"),
+        Column("held by", expendable=60),
+        Column(f"a day ({plan['currency']})", "right"),
+        Column(""),
+        Column("late for it (accelerator-h)", "right", expendable=40),
+        Column("held by nobody"),
+    )
+    print_table(columns, rows)
+
+
+def _survived(promise: Mapping[str, Any]) -> str:
+    kind = "failure domains of" if promise["kind"] == "domains" else promise["kind"]
+    return f"{kind} {promise['name']}"
+
+
+def _missing(promise: Mapping[str, Any]) -> str:
+    most = promise["missing_accelerators"]
+    if most is None:
+        return "unknown"
+    return f"up to {number(most, 1)} in {promise['missing_slots']} slots" if promise["missing_slots"] else "–"
 
 
 def print_tenants(plan: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from shifter.cli.console import Column, out, print_table, say, spark_width, styled
-from shifter.cli.limited import print_budgets, print_tenants
+from shifter.cli.limited import print_budgets, print_promises, print_tenants
 from shifter.cli.text import (
     LEAST_SHOWN,
     LocalTimes,
@@ -74,6 +74,7 @@ def print_summary(
     _print_workloads(plan, len(plan["workloads"]) if workload_count is None else workload_count)
     print_budgets(plan)
     print_tenants(plan)
+    print_promises(plan)
     if real_time:
         columns = (Column("real-time, never moved"), Column("because", wrap=True))
         print_table(columns, [(styled(name, "magenta"), why) for name, why in real_time])

@@ -26,10 +26,13 @@ from shifter.domain.fields import (
     Utc,
 )
 from shifter.domain.model import Model as Model  # noqa: PLC0414 - part of a fleet, and looked for here
+from shifter.domain.plant import Battery, Generation, Generator, Ups
+from shifter.domain.resilience import FailoverGroup, Maintenance, Resilience, always_off, most_away
 from shifter.domain.risk import Risk
 from shifter.domain.tenant import Tenant
 
 NONE = timedelta(0)
+MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,31 @@ class Pool:
             "are used"
         ),
     ] = ()
+    failure_domain_sizes: Annotated[
+        tuple[Count, ...],
+        Field(description="accelerators of each group where they are not equal; empty = equal groups"),
+    ] = ()
+    maintenance: Annotated[
+        tuple[Maintenance, ...], Field(description="windows in which accelerators are away")
+    ] = ()
+
+    def present(self, start: datetime, end: datetime | None = None) -> int:
+        """How many are not away for maintenance, at the fewest of `[start, end)`; without an end, at that moment."""
+        if not self.maintenance:
+            return self.count
+        return max(0, self.count - most_away(self.maintenance, start, end or start + MOMENT))
+
+    def powered(self, start: datetime, end: datetime) -> int:
+        """How many draw power at some moment of `[start, end)`: all but those that are switched off throughout."""
+        return (
+            max(0, self.count - always_off(self.maintenance, start, end)) if self.maintenance else self.count
+        )
+
+    @property
+    def domain_sizes(self) -> tuple[float, ...]:
+        """Accelerators of each failure domain."""
+        equal = (self.count / self.failure_domains,) * self.failure_domains
+        return self.failure_domain_sizes or equal
 
     @property
     def dynamic_kw(self) -> float:
@@ -83,71 +111,6 @@ class PowerWindow:
     start: Utc
     end: Utc
     limit_kw: Annotated[NonNegative, Field(description="highest import in the window, slot mean")]
-
-
-@dataclass(frozen=True)
-class Battery:
-    """A battery behind the site's meter."""
-
-    __pydantic_config__ = STRICT
-
-    energy_kwh: Annotated[Positive, Field(description="the most that it holds")]
-    power_kw: Annotated[Positive, Field(description="the most that it charges or discharges with")]
-    charge_efficiency: Annotated[Ratio, Field(description="of what is charged, the part that is stored")] = (
-        0.95
-    )
-    discharge_efficiency: Annotated[
-        Ratio, Field(description="of what is taken from store, the part that arrives")
-    ] = 0.95
-    initial_kwh: Annotated[NonNegative, Field(description="what it holds now")] = 0.0
-    min_kwh: Annotated[NonNegative, Field(description="what must stay in it")] = 0.0
-    wear_cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh discharged")] = 0.0
-
-
-@dataclass(frozen=True)
-class GenerationWindow:
-    """What the site's own plant could give for a while, as forecast."""
-
-    __pydantic_config__ = STRICT
-
-    start: Utc
-    end: Utc
-    available_kw: Annotated[NonNegative, Field(description="[kW] at the meter, mean of the window")]
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Generation behind the site's meter. It may be curtailed at no cost, and emits nothing."""
-
-    __pydantic_config__ = STRICT
-
-    windows: Annotated[
-        tuple[GenerationWindow, ...],
-        Field(min_length=1, description="its forecast; outside them there is none"),
-    ]
-    cost_per_kwh: Annotated[NonNegative, Field(description="currency per kWh that is used")] = 0.0
-
-    def mean_kw(self, start: datetime, end: datetime) -> float:
-        """What is available in `[start, end)`, mean [kW]."""
-        overlaps = ((min(end, w.end) - max(start, w.start), w.available_kw) for w in self.windows)
-        return sum((kw * (overlap / (end - start)) for overlap, kw in overlaps if overlap > NONE), 0.0)
-
-
-@dataclass(frozen=True)
-class Resilience:
-    """What real-time load must survive at a site."""
-
-    __pydantic_config__ = STRICT
-
-    quantile: Annotated[
-        float, Field(gt=0, lt=1, description="of real-time load that is held back for it")
-    ] = 0.99
-    lose_domains: Annotated[
-        int, Field(ge=0, le=10_000_000, description="failure domains that may be lost at once")
-    ] = 0
-    ride_through_minutes: Annotated[
-        Minutes, Field(description="of real-time load at the quantile, on battery")
-    ] = 0
 
 
 @dataclass(frozen=True)
@@ -192,6 +155,8 @@ class Site:
         Field(description="what an exported MWh earns, at most what importing one costs in that slot"),
     ] = None
     resilience: Resilience = field(default_factory=Resilience)
+    ups: Ups | None = None
+    generator: Generator | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +242,10 @@ class Fleet:
         tuple[Tenant, ...],
         Field(description="those with a weight or a quota; any other has weight 1 and no quota"),
     ] = ()
+    failover_groups: Annotated[
+        tuple[FailoverGroup, ...],
+        Field(description="sites that take real-time load over from each other where one is lost"),
+    ] = ()
 
     @cached_property
     def memory(self) -> dict[Hashable, Any]:
@@ -302,6 +271,14 @@ class Fleet:
     def by_site(self) -> dict[str, Site]:
         """Sites by name."""
         return {site.name: site for site in self.sites}
+
+    def ride_through_minutes(self, site: Site) -> float:
+        """How long a site's real-time load is to be carried without the grid: as it says, or until what there is takes
+        over; 0 where nothing does."""
+        asked = site.resilience.ride_through_minutes
+        takes_over = [group.within_minutes for group in self.failover_groups if site.name in group.sites]
+        takes_over += [] if site.generator is None else [site.generator.start_minutes]
+        return asked if asked is not None else min(takes_over, default=0.0)
 
     @property
     def zones(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from shifter.domain.rows import (
     WorkloadPlan,
 )
 from shifter.domain.spent import PlanBudget
+from shifter.domain.survival import PlanResilience
 from shifter.domain.tenant import PlanTenant
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Plan:
     """Where a quota or fairness counts: how each tenant is served. Not written where neither does."""
     budgets: tuple[PlanBudget, ...] = ()
     """Where the fleet has budgets: what is used of each, in their order. Not written where it has none."""
+    resilience: PlanResilience | None = None
+    """Where the fleet has failover groups: what each promise costs. Not written where it has none."""
 
     @property
     def minimised(self) -> float:
@@ -184,7 +187,7 @@ def _default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-IF_GIVEN = frozenset({"risk", "held", "tenants", "budgets"})
+IF_GIVEN = frozenset({"risk", "held", "tenants", "budgets", "resilience"})
 """Fields of a plan that are not written where there is nothing in them."""
 
 _ROWS: Mapping[str, Any] = {

@@ -9,9 +9,17 @@ from pydantic import TypeAdapter
 
 from forecasts.slots import isoformat_z
 from shifter.domain.capping import used_caps
-from shifter.domain.fleet import Battery, Budget, Fleet, Generation, GenerationWindow, Model, Pool, Site
+from shifter.domain.fleet import Budget, Fleet, Model, Pool, Site
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.files.document import Document, read_document
 from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, suggestion
+from shifter.files.resilience import (
+    domain_mistakes,
+    group_mistakes,
+    maintenance_mistakes,
+    outage_mistakes,
+    outage_warnings,
+)
 from shifter.files.risk import risk_mistakes, risk_warnings
 from shifter.files.serving import serving_mistakes, serving_warnings
 from shifter.files.tenants import tenant_mistakes, tenant_warnings
@@ -50,11 +58,13 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Finding]:
     yield from _twice("models", [m.name for m in fleet.models], "model")
     for i, site in enumerate(fleet.sites):
         yield from _site_mistakes(site, ("sites", i))
+        yield from outage_mistakes(fleet, site, ("sites", i))
     for i, model in enumerate(fleet.models):
         yield from _model_mistakes(model, ("models", i))
         yield from serving_mistakes(model, ("models", i))
     yield from risk_mistakes(fleet)
     yield from tenant_mistakes(fleet)
+    yield from group_mistakes(fleet)
     for i, budget in enumerate(fleet.objective.budgets):
         yield from _budget_mistakes(budget, fleet, ("objective", "budgets", i))
 
@@ -98,15 +108,11 @@ def _site_mistakes(site: Site, loc: Loc) -> Iterator[Finding]:
         )
     if site.battery is not None:
         yield from _battery_mistakes(site.battery, (*loc, "battery"))
-    elif site.resilience.ride_through_minutes > 0:
-        yield (
-            (*loc, "resilience", "ride_through_minutes"),
-            f"the site has no battery to ride through {site.resilience.ride_through_minutes:g} minutes.",
-            "Give the site a `battery`, or set it to 0.",
-        )
 
 
 def _pool_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
+    yield from domain_mistakes(pool, loc)
+    yield from maintenance_mistakes(pool, loc)
     if pool.failure_domains > pool.count:
         yield (
             (*loc, "failure_domains"),
@@ -213,6 +219,7 @@ def fleet_warnings(fleet: Fleet) -> Iterator[Finding]:
         yield from _model_warnings(model, counts, ("models", i))
         yield from serving_warnings(model, ("models", i))
     for i, site in enumerate(fleet.sites):
+        yield from outage_warnings(fleet, site, ("sites", i))
         yield from _site_warnings(site, ("sites", i))
     yield from risk_warnings(fleet)
     yield from tenant_warnings(fleet)
@@ -251,7 +258,7 @@ def _site_warnings(site: Site, loc: Loc) -> Iterator[Finding]:
                 "Only a battery could keep it.",
             )
     for i, pool in enumerate(site.pools):
-        if 0 < pool.failure_domains <= site.resilience.lose_domains:
+        if 0 < len(pool.domain_sizes) <= site.resilience.lose_domains:
             yield (
                 (*loc, "pools", i, "failure_domains"),
                 "all failure domains may be lost at once: only preemptible work can run here.",

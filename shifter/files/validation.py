@@ -98,10 +98,11 @@ class Tree:
         return list(self.at(loc).get("properties", {}))
 
     def description(self, loc: Loc) -> str:
-        """What the value at `loc` is, in the words of its type's documentation; under a free key, the mapping's."""
+        """What the value at `loc` is, in the words of its type's documentation; under a free key, the mapping's, and of
+        a list's entry the list's."""
         if not loc:
             return ""
-        if self.free_values(loc[:-1]) is not None:
+        if self.free_values(loc[:-1]) is not None or isinstance(loc[-1], int):
             return self.description(loc[:-1])
         return str(self.at(loc[:-1]).get("properties", {}).get(str(loc[-1]), {}).get("description", ""))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Resilience
+from shifter.domain.fleet import Fleet, Pool, PoolKey
+from shifter.domain.resilience import Resilience
 from shifter.realtime.load import RealtimeLoad
 
 
@@ -20,15 +22,18 @@ class PoolEnvelope:
     the site's resilience names are lost. `shortfall` is the load at the quantile that exceeds the pool itself.
     """
 
-    count: int
+    count: Floats
+    """How many there are: less where some are away for maintenance."""
     median: Floats
     quantile: Floats
     reserved: Floats
+    kept: Floats
+    """What no deferrable work may stand in: `quantile`, or all that is reserved where the site's mode is strict."""
 
     @property
     def any_capacity(self) -> Floats:
         """What deferrable work may use in all."""
-        return np.maximum(0.0, self.count - self.quantile)
+        return np.maximum(0.0, self.count - self.kept)
 
     @property
     def firm_capacity(self) -> Floats:
@@ -44,12 +49,62 @@ class PoolEnvelope:
 Envelope = Mapping[PoolKey, PoolEnvelope]
 
 
-def reserved_accelerators(quantile: Floats, pool: Pool, resilience: Resilience) -> Floats:
-    """`q / (1 - k/D)`, at most `count`: after losing k of D equal domains, q is still there. (n_slots,)"""
-    if resilience.lose_domains >= pool.failure_domains:
-        return np.full_like(quantile, float(pool.count))
-    kept = 1 - resilience.lose_domains / pool.failure_domains
-    return np.minimum(float(pool.count), quantile / kept)
+def reserved_accelerators(
+    quantile: Floats, pool: Pool, resilience: Resilience, count: Floats | None = None
+) -> Floats:
+    """The least that holds `quantile` after the loss of any k failure domains, at most `count`. (n_slots,)
+
+    Of D equal domains that is `q / (1 - k/D)`; of unequal ones see `held_through`. Where `count` is less than the pool
+    has, since some are away for maintenance, nobody says of which domains they are: it holds wherever they may be.
+    """
+    whole = float(pool.count)
+    there = np.full_like(quantile, whole) if count is None else count
+    reserved = there.copy()
+    for n in np.unique(there):
+        at = there == n
+        reserved[at] = np.minimum(
+            n, _held(quantile[at], sizes_without(pool.domain_sizes, whole - n), resilience)
+        )
+    return reserved
+
+
+def _held(quantile: Floats, sizes: Sequence[float], resilience: Resilience) -> Floats:
+    k = resilience.lose_domains
+    if k >= len(sizes):
+        return np.full_like(quantile, np.inf)
+    if len(set(sizes)) > 1:
+        return held_through(quantile, sizes, k)
+    return quantile / (1 - k / len(sizes))
+
+
+def sizes_without(sizes: Sequence[float], away: float) -> tuple[float, ...]:
+    """What domains of these sizes have left where that is least for real-time load: the smallest ones are emptied.
+
+    Where domains are filled to a level L, of what is away from one of size s up to `s - L` were none that it fills, and
+    that much is no harm. It is the least in all where the smallest are emptied first.
+    """
+    left = sorted(sizes)
+    for i, size in enumerate(left):
+        gone = min(size, away)
+        left[i], away = size - gone, away - gone
+    return tuple(left)
+
+
+def held_through(quantile: Floats, sizes: Sequence[float], lost: int) -> Floats:
+    """The least R such that R accelerators, spread over domains of these sizes, leave `quantile` after any `lost` of
+    them are gone; infinite where no spread does. (n_slots,)
+
+    Spread them as water stands in vessels: `min(size, L)` in each. Of all spreads of as many, none has less in its
+    `lost` fullest domains, for this one is majorised by every other, and such a sum is Schur-convex (Marshall, Olkin
+    and Arnold 2011, 3.A). So R is enough where the smaller domains hold q, and the `lost` largest hold L each:
+
+        sum over all but the largest of min(size, L) = q,      R = q + lost * L
+    """
+    smaller = np.sort(np.asarray(sizes, dtype=float))[: len(sizes) - lost]
+    levels = np.append(0.0, smaller)
+    left = np.minimum(smaller, levels[:, None]).sum(axis=1)  # what the smaller ones hold at each level
+    held = quantile + lost * np.interp(quantile, left, levels)
+    return np.where(quantile <= left[-1] * (1 + 1e-12), held, np.inf)
 
 
 def reserve(realtime: RealtimeLoad, fleet: Fleet) -> Envelope:
@@ -57,7 +112,8 @@ def reserve(realtime: RealtimeLoad, fleet: Fleet) -> Envelope:
     envelope: dict[PoolKey, PoolEnvelope] = {}
     for key, (site, pool) in fleet.pools.items():
         quantile = realtime.at(key, site.resilience.quantile)
-        envelope[key] = PoolEnvelope(
-            pool.count, realtime.median(key), quantile, reserved_accelerators(quantile, pool, site.resilience)
-        )
+        count = np.array([pool.present(a, b) for a, b in pairwise(realtime.grid.edges)], dtype=float)
+        reserved = reserved_accelerators(quantile, pool, site.resilience, count)
+        kept = site.resilience.kept(quantile, reserved)
+        envelope[key] = PoolEnvelope(count, realtime.median(key), quantile, reserved, kept)
     return envelope

@@ -15,6 +15,7 @@ from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, Baseline, Duals, Horizon, PowerRow, SlotRow
 from shifter.domain.spent import PlanBudget
+from shifter.domain.survival import PlanResilience
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.announced import AnnouncedWork
 from shifter.schedule.baseline import NAME, RunNow
@@ -24,6 +25,7 @@ from shifter.schedule.columns import Columns
 from shifter.schedule.explain import Context, deferrable_cost, explain_workloads
 from shifter.schedule.limits import LatePrices
 from shifter.schedule.made import Schedule
+from shifter.schedule.outages import outages
 from shifter.schedule.pieces import Pieces
 from shifter.schedule.place import done_hours
 from shifter.schedule.problem import ScheduleProblem
@@ -54,8 +56,13 @@ def assemble(
     envelope: Envelope,
     announced: AnnouncedWork | None = None,
     time_limit_s: float = 60.0,
+    resilience: PlanResilience | None = None,
+    warnings: Sequence[str] = (),
 ) -> Plan:
-    """The plan of this schedule. `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`."""
+    """The plan of this schedule, with what is said of its `resilience` and further `warnings`.
+
+    `plan_id` is a hash of all it says; whoever stores it sets `inputs_id`.
+    """
     done = done_hours(problem, made.pieces)
     settled = settle(problem, made.pieces, made.batteries, made.sources)
     if announced is not None:
@@ -104,6 +111,8 @@ def assemble(
             *problem.warnings,
             *_too_few(envelope),
             *_crowded(problem),
+            *outages(problem, fleet),
+            *warnings,
             *_broken(problem, settled),
             *_thawed(announced, made),
             *made.warnings,
@@ -114,6 +123,7 @@ def assemble(
         held=made.held,
         tenants=with_quotas(tenants, problem, fleet, quota_use(problem, Columns.of(problem, every)), worth),
         budgets=tuple(_budgets(problem, settled, worth)),
+        resilience=resilience,
     )
     return plan.named()
 
@@ -165,7 +175,7 @@ def _slot_rows(
                 reserved=_round(held.reserved[t]),
                 deferrable=_round(settled.deferrable[p, t]),
                 preemptible=_round(settled.preemptible[p, t]),
-                count=pool.count,
+                count=int(held.count[t]),
                 off=None if pool.spare is None else _round(off[p, t]),
             )
 
@@ -294,9 +304,11 @@ def _too_few(envelope: Envelope) -> Iterator[str]:
     for (site, pool), one in envelope.items():
         over = one.shortfall
         if over.max(initial=0.0) > 1e-6:
+            worst = int(over.argmax())
             yield (
-                f"{site}/{pool}: real-time load needs up to {one.quantile.max():.1f} accelerators at its quantile, and "
-                f"there are {one.count}: it is short of some in {int((over > 1e-6).sum())} slots, whatever is planned."
+                f"{site}/{pool}: real-time load needs up to {one.quantile[worst]:.1f} accelerators at its quantile, "
+                f"and there are {one.count[worst]:.0f}: it is short of some in {int((over > 1e-6).sum())} slots, "
+                "whatever is planned."
             )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
-from shifter.domain.fleet import Budget, Fleet, GridEvent, Pool, PoolKey, Site, limits_in_force
+from shifter.domain.fleet import Budget, Fleet, GridEvent, Site, limits_in_force
 from shifter.domain.rows import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Classified
@@ -21,6 +21,7 @@ from shifter.realtime.reserve import Envelope
 from shifter.schedule.jobs import Ints, Job, Pinned
 from shifter.schedule.problem import BudgetArrays, ScheduleProblem
 from shifter.schedule.risk import risk_of
+from shifter.schedule.rooms import pools_of, with_savings
 from shifter.schedule.sites import PoolArrays, SiteArrays
 from shifter.schedule.tenants import NOBODY, told_apart, with_tenants
 from shifter.schedule.ways import WorkWays
@@ -60,7 +61,7 @@ def build(
     grid = frame.grid
     horizon_us = grid.n_slots * grid.slot_minutes * 60_000_000
     now_us = min(max(0, _us(grid, now)), horizon_us)
-    pools = _pools(fleet, envelope)
+    pools = pools_of(fleet, envelope)
     sites = tuple(_site(site, i, frame, fleet, envelope, grid_events) for i, site in enumerate(fleet.sites))
     ways = WorkWays(fleet)
     held_by = tenant_of or {}
@@ -78,7 +79,7 @@ def build(
         _pinned(a, firm, grid, ways, now_us, horizon_us, number.get(held_by.get(a.workload_id, ""), NOBODY))
         for a, firm in (pinned or {}).items()
     )
-    sites = _with_pinned([_with_savings(site, pools) for site in sites], pools, held, now_us, slot_us)
+    sites = _with_pinned([with_savings(site, pools) for site in sites], pools, held, now_us, slot_us)
     slot_edges = {*range(0, horizon_us + 1, slot_us), now_us, *(p.end_us for p in held)}
     edges = _edges(slot_edges, jobs)
     if _size(edges, jobs) > EXACT_SIZE:
@@ -157,12 +158,6 @@ def _with_pinned(
     )
 
 
-def _with_savings(site: SiteArrays, pools: Sequence[PoolArrays]) -> SiteArrays:
-    """A site with the most that powering down could save it."""
-    saved = [pools[p].saved_kw * spare[1] for p in site.pools if (spare := pools[p].spare) is not None]
-    return replace(site, most_saved_kw=np.sum(saved, axis=0)) if saved else site
-
-
 def _edges(slot_edges: set[int], jobs: Sequence[Job]) -> Ints:
     """Boundaries of the cells: those of slots, and of windows; of steps whose part may be moved, of their spans."""
     windows = (edge for job in jobs for edge in (job.span_us or (job.start_us, job.end_us)))
@@ -182,32 +177,6 @@ def _us(grid: SlotGrid, moment: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-def _pools(fleet: Fleet, envelope: Envelope) -> tuple[PoolArrays, ...]:
-    index = {site.name: i for i, site in enumerate(fleet.sites)}
-
-    def whole(capacity: Floats) -> Ints:
-        return np.floor(capacity + 1e-6).astype(np.int64)
-
-    def resting(key: PoolKey, site: Site, pool: Pool) -> dict[str, Any]:
-        if pool.off_kw is None:
-            return {}
-        spare = np.array([envelope[key].any_capacity, envelope[key].firm_capacity])
-        return {"saved_kw": site.pue * (pool.idle_kw - pool.off_kw), "spare": spare}
-
-    return tuple(
-        PoolArrays(
-            key,
-            index[site.name],
-            pool.count,
-            site.pue * pool.dynamic_kw,
-            whole(envelope[key].any_capacity),
-            whole(envelope[key].firm_capacity),
-            **resting(key, site, pool),
-        )
-        for key, (site, pool) in fleet.pools.items()
-    )
-
-
 def _site(
     site: Site,
     index: int,
@@ -217,7 +186,13 @@ def _site(
     events: tuple[GridEvent, ...],
 ) -> SiteArrays:
     keys = [(site.name, pool.name) for pool in site.pools]
-    idle = sum(pool.idle_kw * pool.count for pool in site.pools)
+    idle = sum(
+        (
+            pool.idle_kw * np.array([pool.powered(a, b) for a, b in pairwise(frame.grid.edges)])
+            for pool in site.pools
+        ),
+        np.zeros(frame.grid.n_slots),
+    )
 
     def import_kw(loads: list[Floats]) -> Floats:
         busy = sum(
@@ -247,7 +222,8 @@ def _site(
         demand_charge_per_kw=site.demand_charge_per_kw,
         peak_so_far_kw=site.peak_so_far_kw,
         battery=site.battery,
-        ride_through_hours=site.resilience.ride_through_minutes / 60,
+        ride_through_hours=fleet.ride_through_minutes(site) / 60,
+        ups=site.ups,
         **_besides(site, frame),
     )
 

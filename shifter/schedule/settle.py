@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery
+from shifter.domain.plant import Battery
 from shifter.domain.rows import Cost
 from shifter.schedule.columns import Columns, slot_means
 from shifter.schedule.pack import Piece

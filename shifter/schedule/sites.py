@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.fleet import PoolKey
+from shifter.domain.plant import Battery, Ups
 from shifter.schedule.jobs import Ints
 
 
@@ -37,6 +38,8 @@ class SiteArrays:
     peak_so_far_kw: float
     battery: Battery | None
     ride_through_hours: float
+    ups: Ups | None = None
+    """What carries a part of the ride-through, and is no part of the schedule."""
     generation_kw: Floats | None = None
     """What the site's own plant could give; None where it has none."""
     generation_cost_per_kwh: float = 0.0
@@ -84,8 +87,14 @@ class SiteArrays:
         """Lowest energy that the battery must hold at each slot's start, (n_slots,) [kWh]."""
         assert self.battery is not None
         floor = np.full(slot_count, float(self.battery.min_kwh))
-        held: Floats = np.maximum(floor, self.ride_through_hours * self.ride_through_kw)
+        held: Floats = np.maximum(floor, self.ride_through_kwh)
         return held
+
+    @property
+    def ride_through_kwh(self) -> Floats:
+        """What the ride-through takes that no UPS gives, (n_slots,) [kWh]."""
+        hours, load_kw = self.ride_through_hours, self.ride_through_kw
+        return hours * load_kw if self.ups is None else hours * load_kw - self.ups.carried_kwh(load_kw, hours)
 
     def reachable_kwh(self, slot_hours: float) -> Floats:
         """Most energy that it can hold at each slot's start, charged as fast as limits allow, (n_slots,) [kWh].

@@ -41,6 +41,8 @@ class Solution:
     """Which solvers failed before one did not."""
     cost: float = 0.0
     """What was minimised, late work at its price [currency]."""
+    relief_cost: float = 0.0
+    """The part of it that is the price of limits that are broken [currency]."""
 
 
 def linear_program(
@@ -200,6 +202,9 @@ def solve(
         },
         notes=found.notes,
         cost=float(program.cost @ found.values),
+        relief_cost=sum(
+            float(program.cost[columns] @ found.values[columns]) for columns, _ in program.reliefs.values()
+        ),
     )
 
 

@@ -133,7 +133,8 @@ class _Run:
         room = {site: self.headroom_kw(site, i) for site in self.power}
         for key in self.pools:
             row, kw = self.rows[key][i], self.import_kw(key)
-            free = row.count - row.realtime_q - row.deferrable
+            kept = self.fleet.by_site[key[0]].resilience.kept(row.realtime_q, row.reserved)
+            free = row.count - kept - row.deferrable
             if not self.workload.preemptible:
                 free = min(free, row.count - row.reserved - (row.deferrable - row.preemptible))
             free += self.held(key, row)

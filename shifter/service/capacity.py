@@ -24,7 +24,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
     if key not in gate.fleet.pools:
         known = ", ".join(f"{site}/{pool}" for site, pool in gate.fleet.pools)
         raise NotFound(f"there is no pool {key[0]}/{key[1]}.", hint=f"Pools are {known}.")
-    count = gate.fleet.pools[key][1].count
+    count = gate.fleet.pools[key][1].present(gate.now)
     published = gate.state.published
     row = published.row_at(key, gate.now) if published else None
     unknown = row is None or gate.stale
@@ -35,7 +35,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         deferrable_accelerators=deferrable,
         reserved_accelerators=float(count) if row is None else row.reserved,
         realtime_accelerators=_realtime(row, gate.measured(key), count),
-        dispatch_budget=deferrable / count,
+        dispatch_budget=deferrable / count if count else 0.0,
         count=count,
         version=published.version if published else 0,
         valid_until=gate.until,
@@ -66,11 +66,11 @@ def check_asked(
 
 
 def slots(
-    plan: Plan, site: str | None, pool: str | None, start: datetime | None, end: datetime | None
+    plan: Plan, fleet: Fleet, site: str | None, pool: str | None, start: datetime | None, end: datetime | None
 ) -> list[SlotView]:
     """Those of a site, a pool and a window."""
     return [
-        slot_view(row)
+        slot_view(row, fleet)
         for row in plan.slots
         if site in (None, row.site)
         and pool in (None, row.pool)
@@ -79,10 +79,12 @@ def slots(
     ]
 
 
-def slot_view(row: SlotRow) -> SlotView:
+def slot_view(row: SlotRow, fleet: Fleet) -> SlotView:
     """A slot with what is free in it: outside the reserve, and held by nobody."""
     firm = row.deferrable - row.preemptible
-    free = min(row.count - row.reserved - firm, row.count - row.realtime_q - row.deferrable)
+    site = fleet.by_site.get(row.site)  # a plan may be of a fleet that had others
+    kept = row.realtime_q if site is None else site.resilience.kept(row.realtime_q, row.reserved)
+    free = min(row.count - row.reserved - firm, row.count - kept - row.deferrable)
     return SlotView(
         site=row.site,
         pool=row.pool,

@@ -12,9 +12,9 @@ from shifter.domain.moments import by_in_words, in_words
 from shifter.domain.plan import Plan
 from shifter.domain.rows import WorkloadPlan
 from shifter.domain.workload import WorkloadClass
-from shifter.service import peaks
 from shifter.service.at_once import PeakChange, peak_changes
 from shifter.service.core import Core
+from shifter.service.fleet_now import fleet_now
 from shifter.service.limits import Facts, limits
 from shifter.service.present import state_at, workload_view
 from shifter.store.workloads import WorkloadRecord
@@ -34,7 +34,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
     in_window = facts.means_of_window() if facts else None
     binding = limits(facts, share.cost) if facts and share else ()
     missing = published.unplaced.get(record.id) if published and not over else None
-    raised = peak_changes(record, peaks.fleet_now(core), published) if published and share else ()
+    raised = peak_changes(record, fleet_now(core), published) if published and share else ()
     chain = tuple(_chain(record, core, now))
     why = (
         *_why_slots(view, share, in_slots, in_window, core.fleet.currency),

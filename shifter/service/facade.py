@@ -162,14 +162,21 @@ class Service:
         remaining: float | None = None,
         at: datetime | None = None,
         actor: str = "",
+        accelerators: int | None = None,
     ) -> WorkloadView:
         """Work done so far, from whoever runs it, in the workload's unit; give `done` or `remaining`.
 
-        A report that is older than the last one changes nothing. Raises NotFound, InputError, Conflict
-        (cancelled).
+        `accelerators` is how many it has at that moment: told after it was to stop, it says how long that took. A
+        report that is older than the last one changes nothing. Raises NotFound, InputError, Conflict (cancelled).
         """
         return submissions.progress(
-            self.core, workload_id, done=done, remaining=remaining, at=at, actor=actor
+            self.core,
+            workload_id,
+            done=done,
+            remaining=remaining,
+            at=at,
+            accelerators=accelerators,
+            actor=actor,
         )
 
     def override(
@@ -220,7 +227,7 @@ class Service:
     ) -> list[SlotView]:
         """What each slot holds, of the current plan. Raises NotFound (site, pool), NotReady (no plan yet)."""
         check_asked(self.fleet, site, pool, start, end)
-        return slots(self.plan(), site, pool, start, end)
+        return slots(self.plan(), self.fleet, site, pool, start, end)
 
     def capacity(self, site: str, pool: str) -> Capacity:
         """Flat numbers for a gate, now. Raises NotFound. Without a plan: stale, and nothing free."""

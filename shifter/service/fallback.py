@@ -97,7 +97,7 @@ def _room(published: Published, gate: Gate) -> _Room:
             continue
         measured, held = gate.measured(key) or 0.0, most_held.get(key, 0)
         reserved = max(measured, *(r.reserved for r in rows), 0.0)
-        free[key] = max(0, math.floor(gate.count(key) - reserved - held + 1e-9))
+        free[key] = max(0, math.floor(gate.count(key, end) - reserved - held + 1e-9))
         busy[key] = held + max(measured, *(r.realtime_q for r in rows), 0.0)
     return _Room(free, {s.name: _headroom_kw(s, busy, published, gate) for s in gate.fleet.sites})
 

@@ -154,11 +154,13 @@ class Gate:
             return lately
         published = self.state.published
         row = published.row_at(key, self.now) if published else None
-        return max(lately, float(self.fleet.pools[key][1].count) if row is None else row.realtime_q)
+        return max(
+            lately, float(self.fleet.pools[key][1].present(self.now)) if row is None else row.realtime_q
+        )
 
-    def count(self, key: PoolKey) -> int:
-        """Accelerators of a pool that there are, as far as was told."""
-        told, count = self.state.available.get(key), self.fleet.pools[key][1].count
+    def count(self, key: PoolKey, end: datetime | None = None) -> int:
+        """Accelerators of a pool that there are now, or at the fewest up to `end`: by maintenance, and as was told."""
+        told, count = self.state.available.get(key), self.fleet.pools[key][1].present(self.now, end)
         if told is None or told.available_accelerators is None or self.now - told.at > FORGOTTEN:
             return count
         return min(count, told.available_accelerators)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
 from shifter.domain.workload import WorkloadClass
+from shifter.service import leases, preemption
 from shifter.service.admission import admission
 from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart
@@ -67,6 +68,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
     """Leases of live work move on by a version, and what each may do now is told."""
     state = core.state
     let_in, admitted, apart, moved = dict(state.let_in), dict(state.admitted), set(state.apart), []
+    stopping = dict(state.stopping)
     for old in records:
         answer = admission(old, gate)
         if old.decided is not WorkloadClass.DEFERRABLE or answer.state is AdmissionState.REJECTED:
@@ -82,11 +84,12 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         )
         moved.append(record)
         _tell_admission(change, record, answer, admitted.get(old.id, AdmissionState.WAIT), gate)
+        preemption.tell(stopping, record, leases.current(ran_in, gate.now), answer.allocations, change.at)
         let_in[record.id], admitted[record.id] = answer.allocations, answer.state
     rows.save(change.db, moved)
     rows.save_leases(change.db, moved)
     change.put(moved)
-    change.set(let_in=let_in, admitted=admitted, apart=frozenset(apart))
+    change.set(let_in=let_in, admitted=admitted, apart=frozenset(apart), stopping=stopping)
 
 
 def _tell_admission(

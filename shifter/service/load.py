@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
-from shifter.service import leases, peaks
+from shifter.service import leases, peaks, preemption
 from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
 from shifter.service.heard import take_sample
@@ -31,6 +31,7 @@ def load(core: Core) -> None:
         samples = inputs.telemetry_since(db, since, now - FORGOTTEN)
         last = log.last_event_id(db)
         events = log.events(db, max(0, last - EVENTS_KEPT), EVENTS_KEPT)
+    freed = preemption.load(core)
     with state.changed:
         state.records = {r.id: r for r in records}
         state.published = Published(*newest) if newest else None
@@ -45,6 +46,7 @@ def load(core: Core) -> None:
                 take_sample(state, s, now, timedelta(seconds=core.config.guard_hold_s))
             peaks.hear(core, counted, state.measured_import, s)
         state.meters = counted
+        state.freed = freed
         state.events.extend(events)
 
 

@@ -124,12 +124,6 @@ def so_far_kw(core: Core) -> dict[str, float]:
     return {site: _so_far_kw(m, now) for site, m in _counted(core, now).items()}
 
 
-def fleet_now(core: Core) -> Fleet:
-    """The fleet with the peaks of this moment: what a plan is made for."""
-    kw = so_far_kw(core)
-    return replace(core.fleet, sites=tuple(replace(s, peak_so_far_kw=kw[s.name]) for s in core.fleet.sites))
-
-
 def _so_far_kw(m: Meter, now: datetime) -> float:
     """The configured figure has no date: it is taken for the month in which it was first seen."""
     month = _month(now)

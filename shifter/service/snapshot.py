@@ -12,8 +12,9 @@ from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import MeasuredLoad, apply_measured
-from shifter.service import leases, peaks, pinned
+from shifter.service import leases, pinned
 from shifter.service.core import Core
+from shifter.service.fleet_now import fleet_now
 from shifter.service.gate import FORGOTTEN
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
@@ -58,7 +59,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
     ids = {s.workload.id for s in submissions}
     return CycleInputs(
         now=now,
-        fleet=peaks.fleet_now(core),
+        fleet=fleet_now(core),
         frame=frame,
         realtime=realtime,
         submissions=submissions,

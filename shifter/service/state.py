@@ -24,6 +24,7 @@ from shifter.views import AdmissionState, CycleView, Event, LearntView, SourceVi
 if TYPE_CHECKING:
     from shifter.service.level import Level
     from shifter.service.peaks import Course
+    from shifter.service.preemption import Stopping
     from shifter.service.standing import Standing
 
 EVENTS_KEPT = 10_000
@@ -128,6 +129,10 @@ class State:
     """Who held what by lease when that was last asked."""
     yielded: Mapping[str, Mapping[str, Mapping[PoolKey, int]]] = field(default_factory=dict)
     """Accelerators of their slots that workloads were last told to leave to real-time load, by site and workload."""
+    stopping: Mapping[str, Stopping] = field(default_factory=dict)
+    """Who was told to leave accelerators, and has not said that it did."""
+    freed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """How long that took of late, by site [s]."""
     admitted: dict[str, AdmissionState] = field(default_factory=dict)
     """What each live workload was told at the last tick, for `admission.changed`."""
     let_in: dict[str, tuple[Allocation, ...]] = field(default_factory=dict)

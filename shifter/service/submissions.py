@@ -18,7 +18,7 @@ from shifter.cycle import Submission
 from shifter.domain.chains import check_chains
 from shifter.domain.workload import Override, Reason, Workload, WorkloadClass, work_left
 from shifter.errors import Conflict, InputError
-from shifter.service import leases, pinned
+from shifter.service import leases, pinned, preemption
 from shifter.service.core import Change, Core
 from shifter.service.present import workload_view
 from shifter.store import inputs as told
@@ -94,6 +94,7 @@ def progress(
     done: float | None,
     remaining: float | None,
     at: datetime | None,
+    accelerators: int | None,
     actor: str,
 ) -> WorkloadView:
     """See `Service.progress`."""
@@ -110,6 +111,8 @@ def progress(
             )
         if record.state is WorkloadState.CANCELLED:
             raise Conflict(f"{workload_id} was cancelled.", field="id", hint="Stop it.", state="cancelled")
+        if accelerators is not None:
+            preemption.hear(core, change, workload_id, accelerators, moment)
         old = record.progress_source == "reported" and moment < record.done_at
         if old or record.state is WorkloadState.DONE:
             return workload_view(record, core)

@@ -33,6 +33,7 @@ class EventKind(StrEnum):
     TELEMETRY_STALE = "telemetry.stale"
     GUARD_YIELDED = "guard.yielded"
     GUARD_RETURNED = "guard.returned"
+    GUARD_FREED = "guard.freed"
     FAULT = "fault"
 
 

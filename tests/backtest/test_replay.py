@@ -25,8 +25,10 @@ from shifter.backtest.results import result_of
 from shifter.backtest.settle import Bill, Storage, settle
 from shifter.backtest.summary import totals
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, Resilience
+from shifter.domain.fleet import Model, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
+from shifter.domain.resilience import Resilience
 from shifter.domain.risk import Risk, Trust
 from shifter.domain.workload import Workload
 from shifter.errors import InputError, SolverFailed

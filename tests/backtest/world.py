@@ -16,7 +16,8 @@ from forecasts.series import CARBON_UNIT, Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import Floats, SlotGrid, as_datetime64, isoformat_z
 from shifter.backtest.case import Case, Rules
 from shifter.backtest.cases import Cut, Everything, cut
-from shifter.domain.fleet import Fleet, Objective, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Objective, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.realtime.load import RealtimeLoad
 

@@ -13,7 +13,8 @@ from benchmarks.machine import watch
 from benchmarks.naive import run
 from benchmarks.naive_model import NaiveModel, measure_naive
 from benchmarks.one_plan import measure_plan
-from shifter.domain.fleet import Pool, Resilience
+from shifter.domain.fleet import Pool
+from shifter.domain.resilience import Resilience
 from tests.schedule.build import at, cycle_inputs, site, work
 
 

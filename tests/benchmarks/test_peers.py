@@ -20,7 +20,8 @@ from benchmarks.job_by_job import (
 )
 from benchmarks.peers import run
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Model, Pool, PowerWindow, Resilience
+from shifter.domain.fleet import Model, Pool, PowerWindow
+from shifter.domain.resilience import Resilience
 from tests.schedule.build import at, cycle_inputs, site, work
 
 PRICES = [40.0, 10.0, 30.0, 20.0]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shifter.cli.limited import print_budgets
 from shifter.cli.summary import print_summary
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import Budget
+from shifter.domain.fleet import Budget, Pool
+from shifter.domain.resilience import FailoverGroup, Resilience
 from shifter.domain.tenant import Tenant
-from tests.schedule.build import at, cycle_inputs, with_budgets, with_tenants, work
+from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
 
 JOBS = [work("a", 24, 3, tenant="ads"), work("b", 24, 3, tenant="search")]
 
@@ -73,3 +76,24 @@ def test_without_tenants_there_is_no_word_of_them(capsys: pytest.CaptureFixture[
     assert "tenant" not in told
     assert "budget" not in told
     assert "fairness" not in told
+
+
+def test_each_promise_has_a_line_with_what_it_costs_a_day(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    load = {(name, "p"): {0.5: 1.0, 0.99: n} for name, n in (("a", 4.0), ("b", 2.0))}
+    sites = [
+        site("a", pools=(Pool("p", "X", 10, failure_domains=2),), resilience=Resilience(lose_domains=1)),
+        site("b"),
+    ]
+    inputs = cycle_inputs([work("w", 120, 24, preemptible=False)], sites=sites, load=load)
+    groups = (FailoverGroup("near", ("a", "b")),)
+    plan = plan_cycle(replace(inputs, fleet=replace(inputs.fleet, failover_groups=groups)))
+    print_summary(plan.to_dict())
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert plan.resilience is not None
+    for promise in plan.resilience.promises:
+        kind = ["failure", "domains", "of"] if promise.kind == "domains" else ["site"]
+        by = ["the", "site", "itself"] if promise.kind == "domains" else ["near"]
+        assert [*kind, promise.name, *by, f"{promise.cost_per_day:.2f}", "0.0", "–"] in told

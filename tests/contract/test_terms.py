@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from forecasts.series import Signal
-from shifter.cycle import CycleInputs, plan_cycle, problem_of
-from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, PowerWindow
+from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
+from shifter.domain.fleet import Budget, Pool, PowerWindow
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
+from shifter.domain.resilience import FailoverGroup, Resilience
 from shifter.domain.tenant import Tenant
 from shifter.errors import PlanRejected, ShifterError
+from shifter.realtime.failover import demands
 from shifter.schedule.classes import merge
+from shifter.schedule.failover import asked_of
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity, LinearProgram, TermInputs
 from shifter.schedule.settle import Settled
@@ -170,6 +174,42 @@ class TestTermsOfOthers(TermContract):
 
     def problem(self) -> ScheduleProblem:
         return problem_of(self.inputs())
+
+
+class TestFailover(TermContract):
+    """The term that places what failover groups hold: it joins the first program only, and could join any."""
+
+    @pytest.fixture(autouse=True)
+    def _term(self) -> None:
+        inputs = self.inputs()
+        lost = demands(inputs.fleet, inputs.envelope)
+        self.term = asked_of(problem_of(inputs), inputs.fleet, inputs.envelope, lost)
+
+    def inputs(self) -> CycleInputs:
+        jobs = [work("w", 160, 10, preemptible=False, max_accelerators=20), work("soft", 20, 8)]
+        load = {(name, "p"): {0.5: 1.0, 0.99: 3.0} for name in "abc"}
+        sites = [site("a", power_limit_kw=9.0), site("b"), site("c", resilience=Resilience(mode="strict"))]
+        inputs = cycle_inputs(jobs, sites=sites, load=load, prices=[20.0, 60.0] * 12)
+        groups = (FailoverGroup("g", ("a", "b", "c")),)
+        return replace(inputs, fleet=replace(inputs.fleet, failover_groups=groups))
+
+    def problem(self) -> ScheduleProblem:
+        return problem_of(self.inputs())
+
+    def test_a_plan_with_it_passes_every_check(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is in every plan of a fleet with groups; as a term of all programs, what it holds would be held twice."""
+        inputs = self.inputs()
+        plan = plan_cycle(inputs)
+        assert verify_plan(plan, inputs) == []
+        assert plan.relative_gap <= self.most_gap_ratio
+
+    def test_taking_it_away_changes_the_answer(self) -> None:
+        problem = self.problem()
+        classes, capacity = merge(problem.jobs), Capacity.of(problem)
+        terms = [*installed_terms(), self.term]
+        with_it = solve(problem, classes, capacity, time_limit_s=30, terms=terms)
+        without = solve(problem, classes, capacity, time_limit_s=30)
+        assert with_it.cost > without.cost + 1e-3
 
 
 def test_a_plan_shows_what_the_terms_of_others_cost(monkeypatch: pytest.MonkeyPatch) -> None:

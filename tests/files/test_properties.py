@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from forecasts.slots import SlotGrid
-from shifter.domain.fleet import Battery, Fleet, Model, Objective, Pool, PowerWindow, Resilience, Site
+from shifter.domain.fleet import Fleet, Model, Objective, Pool, PowerWindow, Site
+from shifter.domain.plant import Battery
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.errors import InputError
 from shifter.files import parse_fleet, read_fleet, read_plan, read_realtime, read_workloads

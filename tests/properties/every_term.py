@@ -32,8 +32,9 @@ sites:
     demand_charge_per_kw: 0.5
     peak_so_far_kw: 9
     pools:
-      - {name: x, accelerator: X, count: 24, failure_domains: 4, idle_kw: 0.1, busy_kw: 1.0, off_kw: 0.01,
-         power_caps: [{busy_kw: 0.6, throughput_ratio: 0.8}]}
+      - {name: x, accelerator: X, count: 24, failure_domains: 2, idle_kw: 0.1, busy_kw: 1.0, off_kw: 0.01,
+         power_caps: [{busy_kw: 0.6, throughput_ratio: 0.8}], failure_domain_sizes: [10, 14],
+         maintenance: [{start: 2026-01-10T06:00:00Z, end: 2026-01-10T07:00:00Z, accelerators: 2, powered: false}]}
     battery: {energy_kwh: 20, power_kw: 8, charge_efficiency: 0.9, discharge_efficiency: 0.95, initial_kwh: 9,
               min_kwh: 1, wear_cost_per_kwh: 0.01}
     generation:
@@ -42,7 +43,9 @@ sites:
     ramp_limit_kw_per_minute: 0.4
     export_limit_kw: 8
     export_price_per_mwh: 35
-    resilience: {quantile: 0.99, lose_domains: 1, ride_through_minutes: 10}
+    resilience: {quantile: 0.99, lose_domains: 1, ride_through_minutes: 10, mode: shared, preemption_seconds: 20}
+    ups: {energy_kwh: 0.2, power_kw: 3}
+    generator: {power_kw: 9, start_minutes: 2}
   # Nothing here stands in the way of any one quantity: there it is the quantity itself that is planned with
   - name: free
     zone: Y
@@ -52,6 +55,7 @@ sites:
     pools: [{name: y, accelerator: Y, count: 12, busy_kw: 0.5}]
   - name: unlimited
     zone: Y
+    jurisdiction: DE
     pools: [{name: z, accelerator: Y, count: 4, busy_kw: 0.5}]
 models:
   - name: m
@@ -82,6 +86,9 @@ objective:
   budgets:
     - {kind: money, limit: 9, start: 2026-01-10T00:00:00Z, end: 2026-01-10T09:00:00Z, sites: [full]}
     - {kind: carbon_kg, limit: 80, start: 2026-01-10T00:00:00Z, end: 2026-01-10T09:00:00Z}
+failover_groups:
+  - {name: near, sites: [full, unlimited], survive: site, equivalent: {X: 1, Y: 0.5}, within_minutes: 5,
+     data_boundary: [DE]}
 tenants:
   - {name: search, weight: 3, quota_accelerators: 12, quota_accelerator_types: [X],
      over_quota_cost_per_accelerator_hour: 0.4}

@@ -74,6 +74,8 @@ def given(kind: str, loc: Loc, value: Any) -> CycleInputs | InputError:
     try:
         if kind == "fleet":
             inputs = planned_by(document)
+            if loc[0] != "failover_groups":  # to price their promises takes several programs more
+                inputs = replace(inputs, fleet=replace(inputs.fleet, failover_groups=()))
         else:
             job = parse_workload(document, "workload", planned_by(FLEET).fleet)
             inputs = planned_by(FLEET, [*workloads(), job])

@@ -14,8 +14,10 @@ import pytest
 
 from shifter.cli.main import main
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, Resilience
+from shifter.domain.fleet import Model, Pool
 from shifter.domain.plan import OPTIMAL, Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
+from shifter.domain.resilience import Resilience
 from tests.files.good import EXAMPLES
 from tests.properties.test_optimum import optimum
 from tests.schedule.build import START, at, cycle_inputs, site, work

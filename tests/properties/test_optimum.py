@@ -19,8 +19,9 @@ from scipy.optimize import linprog
 from benchmarks.cases import rates_of
 from benchmarks.naive_model import NaiveModel
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Generation, GenerationWindow, Pool, PowerCap, Site
+from shifter.domain.fleet import Pool, PowerCap, Site
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Generation, GenerationWindow
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
 from shifter.schedule.classes import merge

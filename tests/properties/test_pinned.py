@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, Resilience, Site
+from shifter.domain.fleet import Site
+from shifter.domain.plant import Battery
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
 from tests.properties.test_plans import HOURS, cases

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecasts.slots import SLOT_MINUTES, SlotGrid
-from shifter.domain.fleet import Fleet, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import MeasuredLoad, apply_measured, time_zone, typical_load
 from shifter.realtime.reserve import reserve

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecasts.slots import SlotGrid
-from shifter.domain.fleet import Fleet, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.errors import InputError
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.reserve import reserve, reserved_accelerators

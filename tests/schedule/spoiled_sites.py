@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from shifter.domain.fleet import Battery, Pool, Resilience
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.spoil import Spoiled, made_of, priced, row

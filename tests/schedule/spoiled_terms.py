@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
+from shifter.domain.fleet import Budget, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Generation, GenerationWindow
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation, Held
 from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
-from shifter.domain.fleet import Battery, Model, Pool
+from shifter.domain.fleet import Model, Pool
+from shifter.domain.plant import Battery
 from shifter.schedule.bound import SlotPrices, lower_bound
 from shifter.schedule.classes import merge
 from shifter.schedule.program import Capacity

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool
+from shifter.domain.fleet import Budget, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Generation, GenerationWindow
 from tests.schedule.build import START, at, cycle_inputs, site, with_budgets, work
 from tests.schedule.solvers import without_solvers
 from tests.schedule.spoil import codes

@@ -10,8 +10,9 @@ import pytest
 
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Battery, GridEvent, Model, Pool
+from shifter.domain.fleet import GridEvent, Model, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
 from shifter.domain.rows import Allocation, Held
 from shifter.domain.workload import Workload
 from shifter.schedule import schedule as scheduling

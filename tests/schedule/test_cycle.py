@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, Resilience
+from shifter.domain.fleet import GridEvent, Model, Pool, PowerWindow
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
+from shifter.domain.resilience import Resilience
 from shifter.errors import SolverFailed
 from shifter.schedule import schedule as scheduling
 from shifter.schedule import solve as solving

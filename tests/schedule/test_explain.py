@@ -10,8 +10,10 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Budget, Generation, GenerationWindow, Pool, Resilience
+from shifter.domain.fleet import Budget, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Generation, GenerationWindow
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import WorkloadPlan
 from shifter.domain.tenant import Tenant
 from shifter.realtime.load import RealtimeLoad

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Generation, GenerationWindow, Pool
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Generation, GenerationWindow
 from shifter.schedule.beside import Beside
 from shifter.schedule.bill import Bill
 from shifter.schedule.exchange import exchange

@@ -14,7 +14,8 @@ from scipy.optimize import linprog
 
 import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Pool, Resilience, Site
+from shifter.domain.fleet import Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.schedule import scaled
 from shifter.schedule.answer import cheapest, least_cost, segments

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Battery, Pool
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
 from shifter.schedule import proof as proving
 from shifter.schedule import schedule as scheduling
 from shifter.schedule.classes import merge

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.rows import PowerRow
 from tests.schedule.build import at, cycle_inputs, site, work
 

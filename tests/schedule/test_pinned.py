@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Model, Pool, PowerWindow
+from shifter.domain.fleet import Model, Pool, PowerWindow
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.rows import Allocation
 from shifter.errors import InputError
 from shifter.store.snapshots import inputs_from_json, inputs_to_json

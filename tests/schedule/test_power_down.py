@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Pool, Resilience
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation
 from tests.schedule.build import at, cycle_inputs, site, work
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Battery
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
 from shifter.realtime.load import RealtimeLoad
 from tests.schedule.build import cycle_inputs, site, work
 from tests.schedule.solvers import without_solvers

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from forecasts.series import Signal
 from shifter.cli.summary import uncertain
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Battery, Pool
+from shifter.domain.fleet import Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
 from shifter.domain.risk import Risk, Trust
 from shifter.realtime.reserve import reserve
 from shifter.schedule import schedule as scheduling

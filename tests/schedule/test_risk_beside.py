@@ -9,7 +9,8 @@ import pytest
 
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
-from shifter.domain.fleet import Budget, Generation, GenerationWindow
+from shifter.domain.fleet import Budget
+from shifter.domain.plant import Generation, GenerationWindow
 from shifter.schedule.fleet_bound import further_terms
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, work
 from tests.schedule.risky import risky

@@ -11,7 +11,8 @@ import pytest
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of, verify_plan
 from shifter.domain.effort import Effort
-from shifter.domain.fleet import Battery, Generation, GenerationWindow, Pool
+from shifter.domain.fleet import Pool
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.tenant import Tenant
 from shifter.errors import SolverFailed
 from shifter.schedule import exact, fleet_bound, mend, scaled

@@ -10,8 +10,9 @@ import pytest
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Model, Pool
+from shifter.domain.fleet import Budget, Model, Pool
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.workload import Workload
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, with_budgets, work

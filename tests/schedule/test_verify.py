@@ -16,12 +16,20 @@ import pytest
 
 from forecasts.series import Kind
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Model, Pool, PowerCap, Resilience
+from shifter.domain.fleet import Model, Pool, PowerCap
 from shifter.domain.plan import Plan
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import Allocation, Cost
 from shifter.domain.workload import Alternative, Workload
 from shifter.schedule.verify import ViolationCode
-from tests.schedule import spoiled_risk, spoiled_sites, spoiled_tenants, spoiled_terms, spoiled_unplaced
+from tests.schedule import (
+    spoiled_failover,
+    spoiled_risk,
+    spoiled_sites,
+    spoiled_tenants,
+    spoiled_terms,
+    spoiled_unplaced,
+)
 from tests.schedule.build import START, at, cycle_inputs, site, work
 from tests.schedule.spoil import Spoiled, asked, codes, made_of, priced, row, sealed
 
@@ -306,6 +314,7 @@ ALL = {
     **spoiled_risk.SPOILINGS,
     **spoiled_tenants.SPOILINGS,
     **spoiled_terms.SPOILINGS,
+    **spoiled_failover.SPOILINGS,
 }
 ALL_GOOD = {
     **GOOD,
@@ -314,6 +323,7 @@ ALL_GOOD = {
     **spoiled_risk.GOOD,
     **spoiled_tenants.GOOD,
     **spoiled_terms.GOOD,
+    **spoiled_failover.GOOD,
 }
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from forecasts.series import Signal
 from shifter.cycle import CycleInputs, plan_cycle, problem_of
-from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Pool, Site
+from shifter.domain.fleet import Budget, Pool, Site
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.schedule.bound import SlotPrices, lower_bound, proof_prices
 from shifter.schedule.clusters import Clusters
 from shifter.schedule.coarse import coarsen

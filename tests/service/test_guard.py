@@ -181,6 +181,42 @@ def test_lost_accelerators_are_made_up_for_and_missed_where_nothing_may_stop(
     assert made.health().status == "ok"
 
 
+def test_what_is_lost_is_planned_without_until_it_is_back(made: Service, clock: ManualClock) -> None:
+    plan(made, soft(due_h=20))
+    measure(made, 1.0, available=10)
+    assert made.cycle().outcome == "published"
+    assert {row.count for row in made.plan().slots} == {10}
+    clock.advance(hours=2)
+    made.heartbeat()
+    measure(made, 1.0, available=16)
+    assert made.cycle().outcome == "published"
+    assert {row.count for row in made.plan().slots} == {16}
+
+
+def test_how_long_stopping_takes_is_learnt_and_what_is_too_slow_leaves_the_margin(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=60, realtime=realtime(2, 6))
+    plan(made, soft(width=10))
+    margin = [row for row in made.plan().slots if row.deferrable > 16 - row.reserved + 1e-6]
+    assert margin, "preemptible work stands in the margin of real-time load"
+    for seconds in (40, 50, 45, 41, 60):
+        live(made, clock, 2 * MINUTE, 2.0, MINUTE / 2)
+        measure(made, 16.0)
+        told = clock.now()
+        clock.advance(seconds=10)
+        made.progress("soft", done=1.0, accelerators=3)  # not yet
+        clock.moment = told + timedelta(seconds=seconds)
+        made.progress("soft", done=1.0, accelerators=0)
+    freed = [e for e in made.events() if e.kind is EventKind.GUARD_FREED]
+    assert [e.data["seconds"] for e in freed] == [40, 50, 45, 41, 60]
+    assert made.cycle().outcome == "published"
+    assert any("takes 60 s to stop, and may take 30 s" in fault for fault in made.health().faults)
+    assert all(row.deferrable <= 16 - row.reserved + 1e-6 for row in made.plan().slots)
+    again = service(sqlite_url, clock)
+    assert again.core.state.freed == {"fra": (40, 50, 45, 41, 60)}
+
+
 @pytest.mark.parametrize("limit_kw", [8.0, 4.0])
 def test_a_limit_that_falls_now_is_kept_before_there_is_a_plan_for_it(
     sqlite_url: str, clock: ManualClock, limit_kw: float

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Model, Pool, Resilience
+from shifter.domain.fleet import Model, Pool
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.service import Service, ServiceConfig, leases
 from shifter.store.db import Database

@@ -12,7 +12,8 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid
 from shifter.clock import ManualClock
-from shifter.domain.fleet import Fleet, Model, Pool, Resilience, Site
+from shifter.domain.fleet import Fleet, Model, Pool, Site
+from shifter.domain.resilience import Resilience
 from shifter.domain.workload import Workload
 from shifter.planner import Planner
 from shifter.realtime.load import RealtimeLoad

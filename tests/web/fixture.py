@@ -13,8 +13,10 @@ import numpy as np
 from forecasts.frame import ForecastFrame, SignalFrame
 from forecasts.series import Basis, ForecastSeries, Kind, Signal
 from forecasts.slots import SlotGrid, as_datetime64
-from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey, Resilience, Site
+from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
 from shifter.domain.plan import Plan
+from shifter.domain.plant import Battery
+from shifter.domain.resilience import Resilience
 from shifter.domain.rows import (
     Allocation,
     Baseline,

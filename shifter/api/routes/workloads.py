@@ -214,7 +214,9 @@ def progress(
     after it, reports rule. A report that is older than the last one changes nothing.
     """
     report = read_as(ProgressReport, body)
-    return answer(service.progress(workload_id, report.done, report.remaining, report.at, actor))
+    return answer(
+        service.progress(workload_id, report.done, report.remaining, report.at, actor, report.accelerators)
+    )
 
 
 @router.post(

@@ -24,6 +24,7 @@ from shifter.schedule.verify.battery import check_batteries
 from shifter.schedule.verify.budgets import check_budget_rows, check_budgets
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.churn import check_status
+from shifter.schedule.verify.failover import check_failover
 from shifter.schedule.verify.frozen import check_frozen
 from shifter.schedule.verify.loads import site_loads
 from shifter.schedule.verify.money import check_money, check_shares
@@ -83,6 +84,7 @@ def verify(
         *check_order(case),
         *check_unplaced(case),
         *check_pools(case),
+        *check_failover(case, loads),
         *check_powered_down(case),
         *check_slots(case),
         *check_power(case, loads),

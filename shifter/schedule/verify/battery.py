@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery
+from shifter.domain.plant import Battery
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.loads import SiteLoad, tolerance
 from shifter.schedule.verify.violation import Violation, ViolationCode
@@ -56,15 +56,19 @@ def _check(case: Case, load: SiteLoad, battery: Battery) -> Iterator[Violation]:
 def required_kwh(case: Case, load: SiteLoad, battery: Battery) -> Floats:
     """What the battery must hold at each slot's start, (n_slots,).
 
-    Its minimum and the ride-through of real-time load at the quantile, all of that at full draw; or the most that it
-    can hold by then, charged from the start as fast as its power and the site's limit allow.
+    Its minimum and the ride-through of real-time load at the quantile, all of that at full draw, less what a UPS gives
+    of it; or the most that it can hold by then, charged from the start as fast as its power and the site's limit allow.
     """
     site = load.site
     draw_kw = sum(
         (site.pue * pool.busy_kw * case.quantile((site.name, pool.name)) for pool in site.pools),
         np.zeros(case.grid.n_slots),
     )
-    floor = np.maximum(battery.min_kwh, site.resilience.ride_through_minutes / 60 * draw_kw)
+    hours = case.fleet.ride_through_minutes(site) / 60
+    ups_kwh = np.zeros(case.grid.n_slots)
+    if site.ups is not None:
+        ups_kwh = np.minimum(site.ups.energy_kwh, hours * np.minimum(draw_kw, site.ups.power_kw))
+    floor = np.maximum(battery.min_kwh, hours * draw_kw - ups_kwh)
     if site.ramp_limit_kw_per_minute is not None:  # no more than it holds by standing still
         return np.minimum(floor, min(battery.initial_kwh, battery.energy_kwh))
     free_kw = np.clip(load.limit_kw - load.given_kw(case), 0.0, battery.power_kw)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,7 @@ from shifter.schedule.verify.columns import (
     microseconds,
     since_us,
 )
+from shifter.schedule.verify.domains import through_loss
 from shifter.schedule.verify.loading import left_to_load
 from shifter.schedule.verify.ways import Way, WayKey, key_of, step_kw, ways_of
 
@@ -165,11 +167,37 @@ class Case:
         return self.realtime.at(key, self.fleet.pools[key][0].resilience.quantile)
 
     def reserved(self, key: PoolKey) -> Floats:
-        """What must be kept so that the load at the quantile survives the loss of domains [accelerators]."""
+        """What must be kept so that the load at the quantile survives what it is to survive [accelerators]."""
+        return self.reserves[key]
+
+    @cached_property
+    def reserves(self) -> Mapping[PoolKey, Floats]:
+        """What each pool must keep; of those that take over from others, what the plan says, which is never less."""
+        grouped = {name for group in self.fleet.failover_groups for name in group.sites}
+        said: defaultdict[PoolKey, list[float]] = defaultdict(list)
+        for row in self.plan.slots:
+            said[row.site, row.pool].append(row.reserved)
+        own = {key: self.through_domains(key) for key in self.fleet.pools}
+        return {
+            key: np.clip(said[key], least, self.count(key)) if key[0] in grouped else least
+            for key, least in own.items()
+        }
+
+    def through_domains(self, key: PoolKey) -> Floats:
+        """What a pool must keep so that the load at the quantile survives the loss of its own domains."""
         site, pool = self.fleet.pools[key]
-        kept = 1 - site.resilience.lose_domains / pool.failure_domains
-        needed = self.quantile(key) / kept if kept > 0 else np.full(self.grid.n_slots, np.inf)
-        return np.minimum(needed, pool.count)
+        count = self.count(key)
+        return np.minimum(through_loss(self.quantile(key), pool, site.resilience.lose_domains, count), count)
+
+    def kept(self, key: PoolKey) -> Floats:
+        """What no deferrable work may stand in [accelerators]."""
+        strict = self.fleet.pools[key][0].resilience.mode == "strict"
+        return self.reserved(key) if strict else self.quantile(key)
+
+    def count(self, key: PoolKey) -> Floats:
+        """Accelerators that are there: not away for maintenance."""
+        pool = self.fleet.pools[key][1]
+        return np.array([pool.present(a, b) for a, b in pairwise(self.grid.edges)], dtype=float)
 
     def mean_use(self, columns: Columns, weight: Floats | None = None) -> dict[PoolKey, Floats]:
         """Mean accelerators of allocations by slot, of every pool; or of what each of them counts as."""
@@ -225,8 +253,8 @@ class Case:
         return {key: self._room(key, firm=True) for key in self.fleet.pools}
 
     def _room(self, key: PoolKey, *, firm: bool) -> Floats:
-        kept = self.reserved(key) if firm else self.quantile(key)
-        room = np.maximum(0.0, self.fleet.pools[key][1].count - kept)
+        kept = self.reserved(key) if firm else self.kept(key)
+        room = np.maximum(0.0, self.count(key) - kept)
         left = room.copy()
         beside = self.held_columns.where(self.held_columns.pool == list(self.fleet.pools).index(key))
         if firm:

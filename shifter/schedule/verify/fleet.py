@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, Fleet, Pool, PoolKey
+from shifter.domain.fleet import Fleet, Pool, PoolKey
+from shifter.domain.plant import Battery
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.budgets import allowed, budget_rates
 from shifter.schedule.verify.case import Case
@@ -61,15 +62,21 @@ class Program:
 
     def least(self) -> float:
         """The optimum; minus infinity where none is found, which proves nothing."""
+        found = self.values()
+        return -np.inf if found is None else float(np.dot(self.cost, found)) + self.constant
+
+    def values(self) -> Floats | None:
+        """The variables at the optimum; None where none is found."""
         from scipy.optimize import linprog
         from scipy.sparse import csr_matrix, vstack
 
-        blocks: dict[bool, Any] = {}
-        for equal in (False, True):
+        blocks: dict[bool, Any] = {False: (None, None), True: (None, None)}
+        for equal in blocks:
             chosen = [(entries, limit) for entries, limit, kind in self.rows if kind == equal]
             size = len(self.cost)
             matrices = [csr_matrix(entries, shape=(len(limit), size)) for entries, limit in chosen]
-            blocks[equal] = (vstack(matrices).tocsr(), np.concatenate([limit for _, limit in chosen]))
+            if chosen:
+                blocks[equal] = (vstack(matrices).tocsr(), np.concatenate([limit for _, limit in chosen]))
         found: Any = linprog(
             self.cost,
             A_ub=blocks[False][0],
@@ -79,7 +86,7 @@ class Program:
             bounds=self.bounds,
             method="highs",
         )
-        return float(found.fun) + self.constant if found.status == 0 else -np.inf
+        return np.asarray(found.x, dtype=float) if found.status == 0 else None
 
 
 def is_plain(fleet: Fleet) -> bool:

@@ -69,7 +69,7 @@ def _crowded(
     """Slots of each pool in which what was announced exceeds a limit of now, or nobody says whether it does."""
     columns = case.columns_of([a for own in soon.values() for a in own] + list(case.pinned.values()))
     firm = columns.where(~case.about.soft[columns.work])
-    over = np.maximum(over_pools(case, columns, case.quantile), over_pools(case, firm, case.reserved)) > OVER
+    over = np.maximum(over_pools(case, columns, case.kept), over_pools(case, firm, case.reserved)) > OVER
     used_kw = case.mean_use(columns, case.step_kw(columns))
     crowded: dict[PoolKey, Flags] = {}
     for load in loads:

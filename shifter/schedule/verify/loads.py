@@ -106,7 +106,9 @@ def site_loads(case: Case) -> list[SiteLoad]:
 def _site_load(case: Case, site: Site, rows: Sequence[PowerRow]) -> SiteLoad:
     median, quantile, busy, held = (np.zeros(case.grid.n_slots) for _ in range(4))
     for pool in site.pools:
-        key, idle_kw = (site.name, pool.name), site.pue * pool.idle_kw * pool.count
+        key = site.name, pool.name
+        powered = [pool.powered(a, b) for a, b in pairwise(case.grid.edges)]
+        idle_kw = site.pue * pool.idle_kw * np.array(powered, dtype=float)
         step_kw = site.pue * (pool.busy_kw - pool.idle_kw)
         median += idle_kw + step_kw * case.realtime.median(key)
         quantile += idle_kw + step_kw * case.quantile(key)

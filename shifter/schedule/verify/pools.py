@@ -15,11 +15,12 @@ from shifter.schedule.verify.violation import Violation, ViolationCode
 
 
 def check_pools(case: Case) -> Iterator[Violation]:
-    """Nothing stands in real-time load at the quantile, and what may not be preempted not in the reserve."""
+    """Nothing stands in real-time load at the quantile, and what may not be preempted not in the reserve; where the
+    mode is strict, nothing at all."""
     own = case.columns
     firm = own.where(~case.about.soft[own.work])
     over = {
-        ViolationCode.CAPACITY: over_pools(case, own, case.quantile),
+        ViolationCode.CAPACITY: over_pools(case, own, case.kept),
         ViolationCode.RESERVE: over_pools(case, firm, case.reserved),
     }
     for i, key in enumerate(case.fleet.pools):
@@ -38,7 +39,7 @@ def over_pools(case: Case, members: Columns, kept: Callable[[PoolKey], Floats]) 
     Where all of them are pinned no plan could do better, so that is not looked at.
     """
     over = np.zeros((len(case.fleet.pools), case.grid.n_slots))
-    left = np.array([pool.count - kept(key) for key, (_, pool) in case.fleet.pools.items()])
+    left = np.array([case.count(key) - kept(key) for key in case.fleet.pools])
     used = Levels.of(members, members.pool, ~case.about.pinned[members.work])
     slot, which = used.slots(case.grid)
     planned = used.part[which] > 0
@@ -65,18 +66,18 @@ def check_powered_down(case: Case) -> Iterator[Violation]:
 def _idle(case: Case, key: PoolKey) -> Floats:
     """Accelerators that are idle and not kept, from now on: the mean over each slot of what every instant leaves."""
     own = case.columns.where(case.columns.pool == list(case.fleet.pools).index(key))
-    n, count = case.grid.n_slots, case.fleet.pools[key][1].count
+    n, count = case.grid.n_slots, case.count(key)
     start, end = (moments / microseconds(case.grid.slot) for moments in (own.start_us, own.end_us))
     now = case.grid.position(case.now)
     edges = np.unique(np.clip(np.concatenate([np.arange(n + 1), [now], start, end]), 0, n))
     slot = edges[:-1].astype(int)
     level, firm = own.accelerators.astype(float), ~case.about.soft[own.work]
     left = np.full(len(slot), np.inf)
-    for kept, held in ((case.quantile(key), level), (case.reserved(key), level * firm)):
+    for kept, held in ((case.kept(key), level), (case.reserved(key), level * firm)):
         change = np.zeros(len(edges))
         np.add.at(change, np.searchsorted(edges, np.clip(start, 0, n)), held)
         np.add.at(change, np.searchsorted(edges, np.clip(end, 0, n)), -held)
-        left = np.minimum(left, count - kept[slot] - np.cumsum(change)[:-1])
+        left = np.minimum(left, (count - kept)[slot] - np.cumsum(change)[:-1])
     lengths = np.where(edges[:-1] >= now - 1e-9, np.diff(edges), 0.0)
     return np.bincount(slot, np.maximum(0.0, left) * lengths, n).astype(float)
 
@@ -84,7 +85,7 @@ def _idle(case: Case, key: PoolKey) -> Floats:
 def check_slots(case: Case) -> Iterator[Violation]:
     """Each row is the mean of what the allocations do, beside the real-time load and the reserve of the inputs."""
     soft = case.mean_use(case.columns.where(case.about.soft[case.columns.work]))
-    for key, (_, pool) in case.fleet.pools.items():
+    for key in case.fleet.pools:
         rows = [r for r in case.plan.slots if (r.site, r.pool) == key]
         figures: dict[str, tuple[list[float], ArrayLike]] = {
             "deferrable": ([r.deferrable for r in rows], case.used[key]),
@@ -92,7 +93,7 @@ def check_slots(case: Case) -> Iterator[Violation]:
             "reserved": ([r.reserved for r in rows], case.reserved(key)),
             "realtime_p50": ([r.realtime_p50 for r in rows], case.realtime.median(key)),
             "realtime_q": ([r.realtime_q for r in rows], case.quantile(key)),
-            "count": ([r.count for r in rows], pool.count),
+            "count": ([r.count for r in rows], case.count(key)),
         }
         for name, (said, real) in figures.items():
             if differs(said, real, LEVEL_TOLERANCE):

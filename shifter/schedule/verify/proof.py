@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from forecasts.slots import Floats
-from shifter.domain.fleet import Battery, PoolKey
+from shifter.domain.fleet import PoolKey
+from shifter.domain.plant import Battery
 from shifter.schedule.verify.battery import required_kwh
 from shifter.schedule.verify.case import Case, differs
 from shifter.schedule.verify.columns import microseconds, since_us

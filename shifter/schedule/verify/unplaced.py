@@ -117,7 +117,7 @@ def _most_between(case: Case, item: Classified, start: datetime, end: datetime) 
     taken_of = {key: np.zeros(grid.n_slots) for key in case.fleet.pools}
     for way in sorted(case.usable(id), key=lambda way: -way.rate):
         key = way.key
-        room = case.fleet.pools[key][1].count - (case.quantile(key) if soft else case.reserved(key))
+        room = case.count(key) - (case.kept(key) if soft else case.reserved(key))
         beside = case.any_room[key] / case.rest_ratio - (case.used[key] - case.held[key] - own[key])
         taken = np.clip(np.minimum(room * share, beside) - taken_of[key], 0.0, left)
         left, taken_of[key] = left - taken, taken_of[key] + taken

@@ -33,6 +33,7 @@ class ViolationCode(StrEnum):
     UNPLACED = "unplaced"
     CAPACITY = "capacity"
     RESERVE = "reserve"
+    FAILOVER = "failover"
     POWERED_DOWN = "powered_down"
     IMPORT = "import"
     POWER_LIMIT = "power_limit"
