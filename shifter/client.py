@@ -174,12 +174,16 @@ class Client:
         return int(self._object("POST", "/v1/telemetry", body=[dict(s) for s in samples])["accepted"])
 
     def add_grid_event(self, event: Mapping[str, Any]) -> Json:
-        """A power limit for a site and a window."""
+        """A limit or a cut for a site and a window; answered with its baseline."""
         return self._object("POST", "/v1/grid-events", body=dict(event))
 
     def grid_events(self, since: When | None = None) -> list[Json]:
         """Those that end after `since` (default: now)."""
         return self._list("GET", "/v1/grid-events", {"since": _moment(since)})
+
+    def withdraw_grid_event(self, event_id: str) -> Json:
+        """Take it back; what is left of it."""
+        return self._object("DELETE", f"/v1/grid-events/{_segment(event_id)}")
 
     # What happened
 

@@ -21,7 +21,7 @@ from forecasts.errors import ForecastRejected, ShifterError, SourceUnavailable
 from forecasts.slots import isoformat_z
 from forecasts.sources.openadr3_events import Event, Stretch, events_of, overlaid
 from forecasts.sources.openadr3_vtn import Json, Vtn
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.errors import NotReady
 from shifter.service.core import Core
 from shifter.service.followed import follow_grid_events

@@ -16,7 +16,7 @@ from shifter.api.body import MAX_BODY_BYTES, BodyLimit
 from shifter.api.guard import Guard
 from shifter.api.observe import HttpMetrics, Observe
 from shifter.api.params import Shared
-from shifter.api.routes import events, inputs, learnt, leases, plans, policy, scores, workloads
+from shifter.api.routes import events, grid_events, inputs, learnt, leases, plans, policy, scores, workloads
 from shifter.api.routes.probes import probes
 from shifter.service import Service
 
@@ -62,7 +62,7 @@ def create_app(
         ],
     )
     app.state.shifter = shared
-    subjects = (workloads, policy, leases, plans, inputs, learnt, scores, events)
+    subjects = (workloads, policy, leases, plans, inputs, grid_events, learnt, scores, events)
     routers = {"/v1": [subject.router for subject in subjects], "": [probes(registry)]}
     for prefix, some in routers.items():
         for router in some:

@@ -18,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 import shifter.domain.fleet
+import shifter.domain.grid_event
 import shifter.domain.plan
 import shifter.domain.rows
 import shifter.domain.workload
@@ -57,6 +58,7 @@ _MODULES: tuple[ModuleType, ...] = (
     shifter.domain.plan,
     shifter.domain.rows,
     shifter.domain.fleet,
+    shifter.domain.grid_event,
     shifter.domain.workload,
 )
 

@@ -14,13 +14,14 @@ from forecasts.slots import SlotGrid
 from forecasts.store import ForecastStore
 from shifter.classify.policy import Policy, default_policy
 from shifter.clock import Clock, SystemClock
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import happened, health, life, quotes, submissions, told
+from shifter.service import grid_events, happened, health, life, quotes, submissions, told
 from shifter.service.admission import admission
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
@@ -281,14 +282,20 @@ class Service:
         return told.telemetry(self.core, samples, actor)
 
     def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
-        """A power limit for a site and a window. The same again is the same. Raises NotFound, Conflict,
-        InputError.
+        """A limit or a cut for a site and a window; it is kept with its baseline. The same again is the same. Raises
+        NotFound, Conflict, InputError, NotReady (a cut, and no plan to cut from).
         """
-        return told.add_grid_event(self.core, event, actor)
+        return grid_events.add(self.core, event, actor)
 
     def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
         """Those that end after `since` (default: now)."""
-        return told.grid_events(self.core, since)
+        return grid_events.listed(self.core, since)
+
+    def withdraw_grid_event(self, event_id: str, actor: str) -> GridEvent:
+        """Take it back: one that has begun ends now, one that lies ahead never was. Raises NotFound, Conflict (it is
+        somebody else's).
+        """
+        return grid_events.withdraw(self.core, event_id, actor)
 
     # What happened ---------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from shifter.service import leases, peaks
 from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
 from shifter.service.state import EVENTS_KEPT, Published
-from shifter.store import inputs, log, meters, plans
+from shifter.store import grid_events, inputs, log, meters, plans
 from shifter.store import workloads as rows
 from shifter.views import LIVE_STATES, WorkloadState
 
@@ -22,7 +22,7 @@ def load(core: Core) -> None:
         records = rows.load(db)
         newest = plans.newest(db)
         overrides = tuple(inputs.overrides(db))
-        grid_events = tuple(inputs.grid_events(db, now))
+        events_told = tuple(grid_events.holding_after(db, now))
         samples = inputs.telemetry_since(db, now - FORGOTTEN)
         alive_at = inputs.alive_at(db)
         counted = peaks.kept(core, meters.load(db))
@@ -35,7 +35,7 @@ def load(core: Core) -> None:
         # Publishing was a sign of life, too.
         state.alive_at = max((at for at in (alive_at, newest and newest[2]) if at), default=None)
         state.let_in = _let_in(core, now)
-        state.overrides, state.grid_events = overrides, grid_events
+        state.overrides, state.grid_events = overrides, events_told
         state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
             if s.pool is not None:

@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import (
-    Battery,
-    Budget,
-    Generation,
-    GenerationWindow,
-    GridEvent,
-    Model,
-    Pool,
-    Resilience,
-    Site,
-)
+from shifter.domain.fleet import Battery, Budget, Generation, GenerationWindow, Model, Pool, Resilience, Site
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload
 from tests.schedule.build import START, at, cycle_inputs, with_budgets, with_tenants

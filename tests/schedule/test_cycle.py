@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import Battery, GridEvent, Model, Pool, PowerWindow, Resilience
+from shifter.domain.fleet import Battery, Model, Pool, PowerWindow, Resilience
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.errors import SolverFailed
 from shifter.schedule import schedule as scheduling

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import Battery, GridEvent, Pool, Resilience
+from shifter.domain.fleet import Battery, Pool, Resilience
+from shifter.domain.grid_event import GridEvent
 from tests.schedule.build import at, cycle_inputs, site, work
 from tests.schedule.solvers import without_solvers
 from tests.schedule.spoil import codes
