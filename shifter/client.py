@@ -181,6 +181,14 @@ class Client:
         """Those that end after `since` (default: now)."""
         return self._list("GET", "/v1/grid-events", {"since": _moment(since)})
 
+    def quote_grid_event(self, event: Mapping[str, Any]) -> Json:
+        """What it would cost, and who would pay; nothing is accepted."""
+        return self._object("POST", "/v1/grid-events/quote", body=dict(event), timeout_s=SLOW_TIMEOUT_S)
+
+    def grid_event_report(self, event_id: str) -> Json:
+        """What was delivered against what was requested."""
+        return self._object("GET", f"/v1/grid-events/{_segment(event_id)}/report")
+
     def withdraw_grid_event(self, event_id: str) -> Json:
         """Take it back; what is left of it."""
         return self._object("DELETE", f"/v1/grid-events/{_segment(event_id)}")

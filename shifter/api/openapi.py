@@ -23,6 +23,7 @@ import shifter.domain.plan
 import shifter.domain.rows
 import shifter.domain.workload
 import shifter.views.daemon
+import shifter.views.grid
 import shifter.views.pools
 import shifter.views.reasons
 import shifter.views.workloads
@@ -55,6 +56,7 @@ _MODULES: tuple[ModuleType, ...] = (
     shifter.views.reasons,
     shifter.views.pools,
     shifter.views.daemon,
+    shifter.views.grid,
     shifter.domain.plan,
     shifter.domain.rows,
     shifter.domain.fleet,

@@ -15,13 +15,19 @@ from forecasts.store import ForecastStore
 from shifter.classify.policy import Policy, default_policy
 from shifter.clock import Clock, SystemClock
 from shifter.domain.fleet import Fleet
-from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import grid_events, happened, health, life, quotes, submissions, told
+from shifter.service import (
+    happened,
+    health,
+    life,
+    quotes,
+    submissions,
+    told,
+)
 from shifter.service.admission import admission
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
@@ -29,6 +35,7 @@ from shifter.service.core import Core, FrameMaker, RealtimeMaker
 from shifter.service.cycles import Cycles, replay
 from shifter.service.explain import explain
 from shifter.service.gate import gate_of
+from shifter.service.grid_demands import GridDemands
 from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
 from shifter.service.scored import ForecastScores, Scorer
@@ -64,7 +71,7 @@ def at_most(limit: int) -> int:
     return max(0, min(limit, MOST_AT_ONCE))
 
 
-class Service:
+class Service(GridDemands):
     """The façade. `actor` names who asks, for the audit. Errors are `shifter.errors`'.
 
     It stands on an upgraded `database` and reads what is kept there when it is made. Without a daemon nothing
@@ -280,22 +287,6 @@ class Service:
         NotReady.
         """
         return told.telemetry(self.core, samples, actor)
-
-    def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
-        """A limit or a cut for a site and a window; it is kept with its baseline. The same again is the same. Raises
-        NotFound, Conflict, InputError, NotReady (a cut, and no plan to cut from).
-        """
-        return grid_events.add(self.core, event, actor)
-
-    def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
-        """Those that end after `since` (default: now)."""
-        return grid_events.listed(self.core, since)
-
-    def withdraw_grid_event(self, event_id: str, actor: str) -> GridEvent:
-        """Take it back: one that has begun ends now, one that lies ahead never was. Raises NotFound, Conflict (it is
-        somebody else's).
-        """
-        return grid_events.withdraw(self.core, event_id, actor)
 
     # What happened ---------------------------------------------------------------------------------------
 

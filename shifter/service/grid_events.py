@@ -18,12 +18,12 @@ def add(core: Core, event: GridEvent, actor: str) -> GridEvent:
     """See `Service.add_grid_event`."""
     checked(core, event)
     with core.reading() as db:
-        if (known := _known(rows.find(db, event.id), event)) is not None:
+        if (known := known_as(rows.find(db, event.id), event)) is not None:
             return known
     not_over(event, core.now())
     event = baselines.frozen(core, event)
     with core.change() as change:
-        if (known := _known(rows.find(change.db, event.id), event.as_asked)) is not None:
+        if (known := known_as(rows.find(change.db, event.id), event.as_asked)) is not None:
             return known
         not_over(event, change.at)
         rows.add(change.db, event, change.at, actor)
@@ -50,7 +50,7 @@ def not_over(event: GridEvent, now: datetime) -> None:
         )
 
 
-def _known(kept: rows.Kept | None, event: GridEvent) -> GridEvent | None:
+def known_as(kept: rows.Kept | None, event: GridEvent) -> GridEvent | None:
     """The same event, where it is kept already. Raises Conflict where its id is another's."""
     if kept is None:
         return None

@@ -15,6 +15,15 @@ from shifter.views.daemon import (
     ShareView,
     SourceView,
 )
+from shifter.views.grid import (
+    EventPayer,
+    EventSide,
+    EventSlot,
+    GridEventQuote,
+    GridEventReport,
+    ReportSlot,
+    WouldMeet,
+)
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
@@ -40,7 +49,12 @@ __all__ = [
     "CycleView",
     "Event",
     "EventKind",
+    "EventPayer",
+    "EventSide",
+    "EventSlot",
     "Explanation",
+    "GridEventQuote",
+    "GridEventReport",
     "Health",
     "LearntView",
     "Lease",
@@ -48,6 +62,7 @@ __all__ = [
     "ProgressSource",
     "Quote",
     "QuoteOption",
+    "ReportSlot",
     "ShareView",
     "SlotView",
     "SourceView",
@@ -55,5 +70,6 @@ __all__ = [
     "TelemetrySample",
     "WorkloadState",
     "WorkloadView",
+    "WouldMeet",
     "to_plain",
 ]

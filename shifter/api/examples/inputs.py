@@ -54,28 +54,3 @@ TELEMETRY_BODY: list[dict[str, Any]] = [
     {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:30Z", "realtime_accelerators": 31},
     {"site": "frankfurt", "at": "2026-01-10T00:29:30Z", "import_kw": 412.5},
 ]
-
-GRID_EVENT_BODY: dict[str, Any] = {
-    "id": "dso-2026-01-10-1",
-    "site": "frankfurt",
-    "start": "2026-01-10T17:00:00Z",
-    "end": "2026-01-10T18:00:00Z",
-    "limit_kw": None,
-    "source": "dso",
-    "cut_ratio": 0.25,
-    "notice_minutes": 15,
-    "ramp_kw_per_minute": 20,
-    "rebound_minutes": 60,
-    "rebound_limit_kw": 700,
-}
-GRID_EVENT: dict[str, Any] = {
-    **GRID_EVENT_BODY,
-    "frozen_baseline": {
-        "method": "plan",
-        "source": "plan 5f0c2d9a1b7e4c61 of 2026-01-10T16:30:00Z",
-        "windows": [
-            {"start": "2026-01-10T17:00:00Z", "end": "2026-01-10T17:30:00Z", "import_kw": 612.4},
-            {"start": "2026-01-10T17:30:00Z", "end": "2026-01-10T18:00:00Z", "import_kw": 598.0},
-        ],
-    },
-}

@@ -14,6 +14,7 @@ from shifter.api.models import Moment
 from shifter.api.params import Actor, GridEventId, ServiceParam, SharedParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
 from shifter.domain.grid_event import GridEvent
+from shifter.views import GridEventQuote, GridEventReport
 
 router = APIRouter(tags=["inputs"], route_class=StrictRoute)
 
@@ -40,6 +41,23 @@ async def add_grid_event(shared: SharedParam, actor: Actor, body: EventBody) -> 
     return answer(await shared.slowly(lambda: shared.service.add_grid_event(event, actor)), 201)
 
 
+@router.post(
+    "/grid-events/quote",
+    summary="What a grid event would cost, before it is accepted",
+    response_model=GridEventQuote,
+    responses={
+        200: examples.shown(examples.GRID_EVENT_QUOTE),
+        **responses(*BODY_CODES, "not_found", "conflict", "solver_failed"),
+    },
+)
+async def quote_grid_event(shared: SharedParam, body: EventBody) -> Response:
+    """Whether it can be met in every slot, what it costs, and which workloads pay: planned with and without it on the
+    current snapshot. Where it cannot be met, by how much, and what could be. Nothing is accepted.
+    """
+    event = read_as(GridEvent, body)
+    return answer(await shared.slowly(lambda: shared.service.quote_grid_event(event)))
+
+
 @router.get(
     "/grid-events",
     summary="Grid events that are in force or to come",
@@ -52,6 +70,19 @@ def grid_events(
 ) -> Response:
     """What was sent to `POST /v1/grid-events`, or is followed; the fleet's own power limits are not among them."""
     return answer(service.grid_events(since))
+
+
+@router.get(
+    "/grid-events/{event_id}/report",
+    summary="What was delivered against what was requested",
+    response_model=GridEventReport,
+    responses={200: examples.shown(examples.GRID_EVENT_REPORT), **responses("invalid_input", "not_found")},
+)
+async def grid_event_report(shared: SharedParam, event_id: GridEventId) -> Response:
+    """Slot by slot, as the site's import was metered (`import_kw` of `POST /v1/telemetry`): the limit, the baseline,
+    what was drawn, and what that delivers. What was not metered is told as a gap.
+    """
+    return answer(await shared.slowly(lambda: shared.service.grid_event_report(event_id)))
 
 
 @router.delete(
