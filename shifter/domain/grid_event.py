@@ -1,8 +1,10 @@
 """Grid events: what a grid, or its operator, asks of a site's import for a while, and what that limits in each slot.
 
-An event names a limit, or a cut. A cut is taken from a *baseline*, which is frozen when the event is accepted and is
-part of it from then on: whoever replays a plan sees the same limits, and nobody can move the mark later. Around its
-window an event may bound how the import comes down and goes up again, and how high it may go afterwards.
+An event names a limit, or a cut. A limit holds with real-time load at the site's quantile. A cut is taken from a
+*baseline*, which is frozen when the event is accepted and is part of it from then on: whoever replays a plan sees
+the same limits, and nobody can move the mark later. Where the baseline is a plan, a cut holds whatever real-time load comes:
+with it at its median and at its quantile, the site draws so much less than that plan would. Around its window an event
+may bound how the import comes down and goes up again, and how high it may go afterwards.
 
 All of that ends up as one thing: the highest import that is allowed in each slot (`limits_in_force`).
 """
@@ -37,6 +39,15 @@ class BaselineWindow:
     start: Utc
     end: Utc
     import_kw: Annotated[NonNegative, Field(description="[kW] mean of the window")]
+    at_quantile_kw: Annotated[
+        NonNegative | None,
+        Field(description="[kW] the same with real-time load at the site's quantile; null = nobody says"),
+    ] = None
+
+    @property
+    def counted_kw(self) -> float:
+        """What stands beside a limit, which is kept with real-time load at the quantile."""
+        return self.import_kw if self.at_quantile_kw is None else self.at_quantile_kw
 
 
 Method = Literal["plan", "similar_days", "highest_days"]
@@ -57,16 +68,19 @@ class Baseline:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         windows = [
-            {"start": isoformat_z(w.start), "end": isoformat_z(w.end), "import_kw": w.import_kw}
+            {
+                "start": isoformat_z(w.start),
+                "end": isoformat_z(w.end),
+                "import_kw": w.import_kw,
+                "at_quantile_kw": w.at_quantile_kw,
+            }
             for w in self.windows
         ]
         return {"method": self.method, "source": self.source, "windows": windows}
 
-    def lowest_kw(self, start: datetime, end: datetime) -> float:
-        """The lowest that holds anywhere in `[start, end)`; infinite where it says nothing of it."""
-        return min(
-            (w.import_kw for w in self.windows if w.start < end and w.end > start), default=float("inf")
-        )
+    def of(self, start: datetime, end: datetime) -> tuple[BaselineWindow, ...]:
+        """Those of its windows that lie in `[start, end)` with a part of them."""
+        return tuple(w for w in self.windows if w.start < end and w.end > start)
 
     def mean_kw(self, start: datetime, end: datetime) -> float | None:
         """Its mean over `[start, end)`; None where it does not say all of it."""
@@ -195,26 +209,39 @@ class GridEvent:
         A bound of its ramp that is not below `most_kw`, which the site could not exceed, is none. Raises InputError for
         a cut whose baseline was not found yet.
         """
-        limits = [self._window_kw(max(start, self.start), min(end, self.end))]
+        limits = [self.window_kw(start, end)]
         if self.rebound_minutes:
             limits.append(self._rebound_kw(max(start, self.end), min(end, self.rebound_end)))
         ramp_kw = min(self._ramp_kw(start, end), default=float("inf"))
         return min(*limits, ramp_kw if ramp_kw < most_kw else float("inf"), float("inf"))
 
-    def _window_kw(self, start: datetime, end: datetime) -> float:
+    def requested_kw(self, start: datetime, end: datetime) -> float | None:
+        """The cut that it asks for in `[start, end)`, mean; None of a limit, and outside of its window [kW]."""
+        first, last = max(start, self.start), min(end, self.end)
+        if self.limit_kw is not None or last <= first:
+            return None
+        return self._cut_of(self._baseline().mean_kw(first, last) or 0.0)
+
+    def window_kw(self, start: datetime, end: datetime, share: float = 1.0) -> float:
+        """What the window alone allows anywhere in `[start, end)`, with `share` of its cut [kW]."""
+        start, end = max(start, self.start), min(end, self.end)
         if end <= start:
             return float("inf")
         if self.limit_kw is not None:
             return self.limit_kw
-        baseline_kw = self._baseline().lowest_kw(start, end)
-        return max(0.0, baseline_kw * (1.0 - (self.cut_ratio or 0.0)) - (self.cut_kw or 0.0))
+        left = (w.counted_kw - share * self._cut_of(w.import_kw) for w in self._baseline().of(start, end))
+        return max(0.0, min(left, default=float("inf")))
+
+    def _cut_of(self, import_kw: float) -> float:
+        return self.cut_kw if self.cut_kw is not None else (self.cut_ratio or 0.0) * import_kw
 
     def _rebound_kw(self, start: datetime, end: datetime) -> float:
         if end <= start:
             return float("inf")
         if self.rebound_limit_kw is not None:
             return self.rebound_limit_kw
-        return (self.rebound_ratio or float("inf")) * self._baseline().lowest_kw(start, end)
+        counted = (w.counted_kw for w in self._baseline().of(start, end))
+        return (self.rebound_ratio or 1.0) * min(counted, default=float("inf"))
 
     def _ramp_kw(self, start: datetime, end: datetime) -> Iterator[float]:
         """Before and after the window: the mean over that part of a slot of a line that falls to its limit or rises."""
@@ -230,7 +257,7 @@ class GridEvent:
             yield self._edge_kw(self.end - timedelta(microseconds=1)) + self.ramp_kw_per_minute * after
 
     def _edge_kw(self, at: datetime) -> float:
-        return self._window_kw(at, at + timedelta(microseconds=1))
+        return self.window_kw(at, at + timedelta(microseconds=1))
 
     def _baseline(self) -> Baseline:
         if self.frozen_baseline is None:

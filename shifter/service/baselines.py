@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from forecasts.slots import floor_to_slot, isoformat_z
+from shifter.domain.fleet import Site
 from shifter.domain.grid_event import Baseline, BaselineWindow, GridEvent
 from shifter.domain.metered import DAY, LOOK_BACK_DAYS, Metered, similar_days
 from shifter.domain.plan import Plan
 from shifter.errors import InputError
 from shifter.service import metering, snapshot
 from shifter.service.core import Core
+from shifter.service.met import site_slots
 from shifter.store import grid_events
 from shifter.store.snapshots import inputs_to_json
 
@@ -27,27 +29,30 @@ def frozen(core: Core, event: GridEvent) -> GridEvent:
     if event.baseline == "plan":
         plan = _plan(core, until)
         since = max(event.start, plan.horizon.start)  # of one that has begun only the rest can be limited
-        return replace(event, frozen_baseline=of_plan(plan, event.site, since, until))
+        return replace(event, frozen_baseline=of_plan(plan, core.fleet.by_site[event.site], since, until))
     with core.reading() as db:
         metered = metering.metered(core, db, event.site, event.start)
         kept = grid_events.ending_after(db, event.start - timedelta(days=LOOK_BACK_DAYS + 1))
     return replace(event, frozen_baseline=of_days(core, event, until, metered, kept))
 
 
-def of_plan(plan: Plan, site: str, start: datetime, end: datetime) -> Baseline:
+def of_plan(plan: Plan, site: Site, start: datetime, end: datetime) -> Baseline:
     """What a plan draws in `[start, end)`. Raises InputError where it does not reach so far."""
-    rows = [r for r in plan.power if r.site == site and r.start < end and r.end > start]
-    windows = tuple(BaselineWindow(r.start, r.end, max(0.0, r.import_kw)) for r in rows)
+    found = [s for s in site_slots(plan, site) if s.row.start < end and s.row.end > start]
+    windows = tuple(
+        BaselineWindow(s.row.start, s.row.end, max(0.0, s.row.import_kw), max(0.0, s.at_quantile_kw))
+        for s in found
+    )
     source = f"plan {plan.plan_id} of {isoformat_z(plan.created_at)}"
-    found = Baseline("plan", source, windows) if windows else None
-    if found is None or not found.covers(start, end):
+    baseline = Baseline("plan", source, windows) if windows else None
+    if baseline is None or not baseline.covers(start, end):
         raise InputError(
             f"no plan reaches from {isoformat_z(start)} to {isoformat_z(end)}: this one ends at "
             f"{isoformat_z(plan.horizon.end)}.",
             field="start" if start < plan.horizon.start else "end",
             hint="Send it nearer to its time, or name a limit_kw or another baseline.",
         )
-    return found
+    return baseline
 
 
 def of_days(

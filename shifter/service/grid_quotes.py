@@ -220,16 +220,14 @@ class Quoted:
         least = 0.0 if met else self._least_easing()
         found, weakest = self._search(least, on_time=met)
         window = [s for s in self.slots if s.part == "event"]
-        limits = [weakest.limit_of(s.start, s.end) for s in window]
-        cuts = [
-            (s.baseline_kw, kw) for s, kw in zip(window, limits, strict=True) if s.baseline_kw is not None
-        ]
+        cuts = [(weakest.requested_kw(s.start, s.end), s.baseline_kw) for s in window]
+        known = [(kw or 0.0, base) for kw, base in cuts if base is not None]
         first, last = (None, None) if met else self._shorter(window)
         ends = [a.end for a in self._blocking()]
         return WouldMeet(
-            limit_kw=max(limits, default=0.0),
-            cut_kw=min((base - kw for base, kw in cuts), default=None),
-            cut_ratio=min((1 - kw / base for base, kw in cuts if base > 0), default=None),
+            limit_kw=max((weakest.window_kw(s.start, s.end) for s in window), default=0.0),
+            cut_kw=min((kw for kw, _ in known), default=None),
+            cut_ratio=min((kw / base for kw, base in known if base > 0), default=None),
             late_workloads=len(_new_late(self.without, found)),
             window_start=first,
             window_end=last,
@@ -308,7 +306,7 @@ class Quoted:
         """What a slot's limit is once all of the event is eased."""
         if self.event.limit_kw is not None:
             return self._highest_kw
-        return slot.baseline_kw or 0.0
+        return self.event.window_kw(slot.start, slot.end, share=0.0)
 
     @cached_property
     def _highest_kw(self) -> float:

@@ -99,12 +99,13 @@ def _baseline(
             why = f"No metered baseline: {error.detail}"
     if given is not None:
         return given, f"{given.source}. {why}"
+    site = core.fleet.by_site.get(event.site)
     with core.reading() as db:
         plan = plans.in_force_at(db, accepted_at)
-    if plan is None:
+    if plan is None or site is None:
         return None, why
     try:
-        found = baselines.of_plan(plan, event.site, max(event.start, plan.horizon.start), event.end)
+        found = baselines.of_plan(plan, site, max(event.start, plan.horizon.start), event.end)
     except InputError as error:
         return None, f"{why} {error.detail}"
     return found, f"{found.source}. {why}"
@@ -121,9 +122,9 @@ def _slots(
     cuts = sorted({*edges, *(at for at in (event.end, event.rebound_end) if edges[0] < at < edges[-1])})
     highest_kw = float("inf") if site is None else most_kw(site)
     for start, end in pairwise(cuts):
-        limit_kw = event.limit_of(start, end, highest_kw)
-        kw, ratio = metered.mean_kw(start, min(end, now)) if start < now else (None, 0.0)
         base_kw = None if baseline is None else baseline.mean_kw(start, end)
+        limit_kw = _allowed_kw(event, start, end, base_kw, highest_kw)
+        kw, ratio = metered.mean_kw(start, min(end, now)) if start < now else (None, 0.0)
         part = part_between(event, start, end)
         told = ReportSlot(
             start=start,
@@ -131,7 +132,7 @@ def _slots(
             part=part,
             limit_kw=limit_kw if limit_kw < float("inf") else None,
             baseline_kw=base_kw,
-            requested_kw=_requested_kw(event, part, start, end, base_kw, limit_kw),
+            requested_kw=_requested_kw(event, part, start, end, base_kw),
             metered_kw=kw,
             metered_ratio=ratio,
             delivered_kw=base_kw - kw if base_kw is not None and kw is not None else None,
@@ -142,14 +143,22 @@ def _slots(
         yield replace(told, delivered_kwh=energy)
 
 
+def _allowed_kw(
+    event: GridEvent, start: datetime, end: datetime, base_kw: float | None, highest_kw: float
+) -> float:
+    """What a meter may show. Of a cut, the baseline less the cut: a plan's limit has room for more real-time load."""
+    requested_kw = event.requested_kw(start, end)
+    if requested_kw is None or base_kw is None:
+        return event.limit_of(start, end, highest_kw)
+    return max(0.0, base_kw - requested_kw)
+
+
 def _requested_kw(
-    event: GridEvent, part: Part, start: datetime, end: datetime, base_kw: float | None, limit_kw: float
+    event: GridEvent, part: Part, start: datetime, end: datetime, base_kw: float | None
 ) -> float | None:
-    if part != "event":
-        return None
-    if event.limit_kw is None and event.frozen_baseline is not None:
-        base_kw = event.frozen_baseline.mean_kw(start, end)
-    return None if base_kw is None else max(0.0, base_kw - limit_kw)
+    if part != "event" or event.limit_kw is None:
+        return event.requested_kw(start, end)
+    return None if base_kw is None else max(0.0, base_kw - event.limit_kw)
 
 
 def _metered_hours(s: ReportSlot, now: datetime) -> float:

@@ -16,6 +16,10 @@ TOLERANCE_KW = 1e-3
 """And a millionth of what is larger than 1000 kW, as the plan's own check allows."""
 
 
+BASED = frozenset({"event", "rebound"})
+"""Parts of an event that a baseline speaks of."""
+
+
 @dataclass(frozen=True)
 class SiteSlot:
     """One row of a plan's power, with real-time load at the site's quantile beside it."""
@@ -72,16 +76,16 @@ def event_slots(event: GridEvent, fleet: Fleet, made: Plan, without: Plan) -> tu
         if limit_kw == float("inf"):
             continue
         part = part_between(event, row.start, row.end)
-        base_kw = (
-            None if event.frozen_baseline is None else event.frozen_baseline.lowest_kw(row.start, row.end)
-        )
+        baseline = event.frozen_baseline
+        base_kw = None if baseline is None else baseline.mean_kw(*_clipped(event, row))
         found.append(
             EventSlot(
                 row.start,
                 row.end,
                 part,
                 limit_kw,
-                None if base_kw == float("inf") or part == "ramp" else base_kw,
+                base_kw if part in BASED else None,
+                event.requested_kw(row.start, row.end),
                 s.realtime_kw,
                 other_kw.get(row.start, 0.0),
                 row.import_kw,
@@ -90,6 +94,15 @@ def event_slots(event: GridEvent, fleet: Fleet, made: Plan, without: Plan) -> tu
             )
         )
     return tuple(found)
+
+
+def _clipped(event: GridEvent, row: PowerRow) -> tuple[datetime, datetime]:
+    """The part of a slot that lies in the window, or else in the rebound; else the slot."""
+    for start, end in ((event.start, event.end), (event.end, event.rebound_end)):
+        first, last = max(row.start, start), min(row.end, end)
+        if first < last:
+            return first, last
+    return row.start, row.end
 
 
 def over_kw(slot: SiteSlot, limit_kw: float) -> float:

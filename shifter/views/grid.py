@@ -20,9 +20,11 @@ class EventSlot:
     part: Part
     """The window itself, the ramp around it, the rebound after it, or what comes after that."""
     limit_kw: float
-    """Highest import that the event allows."""
+    """Highest import that the event allows, with real-time load at the site's quantile."""
     baseline_kw: float | None
     """What the cut is taken from; null outside of it."""
+    requested_kw: float | None
+    """What is to be drawn less than that; null of a limit."""
     realtime_kw: float
     """What real-time load at the site's quantile takes of the limit, with all that is idle, whatever is planned."""
     without_kw: float
@@ -152,7 +154,7 @@ class ReportSlot:
     end: datetime
     part: Part
     limit_kw: float | None
-    """Highest import that the event allowed; null where it limited nothing."""
+    """Highest import that keeps it: of a cut, the baseline less the cut; null where nothing was limited."""
     baseline_kw: float | None
     """What the site would have drawn; null where nobody can say."""
     requested_kw: float | None

@@ -37,7 +37,11 @@ def test_a_cut_that_can_be_met_says_who_pays_and_accepts_nothing(sqlite_url: str
     assert (quote.met, quote.on_time, quote.realtime_untouched, quote.missing_kw) == (True, True, True, 0.0)
     assert [s.part for s in quote.slots] == ["event"] * 3
     for s in quote.slots:
-        assert s.limit_kw == pytest.approx(0.75 * (s.baseline_kw or 0.0))
+        assert s.requested_kw == pytest.approx(0.25 * (s.baseline_kw or 0.0))
+        assert s.limit_kw == pytest.approx(0.75 * (s.baseline_kw or 0.0) + BUSY_KW), (
+            "with one more real-time one"
+        )
+        assert s.with_kw <= 0.75 * (s.baseline_kw or 0.0) + 1e-3
         assert s.at_quantile_kw == pytest.approx(s.with_kw + BUSY_KW)
         assert s.at_quantile_kw <= s.limit_kw + 1e-3
         assert s.realtime_kw == pytest.approx(IDLE_KW + 5 * BUSY_KW)

@@ -24,7 +24,12 @@ GRID_EVENT: dict[str, Any] = {
         "method": "plan",
         "source": "plan 5f0c2d9a1b7e4c61 of 2026-01-10T16:30:00Z",
         "windows": [
-            {"start": "2026-01-10T17:00:00Z", "end": "2026-01-10T18:00:00Z", "import_kw": 600.0},
+            {
+                "start": "2026-01-10T17:00:00Z",
+                "end": "2026-01-10T18:00:00Z",
+                "import_kw": 600.0,
+                "at_quantile_kw": 620.0,
+            },
         ],
     },
 }
@@ -69,8 +74,9 @@ GRID_EVENT_QUOTE: dict[str, Any] = {
             "start": "2026-01-10T17:00:00Z",
             "end": "2026-01-10T18:00:00Z",
             "part": "event",
-            "limit_kw": 450.0,
+            "limit_kw": 470.0,
             "baseline_kw": 600.0,
+            "requested_kw": 150.0,
             "realtime_kw": 378.0,
             "without_kw": 600.0,
             "with_kw": 429.0,
