@@ -26,7 +26,7 @@ from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
 from shifter.errors import Conflict, InputError, NotReady, SolverFailed
 from shifter.files import read_fleet
-from shifter.grid_signals import GridFeed, leave, listen
+from shifter.grid_file import Feed, leave, listen
 from shifter.ingest import Poller
 from shifter.lessons import lessons_of
 from shifter.planner import Planner, WorkerPlanner
@@ -297,7 +297,7 @@ class Daemon:
             max_instances=2,  # the one that asks for it has yet to return: the next may not be dropped for it
         )
 
-    def _listen(self, feed: GridFeed) -> None:
+    def _listen(self, feed: Feed) -> None:
         if not self._stopped.is_set():
             listen(self.service.core, feed)
 

@@ -191,7 +191,9 @@ def bar(metered_kw: float | None, limit_kw: float | None, baseline_kw: float | N
 
 
 def _say_sums(a: dict[str, Any]) -> None:
-    if a["delivered_kwh"] is None:
+    if a["state"] == "ahead":
+        say("It is still to come.", "dim")
+    elif a["delivered_kwh"] is None:
         say("Nothing is known of what was delivered: nothing was metered, or there is no baseline.", "yellow")
     else:
         ratio = "" if a["delivered_ratio"] is None else f", {percent(a['delivered_ratio'])}"
@@ -205,9 +207,8 @@ def _say_sums(a: dict[str, Any]) -> None:
     ]
     total = sum(n for n, _ in counts)
     told = ", ".join(f"{n} {what}" for n, what in counts if n)
-    say(
-        f"Of {plural(total, 'slot')} of the window: {told}; {percent(a['metered_ratio'])} of it so far was metered."
-    )
+    so_far = f"; {percent(a['metered_ratio'])} of it so far was metered" if a["state"] != "ahead" else ""
+    say(f"Of {plural(total, 'slot')} of the window: {told}{so_far}.")
     if a["slots_exceeded"]:
         say(f"The limit was exceeded by up to {number(a['highest_over_kw'], 1)} kW.", "red")
     if a["rebound_peak_kw"] is not None:

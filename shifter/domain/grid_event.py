@@ -2,9 +2,9 @@
 
 An event names a limit, or a cut. A limit holds with real-time load at the site's quantile. A cut is taken from a
 *baseline*, which is frozen when the event is accepted and is part of it from then on: whoever replays a plan sees
-the same limits, and nobody can move the mark later. Where the baseline is a plan, a cut holds whatever real-time load comes:
-with it at its median and at its quantile, the site draws so much less than that plan would. Around its window an event
-may bound how the import comes down and goes up again, and how high it may go afterwards.
+the same limits, and nobody can move the mark later. Where the baseline is a plan, a cut holds whatever real-time load
+comes: with it at its median and at its quantile, the site draws so much less than that plan would. Around its window an
+event may bound how the import comes down and goes up again, and how high it may go afterwards.
 
 All of that ends up as one thing: the highest import that is allowed in each slot (`limits_in_force`).
 """

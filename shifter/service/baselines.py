@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from forecasts.slots import floor_to_slot, isoformat_z
+from shifter.cycle import CycleInputs, plan_cycle
 from shifter.domain.fleet import Site
-from shifter.domain.grid_event import Baseline, BaselineWindow, GridEvent
+from shifter.domain.grid_event import MINUTE, Baseline, BaselineWindow, GridEvent
 from shifter.domain.metered import DAY, LOOK_BACK_DAYS, Metered, similar_days
 from shifter.domain.plan import Plan
 from shifter.errors import InputError
@@ -36,6 +38,36 @@ def frozen(core: Core, event: GridEvent) -> GridEvent:
     return replace(event, frozen_baseline=of_days(core, event, until, metered, kept))
 
 
+def under(inputs: CycleInputs, events: Sequence[GridEvent]) -> tuple[GridEvent, ...]:
+    """Those that are known at the moment of planning, with baselines from the plan without any of them.
+
+    An event with an agreed notice is known from so long before its start. Raises InputError for one that is to be cut
+    from what was metered, of which inputs know nothing, and for one that the plan does not reach.
+    """
+    now = inputs.now
+    without: Plan | None = None
+    found = []
+    for event in events:
+        ahead = event.notice_minutes is not None and event.start - event.notice_minutes * MINUTE > now
+        if ahead or event.holds_until <= now or event.holds_from >= inputs.frame.grid.end:
+            continue
+        if event.needs_baseline and event.frozen_baseline is None:
+            if event.baseline != "plan":
+                raise InputError(
+                    f"{event.id} is to be cut from {event.baseline}, and nothing was metered here.",
+                    field="baseline",
+                    hint="Give its frozen_baseline, or take the baseline plan.",
+                )
+            without = without or plan_cycle(inputs)
+            until = event.rebound_end if event.rebound_ratio is not None else event.end
+            since = max(event.start, without.horizon.start)
+            of = of_plan(without, inputs.fleet.by_site[event.site], since, until)
+            found.append(replace(event, frozen_baseline=of))
+        else:
+            found.append(event)
+    return tuple(found)
+
+
 def of_plan(plan: Plan, site: Site, start: datetime, end: datetime) -> Baseline:
     """What a plan draws in `[start, end)`. Raises InputError where it does not reach so far."""
     found = [s for s in site_slots(plan, site) if s.row.start < end and s.row.end > start]
@@ -43,7 +75,7 @@ def of_plan(plan: Plan, site: Site, start: datetime, end: datetime) -> Baseline:
         BaselineWindow(s.row.start, s.row.end, max(0.0, s.row.import_kw), max(0.0, s.at_quantile_kw))
         for s in found
     )
-    source = f"plan {plan.plan_id} of {isoformat_z(plan.created_at)}"
+    source = f"plan {plan.plan_id} of {isoformat_z(plan.created_at.replace(microsecond=0))}"
     baseline = Baseline("plan", source, windows) if windows else None
     if baseline is None or not baseline.covers(start, end):
         raise InputError(

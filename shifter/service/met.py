@@ -111,10 +111,14 @@ def over_kw(slot: SiteSlot, limit_kw: float) -> float:
     return over if over > TOLERANCE_KW * max(1.0, abs(limit_kw) / 1000) else 0.0
 
 
-def missing_kw(event: GridEvent, fleet: Fleet, plan: Plan) -> float:
-    """The most by which a plan does not meet an event, over the slots that it limits; 0 where it does."""
+def missing_kw(event: GridEvent, fleet: Fleet, plan: Plan, since: datetime | None = None) -> float:
+    """The most by which a plan does not meet an event, over the slots that it limits; 0 where it does.
+
+    With `since`, over those that end after it.
+    """
     site = fleet.by_site[event.site]
-    limited = ((s, event.limit_of(s.row.start, s.row.end, most_kw(site))) for s in site_slots(plan, site))
+    ahead = [s for s in site_slots(plan, site) if since is None or s.row.end > since]
+    limited = ((s, event.limit_of(s.row.start, s.row.end, most_kw(site))) for s in ahead)
     return max((over_kw(s, kw) for s, kw in limited if kw < float("inf")), default=0.0)
 
 

@@ -125,6 +125,21 @@ def test_a_cut_needs_something_to_be_cut_from(sqlite_url: str, clock: ManualCloc
     assert refused.value.field == "baseline"
 
 
+def test_an_event_that_the_plan_does_not_meet_is_a_fault_with_what_is_missing(made: Service) -> None:
+    made.add_grid_event(cut(limit_kw=3.0), "dso")
+    made.cycle()
+    [fault] = [f for f in made.health().faults if "grid event g1" in f]
+    assert "1.0 kW are missing" in fault
+    assert made.health().status == "degraded"
+    shown = made.core.metrics.registry.get_sample_value(
+        "shifter_grid_event_missing_kilowatts", {"event": "g1", "site": "fra"}
+    )
+    assert shown == pytest.approx(1.0)
+    made.withdraw_grid_event("g1", "dso")
+    made.cycle()
+    assert not [f for f in made.health().faults if "grid event" in f]
+
+
 def metered_days(made: Service, clock: ManualClock, days: int, kw: Any) -> None:
     """A sample each five minutes from 16:00 to 21:00 of each day from T0 on; `kw(day, hour)`."""
     for day in range(days):
