@@ -175,7 +175,7 @@ class Client:
 
     def add_grid_event(self, event: Mapping[str, Any]) -> Json:
         """A limit or a cut for a site and a window; answered with its baseline."""
-        return self._object("POST", "/v1/grid-events", body=dict(event))
+        return self._object("POST", "/v1/grid-events", body=dict(event), timeout_s=SLOW_TIMEOUT_S)
 
     def grid_events(self, since: When | None = None) -> list[Json]:
         """Those that end after `since` (default: now)."""

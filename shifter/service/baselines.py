@@ -25,6 +25,12 @@ DAY_MINUTES = 1440
 
 def frozen(core: Core, event: GridEvent) -> GridEvent:
     """The event with its baseline, where it needs one and its sender gave none. Raises InputError, NotReady."""
+    if event.frozen_baseline is not None and event.frozen_baseline.method != "given":
+        raise InputError(
+            f"a baseline that is sent along is given, not of a {event.frozen_baseline.method}.",
+            field="frozen_baseline.method",
+            hint="Write method: given, or leave frozen_baseline out.",
+        )
     if event.frozen_baseline is not None or not event.needs_baseline:
         return event
     until = event.rebound_end if event.rebound_ratio is not None else event.end

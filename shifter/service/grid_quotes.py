@@ -73,6 +73,8 @@ class Quoted:
     event: GridEvent
     inputs: CycleInputs
     make: MakePlan
+    eased_in_time: bool = True
+    """Whether something weaker is looked for where the event makes work late, which takes a few plans more."""
 
     @cached_property
     def without(self) -> Plan:
@@ -129,7 +131,7 @@ class Quoted:
             slots=self.slots,
             workloads=payers,
             in_the_way=() if met else self._in_the_way(),
-            would_meet=None if met and on_time else self._would_meet(met),
+            would_meet=None if met and (on_time or not self.eased_in_time) else self._would_meet(met),
             sentences=(),
         )
         return replace(answer, sentences=tuple(sentences(answer)))

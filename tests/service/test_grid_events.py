@@ -120,6 +120,11 @@ def test_a_cut_needs_something_to_be_cut_from(sqlite_url: str, clock: ManualCloc
     assert refused.value.field == "end"
     far = made.add_grid_event(cut(44, 3), "dso")  # beyond the plan in force: one that reaches so far is made
     assert far.frozen_baseline is not None
+    with pytest.raises(InputError, match="is given") as refused:  # nobody speaks in the name of a plan
+        made.add_grid_event(replace(far, id="g4"), "dso")
+    assert refused.value.field == "frozen_baseline.method"
+    given = replace(far.frozen_baseline, method="given")
+    assert made.add_grid_event(replace(far, id="g5", frozen_baseline=given), "dso").frozen_baseline == given
     with pytest.raises(InputError, match="were metered") as refused:
         made.add_grid_event(replace(cut(), id="g2", baseline="similar_days"), "dso")
     assert refused.value.field == "baseline"
