@@ -20,8 +20,10 @@ from shifter.domain.grid_event import (
     limits_in_force,
     most_kw,
 )
+from shifter.domain.metered import Metered, Step
 from shifter.errors import InputError
 from shifter.store import grid_events as rows
+from shifter.store.imports import in_steps
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -139,3 +141,27 @@ def test_an_event_is_written_as_it_ever_was_and_comes_back_whole() -> None:
     )
     for each in (event(0, 60), whole):
         assert rows.from_dict(each.to_dict()) == each
+
+
+spans = st.lists(st.tuples(st.integers(0, 3600), st.integers(1, 1800), kw), min_size=1, max_size=4)
+
+
+@given(spans, st.integers(0, 5400), st.integers(0, 5400))
+def test_what_was_metered_is_counted_once_wherever_it_is_cut(
+    told: list[tuple[int, int, float]], first: int, last: int
+) -> None:
+    at, one_by_one = 0, []
+    for gap, length, power in told:  # one after the other, with gaps
+        start = T0 + timedelta(seconds=at + gap)
+        at += gap + length
+        one_by_one.append(("a", start, start + timedelta(seconds=length), power))
+    found = in_steps(one_by_one)
+    metered = Metered({start: Step(kwh, seconds) for (_, start), (kwh, seconds) in found.items()})
+    assert all(0 < seconds <= 300 for _, seconds in found.values())
+    end = T0 + (at // 300 + 1) * 5 * MINUTE
+    kwh, ratio = metered.drawn(T0, end)
+    assert kwh == pytest.approx(sum(power * length / 3600 for _, length, power in told))
+    assert ratio == pytest.approx(sum(length for _, length, _ in told) / (end - T0).total_seconds())
+    cuts = sorted(T0 + timedelta(seconds=min(s, at)) for s in (first, last))
+    parts = [metered.drawn(a, b)[0] for a, b in pairwise([T0, *cuts, end])]
+    assert sum(parts) == pytest.approx(kwh)
