@@ -6,10 +6,10 @@ at once afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from forecasts.slots import Floats, SlotGrid
 from shifter.cycle import CycleInputs, Submission, plan_cycle
 from shifter.domain.announced import Announced
 from shifter.domain.fleet import Fleet, Objective, Pool, Resilience, Site
-from shifter.domain.grid_event import GridEvent
+from shifter.domain.grid_event import Baseline, GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload
@@ -133,10 +133,21 @@ class Day:
     def _by_id(self) -> dict[str, Workload]:
         return {w.id: w for w in self.work}
 
-    def asked(self, hour: int) -> tuple[CycleInputs, GridEvent]:
-        """The event at that hour of the first day, and what is known when it is told."""
+    def asked(self, hour: int, *, usual: bool) -> tuple[CycleInputs, GridEvent]:
+        """The event at that hour of the first day, and what is known when it is told.
+
+        The cut is from what the plan in force would draw then; or, of `usual` power, from what it draws on the mean of
+        that day, at whatever real-time load there is.
+        """
         start = FIRST + hour * HOUR
         baseline = of_plan(self.before, SITE, start, start + CUT)
+        if usual:
+            mean_kw = float(np.mean([r.import_kw for r in self.before.power if r.start < FIRST + 24 * HOUR]))
+            windows = (
+                replace(w, import_kw=mean_kw, at_quantile_kw=mean_kw + w.counted_kw - w.import_kw)
+                for w in baseline.windows
+            )
+            baseline = Baseline("given", "mean of the day", tuple(windows))
         event = GridEvent(
             f"cut-{hour}",
             "hall",
@@ -160,7 +171,6 @@ class Naive:
     """What stopping all that may be stopped came to, and running it at once afterwards."""
 
     met: bool
-    cut_ratio: float
     extra_cost: float
     peak_kw: float
     late_hours: float
@@ -208,7 +218,6 @@ def naive(day: Day, inputs: CycleInputs, event: GridEvent, without: Plan) -> Nai
     gained = told - drawn[inside]
     return Naive(
         met=bool((gained >= asked[inside] - 1e-6).all()),
-        cut_ratio=float((gained / told).min()),
         extra_cost=float((kw_each * change * per_kwh).sum() * grid.slot_hours),
         peak_kw=float(drawn[after][:16].max()),
         late_hours=late,
@@ -223,28 +232,31 @@ def run(options: Options, tell: Tell) -> Iterator[Line]:
     """Each load with its seeds, every hour of the first day but those whose aftermath is not looked at."""
     hours = range(1, 25)
     todo = [(load, seed) for load in LOADS for seed in range(1, options.seeds + 1)]
-    for load in LOADS:
+    for load, usual in product(LOADS, (False, True)):
         quotes: list[GridEventQuote] = []
         others: list[Naive] = []
         for seed in range(1, options.seeds + 1):
             day = Day(seed, load)
             for hour in hours:
-                done = todo.index((load, seed)) + (hour - 1) / len(hours)
-                tell(f"load {load:g}, seed {seed}, {hour}:00", done / len(todo))
-                inputs, event = day.asked(hour)
+                done = 2 * todo.index((load, seed)) + usual + (hour - 1) / len(hours)
+                tell(f"load {load:g}, seed {seed}, {hour}:00", done / (2 * len(todo)))
+                inputs, event = day.asked(hour, usual=usual)
                 quoted = Quoted(event, inputs, plan_cycle, eased_in_time=False)
                 quotes.append(quoted.answer())
                 others.append(naive(day, inputs, event, quoted.without))
-        yield from _figures(load, quotes, others)
+        yield from _figures(f"load {load:g}, of {'usual' if usual else 'planned'} power", quotes, others)
 
 
-def _figures(load: float, quotes: list[GridEventQuote], others: list[Naive]) -> Iterator[Line]:
-    n, name = len(quotes), f"load {load:g}"
+def _figures(name: str, quotes: list[GridEventQuote], others: list[Naive]) -> Iterator[Line]:
+    n = len(quotes)
     met = [q for q in quotes if q.met]
     weaker = [q.would_meet.cut_ratio or 0.0 for q in quotes if not q.met and q.would_meet]
     said = f"{len(met)} of {n} events"
     if weaker:
-        said += f"; the others could cut {100 * min(weaker):.1f} to {100 * max(weaker):.1f} %, all but real-time load"
+        blocked = sum(bool(q.in_the_way) for q in quotes)
+        said += f"; the others could cut {100 * min(weaker):.1f} to {100 * max(weaker):.1f} %; "
+        said += f"in {blocked} of them work "
+        said += "that runs and may not be interrupted is in the way"
     yield Figure(f"{name}, met in every slot", 100 * len(met) / n, "%", AtLeast(100.0), said, 1)
     touched = sum(not q.realtime_untouched for q in quotes)
     yield Figure(f"{name}, events that touch real-time load", touched, "", AtMost(0.0), f"of {n}", 0)
