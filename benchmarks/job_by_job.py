@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.cases import rates_of, window_share
 from forecasts.slots import Floats
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Site, limits_in_force
+from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.workload import Workload
 
 TINY = 1e-6

@@ -31,7 +31,8 @@ import numpy as np
 from benchmarks.cases import rates_of, read_case, window_share
 from benchmarks.machine import peak_mib
 from shifter.cycle import CycleInputs
-from shifter.domain.fleet import Site, limits_in_force
+from shifter.domain.fleet import Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.plant import Battery
 
 

@@ -179,12 +179,24 @@ class Client:
         return self._list("GET", "/v1/realtime", {"site": site, "pool": pool, "days": days})
 
     def add_grid_event(self, event: Mapping[str, Any]) -> Json:
-        """A power limit for a site and a window."""
-        return self._object("POST", "/v1/grid-events", body=dict(event))
+        """A limit or a cut for a site and a window; answered with its baseline."""
+        return self._object("POST", "/v1/grid-events", body=dict(event), timeout_s=SLOW_TIMEOUT_S)
 
     def grid_events(self, since: When | None = None) -> list[Json]:
         """Those that end after `since` (default: now)."""
         return self._list("GET", "/v1/grid-events", {"since": _moment(since)})
+
+    def quote_grid_event(self, event: Mapping[str, Any]) -> Json:
+        """What it would cost, and who would pay; nothing is accepted."""
+        return self._object("POST", "/v1/grid-events/quote", body=dict(event), timeout_s=SLOW_TIMEOUT_S)
+
+    def grid_event_report(self, event_id: str) -> Json:
+        """What was delivered against what was requested."""
+        return self._object("GET", f"/v1/grid-events/{_segment(event_id)}/report")
+
+    def withdraw_grid_event(self, event_id: str) -> Json:
+        """Take it back; what is left of it."""
+        return self._object("DELETE", f"/v1/grid-events/{_segment(event_id)}")
 
     # What happened
 

@@ -19,7 +19,8 @@ from shifter.classify.rules import classify
 from shifter.domain.announced import Announced
 from shifter.domain.chains import in_chains, split_windows
 from shifter.domain.effort import Effort
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified, Override, Workload, WorkloadClass

@@ -26,7 +26,7 @@ from shifter.dispatch.runner import DispatchRunner
 from shifter.domain.fleet import Fleet
 from shifter.errors import Conflict, InputError, NotReady, SolverFailed
 from shifter.files import read_fleet
-from shifter.grid_signals import GridFeed, leave, listen
+from shifter.grid_file import Feed, leave, listen
 from shifter.ingest import Poller
 from shifter.lessons import lessons_of
 from shifter.load_wiring import realtime_maker
@@ -306,7 +306,7 @@ class Daemon:
         if self._measured is not None and not self._stopped.is_set():
             learn_load(self.service.core, self._measured)
 
-    def _listen(self, feed: GridFeed) -> None:
+    def _listen(self, feed: Feed) -> None:
         if not self._stopped.is_set():
             listen(self.service.core, feed)
 

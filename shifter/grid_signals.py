@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from forecasts.errors import ForecastRejected, ShifterError, SourceUnavailable
 from forecasts.slots import isoformat_z
 from forecasts.sources.openadr3_events import Event, Stretch, events_of, overlaid
 from forecasts.sources.openadr3_vtn import Json, Vtn
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.errors import NotReady
 from shifter.service.core import Core
 from shifter.service.followed import follow_grid_events
@@ -108,8 +108,25 @@ class Heard:
     """By event, what is wrong with it."""
 
 
-def listen(core: Core, feed: GridFeed) -> int:
+class Follower(Protocol):
+    """Something else than a VTN that grid events are followed from."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def every(self) -> timedelta: ...
+
+    def listen(self, core: Core) -> int: ...
+
+
+Feed = GridFeed | Follower
+
+
+def listen(core: Core, feed: Feed) -> int:
     """Ask once, and make the grid events what is said now; how many changed. Raises nothing that a VTN may do."""
+    if not isinstance(feed, GridFeed):
+        return feed.listen(core)
     with feed.busy:  # an older answer may not come after a newer one
         now, changed, errors = core.now(), 0, []
         try:
@@ -130,11 +147,11 @@ def listen(core: Core, feed: GridFeed) -> int:
             core.metrics.ingests.labels(source=feed.name, outcome="failed").inc()
             if not ours:
                 log.exception("following the grid broke", source=feed.name)
-        _remember(core, feed, errors, now)
+        remember(core, feed.name, errors, now)
     return changed
 
 
-def leave(core: Core, feeds: Sequence[GridFeed]) -> None:
+def leave(core: Core, feeds: Sequence[Feed]) -> None:
     """Withdraw what VTNs told that are followed no more: nobody else could take it back. Raises NotReady."""
     told = {event.source for event in core.state.grid_events if event.source.startswith(OURS)}
     for source in sorted(told - {feed.name for feed in feeds}):
@@ -255,18 +272,18 @@ def _facts(feed: GridFeed, notice: Notice) -> dict[str, Any]:
     }
 
 
-def _remember(core: Core, feed: GridFeed, errors: Sequence[str], now: datetime) -> None:
-    """Its view after a poll; the first failure and the recovery are told, as of a forecast source."""
-    before = core.state.sources.get(feed.name) or SourceView(feed.name, up=True)
+def remember(core: Core, name: str, errors: Sequence[str], now: datetime) -> None:
+    """A feed's view after a poll; the first failure and the recovery are told, as of a forecast source."""
+    before = core.state.sources.get(name) or SourceView(name, up=True)
     if errors:
         view = replace(before, up=False, failures=before.failures + 1, error=f"{errors[0]} {STANDS}")
     else:
         view = replace(before, up=True, failures=0, error="", last_success_at=now)
     with core.state.changed:
-        core.state.sources[feed.name] = replace(view, last_attempt_at=now)
+        core.state.sources[name] = replace(view, last_attempt_at=now)
     if errors and before.up:
-        log.warning("a grid's signals fail", source=feed.name, error=view.error, at=isoformat_z(now))
-        core.tell(EventKind.SOURCE_FAILED, source=feed.name, error=view.error)
+        log.warning("a grid's signals fail", source=name, error=view.error, at=isoformat_z(now))
+        core.tell(EventKind.SOURCE_FAILED, source=name, error=view.error)
     elif not errors and not before.up:
-        log.info("a grid's signals are well again", source=feed.name)
-        core.tell(EventKind.SOURCE_RECOVERED, source=feed.name, failures=before.failures)
+        log.info("a grid's signals are well again", source=name)
+        core.tell(EventKind.SOURCE_RECOVERED, source=name, failures=before.failures)

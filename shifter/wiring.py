@@ -22,7 +22,9 @@ from forecasts.store import ForecastStore
 from shifter.clock import Clock
 from shifter.domain.fleet import Fleet
 from shifter.errors import InputError
+from shifter.files import read_grid_events
 from shifter.files.places import all_of, raise_all
+from shifter.grid_file import Feed, FileFeed
 from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
 from shifter.load_wiring import announced_loads
@@ -175,8 +177,10 @@ def _check_zones(zones: Sequence[str], info: SourceInfo, place: str) -> None:
     raise_all(mistakes)
 
 
-def grid_feeds(settings: Settings, fleet: Fleet) -> tuple[GridFeed, ...]:
-    """The VTNs whose limits are followed. Raises InputError for a site that there is not, and a name used twice."""
+def grid_feeds(settings: Settings, fleet: Fleet) -> tuple[Feed, ...]:
+    """The VTNs whose limits are followed, and a file. Raises InputError for a site that there is not, a name twice,
+    and what is wrong in the file.
+    """
     ahead = timedelta(hours=settings.planning.max_horizon_hours) + timedelta(days=1)
     found: list[GridFeed] = []
     for i, wanted in enumerate(settings.grid_events.openadr3):
@@ -205,7 +209,10 @@ def grid_feeds(settings: Settings, fleet: Fleet) -> tuple[GridFeed, ...]:
         vtn = Vtn(VtnOptions.model_validate(given), name)
         every = timedelta(seconds=wanted.poll_s)
         found.append(GridFeed(name, vtn, wanted.programs, wanted.site, wanted.targets, every, ahead))
-    return tuple(found)
+    if (path := settings.grid_events.file) is None:
+        return tuple(found)
+    read_grid_events(path, fleet)
+    return (*found, FileFeed(path, fleet))
 
 
 def outlooks_of(

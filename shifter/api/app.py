@@ -17,7 +17,18 @@ from shifter.api.express import Express
 from shifter.api.guard import Guard
 from shifter.api.observe import HttpMetrics, Observe
 from shifter.api.params import Shared
-from shifter.api.routes import events, inputs, learnt, leases, plans, policy, realtime, scores, workloads
+from shifter.api.routes import (
+    events,
+    grid_events,
+    inputs,
+    learnt,
+    leases,
+    plans,
+    policy,
+    realtime,
+    scores,
+    workloads,
+)
 from shifter.api.routes.probes import probes
 from shifter.service import Service
 
@@ -64,7 +75,7 @@ def create_app(
         ],
     )
     app.state.shifter = shared
-    subjects = (workloads, policy, leases, plans, inputs, realtime, learnt, scores, events)
+    subjects = (workloads, policy, leases, plans, inputs, grid_events, realtime, learnt, scores, events)
     routers = {"/v1": [subject.router for subject in subjects], "": [probes(registry)]}
     for prefix, some in routers.items():
         for router in some:

@@ -18,10 +18,12 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 import shifter.domain.fleet
+import shifter.domain.grid_event
 import shifter.domain.plan
 import shifter.domain.rows
 import shifter.domain.workload
 import shifter.views.daemon
+import shifter.views.grid
 import shifter.views.pools
 import shifter.views.reasons
 import shifter.views.workloads
@@ -54,9 +56,11 @@ _MODULES: tuple[ModuleType, ...] = (
     shifter.views.reasons,
     shifter.views.pools,
     shifter.views.daemon,
+    shifter.views.grid,
     shifter.domain.plan,
     shifter.domain.rows,
     shifter.domain.fleet,
+    shifter.domain.grid_event,
     shifter.domain.workload,
 )
 

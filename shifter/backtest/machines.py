@@ -17,7 +17,8 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.backtest.case import HOUR_US, Case
 from shifter.backtest.jobs import Job, Request, hours_us, serving
-from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.fleet import PoolKey, Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.options import Option
 from shifter.realtime.reserve import reserve
 

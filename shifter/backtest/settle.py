@@ -23,7 +23,8 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.backtest.case import Case
 from shifter.backtest.machines import TINY, Course
-from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.fleet import PoolKey, Site
+from shifter.domain.grid_event import limits_in_force
 
 DAY = timedelta(days=1)
 

@@ -33,6 +33,10 @@ RealtimeFile = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write the plan.json here, whole or not at all.")
 ]
+GridEventsFile = Annotated[
+    Path | None,
+    typer.Option("--grid-events", help="Grid events: JSON lines (.jsonl), or a YAML or JSON list."),
+]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Check the plan against every condition of the contract, and say so.")
 ]
@@ -51,6 +55,7 @@ class _Question:
     slot_minutes: int
     time_limit_s: float
     learn: bool = False
+    grid_events: Path | None = None
 
 
 def plan(
@@ -60,6 +65,7 @@ def plan(
     workloads: WorkloadsFile,
     forecasts: ForecastsFile,
     realtime: RealtimeFile = None,
+    grid_events: GridEventsFile = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -97,7 +103,9 @@ def plan(
         )
     minutes = parse_minutes(slot, "--slot")
     begin = parse_time(start, "--start") if start else _this_slot(minutes)
-    question = _Question(fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s, learn)
+    question = _Question(
+        fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s, learn, grid_events
+    )
     if existing is not None:
         _verify_file(existing, question, as_json)
         return
@@ -106,6 +114,9 @@ def plan(
     gc.disable()
     with working("reading …"):
         inputs = read_inputs(question)
+    if grid_events is not None:
+        with working("planning without the cuts …"), silent_libraries():
+            inputs = with_grid_events(inputs, question)
     with working(f"planning {plural(len(inputs.submissions), 'workload')} …"), silent_libraries():
         from shifter.cycle import plan_cycle
 
@@ -141,6 +152,24 @@ def read_inputs(question: _Question) -> CycleInputs:
         submissions=tuple(Submission(w, question.start) for w in work),
         time_limit_s=question.time_limit_s,
     )
+
+
+def with_grid_events(inputs: CycleInputs, question: _Question) -> CycleInputs:
+    """The same under the grid events of the file that are known at the moment of planning.
+
+    One with an agreed notice is known from so long before its start. A cut is taken from the plan without any of them.
+    Raises InputError.
+    """
+    if question.grid_events is None:
+        return inputs
+    from dataclasses import replace
+
+    from shifter.files import read_grid_events
+    from shifter.service.baselines import under
+
+    if not question.grid_events.is_file():
+        raise InputError("there is no such file.", field=str(question.grid_events), hint="Check the path.")
+    return replace(inputs, grid_events=under(inputs, read_grid_events(question.grid_events, inputs.fleet)))
 
 
 def _read_frame(question: _Question, grid: Any, zones: tuple[str, ...], currency: str) -> Any:
@@ -222,9 +251,10 @@ def _verify_file(path: Path, question: _Question, as_json: bool) -> None:
         given.horizon.slot_minutes,
         question.time_limit_s,
         question.learn,
+        question.grid_events,
     )
     with working("reading …"):
-        inputs = read_inputs(asked)
+        inputs = with_grid_events(read_inputs(asked), asked)
     violations = _violations(given, inputs)
     if as_json:
         print_json({"plan_id": given.plan_id, "ok": not violations, "violations": violations})

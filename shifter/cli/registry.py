@@ -63,6 +63,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "quote", "shifter.cli.quote:quote", "What a workload would cost, by deadline; submits nothing.", _WORK
     ),
+    Entry(
+        "grid-events",
+        "shifter.cli.grid_events:app",
+        "What the grid asks: quote it before accepting, add, list, withdraw, report.",
+        _WORK,
+    ),
     Entry("cancel", "shifter.cli.work:cancel", "Cancel a workload.", _WORK),
     Entry(
         "override", "shifter.cli.work:override", "Decide a workload's class yourself; it is recorded.", _WORK

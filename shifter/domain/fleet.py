@@ -284,25 +284,3 @@ class Fleet:
     def zones(self) -> tuple[str, ...]:
         """Grid zones of the sites, sorted."""
         return tuple(sorted({site.zone for site in self.sites}))
-
-
-@dataclass(frozen=True)
-class GridEvent:
-    """A power limit for a site and a window, from the grid or its operator."""
-
-    __pydantic_config__ = STRICT
-
-    id: Name
-    site: Name
-    start: Utc
-    end: Utc
-    limit_kw: NonNegative
-    source: str = "operator"
-
-
-def limits_in_force(site: Site, events: tuple[GridEvent, ...], start: datetime, end: datetime) -> float:
-    """The lowest power limit [kW] that holds anywhere in `[start, end)`; infinite where there is none."""
-    windows = [(w.start, w.end, w.limit_kw) for w in site.power_limits]
-    windows += [(e.start, e.end, e.limit_kw) for e in events if e.site == site.name]
-    limit = float("inf") if site.power_limit_kw is None else site.power_limit_kw
-    return min([limit, *(kw for a, b, kw in windows if a < end and b > start)])

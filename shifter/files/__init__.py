@@ -3,6 +3,7 @@ remedy.
 """
 
 from shifter.files.fleet import fleet_warnings, parse_fleet, read_fleet
+from shifter.files.grid_events import read_grid_events
 from shifter.files.plans import plan_of, read_plan, write_plan
 from shifter.files.realtime import read_known_realtime, read_realtime
 from shifter.files.workloads import check_workload, parse_workload, read_workloads
@@ -14,6 +15,7 @@ __all__ = [
     "parse_workload",
     "plan_of",
     "read_fleet",
+    "read_grid_events",
     "read_known_realtime",
     "read_plan",
     "read_realtime",

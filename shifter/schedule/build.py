@@ -13,7 +13,8 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.series import Signal
 from forecasts.slots import Floats, SlotGrid
-from shifter.domain.fleet import Budget, Fleet, GridEvent, Site, limits_in_force
+from shifter.domain.fleet import Budget, Fleet, Site
+from shifter.domain.grid_event import GridEvent, limits_in_force
 from shifter.domain.rows import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Classified

@@ -15,7 +15,7 @@ from forecasts.slots import SlotGrid
 from forecasts.store import ForecastStore
 from shifter.classify.policy import Policy, default_policy
 from shifter.clock import Clock, SystemClock
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
@@ -29,6 +29,7 @@ from shifter.service.core import Core, FrameMaker, RealtimeMaker
 from shifter.service.cycles import Cycles, replay
 from shifter.service.explain import explain
 from shifter.service.gate import gate_of
+from shifter.service.grid_demands import GridDemands
 from shifter.service.heard import Ear
 from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
@@ -66,7 +67,7 @@ def at_most(limit: int) -> int:
     return max(0, min(limit, MOST_AT_ONCE))
 
 
-class Service:
+class Service(GridDemands):
     """The façade. `actor` names who asks, for the audit. Errors are `shifter.errors`'.
 
     It stands on an upgraded `database` and reads what is kept there when it is made. Without a daemon nothing
@@ -298,16 +299,6 @@ class Service:
     def realtime(self, site: str | None = None, pool: str | None = None, days: int = 14) -> list[LoadView]:
         """What real-time load is expected, and how often that held in the last `days`. Raises NotFound, NotReady."""
         return expected.realtime(self.core, site, pool, days)
-
-    def add_grid_event(self, event: GridEvent, actor: str) -> GridEvent:
-        """A power limit for a site and a window. The same again is the same. Raises NotFound, Conflict,
-        InputError.
-        """
-        return told.add_grid_event(self.core, event, actor)
-
-    def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
-        """Those that end after `since` (default: now)."""
-        return told.grid_events(self.core, since)
 
     # What happened ---------------------------------------------------------------------------------------
 

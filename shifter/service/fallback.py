@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.fleet import PoolKey, Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.options import Option, options_of
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.service.core import Change, Core
-from shifter.service.told import facts_of, tell_created
-from shifter.store import inputs
+from shifter.service.grid_events import facts_of, take_back, tell_created
+from shifter.store import grid_events as rows
 from shifter.views import EventKind
 
 
@@ -26,7 +26,7 @@ def follow_grid_events(
     with core.writing:  # nobody comes between looking and writing
         now = core.now()
         with core.reading() as db:
-            told = {event.id: event for event in inputs.grid_events_by(db, source, now)}
+            told = {event.id: event for event in rows.told_by(db, source, now)}
         asked = {event.id: event for event in wanted if event.end > now}
         gone = [e for e in told.values() if e.id not in asked and not undecided(e)]
         new = [e for e in asked.values() if e.id not in told]
@@ -40,7 +40,7 @@ def follow_grid_events(
             for event in other:
                 _change(change, told[event.id], event, source)
             for event in gone:
-                _withdraw(change, event, source, now)
+                take_back(change, event, source)
                 kept.pop(event.id, None)
             kept |= {event.id: event for event in (*new, *other)}
             change.set(grid_events=tuple(kept.values()))
@@ -51,26 +51,17 @@ def follow_grid_events(
 def _same(event: GridEvent, told: GridEvent, now: datetime) -> bool:
     """Whether both say the same from now on; when one that runs began does not matter any more."""
     begun = replace(told, start=event.start) if max(event.start, told.start) <= now else told
-    return event == begun
+    return event in (begun, begun.as_asked)
 
 
 def _create(change: Change, event: GridEvent, source: str) -> None:
-    inputs.drop_grid_event(change.db, event.id)  # one of ours that was over, or one that another gave this id
-    inputs.add_grid_event(change.db, event, change.at, source)
+    rows.drop(change.db, event.id)  # one of ours that was over, or one that another gave this id
+    rows.add(change.db, event, change.at, source)
     tell_created(change, event, source)
 
 
 def _change(change: Change, before: GridEvent, event: GridEvent, source: str) -> None:
-    inputs.change_grid_event(change.db, event)
+    rows.change(change.db, event)
     change.event(EventKind.GRID_EVENT_CHANGED, **facts_of(event))
     was = {"start": before.start, "end": before.end, "limit_kw": before.limit_kw}
     change.audit(source, "grid_event.change", event.id, **facts_of(event), was=was)
-
-
-def _withdraw(change: Change, event: GridEvent, source: str, now: datetime) -> None:
-    if event.start < now:
-        inputs.change_grid_event(change.db, replace(event, end=now))
-    else:
-        inputs.drop_grid_event(change.db, event.id)
-    change.event(EventKind.GRID_EVENT_WITHDRAWN, **facts_of(event))
-    change.audit(source, "grid_event.withdraw", event.id, **facts_of(event))

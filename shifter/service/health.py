@@ -12,6 +12,7 @@ from shifter.service import peaks
 from shifter.service.capacity import capacity
 from shifter.service.core import DATABASE, Core
 from shifter.service.gate import FORGOTTEN, gate_of
+from shifter.service.grid_faults import missing_kw_by_event, unmet_events
 from shifter.service.present import state_at
 from shifter.views import LIVE_STATES, Health, WorkloadState
 
@@ -45,6 +46,7 @@ def health(core: Core) -> Health:
         faults["plan"] = "The plan has run out: its horizon lies in the past."
     elif published is not None:
         faults |= {warning: warning for warning in published.plan.warnings if _is_broken(warning)}
+        faults |= unmet_events(core)
     if state.alive_at is not None and gate_of(core).stale:
         faults["heartbeat"] = "The daemon has not renewed its leases."
     status: Literal["ok", "degraded", "failing"] = "degraded" if faults else "ok"
@@ -120,6 +122,9 @@ def gauges(core: Core) -> Iterator[Gauged]:
     for name, kw in peaks.so_far_kw(core).items():
         text = "Highest slot-mean import of this month so far."
         yield "shifter_site_peak_so_far_kilowatts", text, {"site": name}, kw
+    for event, missing in missing_kw_by_event(core):
+        labels = {"event": event.id, "site": event.site}
+        yield "shifter_grid_event_missing_kilowatts", "By which the plan does not meet it.", labels, missing
     for key in core.fleet.pools:
         yield from _pool_gauges(capacity(key, gate))
     yield from _others(core)

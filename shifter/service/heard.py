@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import isoformat_z
 from shifter.errors import InputError, NotFound, NotReady
-from shifter.service import guard, peaks
+from shifter.service import guard, metering, peaks
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.level import Level
@@ -94,8 +94,11 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
                 counted, imports = dict(state.meters), dict(state.measured_import)
                 inputs.add_telemetry(change.db, ordered)
                 loads.count(change.db, ordered)
+                metered: list[metering.Span] = []
                 for s in ordered:
+                    metered += metering.spans(core, imports.get(s.site), s)
                     peaks.hear(core, counted, imports, s)
+                metering.keep(change, metered)
                 change.set(measured=ahead.measured, levels=ahead.levels, available=ahead.available)
                 change.set(measured_import=imports, meters=counted)
                 change.replan = "telemetry" if matters else ""

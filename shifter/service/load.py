@@ -11,7 +11,7 @@ from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
 from shifter.service.heard import take_sample
 from shifter.service.state import EVENTS_KEPT, Published
-from shifter.store import inputs, log, meters, plans
+from shifter.store import grid_events, inputs, log, meters, plans
 from shifter.store import workloads as rows
 from shifter.views import LIVE_STATES, WorkloadState
 
@@ -23,7 +23,7 @@ def load(core: Core) -> None:
         records = rows.load(db)
         newest = plans.newest(db)
         overrides = tuple(inputs.overrides(db))
-        grid_events = tuple(inputs.grid_events(db, now))
+        events_told = tuple(grid_events.holding_after(db, now))
         alive_at = inputs.alive_at(db)
         counted = peaks.kept(core, meters.load(db))
         uncounted = [m.counted_to for m in counted.values()]
@@ -39,7 +39,7 @@ def load(core: Core) -> None:
         # Publishing was a sign of life, too.
         state.alive_at = max((at for at in (alive_at, newest and newest[2]) if at), default=None)
         state.let_in = _let_in(core, now)
-        state.overrides, state.grid_events = overrides, grid_events
+        state.overrides, state.grid_events = overrides, events_told
         state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
             if s.pool is not None:

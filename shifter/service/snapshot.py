@@ -65,7 +65,7 @@ def take(core: Core, without: str | None = None, reach: datetime | None = None) 
         submissions=submissions,
         policy=core.policy,
         overrides=tuple(o for o in overrides if o.workload_id is None or o.workload_id in ids),
-        grid_events=tuple(e for e in grid_events if e.end > now and e.start < grid.end),
+        grid_events=tuple(e for e in grid_events if e.holds_until > now and e.holds_from < grid.end),
         time_limit_s=core.config.cycle_deadline_s * SOLVER_SHARE,
         deadline_margin_s=core.config.deadline_margin_s,
         announced=None

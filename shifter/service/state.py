@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from forecasts.series import Signal
-from shifter.domain.fleet import GridEvent, PoolKey
+from shifter.domain.fleet import PoolKey
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, PowerRow, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override

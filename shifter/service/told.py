@@ -11,10 +11,8 @@ from typing import Any
 from forecasts.checks import check_series
 from forecasts.series import ForecastSeries, Kind
 from forecasts.slots import SlotGrid, floor_to_slot, isoformat_z
-from shifter.domain.fleet import GridEvent
-from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
-from shifter.service.core import Change, Core
-from shifter.store import inputs
+from shifter.errors import ForecastRejected, InputError, NotFound, NotReady
+from shifter.service.core import Core
 from shifter.views import EventKind, LearntView
 
 MAX_SLOTS = 10_000
@@ -22,67 +20,6 @@ AT_ONCE = 50
 """Vintages of the past in one transaction: some tens of milliseconds."""
 PUSHED = "push:"
 """What the name of every source begins with that was pushed; no registered one has a colon in its name."""
-
-
-def add_grid_event(core: Core, event: GridEvent, actor: str) -> GridEvent:
-    """See `Service.add_grid_event`."""
-    if event.site not in core.fleet.by_site:
-        known = ", ".join(core.fleet.by_site)
-        raise NotFound(f"there is no site {event.site}.", field="site", hint=f"Sites are {known}.")
-    if event.end <= event.start:
-        raise InputError(
-            f"the window ends at {isoformat_z(event.end)}, not after {isoformat_z(event.start)}.",
-            field="end",
-            hint="Windows are [start, end).",
-        )
-    with core.change() as change:
-        known_event = inputs.grid_event(change.db, event.id)
-        if known_event is not None:
-            if known_event != event:
-                raise Conflict(
-                    f"{event.id} is already a grid event, with other content.",
-                    field="id",
-                    hint="Give a new one a new id.",
-                )
-            return known_event
-        if event.end <= change.at:
-            raise InputError(
-                f"the window ended at {isoformat_z(event.end)}; it is {isoformat_z(change.at)}.",
-                field="end",
-                hint="Give one that lies ahead.",
-            )
-        inputs.add_grid_event(change.db, event, change.at, actor)
-        change.set(grid_events=(*core.state.grid_events, event))
-        tell_created(change, event, actor)
-    return event
-
-
-def tell_created(change: Change, event: GridEvent, actor: str) -> None:
-    """What follows where a grid event came in: who hears of it, and a new plan."""
-    change.event(EventKind.GRID_EVENT_CREATED, **facts_of(event))
-    change.audit(actor, "grid_event.create", event.id, site=event.site, limit_kw=event.limit_kw)
-    change.replan = "grid event"
-
-
-def facts_of(event: GridEvent) -> dict[str, Any]:
-    """What the events about a grid event carry."""
-    return {
-        "id": event.id,
-        "site": event.site,
-        "start": event.start,
-        "end": event.end,
-        "limit_kw": event.limit_kw,
-        "source": event.source,
-    }
-
-
-def grid_events(core: Core, since: datetime | None) -> list[GridEvent]:
-    """See `Service.grid_events`."""
-    if since is None:
-        now = core.now()
-        return [e for e in core.state.grid_events if e.end > now]
-    with core.reading() as db:
-        return inputs.grid_events(db, since)
 
 
 def push_forecasts(core: Core, series: Sequence[ForecastSeries], actor: str) -> int:

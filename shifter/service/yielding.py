@@ -17,7 +17,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shifter.domain.capping import import_kw
-from shifter.domain.fleet import PoolKey, Site, limits_in_force
+from shifter.domain.fleet import PoolKey, Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.options import option_of
 from shifter.domain.rows import Allocation
 from shifter.store.workloads import WorkloadRecord

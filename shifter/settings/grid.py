@@ -205,7 +205,10 @@ class VtnSettings(Section):
 
 
 class GridEventSettings(Section):
-    """Power limits that a grid tells by itself; others are sent to POST /v1/grid-events."""
+    """What a grid asks by itself, or in a file; other grid events are sent to POST /v1/grid-events."""
+
+    file: Annotated[str, Field(min_length=1)] | None = None
+    """A file of grid events (.jsonl, or a YAML or JSON list), followed as it changes; null: none."""
 
     openadr3: tuple[VtnSettings, ...] = ()
-    """VTNs of OpenADR 3 whose IMPORT_CAPACITY_LIMIT events are followed; see docs/concepts/daemon.md."""
+    """VTNs of OpenADR 3 whose IMPORT_CAPACITY_LIMIT events are followed; see docs/concepts/grid-events.md."""

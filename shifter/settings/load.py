@@ -159,6 +159,8 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         sources = [_path_relative(source, resolve) for source in forecasts["sources"]]
         values["forecasts"] = {**forecasts, "sources": sources}
     grid = values.get("grid_events")
+    if isinstance(grid, dict) and "file" in grid:
+        values["grid_events"] = grid = {**grid, "file": resolve(grid["file"])}
     if isinstance(grid, dict) and isinstance(grid.get("openadr3"), list):
         values["grid_events"] = {
             **grid,

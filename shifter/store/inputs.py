@@ -1,4 +1,4 @@
-"""What operators, grids and meters tell: overrides, grid events, telemetry."""
+"""What operators and meters tell: overrides, telemetry; and that the daemon lives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from shifter.domain.fleet import GridEvent
 from shifter.domain.workload import Override, WorkloadClass
 from shifter.store import tables as t
 from shifter.views import TelemetrySample
@@ -32,47 +31,6 @@ def overrides(db: Connection) -> list[Override]:
             decided = None if r.decided is None else WorkloadClass(r.decided)
             last[key] = Override(decided, r.by, r.at, r.reason, r.workload_id, r.rule)
     return list(last.values())
-
-
-def add_grid_event(db: Connection, event: GridEvent, at: datetime, by: str) -> None:
-    """Keep a power limit for a while."""
-    row = {"id": event.id, "site": event.site, "starts_at": event.start, "ends_at": event.end}
-    row |= {"limit_kw": event.limit_kw, "source": event.source}
-    db.execute(insert(t.grid_events), {**row, "created_at": at, "created_by": by[:256]})
-
-
-def grid_events(db: Connection, since: datetime) -> list[GridEvent]:
-    """Those that end after `since`, by start."""
-    e = t.grid_events.c
-    query = select(t.grid_events).where(e.ends_at > since).order_by(e.starts_at, e.id)
-    return [GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source) for r in db.execute(query)]
-
-
-def grid_event(db: Connection, event_id: str) -> GridEvent | None:
-    """One of them, or None."""
-    r = db.execute(select(t.grid_events).where(t.grid_events.c.id == event_id)).first()
-    return None if r is None else GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source)
-
-
-def grid_events_by(db: Connection, by: str, since: datetime) -> list[GridEvent]:
-    """Those that one actor told and that end after `since`, by start."""
-    e = t.grid_events.c
-    query = select(t.grid_events).where(e.created_by == by[:256], e.ends_at > since)
-    return [
-        GridEvent(r.id, r.site, r.starts_at, r.ends_at, r.limit_kw, r.source)
-        for r in db.execute(query.order_by(e.starts_at, e.id))
-    ]
-
-
-def change_grid_event(db: Connection, event: GridEvent) -> None:
-    """Keep what is now said under its id."""
-    row = {"site": event.site, "starts_at": event.start, "ends_at": event.end, "limit_kw": event.limit_kw}
-    db.execute(update(t.grid_events).where(t.grid_events.c.id == event.id).values(row))
-
-
-def drop_grid_event(db: Connection, event_id: str) -> None:
-    """Forget one that never began."""
-    db.execute(delete(t.grid_events).where(t.grid_events.c.id == event_id))
 
 
 def save_alive(db: Connection, at: datetime) -> None:

@@ -47,6 +47,15 @@ def newest(db: Connection) -> tuple[Plan, int, datetime] | None:
     return Plan.from_dict(json.loads(row.body)), row.version, row.published_at
 
 
+def in_force_at(db: Connection, at: datetime) -> Plan | None:
+    """The plan that was the current one at that moment, or None where it is not kept."""
+    query = (
+        select(t.plans.c.body).where(t.plans.c.published_at <= at).order_by(t.plans.c.version.desc()).limit(1)
+    )
+    body = db.execute(query).scalar()
+    return None if body is None else Plan.from_dict(json.loads(body))
+
+
 def read(db: Connection, plan_id: str) -> Plan | None:
     """A plan that was published, or None."""
     body = db.execute(select(t.plans.c.body).where(t.plans.c.plan_id == plan_id)).scalar()

@@ -21,10 +21,11 @@ from forecasts.slots import SlotGrid, isoformat_z
 from shifter.classify.policy import Policy
 from shifter.cycle import CycleInputs, Submission
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Override, Workload
 from shifter.realtime.load import RealtimeLoad
+from shifter.store import grid_events
 from shifter.store.types import dumps
 
 VERSION = 1
@@ -45,7 +46,7 @@ def inputs_to_json(inputs: CycleInputs) -> str:
             ],
             "policy": plain(inputs.policy),
             "overrides": [plain(o) for o in inputs.overrides],
-            "grid_events": [plain(e) for e in inputs.grid_events],
+            "grid_events": [e.to_dict() for e in inputs.grid_events],
             "time_limit_s": inputs.time_limit_s,
             "deadline_margin_s": inputs.deadline_margin_s,
             "pinned": [plain(a) for a in inputs.pinned],
@@ -75,7 +76,7 @@ def inputs_from_json(text: str) -> CycleInputs:
         ),
         policy=adapter(Policy).validate_python(raw["policy"]),
         overrides=tuple(adapter(Override).validate_python(o) for o in raw["overrides"]),
-        grid_events=tuple(adapter(GridEvent).validate_python(e) for e in raw["grid_events"]),
+        grid_events=tuple(grid_events.from_dict(e) for e in raw["grid_events"]),
         time_limit_s=raw["time_limit_s"],
         deadline_margin_s=raw["deadline_margin_s"],
         pinned=tuple(adapter(Allocation).validate_python(a) for a in raw.get("pinned", ())),

@@ -182,9 +182,22 @@ grid_events = Table(
     Column("site", NAME, nullable=False),
     Column("starts_at", UtcTime, nullable=False),
     Column("ends_at", UtcTime, nullable=False),
-    Column("limit_kw", Float, nullable=False),
+    Column("limit_kw", Float, comment="NULL: it is a cut"),
     Column("source", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(256), nullable=False),
+    Column("holds_until", UtcTime, nullable=False, comment="the end of its ramp and its rebound, too"),
+    Column("beside", JsonText, comment="what it says beside its limit: fields that are not their defaults"),
     Index(None, "ends_at"),
+    Index(None, "holds_until"),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("site", NAME, primary_key=True),
+    Column("start", UtcTime, primary_key=True, comment="of five minutes"),
+    Column("drawn_kwh", Float, nullable=False, comment="as metered, in the metered part of them"),
+    Column("metered_s", Float, nullable=False, comment="how long that part is"),
+    Index(None, "start"),
 )

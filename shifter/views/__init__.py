@@ -15,6 +15,15 @@ from shifter.views.daemon import (
     ShareView,
     SourceView,
 )
+from shifter.views.grid import (
+    EventPayer,
+    EventSide,
+    EventSlot,
+    GridEventQuote,
+    GridEventReport,
+    ReportSlot,
+    WouldMeet,
+)
 from shifter.views.loads import LoadCoverage, LoadSlot, LoadView
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, SlotView, TelemetrySample
@@ -41,7 +50,12 @@ __all__ = [
     "CycleView",
     "Event",
     "EventKind",
+    "EventPayer",
+    "EventSide",
+    "EventSlot",
     "Explanation",
+    "GridEventQuote",
+    "GridEventReport",
     "Health",
     "LearntView",
     "Lease",
@@ -52,6 +66,7 @@ __all__ = [
     "ProgressSource",
     "Quote",
     "QuoteOption",
+    "ReportSlot",
     "ShareView",
     "SlotView",
     "SourceView",
@@ -59,5 +74,6 @@ __all__ = [
     "TelemetrySample",
     "WorkloadState",
     "WorkloadView",
+    "WouldMeet",
     "to_plain",
 ]

@@ -59,6 +59,21 @@ def test_the_whole_story_of_two_workloads(planning: Service, connect: Connect) -
     event = {"id": "g", "site": "paris", "start": DAY, "end": "2026-01-11T07:00:00Z", "limit_kw": 5}
     assert client.add_grid_event(event)["limit_kw"] == 5
     assert len(client.grid_events()) == 1
+    cut = {
+        "id": "c/1",
+        "site": "frankfurt",
+        "start": "2026-01-10T17:00:00Z",
+        "end": "2026-01-10T18:00:00Z",
+        "cut_kw": 1,
+    }
+    quote = client.quote_grid_event(cut)
+    assert quote["event"]["frozen_baseline"]["windows"]
+    assert quote["realtime_untouched"]
+    accepted = client.add_grid_event(cut)  # another plan may be in force by now
+    assert [w["import_kw"] for w in accepted["frozen_baseline"]["windows"]] == [22.2, 22.2]
+    assert client.grid_event_report("c/1")["slots"][0]["verdict"] == "ahead"
+    assert client.withdraw_grid_event("c/1")["id"] == "c/1"
+    assert len(client.grid_events()) == 1
     assert client.telemetry([{"site": "paris", "at": "2026-01-10T00:00:00Z", "import_kw": 3}]) == 1
     assert client.audit(subject="w-17")[0]["actor"].startswith("tests@")
     assert client.health()["status"] in {"ok", "degraded"}

@@ -21,7 +21,8 @@ from forecasts.sources.openadr3_vtn import Vtn, VtnOptions
 from forecasts.sources.pace import RetryPolicy
 from forecasts.testing import Asked, FakeTime, ReplyServer, Said
 from shifter.clock import ManualClock
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
+from shifter.domain.grid_event import GridEvent
 from shifter.errors import InputError
 from shifter.grid_signals import STANDS, GridFeed, listen
 from shifter.planner import InProcessPlanner
@@ -77,7 +78,7 @@ class World:
         self.vtn.events = list(events)
         return listen(self.made.core, self.feed)
 
-    def limits(self) -> list[tuple[str, float, float, float]]:
+    def limits(self) -> list[tuple[str, float, float, float | None]]:
         """Site, start and end [h after T0], limit [kW], as the service answers."""
         told = sorted(self.made.grid_events(), key=lambda e: (e.site, e.start))
         return [(e.site, (e.start - T0) / HOUR, (e.end - T0) / HOUR, e.limit_kw) for e in told]
@@ -459,7 +460,7 @@ def test_whatever_is_told_the_limit_in_force_is_the_one_that_it_says_now(
     told: list[dict[str, tuple[int, int, int, int | None]]],
 ) -> None:
     """At each moment from now on, by a mind that reads the events one by one; and asking again is no news."""
-    from shifter.domain.fleet import limits_in_force
+    from shifter.domain.grid_event import limits_in_force
 
     vtn, time = FakeVtn(), FakeTime()
     client = HttpClient(clock=time.clock, sleep=time.sleep, wall=time.wall)

@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 from shifter.api.models import ForecastPush, ProgressReport
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import COARSE, GREEDY
 from shifter.domain.workload import Workload
 from shifter.errors import InputError

@@ -121,7 +121,7 @@ def test_more_power_never_raises_the_optimum(inputs: CycleInputs, ratio: float) 
         replace(s, power_limit_kw=None if s.power_limit_kw is None else ratio * s.power_limit_kw)
         for s in inputs.fleet.sites
     )
-    events = tuple(replace(e, limit_kw=ratio * e.limit_kw) for e in inputs.grid_events)
+    events = tuple(replace(e, limit_kw=ratio * (e.limit_kw or 0.0)) for e in inputs.grid_events)
     never_dearer(inputs, replace(inputs, fleet=replace(inputs.fleet, sites=sites), grid_events=events))
     never_dearer(inputs, replace(inputs, grid_events=()))
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import shifter.schedule.schedule as planning
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
-from shifter.domain.fleet import Budget, GridEvent, Model, Pool, Site
+from shifter.domain.fleet import Budget, Model, Pool, Site
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.resilience import Resilience
 from shifter.domain.tenant import Tenant

@@ -12,7 +12,8 @@ import numpy as np
 from forecasts.frame import ForecastFrame
 from forecasts.slots import SlotGrid
 from shifter.cycle import CycleInputs, Submission
-from shifter.domain.fleet import Budget, Fleet, GridEvent, Model, Objective, Pool, Site
+from shifter.domain.fleet import Budget, Fleet, Model, Objective, Pool, Site
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.resilience import Resilience
 from shifter.domain.tenant import Tenant
 from shifter.domain.workload import Workload

@@ -10,7 +10,8 @@ import pytest
 
 from shifter.cycle import CycleInputs, Submission, plan_cycle, verify_plan
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import GridEvent, Model, Pool
+from shifter.domain.fleet import Model, Pool
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.plant import Battery
 from shifter.domain.rows import Allocation, Held

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from shifter.cycle import CycleInputs, plan_cycle, verify_plan
 from shifter.domain.capping import used_caps
-from shifter.domain.fleet import GridEvent, Model, Pool, PowerCap
+from shifter.domain.fleet import Model, Pool, PowerCap
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.plant import Battery
 from shifter.domain.rows import Allocation

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from shifter.cycle import plan_cycle, verify_plan
-from shifter.domain.fleet import GridEvent, Model, Pool, PowerWindow
+from shifter.domain.fleet import Model, Pool, PowerWindow
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.plant import Battery
 from shifter.domain.resilience import Resilience

@@ -10,7 +10,8 @@ import pytest
 
 from shifter.cycle import CycleInputs, Submission, plan_cycle
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import GridEvent, Model
+from shifter.domain.fleet import Model
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload

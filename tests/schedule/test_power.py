@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import GridEvent, Pool
+from shifter.domain.fleet import Pool
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plant import Battery
 from shifter.domain.resilience import Resilience
 from tests.schedule.build import at, cycle_inputs, site, work

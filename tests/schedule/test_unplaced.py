@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import Budget, GridEvent, Model, Pool
+from shifter.domain.fleet import Budget, Model, Pool
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.schedule import build
 from tests.schedule.build import START, at, cycle_inputs, site, work

@@ -15,7 +15,7 @@ from forecasts.series import Basis, ForecastSeries, Signal
 from forecasts.slots import as_datetime64
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import Conflict, ForecastRejected, InputError, NotFound, NotReady
 from shifter.service import Service

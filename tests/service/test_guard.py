@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shifter.clock import ManualClock
-from shifter.domain.fleet import Fleet, GridEvent, Model, Pool, Site
+from shifter.domain.fleet import Fleet, Model, Pool, Site
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import Workload
 from shifter.errors import NotReady
 from shifter.service import Service

@@ -11,7 +11,8 @@ import pytest
 
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle
-from shifter.domain.fleet import GridEvent, Model
+from shifter.domain.fleet import Model
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import Alternative, Workload
 from shifter.errors import NotFound
 from shifter.service import Service

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shifter.clock import ManualClock
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import Workload
 from shifter.service import Service
 from shifter.views import AdmissionState, EventKind, WorkloadState

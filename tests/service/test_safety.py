@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from shifter.clock import ManualClock
-from shifter.domain.fleet import GridEvent, Pool, PoolKey, limits_in_force
+from shifter.domain.fleet import Pool, PoolKey
+from shifter.domain.grid_event import GridEvent, limits_in_force
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Workload, WorkloadClass
 from shifter.service import Service, leases, pinned

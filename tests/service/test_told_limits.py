@@ -14,7 +14,7 @@ from shifter.api.app import create_app
 from shifter.api.server import ApiServer
 from shifter.cli import status
 from shifter.clock import ManualClock
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.service import Service
 from shifter.views import TelemetrySample
 from tests.service.world import HOUR, T0, job, realtime, service

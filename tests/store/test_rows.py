@@ -11,11 +11,11 @@ import pytest
 from forecasts.slots import SlotGrid
 from shifter.classify.policy import default_policy
 from shifter.cycle import CycleInputs, Submission, plan_cycle
-from shifter.domain.fleet import GridEvent
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Override, Reason, WorkloadClass
+from shifter.store import grid_events, log, meters, plans
 from shifter.store import inputs as told
-from shifter.store import log, meters, plans
 from shifter.store import workloads as rows
 from shifter.store.db import Database
 from shifter.store.snapshots import inputs_from_json, inputs_to_json, text_id
@@ -165,10 +165,10 @@ def test_what_was_measured_comes_back(database: Database) -> None:
     event = GridEvent("g1", "fra", T0, T0 + HOUR, 9.5, "grid")
     with database.write() as db:
         told.add_telemetry(db, samples)
-        told.add_grid_event(db, event, T0, "ann")
+        grid_events.add(db, event, T0, "ann")
     with database.read() as db:
         assert told.telemetry_since(db, T0 - HOUR, T0 - HOUR) == samples
         assert told.telemetry_since(db, T0, T0) == samples[1:]
-        assert told.grid_event(db, "g1") == event
-        assert told.grid_events(db, T0) == [event]
-        assert told.grid_events(db, T0 + HOUR) == []
+        assert grid_events.find(db, "g1") == grid_events.Kept(event, T0, "ann")
+        assert grid_events.ending_after(db, T0) == [event]
+        assert grid_events.ending_after(db, T0 + HOUR) == []

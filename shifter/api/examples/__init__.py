@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from shifter.api.examples.daemon import AUDIT_ENTRY, EVENT, EVENT_STREAM, HEALTH
-from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, GRID_EVENT, TELEMETRY_BODY
+from shifter.api.examples.grid import GRID_EVENT, GRID_EVENT_BODY, GRID_EVENT_QUOTE, GRID_EVENT_REPORT
+from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, TELEMETRY_BODY
 from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY
 from shifter.api.examples.plans import CAPACITY, LOAD, PLAN, PLAN_INPUTS, SLOT
 from shifter.api.examples.scores import FORECAST_SCORES, LEARNT
@@ -36,6 +37,9 @@ __all__ = [
     "FORECAST_BODY",
     "FORECAST_SCORES",
     "GRID_EVENT",
+    "GRID_EVENT_BODY",
+    "GRID_EVENT_QUOTE",
+    "GRID_EVENT_REPORT",
     "HEALTH",
     "LEARNT",
     "LEASE",

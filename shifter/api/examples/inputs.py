@@ -55,12 +55,3 @@ TELEMETRY_BODY: list[dict[str, Any]] = [
     {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:40Z", "available_accelerators": 56},
     {"site": "frankfurt", "at": "2026-01-10T00:29:30Z", "import_kw": 412.5},
 ]
-
-GRID_EVENT: dict[str, Any] = {
-    "id": "dso-2026-01-10-1",
-    "site": "frankfurt",
-    "start": "2026-01-10T17:00:00Z",
-    "end": "2026-01-10T19:00:00Z",
-    "limit_kw": 600,
-    "source": "dso",
-}

@@ -1,4 +1,4 @@
-"""What comes in from outside: forecasts, measurements, and what the grid says."""
+"""What comes in from outside: forecasts and measurements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from shifter.api.models import Accepted, ForecastPush, Forecasts, Moment
 from shifter.api.params import Actor, ServiceParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
 from shifter.domain.fields import Name
-from shifter.domain.fleet import GridEvent
 from shifter.errors import InputError
 from shifter.views import TelemetrySample
 
@@ -166,38 +165,3 @@ async def telemetry(
         raise InputError("the array is empty.", field="body", hint="Send at least one sample.")
     # No thread waits for it: a thousand of these a second share few transactions.
     return answer({"accepted": await asyncio.wrap_future(service.hear(samples, actor))}, 202)
-
-
-@router.post(
-    "/grid-events",
-    summary="Limit a site's power for a while",
-    status_code=201,
-    response_model=GridEvent,
-    responses={
-        201: examples.shown(examples.GRID_EVENT, "In force."),
-        **responses(*BODY_CODES, "not_found", "conflict"),
-    },
-)
-def add_grid_event(
-    service: ServiceParam,
-    actor: Actor,
-    body: Annotated[SkipValidation[GridEvent], Body(openapi_examples=examples.body(examples.GRID_EVENT))],
-) -> Response:
-    """From the grid, or from its operator. It takes part in the next plan, which is made at once; the lowest
-    limit that holds in a slot rules.
-    """
-    return answer(service.add_grid_event(read_as(GridEvent, body), actor), 201)
-
-
-@router.get(
-    "/grid-events",
-    summary="Power limits that are in force or to come",
-    response_model=list[GridEvent],
-    responses={200: examples.shown([examples.GRID_EVENT]), **responses("invalid_input")},
-)
-def grid_events(
-    service: ServiceParam,
-    since: Annotated[Moment | None, Query(description="Those that end after it; default now.")] = None,
-) -> Response:
-    """Power limits that were sent to `POST /v1/grid-events`; the fleet's own are not among them."""
-    return answer(service.grid_events(since))

@@ -15,7 +15,8 @@ from datetime import datetime
 
 from forecasts.frame import ForecastFrame
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Fleet, GridEvent
+from shifter.domain.fleet import Fleet
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from forecasts.frame import ForecastFrame
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.announced import Announced
-from shifter.domain.fleet import Fleet, GridEvent, PoolKey
+from shifter.domain.fleet import Fleet, PoolKey
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import Classified

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from forecasts.series import Signal
 from forecasts.slots import Floats
-from shifter.domain.fleet import Site, limits_in_force
+from shifter.domain.fleet import Site
+from shifter.domain.grid_event import limits_in_force
 from shifter.domain.rows import PowerRow
 from shifter.schedule.verify.case import Case
 

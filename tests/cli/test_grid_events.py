@@ -1,0 +1,159 @@
+"""`shifter grid-events`, against a real server on a real store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shifter.api.app import create_app
+from shifter.api.server import ApiServer
+from shifter.clock import ManualClock
+from shifter.files import read_fleet
+from shifter.service import Service
+from shifter.views import TelemetrySample
+from tests.cli.helpers import DATA, PLAN_FILES
+from tests.service.world import HOUR, T0, job, realtime, service
+
+AT = ("--site", "fra", "--start", "2026-01-10T17:00:00Z", "--hours", "3")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(T0)
+
+
+@pytest.fixture
+def made(sqlite_url: str, clock: ManualClock) -> Service:
+    made = service(sqlite_url, clock, realtime=realtime(4.0, 5.0))
+    made.submit([job("w1", hours=40, width=11, due_h=24, preemptible=True)], "ann")
+    made.cycle()
+    return made
+
+
+@pytest.fixture
+def grid(
+    made: Service, call: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., int]]:
+    """`shifter grid-events ARGS` against a server of `made`."""
+    server = ApiServer(create_app(made), port=0)
+    server.start()
+    monkeypatch.setenv("COLUMNS", "200")
+    yield lambda *args: call("grid-events", args[0], "--url", server.url, *args[1:])
+    server.stop()
+
+
+def test_an_event_is_quoted_accepted_listed_reported_and_withdrawn(
+    grid: Callable[..., int], capsys: pytest.CaptureFixture[str], made: Service, clock: ManualClock
+) -> None:
+    assert grid("list") == 0
+    assert "No grid event" in capsys.readouterr().err
+    assert grid("quote", *AT, "--cut-ratio", "0.25") == 0
+    told = capsys.readouterr()
+    assert "met" in told.out
+    assert "w1" in told.out
+    assert "all deadlines are kept" in told.err
+    assert made.grid_events() == []
+    assert (
+        grid("add", *AT, "--cut-ratio", "0.25", "--id", "e1", "--rebound", "2h", "--rebound-ratio", "1.5")
+        == 0
+    )
+    assert "e1 binds fra" in capsys.readouterr().err
+    [event] = made.grid_events()
+    assert (event.cut_ratio, event.rebound_minutes, event.rebound_ratio) == (0.25, 120.0, 1.5)
+    assert grid("list") == 0
+    assert "25.0 % less" in capsys.readouterr().out
+    clock.moment = T0 + 17 * HOUR
+    for minutes in range(0, 60, 5):
+        clock.moment = T0 + 17 * HOUR + minutes * HOUR / 60
+        made.telemetry([TelemetrySample("fra", clock.moment, import_kw=5.0)], "meter")
+    assert grid("report", "e1") == 0
+    told = capsys.readouterr()
+    assert "█" in told.out
+    assert "to come" in told.out
+    assert "of 1 slot" not in told.err
+    assert "Delivered" in told.err
+    assert grid("report", "e1", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["slots"][0]["metered_kw"] == pytest.approx(5.0)
+    assert report["slots"][1]["metered_kw"] is None
+    assert grid("withdraw", "e1") == 0
+    assert made.grid_events() == []
+    capsys.readouterr()
+    assert grid("withdraw", "e2") == 1
+    assert "grid-events list" in capsys.readouterr().err
+
+
+def test_what_cannot_be_met_ends_with_1_and_says_what_could(
+    grid: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grid("quote", *AT, "--limit-kw", "4") == 1
+    told = capsys.readouterr()
+    assert "0.6 kW missing" in told.out
+    assert "at most 4.6 kW" in told.err
+    assert grid("quote", *AT, "--limit-kw", "4", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["missing_kw"] == pytest.approx(0.6)
+
+
+def test_a_plan_from_files_keeps_the_events_that_it_knows_of(
+    call: Callable[..., int], tmp_path: Path
+) -> None:
+    known = {"id": "a", "site": "frankfurt", "start": "2026-01-10T12:00:00Z", "end": "2026-01-10T15:00:00Z"}
+    site = read_fleet(DATA / "fleet.yaml").sites[0].name
+    cut = {**known, "site": site, "cut_ratio": 0.2}
+    later = {**cut, "id": "b", "notice_minutes": 15, "cut_ratio": 0.9}
+    file, plain, made = (tmp_path / name for name in ("events.yaml", "plain.json", "made.json"))
+    file.write_text(json.dumps([cut, later]))
+    assert call("plan", *PLAN_FILES, "--out", str(plain)) == 0
+    assert call("plan", *PLAN_FILES, "--grid-events", str(file), "--out", str(made), "--verify") == 0
+    assert call("plan", str(made), *PLAN_FILES, "--grid-events", str(file), "--verify") == 0
+    without, with_it = (json.loads(path.read_text())["power"] for path in (plain, made))
+    pairs = [(a, b) for a, b in zip(without, with_it, strict=True) if a["site"] == site]
+    inside = [(a, b) for a, b in pairs if known["start"] <= a["start"] < known["end"]]
+    assert len(inside) == 3
+    assert all(b["import_kw"] <= 0.8 * a["import_kw"] + 1e-3 for a, b in inside)
+    assert sum(b["limit_kw"] != a["limit_kw"] for a, b in pairs) == 3, "of the later one nobody knows yet"
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"id": "a", "site": "fra", "start": "2026-01-10T17:00:00Z", "end": "2026-01-10T18:00:00Z", "cut_kw": 1},
+    {"id": "b", "site": "fra", "start": "2026-01-10T19:00:00Z", "end": "2026-01-10T20:00:00Z", "limit_kw": 9},
+]
+
+
+@pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.yaml"])
+def test_events_come_from_a_file(grid: Callable[..., int], made: Service, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    lines = "\n".join(json.dumps(e) for e in EVENTS)
+    file.write_text(lines if name.endswith("l") and "jsonl" in name else json.dumps(EVENTS, indent=1))
+    assert grid("add", str(file)) == 0
+    assert [e.id for e in made.grid_events()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ((*AT,), "limit_kw"),
+        ((*AT[:4], "--cut-kw", "1"), "--hours is missing"),
+        ((*AT, "--cut-kw", "1", "--limit-kw", "2"), "both given"),
+        (("nowhere.yaml",), "no such file"),
+        (("bad.jsonl",), "bad.jsonl:2"),
+        (("bad.jsonl", "--site", "fra"), "either FILE, or options"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    grid: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    twice = {**EVENTS[1], "limit_kw": -1}
+    Path("bad.jsonl").write_text(f"{json.dumps(EVENTS[0])}\n{json.dumps(twice)}\n")
+    assert grid("quote", *args) == 2
+    assert says in capsys.readouterr().err

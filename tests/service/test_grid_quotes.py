@@ -1,0 +1,157 @@
+"""What a grid event would cost, who pays, and what can be met where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shifter.clock import ManualClock
+from shifter.domain.grid_event import GridEvent
+from shifter.domain.plant import Battery
+from shifter.errors import Conflict, InputError, NotFound
+from shifter.service import Service
+from tests.service.world import FLEET, HOUR, T0, job, live_until, realtime, service
+
+IDLE_KW, BUSY_KW = 1.6, 0.6
+"""All sixteen idle, and one that is busy on top of that."""
+
+
+def world(url: str, clock: ManualClock, **changes: Any) -> Service:
+    made = service(url, clock, realtime=changes.pop("realtime", realtime(4.0, 5.0)), **changes)
+    made.submit([job("w1", hours=40, width=11, due_h=24, preemptible=True)], "ann")
+    made.cycle()
+    return made
+
+
+def event(start: float = 17, hours: float = 3, **asked: Any) -> GridEvent:
+    return GridEvent(
+        "g1", "fra", T0 + start * HOUR, T0 + (start + hours) * HOUR, **(asked or {"cut_ratio": 0.25})
+    )
+
+
+def test_a_cut_that_can_be_met_says_who_pays_and_accepts_nothing(sqlite_url: str, clock: ManualClock) -> None:
+    made = world(sqlite_url, clock)
+    quote = made.quote_grid_event(event())
+    assert (quote.met, quote.on_time, quote.realtime_untouched, quote.missing_kw) == (True, True, True, 0.0)
+    assert [s.part for s in quote.slots] == ["event"] * 3
+    for s in quote.slots:
+        assert s.requested_kw == pytest.approx(0.25 * (s.baseline_kw or 0.0))
+        assert s.limit_kw == pytest.approx(0.75 * (s.baseline_kw or 0.0) + BUSY_KW), (
+            "with one more real-time one"
+        )
+        assert s.with_kw <= 0.75 * (s.baseline_kw or 0.0) + 1e-3
+        assert s.at_quantile_kw == pytest.approx(s.with_kw + BUSY_KW)
+        assert s.at_quantile_kw <= s.limit_kw + 1e-3
+        assert s.realtime_kw == pytest.approx(IDLE_KW + 5 * BUSY_KW)
+    assert quote.realtime_limit_ratio == pytest.approx(max(s.realtime_kw / s.limit_kw for s in quote.slots))
+    assert quote.not_drawn_kwh >= (quote.asked_kwh or 0.0) > 0
+    [pays] = quote.workloads
+    assert pays.workload_id == "w1"
+    assert pays.deadline_kept
+    assert pays.out_of_window_accelerator_hours > 0
+    assert pays.cost == pytest.approx(quote.extra_cost, abs=1e-6)
+    assert pays.cost > 0
+    assert quote.cost_per_kwh_not_drawn == pytest.approx(quote.extra_cost / quote.not_drawn_kwh)
+    assert quote.would_meet is None
+    assert quote.notice_minutes == 17 * 60
+    assert made.grid_events() == []
+    assert "all deadlines are kept" in " ".join(quote.sentences)
+    accepted = made.add_grid_event(event(), "dso")
+    assert accepted == quote.event, "what was quoted is what is accepted"
+    made.cycle()
+    drawn = {r.start: r.import_kw for r in made.plan().power}
+    assert all(drawn[s.start] <= s.limit_kw for s in quote.slots)
+    again = made.quote_grid_event(event())
+    assert again.event == accepted
+    assert again.not_drawn_kwh == pytest.approx(quote.not_drawn_kwh, rel=0.05)
+    with pytest.raises(Conflict):
+        made.quote_grid_event(event(cut_ratio=0.5))
+
+
+def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be_met(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = world(sqlite_url, clock)
+    quote = made.quote_grid_event(event(limit_kw=4.0))
+    least = IDLE_KW + 5 * BUSY_KW
+    assert not quote.met
+    assert quote.realtime_untouched
+    assert quote.missing_kw == pytest.approx(least - 4.0)
+    assert quote.realtime_limit_ratio == pytest.approx(least / 4.0)
+    assert quote.would_meet is not None
+    assert quote.would_meet.limit_kw == pytest.approx(least, abs=0.01)
+    assert made.quote_grid_event(event(limit_kw=quote.would_meet.limit_kw)).met
+    assert quote.would_meet.window_start is None
+    text = " ".join(quote.sentences)
+    assert "0.6 kW are missing" in text
+    assert "at most 4.6 kW" in text
+    cut = made.quote_grid_event(event(cut_ratio=0.9))
+    assert cut.would_meet is not None
+    assert cut.would_meet.cut_ratio is not None
+    assert 0 < cut.would_meet.cut_ratio < 0.9
+    assert made.quote_grid_event(event(cut_ratio=cut.would_meet.cut_ratio - 1e-3)).met
+
+
+def test_work_that_may_not_be_interrupted_stands_in_the_way_until_it_ends(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, realtime=realtime(4.0))
+    made.submit([job("firm", hours=40, width=10, due_h=5, interruptible=False)], "ann")
+    made.cycle()
+    live_until(made, clock, T0 + HOUR)
+    made.cycle()
+    quote = made.quote_grid_event(event(1, 6, limit_kw=5.0))
+    assert not quote.met
+    assert quote.in_the_way == ("firm",)
+    found = quote.would_meet
+    assert found is not None
+    assert found.from_start == T0 + 4 * HOUR
+    assert found.window_end == T0 + 7 * HOUR
+    assert made.quote_grid_event(replace(quote.event, start=found.window_start or T0)).met
+    assert "may not be interrupted: firm" in " ".join(quote.sentences)
+
+
+def test_a_cut_that_makes_work_late_says_which_and_what_would_not(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, realtime=realtime(4.0))
+    made.submit([job("tight", hours=80, width=12, due_h=8, preemptible=True)], "ann")
+    made.cycle()
+    quote = made.quote_grid_event(event(1, 6, limit_kw=5.0))
+    assert quote.met
+    assert not quote.on_time
+    [late] = [p for p in quote.workloads if not p.deadline_kept]
+    assert late.workload_id == "tight"
+    assert late.late_accelerator_hours > 1
+    assert quote.would_meet is not None
+    assert quote.would_meet.late_workloads == 0
+    assert made.quote_grid_event(event(1, 6, limit_kw=quote.would_meet.limit_kw)).on_time
+    assert "would miss its deadline" in " ".join(quote.sentences)
+
+
+def test_a_battery_gives_what_it_holds(sqlite_url: str, clock: ManualClock) -> None:
+    [site] = FLEET.sites
+    cell = Battery(energy_kwh=12, power_kw=4, initial_kwh=10)
+    made = world(sqlite_url, clock, fleet=replace(FLEET, sites=(replace(site, battery=cell),)))
+    quote = made.quote_grid_event(event(limit_kw=4.0, hours=2))
+    assert quote.with_event.battery_kwh >= quote.without.battery_kwh
+    assert "The battery gives" in " ".join(quote.sentences)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"start": T0 - 9 * HOUR, "end": T0 - HOUR}, "end"),
+        ({"end": T0 + 90 * HOUR}, "end"),
+        ({"cut_kw": 1.0}, "cut_ratio"),
+    ],
+)
+def test_bad_input_is_named(sqlite_url: str, clock: ManualClock, changes: dict[str, Any], field: str) -> None:
+    made = service(sqlite_url, clock)
+    with pytest.raises(InputError) as refused:
+        made.quote_grid_event(replace(event(), **changes))
+    assert refused.value.field == field
+    with pytest.raises(NotFound):
+        made.quote_grid_event(replace(event(), site="nowhere"))
