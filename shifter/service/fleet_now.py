@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
-from shifter.domain.resilience import Maintenance
+from shifter.domain.fleet import Fleet, Site
+from shifter.domain.lost import LostCapacity, without_lost
 from shifter.service import peaks, preemption
 from shifter.service.core import Core
 from shifter.service.gate import FORGOTTEN
@@ -18,23 +19,20 @@ FOR = timedelta(days=30)
 def fleet_now(core: Core) -> Fleet:
     """The fleet of the settings, with what is known now."""
     kw = peaks.so_far_kw(core)
-    return replace(core.fleet, sites=tuple(_site(core, s, kw[s.name]) for s in core.fleet.sites))
+    fleet = replace(core.fleet, sites=tuple(_site(core, s, kw[s.name]) for s in core.fleet.sites))
+    return without_lost(fleet, _lost(core), core.now())
 
 
 def _site(core: Core, site: Site, peak_so_far_kw: float) -> Site:
-    pools = tuple(_pool(core, (site.name, pool.name), pool) for pool in site.pools)
     resilience = site.resilience
     if preemption.is_slow(core, site):
         resilience = replace(resilience, mode="strict")
-    return replace(site, pools=pools, peak_so_far_kw=peak_so_far_kw, resilience=resilience)
+    return replace(site, peak_so_far_kw=peak_so_far_kw, resilience=resilience)
 
 
-def _pool(core: Core, key: PoolKey, pool: Pool) -> Pool:
-    """With a window of maintenance for what was told to be lost: it draws what idle ones draw, as far as is known."""
-    told, now = core.state.available.get(key), core.now()
-    if told is None or told.available_accelerators is None or now - told.at > FORGOTTEN:
-        return pool
-    lost = pool.present(now) - told.available_accelerators
-    if lost <= 0:
-        return pool
-    return replace(pool, maintenance=(*pool.maintenance, Maintenance(told.at, told.at + FOR, lost)))
+def _lost(core: Core) -> Iterator[LostCapacity]:
+    for (site, pool), told in core.state.available.items():
+        there = told.available_accelerators
+        if there is not None and core.now() - told.at <= FORGOTTEN:
+            count = core.fleet.pools[site, pool][1].count
+            yield LostCapacity(site, pool, max(0, count - there), told.at + FOR)
