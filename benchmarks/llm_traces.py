@@ -68,11 +68,11 @@ def servegen(folder: Path) -> Requests:
     rng = np.random.default_rng(SEED)
     parts = []
     for row in clients[(clients["t_s"] >= first) & (clients["t_s"] < first + span_s)].itertuples():
-        times = row.t_s + _renewals(rng, row.rate_rps, row.dist, row.p1)
+        times = row.t_s + renewals(rng, row.rate_rps, row.dist, row.p1)
         known = lengths.loc[row.client] if row.client in lengths.index else usual
         known = known.fillna(usual)
         drawn = [
-            _lognormal(
+            lognormal(
                 rng,
                 known[f"{kind}_tokens_mean"],
                 known[f"{kind}_tokens_p95"],
@@ -87,7 +87,7 @@ def servegen(folder: Path) -> Requests:
     return _requests(times[order], prompts[order], outputs[order])
 
 
-def _renewals(rng: np.random.Generator, rate: float, law: str, shape: float) -> Floats:
+def renewals(rng: np.random.Generator, rate: float, law: str, shape: float) -> Floats:
     """Moments within ten minutes [s], with gamma or Weibull times between."""
     count = int(2 * rate * WINDOW_S + 100)
     if law == "Gamma":
@@ -99,7 +99,7 @@ def _renewals(rng: np.random.Generator, rate: float, law: str, shape: float) -> 
     return found
 
 
-def _lognormal(rng: np.random.Generator, mean: float, p95: float, p50: float, count: int) -> Floats:
+def lognormal(rng: np.random.Generator, mean: float, p95: float, p50: float, count: int) -> Floats:
     sigma = math.log(max(1.0, p95 / max(1.0, p50))) / 1.645
     return mean * np.exp(sigma * rng.standard_normal(count) - sigma**2 / 2)
 
