@@ -45,6 +45,13 @@ SITE = Site(
 FLEET = Fleet("EUR", (SITE,), objective=Objective(carbon_price_per_tonne=80))
 LOADS = (0.6, 0.8)
 """Deferrable work that comes, of what real-time load leaves free."""
+ASKED = (
+    ("planned power", False, True),
+    ("usual power", True, True),
+    ("usual power, all jobs interruptible", True, False),
+)
+"""What a quarter is cut from, whether that is the usual power, and whether there are jobs that may not be interrupted.
+In the field trial that is to be beaten every job could be slowed or stopped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,8 @@ class Day:
 
     seed: int
     load: float
+    whole_jobs: bool = True
+    """Whether one job in eight may not be interrupted."""
 
     @cached_property
     def grid(self) -> SlotGrid:
@@ -60,7 +69,7 @@ class Day:
         return SlotGrid(FIRST, SLOT_MINUTES, DAYS * 24 * 60 // SLOT_MINUTES)
 
     @cached_property
-    def whole(self) -> tuple[ForecastFrame, RealtimeLoad]:
+    def known(self) -> tuple[ForecastFrame, RealtimeLoad]:
         """Prices with a morning and an evening peak, carbon that follows them loosely, and real-time load."""
         rng, grid = np.random.default_rng(self.seed), self.grid
         h = np.arange(grid.n_slots) * SLOT_MINUTES / 60
@@ -74,7 +83,7 @@ class Day:
     def work(self) -> tuple[Workload, ...]:
         """Two jobs an hour from half a day before the first midnight on, each with four to sixteen hours of slack."""
         rng = np.random.default_rng([self.seed, 1])
-        free = float((SITE.pools[0].count - self.whole[1].median(("hall", "h100"))).mean())
+        free = float((SITE.pools[0].count - self.known[1].median(("hall", "h100"))).mean())
         found = []
         for i in range(2 * 24 * (DAYS + 1)):
             at = FIRST + (i // 2 - 12) * HOUR
@@ -95,7 +104,7 @@ class Day:
                     deadline=due,
                     max_accelerators=width,
                     preemptible=i % 3 != 0,
-                    interruptible=i % 8 != 0,
+                    interruptible=not self.whole_jobs or i % 8 != 0,
                     mode="batch",
                 )
             )
@@ -112,7 +121,7 @@ class Day:
         grid = SlotGrid(
             FIRST + skip * timedelta(minutes=SLOT_MINUTES), SLOT_MINUTES, self.grid.n_slots - skip
         )
-        frame, load = self.whole
+        frame, load = self.known
         price, carbon = frame.price_per_mwh("Z")[skip:], frame.carbon_g_per_kwh("Z")[skip:]
         held = () if before is None else before.allocations
         done = {w.id: _hours(w.id, held, FIRST, now) for w in self.work}
@@ -232,20 +241,20 @@ def _inside(edges: list[datetime], event: GridEvent) -> Iterator[tuple[datetime,
 def run(options: Options, tell: Tell) -> Iterator[Line]:
     """Each load with its seeds, every hour of the first day but those whose aftermath is not looked at."""
     hours = range(1, 25)
-    todo = [(load, seed) for load in LOADS for seed in range(1, options.seeds + 1)]
-    for load, usual in product(LOADS, (False, True)):
+    todo = list(product(LOADS, ASKED, range(1, options.seeds + 1)))
+    for load, (of, usual, whole_jobs) in product(LOADS, ASKED):
         quotes: list[GridEventQuote] = []
         others: list[Naive] = []
         for seed in range(1, options.seeds + 1):
-            day = Day(seed, load)
+            day = Day(seed, load, whole_jobs)
             for hour in hours:
-                done = 2 * todo.index((load, seed)) + usual + (hour - 1) / len(hours)
-                tell(f"load {load:g}, seed {seed}, {hour}:00", done / (2 * len(todo)))
+                done = todo.index((load, (of, usual, whole_jobs), seed)) + (hour - 1) / len(hours)
+                tell(f"load {load:g}, seed {seed}, {hour}:00", done / len(todo))
                 inputs, event = day.asked(hour, usual=usual)
                 quoted = Quoted(event, inputs, plan_cycle, eased_in_time=False)
                 quotes.append(quoted.answer())
                 others.append(naive(day, inputs, event, quoted.without))
-        yield from _figures(f"load {load:g}, of {'usual' if usual else 'planned'} power", quotes, others)
+        yield from _figures(f"load {load:g}, of {of}", quotes, others)
 
 
 def _figures(name: str, quotes: list[GridEventQuote], others: list[Naive]) -> Iterator[Line]:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,14 +41,14 @@ def measured_profile(folder: Path) -> ServingProfile:
 
 def azure(folder: Path, kind: str) -> Requests:
     """An hour of Azure's requests in November 2023, `code` or `conv`."""
-    frame = _parquet(folder / f"requests_{kind}.parquet")
+    frame = parquet(folder / f"requests_{kind}.parquet")
     times = frame["ts_utc"].astype("datetime64[us, UTC]").astype("int64").to_numpy() / 1e6
     return _requests(times, frame["input_tokens"].to_numpy(), frame["output_tokens"].to_numpy())
 
 
 def mooncake(folder: Path) -> Requests:
     """An hour of Mooncake's conversations: long prompts."""
-    frame = _parquet(folder / "requests_conversation.parquet")
+    frame = parquet(folder / "requests_conversation.parquet")
     times = frame["t_ms"].to_numpy() / 1000
     return _requests(times, frame["input_tokens"].to_numpy(), frame["output_tokens"].to_numpy())
 
@@ -57,8 +58,8 @@ def servegen(folder: Path) -> Requests:
     renewal stream of the rate and shape that was fitted to each of its ten minutes, and log-normal lengths.
     """
     clients, tokens = (
-        _parquet(folder / "clients_10min.parquet"),
-        _parquet(folder / "client_tokens_6h.parquet"),
+        parquet(folder / "clients_10min.parquet"),
+        parquet(folder / "client_tokens_6h.parquet"),
     )
     span_s = 60 * SERVEGEN_MINUTES
     rates = clients.groupby(clients["t_s"] // span_s)["rate_rps"].sum() * WINDOW_S / span_s
@@ -100,6 +101,7 @@ def renewals(rng: np.random.Generator, rate: float, law: str, shape: float) -> F
 
 
 def lognormal(rng: np.random.Generator, mean: float, p95: float, p50: float, count: int) -> Floats:
+    """Lengths of that mean, spread as the quantiles say [tokens]."""
     sigma = math.log(max(1.0, p95 / max(1.0, p50))) / 1.645
     return mean * np.exp(sigma * rng.standard_normal(count) - sigma**2 / 2)
 
@@ -114,7 +116,8 @@ def faster(requests: Requests, times: float) -> Requests:
     return Requests(requests.arrival_s / times, requests.prompt_tokens, requests.output_tokens)
 
 
-def _parquet(path: Path):  # type: ignore[no-untyped-def]
+def parquet(path: Path) -> Any:
+    """A table. Raises Skipped where nothing here reads such files."""
     try:
         import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Real-time load first: a week of production traffic, replayed against the daemon's own service, plan, reserve and guard.
+"""Real-time load first: a week of production traffic against the daemon's own service, plan, reserve and guard.
 
 ServeGen's m-large, week 1: its interactive clients (those whose day is like the day before) are real-time load at two
 sites, its batch clients deferrable and preemptible work, an hour's requests at a time, due a day later at either site.
@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,7 +31,7 @@ import pandas as pd
 from benchmarks.figure import AtLeast, AtMost, Figure, Line, Options, Row, Tell
 from benchmarks.fleet_replay import euros
 from benchmarks.grid_data import ZONES, vintages
-from benchmarks.llm_traces import ACCELERATORS, lognormal, measured_profile, renewals
+from benchmarks.llm_traces import ACCELERATORS, lognormal, measured_profile, parquet, renewals
 from forecasts.slots import Floats, SlotGrid
 from shifter.clock import ManualClock
 from shifter.domain.fleet import Fleet, Objective, Pool, PoolKey, Site
@@ -64,7 +65,7 @@ Loads = Mapping[str, Floats]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Accelerators that real-time load uses, by site and step, (DAYS * STEPS_A_DAY,) each; and the work of each hour."""
+    """Accelerators that real-time load uses by site, (DAYS * STEPS_A_DAY,) each; and the work of each hour."""
 
     realtime: Loads
     work: tuple[Workload, ...]
@@ -124,9 +125,9 @@ def trace_of(data: Path) -> Trace:
         ACCELERATORS / profile.prefill_tokens_per_s,
         ACCELERATORS * iteration_ms / 1000 / BATCH_SIZE,
     )
-    clients = pd.read_csv(folder / "client_summary.csv.gz").set_index("client")
-    tokens = pd.read_parquet(folder / "client_tokens_6h.parquet").set_index(["client", "t_s"])
-    rows = pd.read_parquet(folder / "clients_10min.parquet")
+    clients: Any = pd.read_csv(folder / "client_summary.csv.gz").set_index("client")
+    tokens = parquet(folder / "client_tokens_6h.parquet").set_index(["client", "t_s"])
+    rows = parquet(folder / "clients_10min.parquet")
     usual = tokens.groupby(level=0).median()
     middle = usual.median()  # of clients whose lengths the data do not tell
     rng = np.random.default_rng(SEED)
@@ -148,7 +149,9 @@ def trace_of(data: Path) -> Trace:
             continue
         times = row.t_s + renewals(rng, row.rate_rps, row.dist, row.p1)
         prompts, outputs = (
-            lognormal(rng, known[f"{k}_tokens_mean"], known[f"{k}_tokens_p95"], known[f"{k}_tokens_p50"], len(times))
+            lognormal(
+                rng, known[f"{k}_tokens_mean"], known[f"{k}_tokens_p95"], known[f"{k}_tokens_p50"], len(times)
+            )
             for k in ("input", "output")
         )
         # A request is decoded for as long as its answer takes; its accelerator-seconds are spread over that.
@@ -296,7 +299,7 @@ class _Replay:
                 outcome = self.made.cycle("replay").outcome
                 self.came.cycles += 1
                 self.came.failed += outcome != "published"
-                self.asked = self.asked and outcome == "published" and False
+                self.asked = False  # what publishing asks for is this plan
             self._judge(step, loads)
         judged = (DAYS - TAUGHT_DAYS) * STEPS_A_DAY
         self.came.over_ratio /= judged * len(self.fleet.pools)
@@ -324,7 +327,8 @@ class _Replay:
             self.made.telemetry(samples, "meter")
         else:  # the forecast learns, and nobody looks between plans
             learning = [replace(s, available_accelerators=None) for s in samples]
-            self.made.telemetry(learning, "meter") if step < TAUGHT_DAYS * STEPS_A_DAY else None
+            if step < TAUGHT_DAYS * STEPS_A_DAY:
+                self.made.telemetry(learning, "meter")
         return loads
 
     def _judge(self, step: int, loads: Mapping[PoolKey, float]) -> None:
@@ -396,7 +400,9 @@ def run(options: Options, tell: Tell) -> Iterator[Line]:
     bare = found[SCENARIOS[-1].name].work_hours
     for scenario in SCENARIOS:
         target = AtMost(scenario.target) if scenario.guard else None
-        yield _row(found[scenario.name], bare, target, AtLeast(90.0) if scenario.name == "as planned" else None)
+        yield _row(
+            found[scenario.name], bare, target, AtLeast(90.0) if scenario.name == "as planned" else None
+        )
     yield _row(unprotected, bare, None, None)
 
 

@@ -15,7 +15,7 @@ from benchmarks.table import Outcome, print_json, print_table, progress_bar
 NAMES = (
     *("plan_quality", "seeds", "pieces", "peers", "gaia", "zones"),
     *("cycle_speed", "replan", "stages", "naive", "scale", "cli_startup", "first_plan", "ingest", "guard"),
-    *("sizing", "load_forecast", "demand_response"),
+    *("sizing", "load_forecast", "realtime_first", "demand_response"),
     *("forecast_skill", "fleet_replay", "backtest"),
 )
 """Every benchmark is the module of its name, in the order in which they run."""
