@@ -54,7 +54,7 @@ SITES, PLACES = ("main", "bay"), ("DE-LU", "CAISO-NP15")
 COUNT, DOMAINS = 160, 8
 INTERACTIVE, BATCH = 0.5, 0.2
 """Correlation with the day before: above is real-time load, below is batch."""
-TENANTS = 8
+TENANTS = 4
 BATCH_SIZE = 32
 """Sequences that a replica decodes at once where its share of an accelerator-second is counted."""
 SEED = 1
@@ -253,7 +253,7 @@ class _Replay:
         calendars = {site.name: Calendar.of(ZoneInfo("UTC")) for site in self.fleet.sites}
         self.measured = MeasuredLoads(self.fleet, self.clock, database, calendars)
         config = ServiceConfig(
-            horizon_hours=36, max_horizon_hours=48, admission_wait_s=0, guard_hold_s=300, telemetry_days=1
+            slot_minutes=60, horizon_hours=26, max_horizon_hours=30, admission_wait_s=0, telemetry_days=1
         )
         self.made = Service(config, self.fleet, database, self.clock, realtime=self._realtime)
         self.asked = False
@@ -282,13 +282,15 @@ class _Replay:
         gc.disable()
         for step in range(DAYS * STEPS_A_DAY):
             self.clock.moment = START + step * STEP
+            begun = step >= (TAUGHT_DAYS - 1) * STEPS_A_DAY
             if step % (3600 // STEP_S) == 0:
-                learn_load(self.made.core, self.measured)
-                if step >= (TAUGHT_DAYS - 1) * STEPS_A_DAY:
+                if begun:
+                    learn_load(self.made.core, self.measured)
                     self._submit()
+                else:  # only the meters are there
+                    self._remember(range(step, step + 3600 // STEP_S))
                 gc.collect()
-            if step < (TAUGHT_DAYS - 1) * STEPS_A_DAY:  # only the meters are there
-                self._measure(step)
+            if not begun:
                 continue
             if step % (60 // STEP_S) == 0:
                 self.made.heartbeat()
@@ -315,6 +317,17 @@ class _Replay:
             self.came.hours_offered += sum(w.amount for w in come)
         if come:
             self.made.submit(come, "replay")
+
+    def _remember(self, steps: range) -> None:
+        self.clock.moment = START + steps.stop * STEP
+        self.made.telemetry(
+            [
+                TelemetrySample(site, START + step * STEP, pool, self.world.load(site, step, self._expected))
+                for step in steps
+                for site, pool in self.fleet.pools
+            ],
+            "meter",
+        )
 
     def _measure(self, step: int) -> dict[PoolKey, float]:
         loads = {}
