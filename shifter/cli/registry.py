@@ -77,6 +77,12 @@ COMMANDS: tuple[Entry, ...] = (
         "What each slot holds: real-time, reserved, deferrable, free.",
         _LOOK,
     ),
+    Entry(
+        "value",
+        "shifter.cli.value:value",
+        "What one more kW, accelerator, battery kWh or hour of slack is worth.",
+        _LOOK,
+    ),
     Entry("capacity", "shifter.cli.slots:capacity", "What each pool may dispatch now.", _LOOK),
     Entry(
         "events", "shifter.cli.events:events", "What happened: plans, admissions, grid events, faults.", _LOOK

@@ -5,6 +5,7 @@ datetimes end in Z, mappings and tuples become objects and arrays, and `decided`
 Python keeps for itself).
 """
 
+from shifter.domain.value import FleetWorth, Slack
 from shifter.views.daemon import (
     AuditEntry,
     CycleView,
@@ -41,6 +42,7 @@ __all__ = [
     "Event",
     "EventKind",
     "Explanation",
+    "FleetWorth",
     "Health",
     "LearntView",
     "Lease",
@@ -49,6 +51,7 @@ __all__ = [
     "Quote",
     "QuoteOption",
     "ShareView",
+    "Slack",
     "SlotView",
     "SourceView",
     "Submitted",
