@@ -23,6 +23,8 @@ class PlanPrices:
     """What is still ahead of each slot, as a share of it."""
     kw: Mapping[str, Floats]
     """By site that the plan knows, what a kW over the slot costs in all: energy, carbon, peak, power limit."""
+    energy: Mapping[str, Floats]
+    """By site, what of that is energy and carbon."""
     power: Mapping[str, Floats]
     peak: Mapping[str, Floats]
     capacity: Mapping[PoolKey, Floats]
@@ -48,15 +50,15 @@ class PlanPrices:
             {key: np.array(of.get(key, told.get(key, closed)), float) for key in fleet.pools}
             for of in (duals.capacity, duals.reserve)
         )
-        energy = _energy(plan, fleet)
+        energy = {name: grid.slot_hours * per_kwh for name, per_kwh in _energy(plan, fleet).items()}
         kw = {
             name: np.array(duals.work[name], float)
             if name in duals.work
-            else grid.slot_hours * energy[name] + power[name] + peak[name]
+            else energy[name] + power[name] + peak[name]
             for name in energy
         }
         quota = {tenant: np.array(values, float) for tenant, values in duals.quota.items()}
-        return cls(grid, 1.0 - np.clip(gone, 0.0, 1.0), kw, power, peak, capacity, reserve, quota)
+        return cls(grid, 1.0 - np.clip(gone, 0.0, 1.0), kw, energy, power, peak, capacity, reserve, quota)
 
 
 def _energy(plan: Plan, fleet: Fleet) -> dict[str, Floats]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -97,6 +97,8 @@ class _Market:
     prices: PlanPrices
     ways: WorkWays
     now: datetime
+    summed: dict[tuple[object, ...], Floats] = field(default_factory=dict)
+    """What was added up already."""
 
     @cached_property
     def keys(self) -> list[PoolKey]:
@@ -148,11 +150,19 @@ class _Market:
         for a in held:
             if (a.site, a.pool) not in self.fleet.pools:
                 continue
-            up_to = np.append(0.0, np.cumsum(self._price(self.ways.held(a), firm, payer)))
+            up_to = self._up_to(a, firm, payer)
             begin, end = self._at((a.start, a.end))
             passed = np.interp([begin, end], np.arange(len(up_to)), up_to)
             total += a.accelerators * float(passed[1] - passed[0])
         return total
+
+    def _up_to(self, a: Allocation, firm: bool, payer: str) -> Floats:
+        """What one accelerator costs from the grid's start to each slot's, (n_slots + 1,)."""
+        kind = a.site, a.pool, a.cap_kw, firm, payer
+        if kind not in self.summed:
+            price = self._price(self.ways.held(a), firm, payer)
+            self.summed[kind] = np.append(0.0, np.cumsum(price))
+        return self.summed[kind]
 
     def _price(self, way: Way, firm: bool, payer: str) -> Floats:
         """What one accelerator costs for all of each slot (n_slots,)."""

@@ -12,20 +12,23 @@ most that there is (Boyd and Vandenberghe 2004, 5.6.2). It is near for the first
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasts.slots import Floats, SlotGrid
-from shifter.domain.fleet import Fleet, Pool, PoolKey, Site
+from shifter.domain.capping import import_kw
+from shifter.domain.fleet import Fleet, Pool, Site
 from shifter.domain.plan import GREEDY, Plan
-from shifter.domain.rows import PowerRow, SlotRow
+from shifter.domain.rows import SlotRow
 from shifter.domain.value import Energise, FleetWorth, PoolWorth, SiteWorth, Span, Worth
 from shifter.schedule.plan_prices import PlanPrices
+from shifter.schedule.reasons import ReasonCode
 from shifter.schedule.storage_worth import kwh_worth, new_kwh_worth
 
 STEP_KW = 100.0
@@ -42,8 +45,11 @@ def fleet_worth(plan: Plan, fleet: Fleet) -> FleetWorth:
     """What one more of each limit would save at the most, at every site of the fleet that the plan knows."""
     prices = PlanPrices.of(plan, fleet)
     known = plan.status != GREEDY or _any_price(prices)
-    told = {(row.site, row.pool) for row in plan.slots}
-    sites = tuple(_Site(plan, prices, site, told).worth() for site in fleet.sites if site.name in prices.kw)
+    sites = [_Site(plan, prices, site) for site in fleet.sites if site.name in prices.kw] if known else []
+    steps = sorted(
+        (step for site in sites for step in site.steps()),
+        key=lambda step: (-step.late_accelerator_hours, -step.per_day),
+    )
     return FleetWorth(
         plan_id=plan.plan_id,
         currency=plan.currency,
@@ -52,11 +58,9 @@ def fleet_worth(plan: Plan, fleet: Fleet) -> FleetWorth:
         slot_start=plan.horizon.start,
         slot_minutes=plan.horizon.slot_minutes,
         above_bound=max(0.0, plan.minimised - plan.lower_bound),
-        sites=sites if known else (),
-        energise_next=tuple(
-            sorted(_steps(sites if known else ()), key=lambda e: (-e.late_accelerator_hours, -e.per_day))
-        ),
-        notes=tuple(_notes(plan)) if known else (NOT_SOLVED,),
+        sites=tuple(site.worth() for site in sites),
+        energise_next=tuple(steps),
+        notes=(*_notes(plan), *(note for site in sites for note in site.notes())) if known else (NOT_SOLVED,),
     )
 
 
@@ -72,16 +76,25 @@ def only_site(worth: FleetWorth, site: str) -> FleetWorth:
 class _Site:
     """One site, with what the plan says of it."""
 
-    def __init__(self, plan: Plan, prices: PlanPrices, site: Site, told: Collection[PoolKey]) -> None:
+    def __init__(self, plan: Plan, prices: PlanPrices, site: Site) -> None:
         self.prices, self.site = prices, site
-        self.pools = [pool for pool in site.pools if (site.name, pool.name) in told]
         self.late = _late_hours(plan)
-        self.power: list[PowerRow] = [row for row in plan.power if row.site == site.name]
         self.held: defaultdict[str, list[SlotRow]] = defaultdict(list)
         for row in plan.slots:
             if row.site == site.name:
                 self.held[row.pool].append(row)
-        self.limit_kw = np.array([np.inf if row.limit_kw is None else row.limit_kw for row in self.power])
+        self.pools = [pool for pool in site.pools if pool.name in self.held]
+        limits = [row.limit_kw for row in plan.power if row.site == site.name]
+        self.limit_kw = np.array([np.inf if kw is None else kw for kw in limits])
+        pinned_kw = _pinned_kw(plan, prices.grid, site)
+        self.given_kw = self._without_work_kw("realtime_q") + pinned_kw
+        median_kw = self._without_work_kw("realtime_p50") + pinned_kw
+        relief_kw = np.minimum(self._own_kw(), median_kw + site.export_limit_kw)
+        # There the limit gives way, at a price that has nothing to do with what things cost, and no work runs.
+        self.over = self.given_kw - relief_kw > self.limit_kw + BINDS
+        self.power = np.where(self.over, 0.0, prices.power[site.name])
+        unlimited = prices.energy[site.name] + prices.peak[site.name]
+        self.per_kw: Floats = np.where(self.over, unlimited, prices.kw[site.name])
 
     def worth(self) -> SiteWorth:
         """All of it."""
@@ -89,56 +102,75 @@ class _Site:
         return SiteWorth(
             site=self.site.name,
             kw=self._kw() if np.isfinite(self.limit_kw).any() else None,
-            peak=self._peak() if self.site.demand_charge_per_kw > 0 else None,
+            peak=self._of(self.prices.peak[self.site.name]) if self.site.demand_charge_per_kw > 0 else None,
             battery=None if battery is None else self._of(battery),
             new_battery=self.site.battery is None,
-            pools=tuple(self._pool(pool) for pool in self.pools),
+            pools=tuple(
+                PoolWorth(pool.name, pool.count, self._accelerators(pool, 1), self._held_back(pool))
+                for pool in self.pools
+            ),
         )
+
+    def steps(self) -> Iterator[Energise]:
+        """What it could grow by, where that is worth something."""
+        if np.isfinite(self.limit_kw).any():
+            yield from _step(self.site.name, None, STEP_KW, self._kw(STEP_KW))
+        for pool in self.pools:
+            yield from _step(
+                self.site.name, pool.name, float(pool.count), self._accelerators(pool, pool.count)
+            )
+
+    def notes(self) -> Iterator[str]:
+        """What its figures leave out."""
+        if self.over.any():
+            slots = "1 slot" if self.over.sum() == 1 else f"{int(self.over.sum())} slots"
+            yield (
+                f"{self.site.name}: in {slots} what runs anyway is over the power limit. What more power would do "
+                "there is not counted."
+            )
 
     def _of(self, values: Floats, binds: NDArray[np.bool_] | None = None, late: float = 0.0) -> Worth:
         return worth_of(self.prices, values, values > BINDS if binds is None else binds, late)
 
-    def _kw(self) -> Worth:
-        # Where real-time load alone is over the limit, no work runs, whatever one more kW there is.
-        open_to_work = self._at_quantile_kw() <= self.limit_kw
-        price = np.where(open_to_work, self.prices.power[self.site.name], 0.0)
-        return self._of(price * self.prices.rest, late=self.late["power", self.site.name, None])
-
-    def _peak(self) -> Worth:
-        return self._of(self.prices.peak[self.site.name])
+    def _kw(self, more_kw: float = 1.0) -> Worth:
+        late = self.late["power", self.site.name, None]
+        return self._of(more_kw * self.power * self.prices.rest, late=more_kw * late)
 
     def _battery(self) -> Floats | None:
-        site, hours = self.site.name, self.prices.grid.slot_hours
+        hours, battery = self.prices.grid.slot_hours, self.site.battery
         # Its mean over the running slot counts once, that of work by what is left of the slot.
-        per_kw = self.prices.kw[site] - self.prices.power[site] * (1.0 - self.prices.rest)
-        battery = self.site.battery
+        per_kw = self.per_kw - self.power * (1.0 - self.prices.rest)
         if battery is None:
             return new_kwh_worth(per_kw, hours)
         carried_kw = self.site.pue * sum(pool.busy_kw * self._quantile(pool) for pool in self.pools)
         floor = np.maximum(battery.min_kwh, self.site.resilience.ride_through_minutes / 60 * carried_kw)
-        free_kw = np.clip(self.limit_kw - self._at_quantile_kw(), 0.0, battery.power_kw)
+        free_kw = np.clip(self.limit_kw - self.given_kw, 0.0, battery.power_kw)
         gained = np.append(0.0, np.cumsum(hours * battery.charge_efficiency * free_kw)[:-1])
         return kwh_worth(battery, per_kw, np.minimum(floor, battery.initial_kwh + gained), hours)
 
-    def _pool(self, pool: Pool) -> PoolWorth:
+    def _accelerators(self, pool: Pool, more: int) -> Worth:
+        """Of `more` accelerators together: those that real-time load takes first bring nothing, others what is paid."""
         key = self.site.name, pool.name
         q, raised = self._quantile(pool), self._unclipped_reserve(pool)
-        more = _room(pool.count + 1, q, raised) - _room(pool.count, q, raised)
-        # Of what is reserved, the margin above the quantile goes first.
+        saved = self._at_room_prices(pool, _room(pool.count + more, q, raised) - _room(pool.count, q, raised))
+        drawn = more * self.site.pue * pool.idle_kw * self.per_kw * self.prices.rest
+        late = more * max(self.late[kind, *key] for kind in ("capacity", "reserve"))
+        return self._of(saved - drawn, saved > BINDS, late)
+
+    def _held_back(self, pool: Pool) -> Worth:
+        q, raised = self._quantile(pool), self._unclipped_reserve(pool)
+        # The margin above the quantile goes first.
         fewer = np.minimum(1.0, raised)
         fewer_q = np.maximum(0.0, fewer - (raised - q))
         freed = _room(pool.count, q - fewer_q, raised - fewer) - _room(pool.count, q, raised)
-        room = np.array([self.prices.capacity[key], self.prices.reserve[key]]) * self.prices.rest
-        idle_kw = self.site.pue * pool.idle_kw
-        saved = (room * more).sum(axis=0)
-        drawn = idle_kw * self.prices.kw[self.site.name] * self.prices.rest
-        late = max(self.late[kind, *key] for kind in ("capacity", "reserve"))
-        return PoolWorth(
-            pool.name,
-            pool.count,
-            self._of(saved - drawn, saved > BINDS, late),
-            self._of((room * freed).sum(axis=0)),
-        )
+        return self._of(self._at_room_prices(pool, freed))
+
+    def _at_room_prices(self, pool: Pool, room: Floats) -> Floats:
+        """What room for all work and for firm work (2, n_slots) is worth, (n_slots,)."""
+        key = self.site.name, pool.name
+        prices = np.array([self.prices.capacity[key], self.prices.reserve[key]])
+        worth: Floats = (prices * room).sum(axis=0) * self.prices.rest
+        return worth
 
     def _quantile(self, pool: Pool) -> Floats:
         return np.array([row.realtime_q for row in self.held[pool.name]])
@@ -149,12 +181,26 @@ class _Site:
         q = self._quantile(pool)
         return q / kept if kept > 0 else np.full(len(q), np.inf)
 
-    def _at_quantile_kw(self) -> Floats:
-        """What the site draws without deferrable work, with real-time load at its quantile, (n_slots,)."""
+    def _without_work_kw(self, load: str) -> Floats:
+        """What the site draws without deferrable work, with real-time load at this column's, (n_slots,)."""
         drawn = np.zeros(len(self.limit_kw))
         for pool in self.pools:
-            drawn += pool.idle_kw * pool.count + pool.dynamic_kw * self._quantile(pool)
+            busy = np.array([getattr(row, load) for row in self.held[pool.name]])
+            drawn += pool.idle_kw * pool.count + pool.dynamic_kw * busy
         return self.site.pue * drawn
+
+    def _own_kw(self) -> Floats:
+        """By how much its own plant, and powering down, may relieve its connection, as planned with, (n_slots,)."""
+        relief = np.zeros(len(self.limit_kw))
+        if self.site.ramp_limit_kw_per_minute is not None:  # then it is not counted on
+            return relief
+        if self.site.generation is not None:
+            relief += [self.site.generation.mean_kw(a, b) for a, b in pairwise(self.prices.grid.edges)]
+        for pool in self.pools:
+            if pool.off_kw is not None:
+                spare = np.maximum(0.0, pool.count - self._unclipped_reserve(pool))
+                relief += self.site.pue * (pool.idle_kw - pool.off_kw) * spare
+        return relief
 
 
 def _room(count: int, quantile: Floats, reserved: Floats) -> Floats:
@@ -186,20 +232,25 @@ def _moment(grid: SlotGrid, slot: int) -> datetime:
     return grid.start + slot * grid.slot
 
 
-def _steps(sites: Iterable[SiteWorth]) -> Iterator[Energise]:
-    for site in sites:
-        if site.kw is not None:
-            yield from _step(site.site, None, STEP_KW, site.kw)
-        for pool in site.pools:
-            yield from _step(site.site, pool.pool, float(pool.count), pool.accelerator)
-
-
-def _step(site: str, pool: str | None, amount: float, each: Worth) -> Iterator[Energise]:
-    if each.per_day > BINDS or each.late_accelerator_hours > 0:
-        late = amount * each.late_accelerator_hours
-        money = _round(amount * each.per_day), _round(amount * each.horizon)
+def _step(site: str, pool: str | None, amount: float, all_of_it: Worth) -> Iterator[Energise]:
+    if all_of_it.per_day > BINDS or all_of_it.late_accelerator_hours > 0:
         kind: Literal["power", "pool"] = "power" if pool is None else "pool"
-        yield Energise(site, kind, pool, amount, *money, each.bound_hours, _round(late))
+        money = all_of_it.per_day, all_of_it.horizon
+        late = _round(all_of_it.late_accelerator_hours)
+        yield Energise(site, kind, pool, amount, *money, all_of_it.bound_hours, late)
+
+
+def _pinned_kw(plan: Plan, grid: SlotGrid, site: Site) -> Floats:
+    """What work that goes on as it stands draws in the slots that it is in, (n_slots,)."""
+    pools = {pool.name: pool for pool in site.pools}
+    running = {row.workload_id for row in plan.workloads if row.reason_code == ReasonCode.RUNNING}
+    drawn = np.zeros(grid.n_slots)
+    for a in plan.allocations if running else ():
+        if a.workload_id in running and a.site == site.name and a.pool in pools:
+            first, last = (a.start - grid.start) / grid.slot, (a.end - grid.start) / grid.slot
+            touched = slice(max(0, int(np.floor(first))), max(0, int(np.ceil(last))))
+            drawn[touched] += a.accelerators * import_kw(site, pools[a.pool], a.cap_kw)
+    return drawn
 
 
 def _late_hours(plan: Plan) -> Mapping[tuple[str, str | None, str | None], float]:

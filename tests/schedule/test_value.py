@@ -11,16 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecasts.series import Signal
 from shifter.cycle import CycleInputs, deferrable, plan_cycle
 from shifter.domain.effort import Effort
-from shifter.domain.fleet import Battery, Budget, Model, Objective, Pool, Resilience
+from shifter.domain.fleet import (
+    Battery,
+    Budget,
+    Generation,
+    GenerationWindow,
+    Model,
+    Objective,
+    Pool,
+    Resilience,
+)
 from shifter.domain.plan import GREEDY, Plan
+from shifter.domain.rows import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.value import FleetWorth, Slack
 from shifter.schedule.slack import most_worth_first, worth_of_slack
 from shifter.schedule.storage_worth import kwh_worth, new_kwh_worth
 from shifter.schedule.value import NOT_SOLVED, fleet_worth, only_site
 from tests.schedule.build import at, cycle_inputs, site, with_budgets, with_tenants, work
+from tests.schedule.risky import risky
 
 TOLERANCE = 2e-5
 """[currency] Of work counted as done to 1e-4 of it."""
@@ -212,9 +224,55 @@ def test_where_real_time_load_fills_the_pool_one_more_is_its_own() -> None:
 def test_where_real_time_load_alone_is_over_the_limit_a_kw_is_no_saving() -> None:
     load = {("a", "p"): {0.5: 5.0, 0.99: 6.0}}
     inputs = cycle_inputs([work("w", 1, 4)], sites=[site(power_limit_kw=3.0)], hours=4, load=load)
-    found = worth(inputs, plan_cycle(inputs)).sites[0]
+    told = worth(inputs, plan_cycle(inputs))
+    [found] = told.sites
     assert found.kw is not None
     assert found.kw.horizon == 0.0
+    assert "a: in 4 slots what runs anyway is over the power limit" in " ".join(told.notes)
+    # What the limit gives way at is in no other figure either.
+    assert found.battery is not None
+    assert abs(found.battery.horizon) < 1
+    idle = with_first_site(inputs, pools=(Pool("p", "X", 10, idle_kw=0.5, busy_kw=1.0),))
+    unneeded = worth(idle, plan_cycle(idle)).sites[0].pools[0].accelerator
+    assert unneeded.horizon == pytest.approx(-0.5 * 4 * 0.05)
+
+
+def test_what_the_site_s_own_plant_carries_is_not_over_the_limit() -> None:
+    load = {("a", "p"): {0.5: 5.0, 0.99: 6.0}}
+    given_sites = [site(power_limit_kw=5.0, generation=Generation((GenerationWindow(at(0), at(4), 3.0),)))]
+    inputs = cycle_inputs([work("w", 7, 4)], sites=given_sites, prices=CHEAP_FIRST, hours=4, load=load)
+    told = worth(inputs, plan_cycle(inputs))
+    assert told.notes == ()
+    assert told.sites[0].kw is not None
+    assert told.sites[0].kw.horizon > 0
+
+
+def test_running_work_that_may_not_be_moved_counts_as_what_runs_anyway() -> None:
+    job = work("w", 40, 4, interruptible=False, preemptible=False)
+    held = Allocation("w", "a", "p", at(0), at(4), 10)
+    inputs = cycle_inputs([job], sites=[site(power_limit_kw=6.0)], hours=4, now=at(0.5))
+    inputs = replace(inputs, pinned=(held,))
+    told = worth(inputs, plan_cycle(inputs))
+    assert "a: in 4 slots what runs anyway is over the power limit" in " ".join(told.notes)
+    assert told.sites[0].kw is not None
+    assert told.sites[0].kw.horizon == 0.0
+
+
+def test_a_pool_more_counts_what_is_left_of_it_by_real_time_load() -> None:
+    load = {("a", "p"): {0.5: 5.0, 0.99: 12.0}}
+    inputs = cycle_inputs([work("w", 30, 4, max_accelerators=20)], hours=4, load=load, prices=CHEAP_FIRST)
+    beside = site("b", zone="Y")
+    frame = cycle_inputs(
+        [], sites=[*inputs.fleet.sites, beside], prices={"Z": CHEAP_FIRST, "Y": [200.0] * 4}, hours=4
+    )
+    inputs = replace(inputs, fleet=frame.fleet, frame=frame.frame)
+    plan = plan_cycle(inputs)
+    told = worth(inputs, plan)
+    assert told.sites[0].pools[0].accelerator.horizon == 0.0
+    saved = gained(plan, with_more(inputs, 0, 10))
+    assert saved > 0.1
+    step = next((step for step in told.energise_next if step.site == "a"), None)
+    assert saved <= (0.0 if step is None else step.horizon) + told.above_bound + TOLERANCE
 
 
 def test_late_work_is_told_in_hours_and_ranks_first() -> None:
@@ -264,14 +322,38 @@ def test_of_the_slot_that_is_running_what_is_left_counts() -> None:
     assert left.bound_hours == 0.5
 
 
-def test_risk_budgets_and_own_terms_keep_the_promise() -> None:
-    inputs = with_budgets(tight(), Budget("money", 5.0, at(0), at(4)))
+SUN = Generation((GenerationWindow(at(1), at(3), 4.0),), cost_per_kwh=0.01)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"generation": SUN},
+        {"generation": SUN, "export_limit_kw": 3.0, "export_price_per_mwh": 8.0},
+        {"pools": (Pool("p", "X", 10, idle_kw=0.3, off_kw=0.0),)},
+        {"ramp_limit_kw_per_minute": 0.1},
+    ],
+    ids=["generation", "export", "powering down", "ramp"],
+)
+def test_where_further_terms_are_in_use_one_more_gains_no_more_either(further: dict[str, Any]) -> None:
+    inputs = tight(power_limit_kw=8.0, **further)
     plan = plan_cycle(inputs)
     assert plan.duals.work
     told = worth(inputs, plan)
-    assert gained(plan, with_more(inputs, 0)) <= (
-        told.sites[0].pools[0].accelerator.horizon + told.above_bound + TOLERANCE
-    )
+    [here] = told.sites
+    assert here.kw is not None
+    saved = gained(plan, with_first_site(inputs, power_limit_kw=9.0))
+    assert saved <= here.kw.horizon + told.above_bound + TOLERANCE
+
+
+def test_under_a_budget_and_under_risk_too() -> None:
+    uncertain = risky(tight(), {("Z", Signal.PRICE): [5.0, 40.0, 80.0, 10.0]}, cvar_weight=0.7)
+    for inputs in (with_budgets(tight(), Budget("money", 5.0, at(0), at(4))), uncertain):
+        plan = plan_cycle(inputs)
+        told = worth(inputs, plan)
+        one = told.sites[0].pools[0].accelerator.horizon
+        assert gained(plan, with_more(inputs, 0)) <= one + told.above_bound + TOLERANCE
+        assert plan.duals.work or plan.risk is not None
 
 
 # Batteries ---------------------------------------------------------------------------------------------------------
