@@ -121,6 +121,14 @@ class Client:
         """Why this class, why these slots."""
         return self._object("GET", _workload(workload_id, "explanation"))
 
+    def value(self, site: str | None = None) -> Json:
+        """What one more kW, accelerator or kWh of battery would save at the most, at every site or one."""
+        return self._object("GET", "/v1/value", {"site": site})
+
+    def deadlines(self, limit: int | None = None) -> list[Json]:
+        """What deadlines cost, those first of which an hour more would save most."""
+        return self._list("GET", "/v1/value/deadlines", {"limit": limit})
+
     def quote(self, workload: Mapping[str, Any], deadlines: Sequence[When] | None = None) -> Json:
         """Cost, carbon and finish against the deadline; submits nothing."""
         body: Json = {"workload": dict(workload)}

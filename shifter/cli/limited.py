@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from shifter.cli.console import Column, print_table, say, styled
-from shifter.cli.text import number, percent
+from shifter.cli.text import number, percent, unit_price
 
 MOST_TENANTS = 20
 
@@ -22,7 +22,7 @@ def print_budgets(plan: Mapping[str, Any]) -> None:
             number(budget["used"]),
             number(budget["limit"]),
             percent(_share(budget["used"], budget["limit"])),
-            _worth(budget["price"]),
+            unit_price(budget["price"]),
         )
         for budget in plan.get("budgets", ())
     ]
@@ -114,15 +114,10 @@ def _tenant_row(tenant: Mapping[str, Any]) -> Sequence[str | Text]:
         number(tenant["over_quota_accelerator_hours"], 1),
         number(tenant["over_quota_cost"]),
         number(tenant["fairness_cost"]),
-        _worth(tenant["next_short_hour_cost"]),
-        _worth(tenant["quota_price"]),
+        unit_price(tenant["next_short_hour_cost"]),
+        unit_price(tenant["quota_price"]),
     )
 
 
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
-
-
-def _worth(price: float | None) -> str:
-    """Three figures: prices of single units are small. Nothing where no program says one."""
-    return "–" if price is None else f"{price:,.2f}" if price >= 100 else f"{price:.3g}"

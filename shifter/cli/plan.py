@@ -89,6 +89,12 @@ def plan(
             "record, quantiles. As said: by the newest vintage.",
         ),
     ] = False,
+    value: Annotated[
+        bool,
+        typer.Option(
+            "--value", help="Say, too, what one more kW, accelerator or hour of slack would be worth."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make one plan from files, or verify one; no daemon.
@@ -121,7 +127,7 @@ def plan(
         from shifter.cycle import plan_cycle
 
         made = plan_cycle(inputs)
-    _publish(made, inputs, out, as_json)
+    _publish(made, inputs, out, as_json, value)
     if verify:
         _finish_verify(made, inputs, quiet=as_json)
 
@@ -212,18 +218,36 @@ def _this_slot(minutes: int) -> datetime:
     return floor_to_slot(datetime.now(UTC), minutes)
 
 
-def _publish(made: Plan, inputs: CycleInputs, out: Path | None, as_json: bool) -> None:
+def _publish(made: Plan, inputs: CycleInputs, out: Path | None, as_json: bool, value: bool) -> None:
     from shifter.files import write_plan
 
     if out is not None:
         write_plan(made, out)
         say(f"Wrote {out}.", "green")
+    worth = _worth(made, inputs) if value else {}
     if as_json:
-        print_json(made.to_dict())
+        print_json(made.to_dict() | worth)
         return
     from shifter.cli.summary import print_summary, shown_part
 
     print_summary(shown_part(made), real_time_of(inputs), workload_count=len(made.workloads))
+    if worth:
+        from shifter.cli.value import MOST_DEADLINES, print_deadlines, print_worth
+
+        print_worth(worth["value"])
+        print_deadlines(worth["deadlines"][:MOST_DEADLINES], made.currency)
+
+
+def _worth(made: Plan, inputs: CycleInputs) -> dict[str, Any]:
+    """What `GET /v1/value` and `GET /v1/value/deadlines` would say of this plan."""
+    from shifter.cycle import deferrable
+    from shifter.schedule.slack import most_worth_first, worth_of_slack
+    from shifter.schedule.value import fleet_worth
+    from shifter.views import to_plain
+
+    work = deferrable(inputs.classified, inputs.running)
+    deadlines = most_worth_first(worth_of_slack(made, inputs.fleet, work))
+    return {"value": to_plain(fleet_worth(made, inputs.fleet)), "deadlines": to_plain(deadlines)}
 
 
 def real_time_of(inputs: CycleInputs) -> list[tuple[str, str]]:

@@ -89,6 +89,12 @@ COMMANDS: tuple[Entry, ...] = (
         "What real-time load is expected, and how often that held.",
         _LOOK,
     ),
+    Entry(
+        "value",
+        "shifter.cli.value:value",
+        "What one more kW, accelerator, battery kWh or hour of slack is worth.",
+        _LOOK,
+    ),
     Entry("capacity", "shifter.cli.slots:capacity", "What each pool may dispatch now.", _LOOK),
     Entry(
         "events", "shifter.cli.events:events", "What happened: plans, admissions, grid events, faults.", _LOOK

@@ -53,6 +53,17 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text
 
 
+def unit_price(value: float | None) -> str:
+    """Three figures: prices of single units are small. `–` where no program says one.
+
+    >>> unit_price(0.0123456), unit_price(-1234.5), unit_price(0.0), unit_price(None)
+    ('0.0123', '-1,234.50', '0', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def money(value: float | None, currency: str) -> str:
     """
     >>> money(3.5, "EUR")

@@ -63,12 +63,15 @@ def reserved_accelerators(
     for n in np.unique(there):
         at = there == n
         reserved[at] = np.minimum(
-            n, _held(quantile[at], sizes_without(pool.domain_sizes, whole - n), resilience)
+            n, held_back(quantile[at], sizes_without(pool.domain_sizes, whole - n), resilience)
         )
     return reserved
 
 
-def _held(quantile: Floats, sizes: Sequence[float], resilience: Resilience) -> Floats:
+def held_back(quantile: Floats, sizes: Sequence[float], resilience: Resilience) -> Floats:
+    """The least that holds `quantile` after the loss of any k of these domains, were there as many as that takes;
+    infinite where no number does. (n_slots,)
+    """
     k = resilience.lose_domains
     if k >= len(sizes):
         return np.full_like(quantile, np.inf)

@@ -17,11 +17,16 @@ from shifter.service.core import Core
 from shifter.service.fleet_now import fleet_now
 from shifter.service.limits import Facts, limits
 from shifter.service.present import state_at, workload_view
+from shifter.service.value import slack_of
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import ChainLink, Explanation, MeanSignals, WorkloadState, WorkloadView
+from shifter.views import ChainLink, Explanation, MeanSignals, Slack, WorkloadState, WorkloadView
 
 MATERIAL = 0.01
 """A demand charge that running at once would cause is told from this share of its cost on, and from 0.01 on."""
+
+
+LEAST_TOLD = 0.01
+"""[currency] A deadline that costs less than this is worth no sentence."""
 
 
 def explain(record: WorkloadRecord, core: Core) -> Explanation:
@@ -34,6 +39,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
     in_window = facts.means_of_window() if facts else None
     binding = limits(facts, share.cost) if facts and share else ()
     missing = published.unplaced.get(record.id) if published and not over else None
+    slack = slack_of(record, core, published) if published and share else None
     raised = peak_changes(record, fleet_now(core), published) if published and share else ()
     chain = tuple(_chain(record, core, now))
     why = (
@@ -51,6 +57,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
         *why,
         *(limit.text for limit in (missing.limits if missing else ())),
         *(limit.text for limit in binding),
+        *_slack_text(slack),
         *_chain_text(chain, view.deadline),
     ]
     if synthetic:
@@ -77,6 +84,7 @@ def explain(record: WorkloadRecord, core: Core) -> Explanation:
         plan_id=published.plan.plan_id if published else None,
         synthetic=synthetic,
         run_now_demand_charge=max(0.0, sum(p.cost for p in raised)) if share else None,
+        slack=slack,
     )
 
 
@@ -141,6 +149,12 @@ def _peak_text(peaks: Sequence[PeakChange], share: WorkloadPlan | None, plan: Pl
             f"At once, it alone would raise no peak; all work at once would, for {together:.2f} {plan.currency} more "
             "of demand charge than planned. That is in the plan's totals, and in no single workload's figures."
         )
+
+
+def _slack_text(slack: Slack | None) -> Iterable[str]:
+    """Where its deadline costs something that is worth a sentence."""
+    if slack is not None and (slack.deadline_costs or 0.0) >= LEAST_TOLD:
+        yield slack.text
 
 
 def _compared(slots: MeanSignals, window: MeanSignals, currency: str) -> Iterable[str]:

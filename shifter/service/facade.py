@@ -34,6 +34,7 @@ from shifter.service.heard import Ear
 from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
 from shifter.service.scored import ForecastScores, Scorer
+from shifter.service.value import Value
 from shifter.store import log, plans
 from shifter.store.db import Database
 from shifter.telemetry import GaugeReader, Metrics
@@ -44,11 +45,13 @@ from shifter.views import (
     CycleView,
     Event,
     Explanation,
+    FleetWorth,
     Health,
     LearntView,
     Lease,
     LoadView,
     Quote,
+    Slack,
     SlotView,
     TelemetrySample,
     WorkloadState,
@@ -118,6 +121,7 @@ class Service(GridDemands):
         self._cycles = Cycles(self.core)
         self._scorer = Scorer(self.core)
         self._ear = Ear(self.core)
+        self._value = Value(self.core)
 
     # Workloads -------------------------------------------------------------------------------------------
 
@@ -151,9 +155,7 @@ class Service(GridDemands):
         return listing(self.core, state, tenant, decided, at_most(limit), after)
 
     def cancel(self, workload_id: str, actor: str) -> WorkloadView:
-        """Withdraw it. Cancelling twice is once. Raises NotFound, Conflict (done, or others still
-        need it).
-        """
+        """Withdraw it. Cancelling twice is once. Raises NotFound, Conflict (done, or others still need it)."""
         return submissions.cancel(self.core, workload_id, actor)
 
     def progress(
@@ -234,6 +236,15 @@ class Service(GridDemands):
         """Flat numbers for a gate, now. Raises NotFound. Without a plan: stale, and nothing free."""
         return capacity((site, pool), gate_of(self.core))
 
+    def value(self, site: str | None = None) -> FleetWorth:
+        """What one more of each limit would save at the most, by the current plan. Raises NotFound (site), NotReady."""
+        check_asked(self.fleet, site, None, None, None)
+        return self._value.of_sites(site)
+
+    def slack(self, limit: int = 100) -> list[Slack]:
+        """What deadlines cost, those first of which an hour more would save most. Raises NotReady."""
+        return self._value.of_deadlines(at_most(limit))
+
     def plan(self) -> Plan:
         """The current plan. Raises NotReady before the first."""
         published = self.core.state.published
@@ -287,9 +298,7 @@ class Service(GridDemands):
         return told.push_forecasts(self.core, series, actor)
 
     def telemetry(self, samples: Sequence[TelemetrySample], actor: str) -> int:
-        """Measured real-time load and site power; how many were taken. Raises InputError, NotFound,
-        NotReady.
-        """
+        """Measured real-time load and site power; how many were taken. Raises InputError, NotFound, NotReady."""
         return self.hear(samples, actor).result()
 
     def hear(self, samples: Sequence[TelemetrySample], actor: str) -> Future[int]:

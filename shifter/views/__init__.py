@@ -5,6 +5,7 @@ datetimes end in Z, mappings and tuples become objects and arrays, and `decided`
 Python keeps for itself).
 """
 
+from shifter.domain.value import FleetWorth, Slack
 from shifter.views.daemon import (
     AuditEntry,
     CycleView,
@@ -54,6 +55,7 @@ __all__ = [
     "EventSide",
     "EventSlot",
     "Explanation",
+    "FleetWorth",
     "GridEventQuote",
     "GridEventReport",
     "Health",
@@ -68,6 +70,7 @@ __all__ = [
     "QuoteOption",
     "ReportSlot",
     "ShareView",
+    "Slack",
     "SlotView",
     "SourceView",
     "Submitted",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from shifter.domain.value import Slack
 from shifter.domain.workload import Override, Reason, WorkloadClass
 from shifter.views.workloads import WorkloadState
 
@@ -78,6 +79,8 @@ class Explanation:
     """What running it at once would add to the demand charge, currency, were all else as planned; in no other
     figure here, since the charge is on the peak that all work makes together. None before there is a plan.
     """
+    slack: Slack | None = None
+    """What its deadline costs, and what an hour more would save; None where the plan shifts nothing of it."""
 
 
 @dataclass(frozen=True)

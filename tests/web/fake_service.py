@@ -16,8 +16,10 @@ from forecasts.scores.subject import from_series
 from forecasts.series import Kind, Signal
 from shifter.clock import ManualClock
 from shifter.domain.plan import Plan
-from shifter.domain.workload import Override, Reason, Workload, WorkloadClass
+from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
+from shifter.schedule.slack import most_worth_first, worth_of_slack
+from shifter.schedule.value import fleet_worth, only_site
 from shifter.service import Service
 from shifter.service.scored import ForecastScores, Scored
 from shifter.views import (
@@ -29,10 +31,12 @@ from shifter.views import (
     Event,
     EventKind,
     Explanation,
+    FleetWorth,
     Health,
     LearntView,
     Lease,
     MeanSignals,
+    Slack,
     SourceView,
     WorkloadState,
     WorkloadView,
@@ -256,7 +260,23 @@ class FakeService(Service):
             (ChainLink(other.id, "depends_on", WorkloadState.PLANNED, fixture.START, None),),
             self.current.plan_id,
             self.synthetic,
+            slack=next((row for row in self.slack(1000) if row.workload_id == workload_id), None),
         )
+
+    def value(self, site: str | None = None) -> FleetWorth:
+        if site is not None and site not in self.fleet.by_site:
+            raise NotFound(f"there is no site {site}.", field="site")
+        worth = fleet_worth(self.plan(), self.fleet)
+        return worth if site is None else only_site(worth, site)
+
+    def slack(self, limit: int = 100) -> list[Slack]:
+        views = [v for v in map(self._view, self.items) if v.decided is WorkloadClass.DEFERRABLE]
+        work = [self._classified(v) for v in views]
+        return most_worth_first(worth_of_slack(self.plan(), self.fleet, work))[:limit]
+
+    def _classified(self, view: WorkloadView) -> Classified:
+        start = view.workload.earliest_start or fixture.START
+        return Classified(view.workload, view.decided, lambda: view.reason, start, view.workload.deadline)
 
     def events(self, after_id: int = 0, limit: int = 1000) -> list[Event]:
         return [e for e in self.log if e.id > after_id][:limit]

@@ -332,12 +332,31 @@ def plan(items: tuple[Workload, ...], *, synthetic: bool = False, worse: bool = 
         slots=tuple(_slots(floor)),
         power=tuple(power),
         allocations=tuple(allocations),
-        duals=Duals(),
+        duals=_duals(floor, power),
         unplaced=tuple(unplaced),
         workloads=tuple(rows),
         deferrable_total=mine,
         synthetic=synthetic,
     )
+
+
+def _duals(floor: _Floor, power: list[PowerRow]) -> Duals:
+    """Prices where a pool is full, and where a site is close to its limit; a few of them, so that there is a plot."""
+    capacity, reserve = {}, {}
+    for key, (_, pool) in floor.fleet.pools.items():
+        dear = np.array([max(0.0, 60.0 - floor.price(key, i)) for i in range(GRID.n_slots)]) / 4000
+        full = pool.count - floor.q[key] - floor.firm[key] - floor.pre[key] < 1
+        firm = pool.count - floor.reserved[key] - floor.firm[key] < 1
+        capacity[key], reserve[key] = tuple(dear * full), tuple(0.5 * dear * firm)
+    tight = {
+        site.name: tuple(
+            0.01 if row.limit_kw is not None and row.import_kw > 0.75 * row.limit_kw else 0.0
+            for row in power
+            if row.site == site.name
+        )
+        for site in floor.fleet.sites
+    }
+    return Duals(capacity, reserve, tight, dict.fromkeys(tight, (0.0,) * GRID.n_slots))
 
 
 def _share(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from shifter.domain.risk import PlanRisk, RiskPath
-from shifter.domain.rows import LateLimit
+from shifter.domain.rows import Duals, LateLimit
 from shifter.domain.spent import PlanBudget
 from shifter.domain.tenant import PlanTenant
 from shifter.views import EventKind
@@ -422,3 +422,49 @@ def test_shows_every_item_of_the_bill_in_use_what_prices_may_come_to_and_what_wo
     page.goto(f"{page.url}workloads/{late[0].workload_id}")
     page.wait_for_selector("#when")
     assert page.locator("#workload .limit").first.inner_text() == help_.text
+
+
+def test_says_what_one_more_would_be_worth_at_each_site_and_when(serve, watch):
+    service = FakeService(40)
+    watched = watch()
+    page = watched.open(serve(service).url)
+    panel = page.locator("#value")
+    worth = service.value()
+    assert panel.locator(".worth h3").all_inner_texts() == ["lulea", "frankfurt", "lyon-edge"]
+    frankfurt = panel.locator(".worth", has_text="frankfurt")
+    power = frankfurt.locator("li", has_text="kW of power limit")
+    kw = worth.sites[1].kw
+    assert kw is not None
+    assert f"€{kw.per_day:.2f}" in power.inner_text()
+    assert "8 h" in power.inner_text()
+    assert "binds for 8 h, first at" in power.locator("svg").get_attribute("aria-label")
+    assert "kWh of battery" in frankfurt.inner_text()
+    assert (
+        "never binds"
+        in panel.locator(".worth", has_text="lulea").locator("li", has_text="kW of power").inner_text()
+    )
+    best = worth.energise_next[0]
+    first = panel.locator(".energise li").first.inner_text()
+    assert best.site in first
+    assert f"€{best.per_day:.2f} a day" in first
+    panel.get_by_role("button", name="Table").click()
+    assert panel.locator(".table-view tbody tr").count() > 0
+    assert watched.complaints == []
+    page.set_viewport_size({"width": 390, "height": 900})
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_without_prices_the_worth_of_one_more_is_not_made_up(serve, watch):
+    service = FakeService(5)
+    service.current = replace(service.current, status="greedy", duals=Duals())
+    page = watch().open(serve(service).url)
+    assert "is not known" in page.locator("#value").inner_text()
+    assert page.locator("#value .worth").count() == 0
+
+
+def test_a_workload_s_page_says_what_its_deadline_costs(serve, watch):
+    service = FakeService(12)
+    row = service.slack()[0]
+    page = watch().open(f"{serve(service).url}/workloads/{row.workload_id}")
+    assert row.text in page.locator("#workload").inner_text()

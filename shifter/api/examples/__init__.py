@@ -10,8 +10,8 @@ from typing import Any
 from shifter.api.examples.daemon import AUDIT_ENTRY, EVENT, EVENT_STREAM, HEALTH
 from shifter.api.examples.grid import GRID_EVENT, GRID_EVENT_BODY, GRID_EVENT_QUOTE, GRID_EVENT_REPORT
 from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, TELEMETRY_BODY
-from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY
-from shifter.api.examples.plans import CAPACITY, LOAD, PLAN, PLAN_INPUTS, SLOT
+from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY, SLACK
+from shifter.api.examples.plans import CAPACITY, LOAD, PLAN, PLAN_INPUTS, SLOT, VALUE
 from shifter.api.examples.scores import FORECAST_SCORES, LEARNT
 from shifter.api.examples.workloads import (
     BODY_WORKLOADS,
@@ -53,8 +53,10 @@ __all__ = [
     "QUOTE_BODY",
     "RULE_OVERRIDE",
     "RULE_OVERRIDE_BODY",
+    "SLACK",
     "SLOT",
     "TELEMETRY_BODY",
+    "VALUE",
     "WORKLOAD",
     "WORKLOAD_HOURS",
     "WORKLOAD_VIEW",

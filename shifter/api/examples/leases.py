@@ -40,6 +40,17 @@ ADMISSION: dict[str, Any] = {
     "stale": False,
 }
 
+SLACK: dict[str, Any] = {
+    "workload_id": "w-17",
+    "tenant": "search",
+    "deadline": "2026-01-11T06:00:00Z",
+    "planned_cost": 7.58,
+    "least_cost": 7.55,
+    "hour_later_saves": 0.31,
+    "deadline_costs": 1.24,
+    "text": "w-17's deadline costs at most 1.24 EUR: an hour more saves at most 0.31 EUR.",
+}
+
 EXPLANATION: dict[str, Any] = {
     "workload_id": "w-17",
     "state": "planned",
@@ -95,6 +106,7 @@ EXPLANATION: dict[str, Any] = {
     "plan_id": "p-5f0c2d9a1b7e",
     "synthetic": False,
     "run_now_demand_charge": 9.09,
+    "slack": SLACK,
 }
 
 QUOTE_BODY: dict[str, Any] = {

@@ -58,6 +58,48 @@ LOAD: dict[str, Any] = {
     ],
 }
 
+_WORTH = {
+    "horizon": 1.84,
+    "per_day": 0.92,
+    "bound_hours": 3.5,
+    "binds": [{"start": "2026-01-10T02:00:00Z", "end": "2026-01-10T05:30:00Z"}],
+    "values": [0.0, 0.0, 0.0, 0.0, 0.26],
+    "late_accelerator_hours": 0.0,
+}
+
+VALUE: dict[str, Any] = {
+    "plan_id": "p-5f0c2d9a1b7e",
+    "currency": "EUR",
+    "start": "2026-01-10T00:00:02Z",
+    "end": "2026-01-12T00:00:00Z",
+    "slot_start": "2026-01-10T00:00:00Z",
+    "slot_minutes": 30,
+    "above_bound": 0.6,
+    "sites": [
+        {
+            "site": "frankfurt",
+            "kw": _WORTH,
+            "peak": None,
+            "battery": _WORTH,
+            "new_battery": True,
+            "pools": [{"pool": "h100", "count": 64, "accelerator": _WORTH, "held_back": _WORTH}],
+        }
+    ],
+    "energise_next": [
+        {
+            "site": "frankfurt",
+            "kind": "power",
+            "pool": None,
+            "amount": 100.0,
+            "per_day": 92.0,
+            "horizon": 184.0,
+            "bound_hours": 3.5,
+            "late_accelerator_hours": 0.0,
+        }
+    ],
+    "notes": [],
+}
+
 PLAN: dict[str, Any] = {
     "plan_id": "p-5f0c2d9a1b7e",
     "inputs_id": "0c9d…",

@@ -14,7 +14,7 @@ from shifter.api.params import PlanId, ServiceParam, answer, answer_tagged, path
 from shifter.api.problems import responses
 from shifter.domain.fields import Name
 from shifter.store.snapshots import inputs_to_json
-from shifter.views import Capacity, SlotView
+from shifter.views import Capacity, FleetWorth, Slack, SlotView
 
 router = APIRouter(tags=["plan"], route_class=StrictRoute)
 
@@ -42,6 +42,39 @@ def slots(
     what is reserved for it, what deferrable work holds, and what is free.
     """
     return answer(service.slots(site, pool, start, end))
+
+
+@router.get(
+    "/value",
+    summary="What one more kW, accelerator or kWh of battery would be worth",
+    response_model=FleetWorth,
+    responses={
+        200: examples.shown(examples.VALUE),
+        **responses("not_found", "invalid_input", "not_ready"),
+    },
+)
+def value(
+    service: ServiceParam,
+    site: Annotated[Name | None, Query(description="Only this site's.")] = None,
+) -> Response:
+    """By the prices of the current plan's limits, by site and slot, and where the next step is worth most. Each figure
+    is the most that one more could save, beside `above_bound`.
+    """
+    return answer(service.value(site))
+
+
+@router.get(
+    "/value/deadlines",
+    summary="What deadlines cost",
+    response_model=list[Slack],
+    responses={200: examples.shown([examples.SLACK]), **responses("invalid_input", "not_ready")},
+)
+def deadlines(
+    service: ServiceParam,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many.")] = 100,
+) -> Response:
+    """Of the workloads that the current plan shifts, those first of which an hour more would save most."""
+    return answer(service.slack(limit))
 
 
 @router.get(

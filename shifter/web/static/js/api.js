@@ -36,6 +36,11 @@ const item = (id) => `/v1/workloads/${encodeURIComponent(id)}`;
 
 export const health = () => get("/healthz", { allow: [503] });
 export const plan = () => get("/v1/plan");
+/** What one more would be worth; null where the daemon does not say. */
+export const value = () => get("/v1/value").catch((error) => {
+  if (error instanceof Problem) return null;
+  throw error;
+});
 export const workload = (id) => get(item(id));
 export const explanation = (id) => get(`${item(id)}/explanation`);
 export const lease = (id) => get(`${item(id)}/allocations`);

@@ -13,6 +13,7 @@ import { drawLimited } from "./limited.js";
 import { drawPrices } from "./prices.js";
 import { drawSavings } from "./savings.js";
 import { drawSites } from "./sites.js";
+import { drawValue } from "./value.js";
 
 let last = { data: null, status: null };
 
@@ -23,9 +24,9 @@ const orNull = (promise) => promise.catch((error) => {
 });
 
 async function load() {
-  const [plan, workloads] = await Promise.all([orNull(api.plan()), api.workloads()]);
+  const [plan, workloads, worth] = await Promise.all([orNull(api.plan()), api.workloads(), api.value()]);
   const forecasts = plan ? await api.forecasts(plan.horizon.start, plan.horizon.end) : null;
-  return { plan, workloads, forecasts };
+  return { plan, workloads, forecasts, worth };
 }
 
 function show(data, status, { light = false } = {}) {
@@ -45,7 +46,7 @@ function show(data, status, { light = false } = {}) {
   document.body.dataset.ready = data.plan?.plan_id ?? "no-plan";
 }
 
-function drawPlan({ plan, workloads, forecasts }) {
+function drawPlan({ plan, workloads, forecasts, worth }) {
   const edges = slotEdges(plan);
   axis.start = edges[0];
   axis.end = edges[edges.length - 1];
@@ -59,6 +60,7 @@ function drawPlan({ plan, workloads, forecasts }) {
   redrawn($("prices"), () => drawPrices($("prices"), { series: { price: series("price"), carbon: series("carbon") }, sites, edges }));
   drawGantt($("workloads"), { rows: ganttRows(plan, workloads), sites, currency: plan.currency });
   redrawn($("sites"), () => drawSites($("sites"), { plan, sites, edges }));
+  redrawn($("value"), () => drawValue($("value"), worth, sites));
   redrawn($("limited"), () => drawLimited($("limited"), plan));
   placeLines();
 }
@@ -69,6 +71,7 @@ function drawWithoutPlan({ workloads }, status) {
   Object.assign(axis, { start: now - 36e5, end: now + 48 * 36e5, now });
   replace($("prices"));
   replace($("sites"));
+  drawValue($("value"), null, []);
   drawLimited($("limited"), {});
   drawGantt($("workloads"), { rows: ganttRows(null, workloads), sites: [], currency: "" });
   if (status.problem) console.info(status.problem.message);

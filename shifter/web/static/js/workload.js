@@ -155,6 +155,7 @@ function whySlots(row, explanation) {
     h("ul", { class: "prose" }, sentences.map((text) => h("li", {}, text))),
     explanation ? facts([means("mean in its slots", explanation.in_slots), means("mean in its window", explanation.in_window)]) : null,
     explanation?.limits?.length ? [h("h3", {}, "Limits that bind"), h("ul", { class: "prose" }, explanation.limits.map((one) => h("li", {}, one.text)))] : null,
+    explanation?.slack ? [h("h3", {}, "Its deadline"), h("p", {}, explanation.slack.text)] : null,
     explanation?.chain?.length ? [h("h3", {}, "Its chain"), h("ul", { class: "prose" }, explanation.chain.map((one) => h("li", {},
       one.relation === "depends_on" ? "after " : "before ", h("a", { href: `${api.root}/workloads/${encodeURIComponent(one.workload_id)}` }, one.workload_id),
       one.state ? ` (${stateWord(one.state)}${one.planned_finish ? `, finishes ${moment(ms(one.planned_finish))}` : ""})` : "")))] : null,
