@@ -46,15 +46,8 @@ def fleet_worth(plan: Plan, fleet: Fleet) -> FleetWorth:
     """What one more of each limit would save at the most, at every site of the fleet that the plan knows."""
     prices = PlanPrices.of(plan, fleet)
     known = plan.status != GREEDY or _any_price(prices)
-    sites = (
-        [
-            _Site(plan, prices, site, fleet.ride_through_minutes(site) / 60)
-            for site in fleet.sites
-            if site.name in prices.kw
-        ]
-        if known
-        else []
-    )
+    seen = [site for site in fleet.sites if site.name in prices.kw] if known else []
+    sites = [_Site(plan, prices, site, fleet.ride_through_minutes(site) / 60) for site in seen]
     steps = sorted(
         (step for site in sites for step in site.steps()),
         key=lambda step: (-step.late_accelerator_hours, -step.per_day),
@@ -151,7 +144,9 @@ class _Site:
         per_kw = self.per_kw - self.power * (1.0 - self.prices.rest)
         if battery is None:
             return new_kwh_worth(per_kw, hours)
-        carried_kw = self.site.pue * sum(pool.busy_kw * self._quantile(pool) for pool in self.pools)
+        carried_kw = np.zeros(len(self.limit_kw))
+        for pool in self.pools:
+            carried_kw += self.site.pue * pool.busy_kw * self._quantile(pool)
         carried_kwh = self.ride_through_h * carried_kw
         if self.site.ups is not None:
             carried_kwh -= self.site.ups.carried_kwh(carried_kw, self.ride_through_h)

@@ -433,9 +433,8 @@ def test_says_what_one_more_would_be_worth_at_each_site_and_when(serve, watch):
     assert panel.locator(".worth h3").all_inner_texts() == ["lulea", "frankfurt", "lyon-edge"]
     frankfurt = panel.locator(".worth", has_text="frankfurt")
     power = frankfurt.locator("li", has_text="kW of power limit")
-    kw = worth.sites[1].kw
-    assert kw is not None
-    assert f"€{kw.per_day:.2f}" in power.inner_text()
+    assert worth.sites[1].kw is not None
+    assert f"€{worth.sites[1].kw.per_day:.2f}" in power.inner_text()
     assert "8 h" in power.inner_text()
     assert "binds for 8 h, first at" in power.locator("svg").get_attribute("aria-label")
     assert "kWh of battery" in frankfurt.inner_text()
