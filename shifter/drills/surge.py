@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
+from shifter.connection import Json
+from shifter.domain.fleet import PoolKey
 from shifter.drills.base import Check, Scene, stop_in_words
 from shifter.drills.stream import listening
 from shifter.drills.target import Target, busiest, told_of_own_work, with_own_work
@@ -19,8 +22,10 @@ from shifter.drills.watched import (
     taken_back,
 )
 
-HIGH_S, HIGH_REAL_S = 30.0, 2.0
+HIGH_S, HIGH_REAL_S = 30.0, 1.0
 """[s of the daemon's clock, and real s] So long load stays high, whichever is longer."""
+AFTER_REAL_S = 1.0
+"""[real s] It is watched for so much longer, or for another hold where that is shorter."""
 
 
 class Surge:
@@ -55,7 +60,9 @@ class Surge:
             low_from_s = watched.moments[-1].clock_s
             within_s = scene.hold_s + LATELY_S * scene.clock.speed + 4 * watched.step_s * scene.clock.speed
             low = min(target.load, target.expected)
-            watched.look("load is low again", within_s, lambda _: [scene.say(target.key, low)])
+            again = partial(_told, scene, target.key, low)
+            watched.look("load is low again", within_s, again, lambda m: m.level[target.key] < load)
+            watched.look("work is back", min(scene.hold_s, AFTER_REAL_S * scene.clock.speed), again)
             scene.wait_for_plan(scene.clock.now())
             must = {target.key: math.ceil(load + target.let_in - target.there)}
             yield stopped_at_once(ears, watched, must)
@@ -68,6 +75,10 @@ class Surge:
     @property
     def _high_s(self) -> float:
         return max(HIGH_S, HIGH_REAL_S * self.scene.clock.speed)
+
+
+def _told(scene: Scene, key: PoolKey, load: float, _: float) -> list[Json]:
+    return [scene.say(key, load)]
 
 
 def surge_of(target: Target) -> float:
