@@ -60,8 +60,8 @@ class Curtail:
             "" if q is first else f" ({100 * CUT_RATIO:g} % cannot be met; the quote says that this can)"
         )
         return (
-            f"A grid event asks {self._site} to draw {100 * self._cut:g} % less{instead} for {scene.options.hours:g} h from "
-            f"{asked['start'].replace('+00:00', 'Z')} on; it is watched {until}, and withdrawn. By its quote "
+            f"A grid event asks {self._site} to draw {100 * self._cut:g} % less{instead} for {scene.options.hours:g} h "
+            f"from {asked['start'].replace('+00:00', 'Z')} on; it is watched {until}, and withdrawn. By its quote "
             f"{counted(len(payers), 'workload')} would be later or dearer, and it costs {q['extra_cost']:.2f} "
             f"{q['currency']}."
         )

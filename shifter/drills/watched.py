@@ -227,6 +227,8 @@ def on_time(scene: Scene, before: Mapping[str, Json], ears: Ears, since_s: float
         and (not view["feasible"] or view["state"] == "late")
         and view["tenant"] != "drill"
     ]
+    if not before:
+        return Check(promise, "no deferrable work was there", None)
     if not lost:
         return Check(promise, f"all {sum(v['feasible'] for v in before.values())} still can", True)
     named = {i for h in ears.since(since_s, "guard.yielded") for i in h.data["endangered"]}
