@@ -29,6 +29,7 @@ class Connection:
     def __init__(self, base_url: str = DEFAULT_URL, *, actor: str = "", timeout_s: float = 30.0) -> None:
         self.base_url = _checked(base_url)
         self.timeout_s = timeout_s
+        self._closed = False
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "shifter-client"
         self._session.headers["Accept"] = "application/json, application/problem+json"
@@ -38,7 +39,8 @@ class Connection:
         self._session.trust_env = not _on_this_machine(self.base_url)
 
     def close(self) -> None:
-        """Give its connections back."""
+        """Give its connections back; who follows ends where the stream next breaks off."""
+        self._closed = True
         self._session.close()
 
     def json(
@@ -103,7 +105,7 @@ class Connection:
         waited for.
         """
         stream, reached, pause_s = EventStream(None if after_id is None else str(after_id)), False, 0.5
-        while True:
+        while not self._closed:
             headers = {"Accept": "text/event-stream, application/problem+json"}
             if stream.last_id is not None:
                 headers["Last-Event-ID"] = stream.last_id

@@ -73,6 +73,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "override", "shifter.cli.work:override", "Decide a workload's class yourself; it is recorded.", _WORK
     ),
+    Entry(
+        "drill",
+        "shifter.cli.drill:drill",
+        "Play a failure on a running daemon: are its promises kept?",
+        _LOOK,
+    ),
     Entry("status", "shifter.cli.status:status", "What runs now and why, and whether all is well.", _LOOK),
     Entry("workloads", "shifter.cli.work:workloads", "List workloads, or show one.", _LOOK),
     Entry("explain", "shifter.cli.explain:explain", "Why this class, why these hours, what it saves.", _LOOK),

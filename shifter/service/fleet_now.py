@@ -10,7 +10,7 @@ from shifter.domain.fleet import Fleet, Site
 from shifter.domain.lost import LostCapacity, without_lost
 from shifter.service import peaks, preemption
 from shifter.service.core import Core
-from shifter.service.gate import FORGOTTEN
+from shifter.service.gate import is_forgotten
 
 FOR = timedelta(days=30)
 """For so long what is lost is taken to be lost, unless it is told otherwise."""
@@ -33,6 +33,6 @@ def _site(core: Core, site: Site, peak_so_far_kw: float) -> Site:
 def _lost(core: Core) -> Iterator[LostCapacity]:
     for (site, pool), told in core.state.available.items():
         there = told.available_accelerators
-        if there is not None and core.now() - told.at <= FORGOTTEN:
+        if there is not None and not is_forgotten(told, core.now()):
             count = core.fleet.pools[site, pool][1].count
             yield LostCapacity(site, pool, max(0, count - there), told.at + FOR)

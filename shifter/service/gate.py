@@ -16,12 +16,19 @@ from shifter.service.standing import Standing, standing
 from shifter.service.state import State
 from shifter.service.yielding import yields_at
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import WorkloadState
+from shifter.views import TelemetrySample, WorkloadState
 
 STILL = timedelta(minutes=5)
 """What ended so lately may be running still: whoever runs it asks whether it may go on."""
 FORGOTTEN = timedelta(days=1)
 """A meter that has been silent for longer is as one that never reported: its pool is unmetered again."""
+PLAYED = timedelta(hours=1)
+"""The same of what a drill told: where it was killed and could not take that back, it ends by itself."""
+
+
+def is_forgotten(sample: TelemetrySample, now: datetime) -> bool:
+    """Whether what it told counts no more."""
+    return now - sample.at > (PLAYED if sample.drill else FORGOTTEN)
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ class Gate:
         tells that: what is not known reads neither as no demand nor as free.
         """
         sample = self.state.measured.get(key)
-        if sample is None or self.now - sample.at > FORGOTTEN:
+        if sample is None or is_forgotten(sample, self.now):
             return None
         lately = self.state.levels[key].at(self.now, self.hold)
         if not self.silent(key):
@@ -158,17 +165,24 @@ class Gate:
             lately, float(self.fleet.pools[key][1].present(self.now)) if row is None else row.realtime_q
         )
 
+    def measured_at(self, key: PoolKey) -> datetime | None:
+        """When its real-time load was last measured; None where it is unmetered."""
+        sample = self.state.measured.get(key)
+        return None if sample is None or is_forgotten(sample, self.now) else sample.at
+
     def count(self, key: PoolKey, end: datetime | None = None) -> int:
         """Accelerators of a pool that there are now, or at the fewest up to `end`: by maintenance, and as was told."""
         told, count = self.state.available.get(key), self.fleet.pools[key][1].present(self.now, end)
-        if told is None or told.available_accelerators is None or self.now - told.at > FORGOTTEN:
+        if told is None or told.available_accelerators is None or is_forgotten(told, self.now):
             return count
         return min(count, told.available_accelerators)
 
     def silent(self, key: PoolKey) -> bool:
         """Whether a pool reported once and not lately, and is not forgotten yet."""
         sample = self.state.measured.get(key)
-        return sample is not None and self.telemetry_max_age < self.now - sample.at <= FORGOTTEN
+        if sample is None or is_forgotten(sample, self.now):
+            return False
+        return self.now - sample.at > self.telemetry_max_age
 
     @cached_property
     def yielded(self) -> Mapping[str, Mapping[PoolKey, int]]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from shifter.errors import NotReady
-from shifter.service import peaks
+from shifter.service import peaks, preemption
 from shifter.service.capacity import capacity
 from shifter.service.core import DATABASE, Core
 from shifter.service.gate import FORGOTTEN, gate_of
@@ -70,6 +70,8 @@ def health(core: Core) -> Health:
         workloads=dict(sorted(counts.items())),
         next_replan_at=core.next_replan_at(),
         peak_so_far_kw=peaks.so_far_kw(core),
+        guard_hold_s=core.config.guard_hold_s,
+        telemetry_max_age_s=core.config.telemetry_max_age_s,
     )
 
 
@@ -127,6 +129,11 @@ def gauges(core: Core) -> Iterator[Gauged]:
         yield "shifter_grid_event_missing_kilowatts", "By which the plan does not meet it.", labels, missing
     for key in core.fleet.pools:
         yield from _pool_gauges(capacity(key, gate))
+    for at in core.fleet.by_site:
+        seconds = preemption.learnt_s(core, at)
+        if seconds is not None:
+            text = "What preemptible work takes to stop, 95 % of it at most; as learnt."
+            yield "shifter_preemption_seconds", text, {"site": at}, seconds
     yield from _others(core)
 
 
@@ -142,6 +149,10 @@ def _pool_gauges(c: Any) -> Iterator[Gauged]:
     )
     yield "shifter_pool_deferrable_accelerators", "Held by deferrable work.", pool, c.deferrable_accelerators
     yield "shifter_pool_dispatch_budget_ratio", "Share that deferrable work may use.", pool, c.dispatch_budget
+    there = "Accelerators that there are now."
+    yield "shifter_pool_available_accelerators", there, pool, c.available_accelerators
+    left = "What deferrable work leaves now of what it holds by lease."
+    yield "shifter_guard_yielded_accelerators", left, pool, c.yielded_accelerators
     yield "shifter_pool_stale", "1 when these figures are stale.", pool, float(c.stale)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import isoformat_z
 from shifter.errors import InputError, NotFound, NotReady
-from shifter.service import guard, metering, peaks
+from shifter.service import guard, metering, peaks, played
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.level import Level
@@ -92,14 +92,17 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
         try:
             with core.change() as change:
                 counted, imports = dict(state.meters), dict(state.measured_import)
-                inputs.add_telemetry(change.db, ordered)
-                loads.count(change.db, ordered)
+                real = [s for s in ordered if not s.drill]
+                inputs.add_telemetry(change.db, real)
+                loads.count(change.db, real)
                 metered: list[metering.Span] = []
                 for s in ordered:
                     metered += metering.spans(core, imports.get(s.site), s)
                     peaks.hear(core, counted, imports, s)
                 metering.keep(change, metered)
-                change.set(measured=ahead.measured, levels=ahead.levels, available=ahead.available)
+                change.set(
+                    measured=ahead.measured, levels=ahead.levels, available=ahead.available, aside=ahead.aside
+                )
                 change.set(measured_import=imports, meters=counted)
                 change.replan = "telemetry" if matters else ""
                 now = change.at
@@ -108,6 +111,7 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
         except NotReady:
             with state.changed:
                 state.measured, state.levels, state.available = ahead.measured, ahead.levels, ahead.available
+                state.aside = ahead.aside
             raise
 
 
@@ -124,6 +128,7 @@ def _take(core: Core, state: State, samples: Sequence[TelemetrySample]) -> bool:
         if s.pool is None:
             continue
         key = (s.site, s.pool)
+        matters |= played.take(state, s, hold) if s.drill else False
         matters |= take_sample(state, s, now, hold)
         if s.realtime_accelerators is not None and state.published is not None:
             row = state.published.row_at(key, now)
@@ -172,13 +177,19 @@ def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> 
         raise InputError(
             f"{given} and pool belong together.", field=f"{where}{given}", hint="Say in which pool that is."
         )
-    if sample.pool is not None and given is None:
+    if sample.pool is not None and given is None and not sample.drill:
         raise InputError(
             "realtime_accelerators and pool belong together.",
             field=f"{where}realtime_accelerators",
             hint="Say how many accelerators real-time load uses in which pool.",
         )
-    if given is None and sample.import_kw is None:
+    if sample.drill and (sample.pool is None or sample.import_kw is not None):
+        raise InputError(
+            "a drill plays the load of a pool, or what there is of it.",
+            field=f"{where}{'pool' if sample.pool is None else 'import_kw'}",
+            hint="Give pool, and no import_kw: what is billed for is never played.",
+        )
+    if given is None and sample.import_kw is None and not sample.drill:
         raise InputError(
             "the sample measures nothing.",
             field=where.rstrip("."),

@@ -15,7 +15,7 @@ from shifter.realtime.profiles import MeasuredLoad, apply_measured
 from shifter.service import leases, pinned
 from shifter.service.core import Core
 from shifter.service.fleet_now import fleet_now
-from shifter.service.gate import FORGOTTEN
+from shifter.service.gate import is_forgotten
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
 
@@ -87,7 +87,7 @@ def with_measured(core: Core, load: RealtimeLoad, now: datetime) -> RealtimeLoad
         # A meter that fell silent is taken to have measured the same as long as it is not forgotten.
         key: MeasuredLoad(levels[key].at(now, hold), max(s.at, now - max_age))
         for key, s in measured.items()
-        if now - s.at <= FORGOTTEN
+        if not is_forgotten(s, now)
     }
     return apply_measured(load, seen, now, max_age=max_age, fleet=core.fleet)
 

@@ -112,6 +112,8 @@ class State:
     """What the real-time load of each of these pools is taken to be."""
     available: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of each pool that told how many of its accelerators there are."""
+    aside: Mapping[tuple[str, str, str], TelemetrySample] = field(default_factory=dict)
+    """By pool and field, what a meter last told before a drill spoke in its place."""
     measured_import: dict[str, TelemetrySample] = field(default_factory=dict)
     """The last sample of the import of each site that ever reported."""
     meters: Mapping[str, Meter] = field(default_factory=dict)

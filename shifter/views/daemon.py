@@ -157,3 +157,7 @@ class Health:
     """By site, the highest slot-mean import of this calendar month (UTC) so far [kW]: a demand charge for it is due
     already.
     """
+    guard_hold_s: float = 300.0
+    """[s] How long measured load must have been lower before work that yielded to it comes back."""
+    telemetry_max_age_s: float = 300.0
+    """[s] A pool that reported and then fell silent for longer is stale."""

@@ -32,6 +32,12 @@ class Capacity:
     """Of the plan: grows with every plan that is published."""
     valid_until: datetime
     stale: bool
+    available_accelerators: int = 0
+    """How many of `count` there are now, by what telemetry last said."""
+    yielded_accelerators: int = 0
+    """What deferrable work leaves now, of what it holds by lease, to real-time load or a limit."""
+    measured_at: datetime | None = None
+    """When its real-time load was last measured; null where it is unmetered."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +75,7 @@ class TelemetrySample:
     """Measured grid import of the site [kW]."""
     available_accelerators: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
     """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back."""
+    drill: bool = False
+    """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
+    once a sample that says nothing else than `drill` and `pool` says that the drill is over.
+    """

@@ -1,0 +1,97 @@
+"""`lose-domain`: the largest failure domains of a pool are lost, as many as its site says that it survives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from shifter.drills.base import Check, Scene, counted, stop_in_words
+from shifter.drills.stream import listening
+from shifter.drills.surge import HIGH_REAL_S, HIGH_S
+from shifter.drills.target import Target, fresh, targets
+from shifter.drills.watched import Watched, never_over, no_flutter, on_time, stopped_at_once, taken_back
+
+
+class LoseDomain:
+    """See the module."""
+
+    promise = (
+        "When failure domains are lost, real-time load keeps what it needs, and plans count without them."
+    )
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def prepare(self) -> str:
+        """See `Drill`."""
+        found = sorted(
+            targets(self.scene), key=lambda t: (t.stale, t.there - self._lost(t) - t.load - t.let_in)
+        )
+        self._target = t = fresh(found[0])
+        lost, domains = self._lost(t), self._domains(t)
+        stops = max(0, min(t.yields, math.ceil(t.load + t.let_in - t.there + lost)))
+        return (
+            f"{t.name} is told to have lost {lost} of its {t.there} accelerators "
+            f"({counted(domains, 'failure domain')}). {stop_in_words(stops, len(t.victims), 120)}"
+        )
+
+    def run(self) -> Iterator[Check]:
+        """See `Drill`."""
+        scene, target = self.scene, self._target
+        left = target.there - self._lost(target)
+        before, asked = scene.feasible(), scene.clock.now()
+        with listening(scene.client.base_url, list(target.victims)[:5]) as ears:
+            watched = Watched(scene, [target.key])
+
+            def lost(_: float) -> list[dict[str, object]]:
+                return [scene.say(target.key, there=left)]
+
+            high_s = max(HIGH_S, HIGH_REAL_S * scene.clock.speed)
+            watched.look("domains are lost", high_s, lost)
+            yield self._still_held(target, left)
+            must = {target.key: math.ceil(target.load + target.let_in - left)}
+            yield stopped_at_once(ears, watched, must)
+            yield never_over(watched, {target.key: target.stays})
+            yield taken_back(ears, watched)
+            planned = scene.wait_for_plan(asked)
+            yield self._planned_without(planned, target, left)
+            back = scene.clock.now()
+            watched.look("domains are back", high_s, lambda _: [scene.say(target.key, there=target.there)])
+            yield self._planned_without(scene.wait_for_plan(back), target, target.there, again=True)
+            yield no_flutter(ears, watched, target.key)
+            yield on_time(scene, before, ears, watched.begun_s)
+
+    def _domains(self, target: Target) -> int:
+        site, pool = self.scene.fleet.pools[target.key]
+        return min(max(1, site.resilience.lose_domains), len(pool.domain_sizes))
+
+    def _lost(self, target: Target) -> int:
+        """Accelerators of the largest domains; no more than there are."""
+        _, pool = self.scene.fleet.pools[target.key]
+        sizes = sorted(pool.domain_sizes, reverse=True)[: self._domains(target)]
+        return min(target.there, math.ceil(sum(sizes)))
+
+    def _still_held(self, target: Target, left: int) -> Check:
+        site, _ = self.scene.fleet.pools[target.key]
+        promise = "What is left holds real-time load at its quantile"
+        seen = f"{left} are left for {target.quantile:.1f} (p{100 * site.resilience.quantile:g})"
+        asked = site.resilience.lose_domains > 0
+        if not asked:
+            seen += f"; {site.name} does not ask for the loss of a domain to be survived"
+        kept = left >= target.quantile - 1e-6
+        return Check(
+            promise, seen, kept if asked else None, {"left": left, "quantile": round(target.quantile, 3)}
+        )
+
+    def _planned_without(
+        self, plan: dict[str, object] | None, target: Target, count: int, *, again: bool = False
+    ) -> Check:
+        promise = "A new plan counts with them again" if again else "A new plan counts without them"
+        if plan is None:
+            return Check(promise, "no new plan came within a minute", False)
+        row = self.scene.row(target.key)
+        return Check(
+            promise,
+            f"the plan's slot has {row['count']} accelerators, {count} are there",
+            row["count"] == count,
+        )

@@ -1,0 +1,158 @@
+"""`lose-site`: all accelerators of a site are lost, and its real-time load comes to the sites that are left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from shifter.domain.failover import Loss, carried, losses
+from shifter.domain.fleet import PoolKey
+from shifter.drills.base import Check, Options, Scene, counted, stop_in_words
+from shifter.drills.stream import listening
+from shifter.drills.surge import HIGH_REAL_S, HIGH_S
+from shifter.drills.target import targets
+from shifter.drills.watched import Watched, never_over, on_time, stopped_at_once
+from shifter.errors import InputError, NotReady
+
+
+class LoseSite:
+    """See the module."""
+
+    promise = (
+        "When a site is lost, those that take over hold its real-time load, and deferrable work makes room."
+    )
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def prepare(self) -> str:
+        """See `Drill`. Raises InputError for a pool, NotReady where there is no other site."""
+        scene = self.scene
+        if scene.options.pool is not None:
+            raise InputError("a whole site is lost.", field="--pool", hint="Give --site alone.")
+        if len(scene.fleet.sites) < 2:
+            raise NotReady(
+                "the fleet has one site, so nothing is left to take over.", hint="Play `lose-domain`."
+            )
+        everywhere = Scene(scene.client, Options())
+        found = {t.key: t for t in targets(everywhere)}
+        self._loss = self._chosen()
+        name = self._loss.sites[0] if self._loss else scene.pools[0][0]
+        self._sites = self._loss.sites if self._loss else (name,)
+        self._lost = {key: t for key, t in found.items() if key[0] in self._sites}
+        takers = self._loss.left(scene.fleet) if self._loss else [k for k in found if k not in self._lost]
+        self._left = {key: found[key] for key in takers if not found[key].stale}
+        self._more, self._nowhere = self._taken_over()
+        stops = sum(t.yields for t in self._lost.values()) + sum(
+            max(0, min(t.yields, math.ceil(t.load + self._more[k] + t.let_in - t.there)))
+            for k, t in self._left.items()
+        )
+        workloads = {i for t in (*self._lost.values(), *self._left.values()) for i in t.victims}
+        where = ", ".join(
+            f"{self._more[k]:.1f} in {t.name}" for k, t in self._left.items() if self._more[k] > 0
+        )
+        return (
+            f"All accelerators of {', '.join(self._sites)} are told to be lost, and its real-time load is told "
+            f"elsewhere ({where or 'it has none'}). {stop_in_words(stops, len(workloads), self._high_s + scene.hold_s)}"
+        )
+
+    def run(self) -> Iterator[Check]:
+        """See `Drill`."""
+        scene = self.scene
+        before, asked = scene.feasible(), scene.clock.now()
+        keys = [*self._lost, *self._left]
+        stays = {k: t.stays for k, t in (self._lost | self._left).items()}
+        yield self._held()
+        with listening(scene.client.base_url) as ears:
+            watched = Watched(scene, keys)
+
+            def lost(_: float) -> list[dict[str, object]]:
+                gone = [scene.say(key, there=0) for key in self._lost]
+                return gone + [
+                    scene.say(k, t.load + self._more[k]) for k, t in self._left.items() if self._more[k] > 0
+                ]
+
+            watched.look("the site is lost", self._high_s, lost)
+            must = {k: t.let_in for k, t in self._lost.items()}
+            must |= {k: math.ceil(t.load + self._more[k] + t.let_in - t.there) for k, t in self._left.items()}
+            yield stopped_at_once(ears, watched, {k: n for k, n in must.items() if n > stays[k]})
+            yield never_over(watched, stays)
+            yield self._planned_elsewhere(scene.wait_for_plan(asked), before)
+        for key in keys:
+            scene.play(scene.say(key))  # it is back
+        back = scene.wait_for_plan(scene.clock.now())
+        yield Check(
+            "A new plan has it again", "no new plan came" if back is None else "made", back is not None
+        )
+        yield on_time(scene, before, ears, watched.begun_s)
+
+    @property
+    def _high_s(self) -> float:
+        return max(HIGH_S, HIGH_REAL_S * self.scene.clock.speed)
+
+    def _chosen(self) -> Loss | None:
+        """The loss that a failover group survives, of the site that was asked for, or the first; None: no group."""
+        site = self.scene.options.site
+        return next((loss for loss in losses(self.scene.fleet) if site is None or site in loss.sites), None)
+
+    def _taken_over(self) -> tuple[Mapping[PoolKey, float], float]:
+        """What each pool that is left is given, and what finds no room: reserves first, then what is free."""
+        fleet, more = self.scene.fleet, dict.fromkeys(self._left, 0.0)
+        nowhere = 0.0
+        for key, gone in self._lost.items():
+            kind, need = fleet.pools[key][1].accelerator, min(gone.load, gone.count)
+            for held_only in (True, False):
+                for k, t in self._left.items():
+                    by = self._carries(kind, fleet.pools[k][1].accelerator)
+                    most = t.there - t.stays - t.load
+                    room = (min(t.reserved - t.load, most) if held_only else most) - more[k]
+                    if by <= 0 or room <= 0 or need <= 1e-9:
+                        continue
+                    gives = min(need, room * by)
+                    need, more[k] = need - gives, more[k] + gives / by
+            nowhere += max(0.0, need)
+        return more, nowhere
+
+    def _carries(self, lost: str, by: str) -> float:
+        """What one accelerator of a kind stands for of a lost one."""
+        if self._loss is not None:
+            return carried(self.scene.fleet, self._loss.group, lost, by)
+        return 1.0 if lost == by else 0.0
+
+    def _held(self) -> Check:
+        """What the plan's reserves hold for it."""
+        sites = ", ".join(self._sites)
+        promise = f"What the others hold carries the real-time load of {sites}"
+        asked = sum(min(t.load, t.count) for t in self._lost.values())
+        if self._loss is None:
+            return Check(
+                promise,
+                f"no failover group has {sites}, so nothing is held for its {asked:.1f} accelerators of load; "
+                f"{asked - self._nowhere:.1f} of them find room all the same",
+                None,
+            )
+        over = sum(max(0.0, t.load + self._more[k] - max(t.reserved, t.load)) for k, t in self._left.items())
+        seen = f"{asked:.1f} accelerators of load, {self._nowhere:.1f} without room, {over:.1f} beyond what is held"
+        return Check(
+            promise,
+            seen,
+            self._nowhere + over <= 1e-3,
+            {"missing_accelerators": round(self._nowhere + over, 3)},
+        )
+
+    def _planned_elsewhere(self, plan: dict[str, object] | None, before: Mapping[str, object]) -> Check:
+        """That no work is planned where nothing is, in the slots after the one that runs."""
+        promise = "Deferrable work of the lost site is moved, or named"
+        if plan is None:
+            return Check(promise, "no new plan came within a minute", False)
+        now = self.scene.feasible()
+        rows = [row for key in self._lost for row in self.scene.client.slots(*key)]
+        still = sum(row["deferrable"] for row in rows if row["start"] > self.scene.clock.now().isoformat())
+        cannot = [
+            i for i, view in now.items() if i in before and not view["feasible"] and view["state"] != "late"
+        ]
+        silent = [i for i in cannot if not now[i]["note"]]
+        seen = f"{still:g} accelerators are planned there; {counted(len(cannot), 'workload')} cannot be done in time"
+        return Check(
+            promise, seen, not silent and still <= sum(t.stays for t in self._lost.values()) * len(rows)
+        )

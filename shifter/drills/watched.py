@@ -1,0 +1,237 @@
+"""What was seen while real-time load pressed on pools, and what of the guard's promises that shows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shifter.connection import Json
+from shifter.domain.fleet import PoolKey
+from shifter.drills.base import AT_ONCE_S, Check, Scene, counted
+from shifter.drills.stream import Ears
+from shifter.drills.target import Target
+
+SHORTEST_S, LONGEST_S = 0.05, 1.0
+"""[real s] Between two looks."""
+MOST_NAMED = 5
+LATELY_S = 2.0
+"""[real s] What comes within this is taken to come at once, where only the daemon's beat can tell it."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One look at the pools, right after they were told something; times in s of the daemon's clock and in real s."""
+
+    clock_s: float
+    real_s: float
+    told: Mapping[PoolKey, float]
+    there: Mapping[PoolKey, int]
+    let_in: Mapping[PoolKey, int]
+    level: Mapping[PoolKey, float]
+    """What the daemon says that real-time load is."""
+    stale: Mapping[PoolKey, bool]
+
+
+@dataclass
+class Watched:
+    """All looks, in time."""
+
+    scene: Scene
+    keys: Sequence[PoolKey]
+    begun_s: float = field(default_factory=time.monotonic)
+    moments: list[Moment] = field(default_factory=list)
+
+    @property
+    def step_s(self) -> float:
+        """[real s] Between two looks: a thirtieth of the hold."""
+        return min(LONGEST_S, max(SHORTEST_S, self.scene.clock.real_s(self.scene.hold_s) / 30))
+
+    @property
+    def clock_s(self) -> float:
+        """How long it has been watched, by the daemon's clock."""
+        return (time.monotonic() - self.begun_s) * self.scene.clock.speed
+
+    def look(
+        self,
+        what: str,
+        for_s: float,
+        samples: Callable[[float], Sequence[Json]],
+        until: Callable[[Moment], bool] = lambda moment: False,
+    ) -> None:
+        """Tell and look, again and again for so long [s of the daemon's clock], or until something is so."""
+        begun = self.clock_s
+        while (since := self.clock_s - begun) < for_s:
+            given = samples(since)
+            if given:
+                self.scene.play(*given)
+            moment = self._moment(given)
+            self.moments.append(moment)
+            self.scene.tell(what, since / for_s)
+            if until(moment):
+                return
+            time.sleep(self.step_s)
+
+    def _moment(self, given: Sequence[Json]) -> Moment:
+        told = {
+            (s["site"], s["pool"]): float(s["realtime_accelerators"])
+            for s in given
+            if "realtime_accelerators" in s
+        }
+        asked = self.clock_s
+        now = {key: self.scene.capacity(key) for key in self.keys}
+        return Moment(
+            asked,
+            time.monotonic(),
+            told,
+            {key: of["available_accelerators"] for key, of in now.items()},
+            {key: of["deferrable_accelerators"] for key, of in now.items()},
+            {key: of["realtime_accelerators"] for key, of in now.items()},
+            {key: of["stale"] for key, of in now.items()},
+        )
+
+    def highest_told(self, key: PoolKey, at: Moment) -> float:
+        """What this drill told of a pool within the hold before a look, at its highest."""
+        slack_s = 2 * self.step_s * self.scene.clock.speed  # its clock is not known here to the millisecond
+        since = at.clock_s - self.scene.hold_s + slack_s
+        return max(
+            (m.told.get(key, 0.0) for m in self.moments if since < m.clock_s <= at.clock_s), default=0.0
+        )
+
+
+# What that shows ------------------------------------------------------------------------------------------
+
+
+def stopped_at_once(ears: Ears, watched: Watched, must: Mapping[PoolKey, int]) -> Check:
+    """That the stop is on the stream of events within `AT_ONCE_S`, in every pool where something had to yield."""
+    promise = f"What has to stop is told so on the stream of events within {AT_ONCE_S:g} s"
+    wanted = {key: n for key, n in must.items() if n > 0}
+    if not wanted:
+        return Check(promise, "nothing had to stop", None)
+    heard: dict[PoolKey, tuple[float, int]] = {}
+    for h in ears.since(watched.begun_s, "guard.yielded"):
+        key = (h.data["site"], h.data["pool"])
+        heard.setdefault(key, (h.at_s - watched.begun_s, h.data["yielded_accelerators"]))
+    unheard = [f"{key[0]}/{key[1]}" for key in wanted if key not in heard]
+    if unheard:
+        return Check(promise, f"nothing was told of {', '.join(unheard)}", False)
+    slowest = max(heard[key][0] for key in wanted)
+    stopped = sum(heard[key][1] for key in wanted)
+    seen = f"{counted(stopped, 'accelerator')} told to stop after {slowest:.2f} s"
+    return Check(
+        promise, seen, slowest <= AT_ONCE_S, {"stopped_after_s": round(slowest, 3), "accelerators": stopped}
+    )
+
+
+def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
+    """That at every look what is let in fits beside what was told, but for what may not be stopped."""
+    promise = "At every moment real-time load and what is let in fit into the accelerators there are"
+    worst, where, stay = float("-inf"), "", 0
+    for moment in watched.moments:
+        for key in watched.keys:
+            load = max(watched.highest_told(key, moment), moment.told.get(key, 0.0))
+            held = moment.let_in[key]
+            over = load + held - moment.there[key]
+            if held <= stays.get(key, 0):  # nothing is in there that could yield
+                stay = max(stay, math.ceil(min(over, held)))
+                over = min(over, 0.0)
+            if over > worst:
+                worst = over
+                where = f"{load:g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
+    seen = f"{counted(len(watched.moments), 'look')}; closest: {where}"
+    if stay > 0:
+        seen += f"; {counted(stay, 'accelerator')} of work that may not be stopped stayed in the way"
+    return Check(promise, seen, worst <= 1e-6, {"over_accelerators": round(max(0.0, worst), 3)})
+
+
+def taken_back(ears: Ears, watched: Watched) -> Check:
+    """That leases of who yielded moved on, and woke who waited for that."""
+    promise = "Leases are taken back, and who waits for a change of them is woken"
+    yielded = {i for h in ears.since(watched.begun_s, "guard.yielded") for i in h.data["workloads"]}
+    waited = [i for i in ears.watched if i in yielded]
+    if not waited:
+        return Check(promise, "no lease that was waited for had to yield", None)
+    slept = [i for i in waited if i not in ears.woken]
+    if slept:
+        return Check(promise, f"nobody was woken of {', '.join(slept)}", False)
+    after = max(ears.woken[i] - watched.begun_s for i in waited)
+    return Check(
+        promise,
+        f"{len(waited)} of {len(waited)} woken, the last after {after:.2f} s",
+        after <= AT_ONCE_S,
+        {"woken_after_s": round(after, 3)},
+    )
+
+
+def returned_after_hold(watched: Watched, target: Target, told: float, low_from_s: float) -> Check:
+    """That nothing is let in where load was before it has been low for the whole hold, and something may be then.
+
+    `low_from_s`: when the high load was told for the last time [s of the watch].
+    """
+    hold = watched.scene.hold_s
+    promise = f"Work comes back when load has been low for {hold:g} s, and not before"
+    key = target.key
+    after = [m for m in watched.moments if m.clock_s >= low_from_s]
+    free = next((m.clock_s - low_from_s for m in after if m.level[key] < told - 1e-6), None)
+    back = next(
+        (m.clock_s - low_from_s for m in after if m.let_in[key] > max(target.stays, m.there[key] - told)),
+        None,
+    )
+    if free is None:
+        return Check(promise, f"{told:g} accelerators still counted as load at the end", False)
+    step = 2 * watched.step_s * watched.scene.clock.speed
+    early = min(free, back if back is not None else free) < hold - step
+    seen = f"the room was free again after {free:.0f} s, "
+    seen += (
+        "and the new plan had no need of it" if back is None else f"work was back in it after {back:.0f} s"
+    )
+    figures = {"free_after_s": round(free, 1)} | ({} if back is None else {"back_after_s": round(back, 1)})
+    late_s = step + LATELY_S * watched.scene.clock.speed
+    return Check(promise, seen, not early and free <= hold + late_s, figures)
+
+
+def no_flutter(ears: Ears, watched: Watched, key: PoolKey) -> Check:
+    """That no workload is stopped and let in again more often than once in a hold."""
+    holds = max(1, -(-int(watched.clock_s) // max(1, int(watched.scene.hold_s))))
+    promise = "Nothing is stopped and let in again more often than once in a hold"
+    stops: dict[str, int] = {}
+    returns: dict[str, int] = {}
+    told: dict[str, int] = {}
+    for h in ears.since(watched.begun_s, "guard.yielded", "guard.returned"):
+        if (h.data["site"], h.data["pool"]) != key:
+            continue
+        now: Mapping[str, int] = h.data["workloads"]
+        for i in told.keys() | now.keys():
+            was, gives = told.get(i, 0), now.get(i, 0)
+            stops[i] = stops.get(i, 0) + (gives > was == 0)
+            returns[i] = returns.get(i, 0) + (was > gives == 0)
+        told = dict(now)
+    most, back = max(stops.values(), default=0), max(returns.values(), default=0)
+    seen = (
+        f"{counted(len(stops), 'workload')}: stopped {counted(most, 'time')} and let in {counted(back, 'time')} "
+        f"at most, in {counted(holds, 'hold')}"
+    )
+    return Check(promise, seen, max(most, back) <= holds, {"stops": most, "returns": back, "holds": holds})
+
+
+def on_time(scene: Scene, before: Mapping[str, Json], ears: Ears, since_s: float) -> Check:
+    """That work which could be done in time still can, or is named, with why not."""
+    promise = "Work that could be done in time still can, or is named with the reason"
+    now = scene.feasible()
+    lost = [
+        view
+        for i, view in sorted(now.items())
+        if i in before
+        and before[i]["feasible"]
+        and (not view["feasible"] or view["state"] == "late")
+        and view["tenant"] != "drill"
+    ]
+    if not before:
+        return Check(promise, "no deferrable work was there", None)
+    if not lost:
+        return Check(promise, f"all {sum(v['feasible'] for v in before.values())} still can", True)
+    named = {i for h in ears.since(since_s, "guard.yielded") for i in h.data["endangered"]}
+    silent = [v["id"] for v in lost if not v["note"] and v["id"] not in named]
+    words = ", ".join(v["id"] for v in lost[:MOST_NAMED]) + (" …" if len(lost) > MOST_NAMED else "")
+    return Check(promise, f"can no more, and are named: {words}", not silent, {"late_workloads": len(lost)})

@@ -1,0 +1,280 @@
+"""Every drill once, against a daemon that runs: what it says, what it sees, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shifter.cli.main import main
+from shifter.client import Client
+from shifter.drills.base import Options, Scene, played
+from shifter.drills.registry import DRILLS
+from shifter.drills.stream import Ears, Heard
+from shifter.drills.surge import Surge, surge_of
+from shifter.drills.target import Target, targets, with_own_work
+from shifter.drills.watched import (
+    Moment,
+    Watched,
+    never_over,
+    no_flutter,
+    returned_after_hold,
+    stopped_at_once,
+)
+from tests.drills.conftest import HOLD_S, served
+
+Call = Callable[..., tuple[int, Any, str]]
+KEY = ("fra", "h100")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """`shifter drill ARGS --json`: exit code, document, words."""
+
+    def run(*args: str) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["drill", *args, "--json"])
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), document(shown.out), shown.err
+
+    return run
+
+
+def document(out: str) -> Any:
+    """The JSON among what the daemon in this process logs."""
+    begin = out.find("{\n")
+    return json.JSONDecoder().raw_decode(out[begin:])[0] if begin >= 0 else None
+
+
+def unplayed(client: Client) -> Iterator[bool]:
+    """Of every pool, whether it is as if nothing had been played."""
+    for site in ("fra", "ber"):
+        now = client.capacity(site, "h100")
+        yield (
+            now["measured_at"] is None and not now["stale"] and now["available_accelerators"] == now["count"]
+        )
+
+
+def verdicts(found: Any) -> dict[str, Any]:
+    return {check["promise"]: check["kept"] for check in found["checks"]}
+
+
+@pytest.mark.parametrize("name", [n for n in DRILLS if n != "curtail"])
+def test_a_drill_finds_its_promises_kept_and_leaves_nothing(name: str, fast: Client, call: Call) -> None:
+    code, found, words = call(name, "--url", fast.base_url)
+    assert found is not None, words
+    assert code == 0, json.dumps(found, indent=1)
+    assert found["kept"]
+    assert found["undone"]
+    assert any(verdicts(found).values())
+    assert all(unplayed(fast))
+    assert "Nothing" in words or "will stop for up to" in words
+
+
+def test_a_surge_is_measured(fast: Client, call: Call) -> None:
+    code, found, words = call("surge", "--site", "fra", "--url", fast.base_url)
+    assert code == 0, json.dumps(found, indent=1)
+    figures = {name: value for check in found["checks"] for name, value in check["figures"].items()}
+    assert figures["accelerators"] > 0
+    assert 0 < figures["stopped_after_s"] < 5
+    assert figures["free_after_s"] == pytest.approx(HOLD_S, abs=2 * 60)
+    assert "accelerators of up to" in words
+
+
+def test_an_event_is_kept_to_its_end_and_withdrawn(tmp_path: Path, call: Call) -> None:
+    with served(tmp_path, 600, n_work=1) as client:
+        code, found, words = call("curtail", "--site", "ber", "--hours", "0.25", "--url", client.base_url)
+        assert code == 0, (words, json.dumps(found, indent=1))
+        through = [c for c in found["checks"] if "to the end" in c["promise"]]
+        assert through
+        assert "0 of them over it" in through[0]["seen"]
+        assert not client.grid_events()
+
+
+def test_on_a_real_clock_it_says_what_it_will_do_and_needs_yes(real: Client, call: Call) -> None:
+    code, found, words = call("lose-domain", "--url", real.base_url)
+    assert code == 2
+    assert found is None
+    assert "--yes" in words
+    assert "is told to have lost 8 of its 32 accelerators" in words
+    assert all(unplayed(real))
+
+
+def test_curtail_on_a_real_clock_is_not_waited_for(real: Client, call: Call) -> None:
+    code, found, _ = call("curtail", "--hours", "1", "--yes", "--url", real.base_url)
+    assert code == 0, json.dumps(found, indent=1)
+    assert not any("to the end" in promise for promise in verdicts(found))
+    assert not real.grid_events()
+
+
+def test_without_work_it_brings_its_own_and_cancels_it(real: Client) -> None:
+    told: list[str] = []
+    with played(Scene(real, Options(), lambda what, share: told.append(what))) as scene:
+        drill = Surge(scene)
+        assert "of the drill's own" in drill.prepare()
+        target = with_own_work(scene)
+        assert 0 < target.yields <= 4
+        (own,) = target.victims
+        assert real.admission(own)["admit"]
+    assert real.workload(own)["state"] == "cancelled"
+
+
+def test_without_work_of_its_own_it_says_that_nothing_would_stop(real: Client, call: Call) -> None:
+    code, found, words = call("surge", "--no-work", "--yes", "--url", real.base_url)
+    assert (code, found) == (1, None)
+    assert "nothing that may be preempted runs there" in words
+
+
+def test_what_was_played_is_taken_back_when_it_is_interrupted(fast: Client) -> None:
+    seen: list[float] = []
+
+    def interrupt(what: str, share: float) -> None:
+        if what == "load is high" and share > 0.2:
+            seen.append(fast.capacity(*KEY)["realtime_accelerators"])
+            raise KeyboardInterrupt
+
+    scene = Scene(fast, Options(site="fra"), interrupt)
+    drill = Surge(scene)
+    drill.prepare()
+    load = surge_of(next(t for t in targets(scene) if t.key == KEY))
+    with pytest.raises(KeyboardInterrupt), played(scene):
+        list(drill.run())
+    assert seen == [load]
+    assert all(unplayed(fast))
+    assert scene.undone == ["what was played of fra/h100 is forgotten"]
+
+
+def test_a_meter_of_ones_own_counts_again_after_a_drill(fast: Client) -> None:
+    now = Scene(fast, Options()).clock.now()
+    fast.telemetry([{"site": "ber", "pool": "h100", "at": now.isoformat(), "realtime_accelerators": 3.0}])
+    with played(Scene(fast, Options())) as scene:
+        scene.play(scene.say(("ber", "h100"), 20.0))
+        assert fast.capacity("ber", "h100")["realtime_accelerators"] == 20
+    back = fast.capacity("ber", "h100")
+    assert back["measured_at"] is not None
+    assert back["realtime_accelerators"] != 20
+
+
+def test_a_drill_is_not_kept(fast: Client) -> None:
+    with played(Scene(fast, Options())) as scene:
+        scene.play(scene.say(KEY, 31.0))
+    assert all(slot["accelerators"]["p50"] < 31 for slot in fast.realtime(*KEY)[0]["slots"])
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["surge", "--site", "nowhere"], 1, "there is no site nowhere"),
+        (["surge", "--pool", "nothing"], 1, "there is no pool nothing"),
+        (["lose-site", "--pool", "h100"], 2, "a whole site is lost"),
+        (["curtail", "--hours", "0"], 2, "a window has some length"),
+        (["explode"], 2, "there is no drill 'explode'"),
+    ],
+)
+def test_a_call_that_is_wrong_says_so(
+    args: list[str], code: int, words: str, fast: Client, call: Call
+) -> None:
+    got, found, told = call(*args, "--url", fast.base_url)
+    assert (got, found) == (code, None)
+    assert words in told
+
+
+def test_the_drills_are_listed(call: Call) -> None:
+    code, found, _ = call()
+    assert code == 0
+    assert list(found) == list(DRILLS)
+
+
+# What would be broken promises, as the checks see them ----------------------------------------------------
+
+
+@pytest.fixture
+def watched(fast: Client) -> Watched:
+    watched = Watched(Scene(fast, Options()), [KEY], begun_s=0.0)
+    for at in range(0, 120, 2):
+        load = 30.0 if at < 10 else 4.0
+        watched.moments.append(
+            Moment(
+                at, at / 60, {KEY: load}, {KEY: 32}, {KEY: 0}, {KEY: 30.0 if at < 38 else 4.0}, {KEY: False}
+            )
+        )
+    return watched
+
+
+TARGET = Target(KEY, 32, 32, 8, 4.0, 4.0, 6.0, 8.0, {"w": 8}, stale=False)
+
+
+def with_let_in(watched: Watched, at: int, accelerators: int) -> None:
+    watched.moments = [
+        replace(m, let_in={KEY: accelerators}) if m.clock_s >= at else m for m in watched.moments
+    ]
+
+
+def heard(*told: tuple[str, dict[str, int]]) -> Ears:
+    return Ears(
+        [
+            Heard(
+                0.1,
+                {
+                    "kind": kind,
+                    "data": {
+                        "site": KEY[0],
+                        "pool": KEY[1],
+                        "workloads": who,
+                        "yielded_accelerators": sum(who.values()),
+                        "endangered": [],
+                    },
+                },
+            )
+            for kind, who in told
+        ]
+    )
+
+
+def test_work_beside_too_much_load_is_seen(watched: Watched) -> None:
+    assert never_over(watched, {}).kept
+    with_let_in(watched, 0, 3)
+    check = never_over(watched, {})
+    assert check.kept is False
+    assert check.figures["over_accelerators"] == 1
+    assert never_over(watched, {KEY: 3}).kept  # of work that may not be stopped
+    assert "stayed in the way" in never_over(watched, {KEY: 3}).seen
+
+
+def test_work_that_returns_early_is_seen(fast: Client, watched: Watched) -> None:
+    watched.scene.hold_s = 600.0  # so long that no step of the clock hides it
+    assert returned_after_hold(watched, TARGET, 30.0, 10.0).kept is False
+
+
+def test_load_that_never_falls_is_seen(watched: Watched) -> None:
+    watched.moments = [replace(m, level={KEY: 30.0}) for m in watched.moments]
+    assert returned_after_hold(watched, TARGET, 30.0, 10.0).kept is False
+
+
+def test_a_stop_that_is_not_told_is_seen(watched: Watched) -> None:
+    assert stopped_at_once(Ears(), watched, {KEY: 3}).kept is False
+    assert stopped_at_once(heard(("guard.yielded", {"w": 3})), watched, {KEY: 3}).kept
+    assert stopped_at_once(Ears(), watched, {KEY: 0}).kept is None
+
+
+def test_flutter_is_seen(watched: Watched) -> None:
+    watched.scene.hold_s = 3600.0
+    once: tuple[tuple[str, dict[str, int]], ...] = (("guard.yielded", {"w": 3}), ("guard.returned", {}))
+    watched.begun_s = time.monotonic()
+    ears = heard(*once, *once)
+    ears.events = [replace(h, at_s=watched.begun_s + 1) for h in ears.events]
+    assert no_flutter(ears, watched, KEY).kept is False
+    ears.events = ears.events[:2]
+    assert no_flutter(ears, watched, KEY).kept
+
+
+def test_the_largest_surge_leaves_what_may_not_be_stopped() -> None:
+    assert surge_of(replace(TARGET, let_in=20, victims={"w": 8}, expected=30.0)) == 20
+    assert surge_of(TARGET) == 28  # enough for half of what may yield
+    assert surge_of(replace(TARGET, expected=15.0)) == 30
