@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shifter.domain.model import Model
 
 Counts = NDArray[np.int64]
+Tables = Callable[[ServingProfile, Traffic, LatencySlo, str], Floats]
 
 POOLED = 64
 """Replicas that are counted as sharing their requests evenly: of more, each 64 are taken to stand by themselves."""
@@ -68,15 +69,18 @@ def accelerators_for(
     traffic: Traffic,
     requests_per_s: ArrayLike,
     slo: LatencySlo | None = None,
+    tables: Tables | None = None,
 ) -> Counts:
     """Accelerators that a model's real-time requests need on one kind of accelerator, for each rate: of its shape.
 
-    `slo` stands over the model's own. Raises InputError where the fleet does not say how the model serves there or how
-    fast it must answer, where no number of replicas is as fast as that, and for a rate that is none.
+    `slo` stands over the model's own; `tables` tells what each replica serves, None: `most_each_per_s`.
+
+    Raises InputError where the fleet does not say how the model serves there or how fast it must answer, where no
+    number of replicas is as fast as that, and for a rate that is none.
     """
     serving = serving_on(model, accelerator)
     return replicas_for(
-        serving, traffic, slo or model.latency_slo, requests_per_s, model.name
+        serving, traffic, slo or model.latency_slo, requests_per_s, model.name, tables
     ) * model.replica(accelerator)
 
 
@@ -98,6 +102,7 @@ def replicas_for(
     slo: LatencySlo | None,
     requests_per_s: ArrayLike,
     name: str = "model",
+    tables: Tables | None = None,
 ) -> Counts:
     """Replicas for each rate [requests per s], of its shape; never fewer than `min_replicas`, 0 for no requests.
 
@@ -122,7 +127,8 @@ def replicas_for(
             else "Give ttft_ms, latency_ms or both.",
         )
     else:
-        each = most_each_per_s(serving.profile, traffic, slo, name) if np.any(rates > 0) else None
+        table = tables or most_each_per_s
+        each = table(serving.profile, traffic, slo, name) if np.any(rates > 0) else None
         needed = np.zeros(rates.shape) if each is None else _by_model(each, rates)
     if np.any(needed > MOST_REPLICAS):
         raise InputError(
@@ -168,7 +174,7 @@ def most_each_per_s(
     return each
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _most_each(profile: ServingProfile, traffic: Traffic, slo: LatencySlo) -> Floats:
     each = [_most_per_s(Replicas(profile, traffic, count), slo) / count for count in _EXACT]
     table: Floats = np.interp(np.arange(1, POOLED + 1), _EXACT, np.maximum.accumulate(each))

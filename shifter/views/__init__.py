@@ -16,7 +16,7 @@ from shifter.views.daemon import (
     SourceView,
 )
 from shifter.views.plain import to_plain
-from shifter.views.pools import Capacity, SlotView, TelemetrySample
+from shifter.views.pools import Capacity, ModelTraffic, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
 from shifter.views.workloads import (
     LIVE_STATES,
@@ -45,6 +45,7 @@ __all__ = [
     "LearntView",
     "Lease",
     "MeanSignals",
+    "ModelTraffic",
     "ProgressSource",
     "Quote",
     "QuoteOption",
