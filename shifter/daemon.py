@@ -29,6 +29,8 @@ from shifter.files import read_fleet
 from shifter.grid_signals import GridFeed, leave, listen
 from shifter.ingest import Poller
 from shifter.lessons import lessons_of
+from shifter.meter_wiring import meters_of
+from shifter.meters import Metering
 from shifter.planner import Planner, WorkerPlanner
 from shifter.replanner import Replanner
 from shifter.service import Service
@@ -92,6 +94,7 @@ class Daemon:
         self.fleet: Fleet = read_fleet(settings.fleet)
         self._polled = polled_sources(settings, self.fleet)
         self._feeds = grid_feeds(settings, self.fleet)
+        self._meters = meters_of(settings, self.fleet)
         realtime = realtime_maker(settings, self.fleet, clock)
         policy = settings.classification_policy()
         dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
@@ -135,6 +138,7 @@ class Daemon:
             metrics=self.metrics,
             version=_version(),
         )
+        self._metering = Metering(self.service, self._meters)
         refresh_s = max(1.0, clock.real_s(self.service.core.config.lease_ttl_s) / 3)
         self._pollers = tuple(
             Poller(self.service.core, polled, jitter_of(polled.name) if polled.remote else lambda: 0.0)
@@ -254,6 +258,10 @@ class Daemon:
         least_s = SHORTEST_REMOTE_POLL_S if self.clock.simulated else SHORTEST_POLL_S
         for feed in self._feeds:
             every(max(least_s, real(feed.every.total_seconds())), f"grid-{feed.name}", self._listen, feed)
+        for meter in self._meters:
+            every(
+                max(SHORTEST_POLL_S, real(meter.every_s)), f"meter-{meter.name}", self._metering.poll, meter
+            )
         return scheduler
 
     def _next_replan_at(self) -> datetime | None:

@@ -26,6 +26,7 @@ from shifter.files import read_known_realtime
 from shifter.files.places import all_of, raise_all
 from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
+from shifter.meter_wiring import meters_of
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import typical_load
 from shifter.service import ServiceConfig
@@ -81,6 +82,8 @@ def wiring_mistakes(settings: Settings, fleet: Fleet | None) -> tuple[InputError
         _max_age(settings, fleet)
     with _collected(found):
         grid_feeds(settings, fleet)
+    with _collected(found):
+        meters_of(settings, fleet)
     return tuple(found)
 
 

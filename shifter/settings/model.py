@@ -16,6 +16,7 @@ from forecasts.slots import SLOT_MINUTES, to_utc
 from shifter.domain.fields import Name
 from shifter.errors import InputError
 from shifter.settings.grid import ForecastSettings, GridEventSettings
+from shifter.settings.meters import MeterSettings, listed
 from shifter.settings.section import Days, Hours, Minutes, PositiveSeconds, Section
 
 if TYPE_CHECKING:
@@ -71,6 +72,12 @@ class RealtimeSettings(Section):
 
     profile: Literal["typical"] | None = None
     """`typical`: a made-up daily shape, always labelled synthetic."""
+
+    meters: Annotated[
+        tuple[MeterSettings, ...], BeforeValidator(listed, json_schema_input_type=tuple[MeterSettings, ...])
+    ] = ()
+    """What the daemon asks by itself for the load that arrives, beside POST /v1/telemetry; see docs/concepts/meters.md.
+    """
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -227,7 +234,8 @@ class Settings(Section):
         RealtimeSettings,
         BeforeValidator(_path_or_profile, json_schema_input_type=str | RealtimeSettings),
     ] = Field(default_factory=RealtimeSettings)
-    """Real-time load: the path of a realtime.csv, or {profile: typical}."""
+    """Real-time load: the path of a realtime.csv, or {profile: typical}; and `meters` that are asked for it.
+    """
 
     forecasts: ForecastSettings = Field(default_factory=ForecastSettings)
     grid_events: GridEventSettings = Field(default_factory=GridEventSettings)

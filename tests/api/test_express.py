@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from shifter.api.app import create_app
 from shifter.api.express import MOST_BYTES
 from shifter.clock import ManualClock
 from shifter.service import Service
+from shifter.views import TelemetrySample
 from tests.service.test_traffic import SERVED
 from tests.service.world import T0
 from tests.service.world import service as sized_service
@@ -86,7 +89,12 @@ class TestTraffic:
         traffic[0] |= {"prompt_tokens": 20, "output_tokens": 1}
         threads: list[str] = []
         hear = made.hear
-        made.hear = lambda *given: threads.append(threading.current_thread().name) or hear(*given)  # type: ignore[method-assign]
+
+        def heard(samples: Sequence[TelemetrySample], actor: str) -> Future[int]:
+            threads.append(threading.current_thread().name)
+            return hear(samples, actor)
+
+        made.hear = heard  # type: ignore[method-assign]
         with TestClient(create_app(made)) as client:
             loop = [t.name for t in threading.enumerate()]
             for padding in (b"", b" " * MOST_BYTES):

@@ -1,0 +1,149 @@
+"""Asks meters and hands on what they measure, as one sample a pool.
+
+A sample tells all real-time load of its pool. So where several meters stand at one, each for a model, it is told only
+while every one of them answers: a part of a load would read as a load that has fallen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shifter.errors import InputError, NotFound, NotReady, ShifterError
+from shifter.meters.base import Meter, Told
+from shifter.meters.csv import BadRows
+from shifter.service import Service
+from shifter.service.heard import checked
+from shifter.store import inputs
+from shifter.telemetry import get_logger
+from shifter.views import TelemetrySample
+
+AT_ONCE = 10_000
+"""Samples of one transaction: others wait for no longer than that takes."""
+OLD = 3.0
+"""A meter's reading counts beside another's for so many of its intervals."""
+
+log = get_logger("shifter.meters")
+
+
+class Metering:
+    """All meters of a daemon. `clock` [s] is for tests."""
+
+    def __init__(
+        self, service: Service, meters: Iterable[Meter], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.meters = tuple(meters)
+        self._service = service
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[float, TelemetrySample]] = {}
+        self._odd_rows: set[str] = set()
+        """Whose last rows were wrong: that they end is no sign that they are right now."""
+        self._at: dict[tuple[str, str], list[Meter]] = defaultdict(list)
+        for meter in self.meters:
+            if meter.pool is not None:
+                self._at[meter.pool].append(meter)
+
+    def poll(self, meter: Meter) -> int:
+        """Ask one; how many samples were taken of it. Raises nothing that a meter may do: its fault is told."""
+        core, now, taken = self._service.core, self._service.core.now(), 0
+        told: Sequence[Told] = ()
+        errors: list[ShifterError] = []
+        rows = False
+        try:
+            told = meter.read(now)
+        except BadRows as error:
+            told, errors, rows = error.good, list(error.bad), True
+        except ShifterError as error:
+            errors = [error]
+        except Exception as error:  # the next look must come, and somebody must hear of it
+            log.exception("a meter broke", meter=meter.name)
+            errors = [InputError(f"{type(error).__name__}: {error}.")]
+        try:
+            if meter.pool is None:
+                taken, wrong = self._take_history(told, now)
+                errors, rows = errors + wrong, rows or bool(wrong)
+            else:
+                taken = self._take(meter, told, now)
+        except NotReady as error:  # the store's fault, which has been told
+            log.warning("not now", meter=meter.name, error=str(error))
+            return 0
+        except (InputError, NotFound) as error:
+            with self._lock:
+                self._last.pop(meter.name, None)
+            errors.append(error)
+        outcome = "failed" if errors else "ok"
+        core.metrics.ingests.labels(source=f"meter {meter.name}", outcome=outcome).inc()
+        if errors or told or meter.name not in self._odd_rows:
+            self._tell(meter, errors)
+            self._odd_rows.discard(meter.name)
+            if rows:
+                self._odd_rows.add(meter.name)
+        return taken
+
+    def _take(self, meter: Meter, told: Sequence[Told], now: datetime) -> int:
+        """The load of a pool, where all its meters have told theirs."""
+        assert meter.pool is not None
+        at_s = self._clock()
+        with self._lock:
+            if not told:
+                self._last.pop(meter.name, None)
+                return 0
+            self._last[meter.name] = at_s, told[-1].sample
+            parts = [
+                found[1]
+                for m in self._at[meter.pool]
+                if (found := self._last.get(m.name)) is not None and at_s - found[0] <= OLD * m.every_s
+            ]
+        if len(parts) < len(self._at[meter.pool]):
+            return 0
+        sample = parts[0]
+        if sample.traffic is not None:
+            sample = replace(sample, traffic=tuple(t for part in parts for t in part.traffic or ()))
+        return self._service.telemetry([replace(sample, at=now)], meter.name)
+
+    def _take_history(self, told: Sequence[Told], now: datetime) -> tuple[int, list[ShifterError]]:
+        """What is not kept yet, each row by itself: one that is wrong does not keep the others out."""
+        core, taken = self._service.core, 0
+        errors: list[ShifterError] = []
+        for i in range(0, len(told), AT_ONCE):
+            fresh = []
+            for one in self._unknown(told[i : i + AT_ONCE]):
+                try:
+                    fresh.append(checked(core, one.sample, one.where, now))
+                except (InputError, NotFound) as error:
+                    errors.append(error)
+            taken += self._service.telemetry(fresh, "") if fresh else 0
+        return taken, errors
+
+    def _unknown(self, told: Sequence[Told]) -> list[Told]:
+        """Those of moments of which nothing is kept of their pool: a file may be read twice, after a restart too."""
+        by_pool: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+        for one in told:
+            if one.sample.pool is not None:
+                by_pool[one.sample.site, one.sample.pool].append(one.sample.at)
+        with self._service.core.reading() as db:
+            kept = {
+                key: inputs.measured_at(db, *key, min(moments), max(moments) + timedelta(microseconds=1))
+                for key, moments in by_pool.items()
+            }
+        return [one for one in told if one.sample.at not in kept[one.sample.site, str(one.sample.pool)]]
+
+    def _tell(self, meter: Meter, errors: Sequence[ShifterError]) -> None:
+        core, fault = self._service.core, f"meter {meter.name}"
+        if not errors:
+            if core.set_fault(fault, None):
+                log.info("a meter answers again", meter=meter.name)
+            return
+        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        means = (
+            ""
+            if meter.pool is None
+            else " Nothing is told of its pool meanwhile: silence is no absence of load."
+        )
+        if core.set_fault(fault, f"The meter {meter.name} fails: {errors[0]}{more}{means}"):
+            log.warning("a meter fails", meter=meter.name, error=str(errors[0]))
