@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shifter.errors import InputError, NotFound, NotReady, ShifterError
@@ -30,6 +30,17 @@ OLD = 3.0
 log = get_logger("shifter.meters")
 
 
+@dataclass
+class _Heard:
+    """What came of asking a meter once."""
+
+    told: Sequence[Told] = ()
+    errors: list[ShifterError] = field(default_factory=list)
+    rows: bool = False
+    """Whether the errors are of rows, and others count."""
+    broke: Exception | None = None
+
+
 class Metering:
     """All meters of a daemon. `clock` [s] is for tests."""
 
@@ -41,6 +52,8 @@ class Metering:
         self._clock = clock
         self._lock = threading.Lock()
         self._last: dict[str, tuple[float, TelemetrySample]] = {}
+        self._owed: dict[str, _Heard] = {}
+        """What a file has told while the store was away: it is not read again."""
         self._odd_rows: set[str] = set()
         """Whose last rows were wrong: that they end is no sign that they are right now."""
         self._at: dict[tuple[str, str], list[Meter]] = defaultdict(list)
@@ -51,39 +64,43 @@ class Metering:
     def poll(self, meter: Meter) -> int:
         """Ask one; how many samples were taken of it. Raises nothing that a meter may do: its fault is told."""
         core, now, taken = self._service.core, self._service.core.now(), 0
-        told: Sequence[Told] = ()
-        errors: list[ShifterError] = []
-        rows = False
-        try:
-            told = meter.read(now)
-        except BadRows as error:
-            told, errors, rows = error.good, list(error.bad), True
-        except ShifterError as error:
-            errors = [error]
-        except Exception as error:  # the next look must come, and somebody must hear of it
-            log.exception("a meter broke", meter=meter.name)
-            errors = [InputError(f"{type(error).__name__}: {error}.")]
+        heard = self._asked(meter, now)
         try:
             if meter.pool is None:
-                taken, wrong = self._take_history(told, now)
-                errors, rows = errors + wrong, rows or bool(wrong)
+                taken, wrong = self._take_history(heard.told, now)
+                heard.errors += wrong
+                heard.rows |= bool(wrong)
             else:
-                taken = self._take(meter, told, now)
+                taken = self._take(meter, heard.told, now)
         except NotReady as error:  # the store's fault, which has been told
             log.warning("not now", meter=meter.name, error=str(error))
+            if meter.pool is None:
+                self._owed[meter.name] = heard
             return 0
         except (InputError, NotFound) as error:
             with self._lock:
                 self._last.pop(meter.name, None)
-            errors.append(error)
-        outcome = "failed" if errors else "ok"
+            heard.errors.append(error)
+        outcome = "failed" if heard.errors else "ok"
         core.metrics.ingests.labels(source=f"meter {meter.name}", outcome=outcome).inc()
-        if errors or told or meter.name not in self._odd_rows:
-            self._tell(meter, errors)
-            self._odd_rows.discard(meter.name)
-            if rows:
-                self._odd_rows.add(meter.name)
+        if heard.errors or heard.told or meter.name not in self._odd_rows:
+            self._tell(meter, heard)
+            (self._odd_rows.add if heard.rows else self._odd_rows.discard)(meter.name)
         return taken
+
+    def _asked(self, meter: Meter, now: datetime) -> _Heard:
+        """What it says now, or has said already and nobody could keep."""
+        owed = self._owed.pop(meter.name, None)
+        if owed is not None:
+            return owed
+        try:
+            return _Heard(meter.read(now))
+        except BadRows as error:
+            return _Heard(error.good, list(error.bad), rows=True)
+        except ShifterError as error:
+            return _Heard(errors=[error])
+        except Exception as error:  # the next look must come, and somebody must hear of it
+            return _Heard(errors=[InputError(f"{type(error).__name__}: {error}.")], broke=error)
 
     def _take(self, meter: Meter, told: Sequence[Told], now: datetime) -> int:
         """The load of a pool, where all its meters have told theirs."""
@@ -133,8 +150,8 @@ class Metering:
             }
         return [one for one in told if one.sample.at not in kept[one.sample.site, str(one.sample.pool)]]
 
-    def _tell(self, meter: Meter, errors: Sequence[ShifterError]) -> None:
-        core, fault = self._service.core, f"meter {meter.name}"
+    def _tell(self, meter: Meter, heard: _Heard) -> None:
+        core, fault, errors = self._service.core, f"meter {meter.name}", heard.errors
         if not errors:
             if core.set_fault(fault, None):
                 log.info("a meter answers again", meter=meter.name)
@@ -146,4 +163,4 @@ class Metering:
             else " Nothing is told of its pool meanwhile: silence is no absence of load."
         )
         if core.set_fault(fault, f"The meter {meter.name} fails: {errors[0]}{more}{means}"):
-            log.warning("a meter fails", meter=meter.name, error=str(errors[0]))
+            log.warning("a meter fails", meter=meter.name, error=str(errors[0]), exc_info=heard.broke)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -63,6 +64,10 @@ def kept(made: Service) -> list[tuple[float, float | None]]:
     with made.core.reading() as db:
         samples = inputs.telemetry_since(db, T0 - 400 * 24 * HOUR, T0)
     return [((s.at - T0) / MINUTE, s.realtime_accelerators) for s in samples]
+
+
+def _away() -> NoReturn:
+    raise NotReady("the database is away.")
 
 
 class TestLoad:
@@ -140,7 +145,7 @@ class TestFaults:
     def test_without_the_store_the_meter_is_not_at_fault(self, made: Service) -> None:
         meter = Scripted("it")
         metering = Metering(made, [meter])
-        made.telemetry = lambda *_: (_ for _ in ()).throw(NotReady("the database is away."))  # type: ignore[method-assign]
+        made.telemetry = lambda *_: _away()  # type: ignore[method-assign]
         assert metering.poll(meter) == 0
         assert not [fault for fault in made.health().faults if "meter" in fault]
 
@@ -195,6 +200,18 @@ class TestHistory:
             more.write("2026-01-09T23:53:00Z,fra,h100,chat,4,500,100\n")
         assert metering.poll(meter) == 1
         assert made.health().faults == ()
+
+    def test_what_it_tells_while_the_store_is_away_is_kept_later(self, made: Service, tmp_path: Path) -> None:
+        file = tmp_path / "load.csv"
+        file.write_text(self.HEAD + "2026-01-09T23:50:00Z,fra,h100,7\nodd\n2026-01-09T23:51:00Z,fra,h100,8\n")
+        meter = CsvMeter("csv", str(file))
+        metering = Metering(made, [meter])
+        keeps, made.core.db.read = made.core.db.read, _away  # type: ignore[method-assign]
+        assert [metering.poll(meter) for _ in range(2)] == [0, 0]
+        made.core.db.read = keeps  # type: ignore[method-assign]
+        assert metering.poll(meter) == 2
+        assert kept(made) == [(-10, 7), (-9, 8)]
+        assert any("load.csv:3" in fault for fault in made.health().faults)
 
     def test_a_file_that_comes_later_is_well(self, made: Service, tmp_path: Path) -> None:
         meter = CsvMeter("csv", str(tmp_path / "load.csv"))
