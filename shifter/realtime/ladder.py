@@ -45,24 +45,24 @@ def most_each_about(
 @lru_cache(maxsize=4096)
 def _between(profile: ServingProfile, traffic: Traffic, slo: LatencySlo, name: str) -> Floats:
     corners = [
-        (p, o, p_share * o_share)
+        (replace(traffic, prompt_tokens=p, output_tokens=o), p_share * o_share)
         for p, p_share in _rungs(traffic.prompt_tokens, SHORTEST_PROMPT)
         for o, o_share in _rungs(traffic.output_tokens, 1.0)
         if p_share * o_share > 0
     ]
     try:
-        each = [
-            most_each_per_s(profile, replace(traffic, prompt_tokens=p, output_tokens=o), slo, name)
-            for p, o, _ in corners
-        ]
+        each = [_at_rung(profile, rung, slo, name) for rung, _ in corners]
     except InputError:  # the longer of them are too slow; these may not be
         return most_each_per_s(profile, traffic, slo, name)
     if max(one[-1] for one in each) > STEEP * min(one[-1] for one in each):
         return most_each_per_s(profile, traffic, slo, name)
-    seconds = np.sum([share / one for (*_, share), one in zip(corners, each, strict=True)], axis=0)
+    seconds = np.sum([share / one for (_, share), one in zip(corners, each, strict=True)], axis=0)
     table: Floats = 1.0 / seconds
     table.setflags(write=False)
     return table
+
+
+_at_rung = lru_cache(maxsize=4096)(most_each_per_s)
 
 
 def _rungs(length: float, shortest: float) -> tuple[tuple[float, float], tuple[float, float]]:
