@@ -64,6 +64,8 @@ class Metering:
     def poll(self, meter: Meter) -> int:
         """Ask one; how many samples were taken of it. Raises nothing that a meter may do: its fault is told."""
         core, now, taken = self._service.core, self._service.core.now(), 0
+        if core.stopping:
+            return 0
         heard = self._asked(meter, now)
         try:
             if meter.pool is None:

@@ -149,6 +149,12 @@ class TestFaults:
         assert metering.poll(meter) == 0
         assert not [fault for fault in made.health().faults if "meter" in fault]
 
+    def test_a_daemon_that_ends_asks_nobody(self, made: Service) -> None:
+        meter = Scripted("it")
+        made.core.stopping = True
+        assert Metering(made, [meter]).poll(meter) == 0
+        assert load(made) is None
+
     def test_each_is_counted(self, made: Service) -> None:
         meter = Scripted("it")
         metering = Metering(made, [meter])
