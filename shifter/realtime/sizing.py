@@ -69,18 +69,15 @@ def accelerators_for(
     traffic: Traffic,
     requests_per_s: ArrayLike,
     slo: LatencySlo | None = None,
-    tables: Tables | None = None,
 ) -> Counts:
     """Accelerators that a model's real-time requests need on one kind of accelerator, for each rate: of its shape.
 
-    `slo` stands over the model's own; `tables` tells what each replica serves, None: `most_each_per_s`.
-
-    Raises InputError where the fleet does not say how the model serves there or how fast it must answer, where no
-    number of replicas is as fast as that, and for a rate that is none.
+    `slo` stands over the model's own. Raises InputError where the fleet does not say how the model serves there or how
+    fast it must answer, where no number of replicas is as fast as that, and for a rate that is none.
     """
     serving = serving_on(model, accelerator)
     return replicas_for(
-        serving, traffic, slo or model.latency_slo, requests_per_s, model.name, tables
+        serving, traffic, slo or model.latency_slo, requests_per_s, model.name
     ) * model.replica(accelerator)
 
 
@@ -106,7 +103,8 @@ def replicas_for(
 ) -> Counts:
     """Replicas for each rate [requests per s], of its shape; never fewer than `min_replicas`, 0 for no requests.
 
-    Raises InputError as `accelerators_for`, in which `name` is the model's.
+    `tables` tells what each replica serves, None: `most_each_per_s`. Raises InputError as `accelerators_for`, in which
+    `name` is the model's.
     """
     rates = np.asarray(requests_per_s, dtype=float)
     if not np.all((rates >= 0) & (rates < np.inf)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from shifter.domain.fleet import Fleet, Pool
 from shifter.domain.model import Model
+from shifter.domain.serving import LatencySlo, Serving
 from shifter.errors import InputError
 from shifter.files.places import suggestion
 from shifter.realtime.ladder import most_each_about
-from shifter.realtime.sizing import accelerators_for
+from shifter.realtime.sizing import replicas_for
 from shifter.realtime.traffic import Traffic
 from shifter.views import ModelTraffic, TelemetrySample
 
@@ -85,9 +87,7 @@ def _needed(fleet: Fleet, pool: Pool, arriving: ModelTraffic, here: str) -> int:
         raise InputError(mistake.detail, field=f"{here}{mistake.field}", hint=mistake.hint)
     model = fleet.by_model[arriving.model]
     try:
-        counts = accelerators_for(
-            model, pool.accelerator, _traffic(arriving), arriving.requests_per_s, tables=most_each_about
-        )
+        replicas = _replicas(model.serving[pool.accelerator], model.latency_slo, arriving)
     except InputError as error:
         known = error.field in ModelTraffic.__dataclass_fields__
         raise InputError(
@@ -98,7 +98,13 @@ def _needed(fleet: Fleet, pool: Pool, arriving: ModelTraffic, here: str) -> int:
             else f"{error.hint} That is {_entry(model)}.{error.field} in fleet.yaml.",
             **error.facts,
         ) from None
-    return int(counts)
+    return replicas * model.replica(pool.accelerator)
+
+
+@lru_cache(maxsize=16_384)
+def _replicas(serving: Serving, slo: LatencySlo | None, arriving: ModelTraffic) -> int:
+    rate, name = arriving.requests_per_s, arriving.model
+    return int(replicas_for(serving, _traffic(arriving), slo, rate, name, most_each_about))
 
 
 def _entry(model: Model) -> str:
