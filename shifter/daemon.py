@@ -31,6 +31,8 @@ from shifter.ingest import Poller
 from shifter.lessons import lessons_of
 from shifter.load_wiring import realtime_maker
 from shifter.measuring import LEARN_EVERY, MeasuredLoads, learn_load
+from shifter.meter_wiring import meters_of
+from shifter.meters import Metering
 from shifter.planner import Planner, WorkerPlanner
 from shifter.replanner import Replanner
 from shifter.service import Service
@@ -93,6 +95,7 @@ class Daemon:
         self.fleet: Fleet = read_fleet(settings.fleet)
         self._polled = polled_sources(settings, self.fleet)
         self._feeds = grid_feeds(settings, self.fleet)
+        self._meters = meters_of(settings, self.fleet)
         policy = settings.classification_policy()
         dispatchers = [make_dispatcher(d.name, d.options) for d in settings.dispatchers]
         self.database = Database(settings.database)
@@ -137,6 +140,7 @@ class Daemon:
             metrics=self.metrics,
             version=_version(),
         )
+        self._metering = Metering(self.service, self._meters)
         refresh_s = max(1.0, clock.real_s(self.service.core.config.lease_ttl_s) / 3)
         self._pollers = tuple(
             Poller(self.service.core, polled, jitter_of(polled.name) if polled.remote else lambda: 0.0)
@@ -259,6 +263,10 @@ class Daemon:
         least_s = SHORTEST_REMOTE_POLL_S if self.clock.simulated else SHORTEST_POLL_S
         for feed in self._feeds:
             every(max(least_s, real(feed.every.total_seconds())), f"grid-{feed.name}", self._listen, feed)
+        for meter in self._meters:
+            every(
+                max(SHORTEST_POLL_S, real(meter.every_s)), f"meter-{meter.name}", self._metering.poll, meter
+            )
         return scheduler
 
     def _next_replan_at(self) -> datetime | None:

@@ -28,6 +28,7 @@ from shifter.grid_file import Feed, FileFeed
 from shifter.grid_signals import OURS, GridFeed
 from shifter.ingest import Polled
 from shifter.load_wiring import announced_loads
+from shifter.meter_wiring import meters_of
 from shifter.service import ServiceConfig
 from shifter.service.core import FrameMaker
 from shifter.service.told import PUSHED
@@ -84,6 +85,7 @@ def wiring_mistakes(settings: Settings, fleet: Fleet | None) -> tuple[InputError
         grid_feeds(settings, fleet)
     with _collected(found):
         announced_loads(settings, fleet)
+        meters_of(settings, fleet)
     return tuple(found)
 
 

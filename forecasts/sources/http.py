@@ -233,7 +233,7 @@ class HttpClient:
             if size > self.max_bytes:
                 raise SourceUnavailable(
                     f"{redact(got.url)} answers with more than {self.max_bytes} bytes.",
-                    hint="No forecast is so large: check the URL.",
+                    hint="Nothing that is read here is so large: check the URL.",
                 )
             parts.append(part)
         return b"".join(parts)

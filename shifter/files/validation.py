@@ -79,11 +79,17 @@ class Tree:
         for part in loc:
             if isinstance(part, int):
                 node = self._resolve(node.get("items", {}))
+            elif part in _kinds(node):
+                node = self._resolve({"$ref": _kinds(node)[part]})
             elif part in node.get("properties", {}):
                 node = self._resolve(node["properties"][part])
             else:
                 node = self._resolve(_free(node) or {})
         return node
+
+    def written(self, loc: Loc) -> Loc:
+        """The same way as a file has it: pydantic names the kind of what may be of several, which is no key."""
+        return tuple(part for i, part in enumerate(loc) if part not in _kinds(self.at(loc[:i])))
 
     def free_values(self, loc: Loc) -> Mapping[str, Any] | None:
         """The schema of the values of a mapping whose keys are free; None where the keys are fixed."""
@@ -116,6 +122,12 @@ class Tree:
         return node
 
 
+def _kinds(node: Mapping[str, Any]) -> Mapping[str | int, str]:
+    """Where a value may be of several kinds, the schema of each by the value of the key that tells them apart."""
+    found: Mapping[str | int, str] = node.get("discriminator", {}).get("mapping", {})
+    return found
+
+
 def _free(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for free in (node.get("additionalProperties"), *node.get("patternProperties", {}).values()):
         if isinstance(free, Mapping) or free is True:
@@ -139,7 +151,7 @@ def _explain_all(
         if d["type"] == "too_short" and d.get("input"):
             continue  # pydantic counts only the items that are right
         detail, hint = _explain(d, tree, hidden=hide(loc))
-        place = (locate_key if d["type"] in UNKNOWN_KEY else locate)(loc)
+        place = (locate_key if d["type"] in UNKNOWN_KEY else locate)(tree.written(loc))
         mistakes.append(place.error(detail, hint))
     return mistakes
 
@@ -188,6 +200,12 @@ def _explain_value(d: ErrorDetails, name: str, it_is: str, about: str, *, hidden
         return f"{name} must be one of {', '.join(choices)}, not {it_is}.", _nearest_choice(
             d.get("input"), choices
         )
+    if kind == "union_tag_invalid":
+        choices = re.findall(r"'([^']*)'", str(ctx.get("expected_tags", "")))
+        hint = _nearest_choice(ctx.get("tag"), choices)
+        return f"{ctx['discriminator'].strip(chr(39))} must be one of {', '.join(choices)}.", hint
+    if kind == "union_tag_not_found":
+        return f"{ctx['discriminator'].strip(chr(39))} is missing.", "It says what each entry is."
     if kind in ("too_short", "string_too_short"):
         return f"{name} must not be empty.", about
     if kind in ("too_long", "string_too_long"):

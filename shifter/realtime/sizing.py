@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shifter.domain.model import Model
 
 Counts = NDArray[np.int64]
+Tables = Callable[[ServingProfile, Traffic, LatencySlo, str], Floats]
 
 POOLED = 64
 """Replicas that are counted as sharing their requests evenly: of more, each 64 are taken to stand by themselves."""
@@ -98,10 +99,12 @@ def replicas_for(
     slo: LatencySlo | None,
     requests_per_s: ArrayLike,
     name: str = "model",
+    tables: Tables | None = None,
 ) -> Counts:
     """Replicas for each rate [requests per s], of its shape; never fewer than `min_replicas`, 0 for no requests.
 
-    Raises InputError as `accelerators_for`, in which `name` is the model's.
+    `tables` tells what each replica serves, None: `most_each_per_s`. Raises InputError as `accelerators_for`, in which
+    `name` is the model's.
     """
     rates = np.asarray(requests_per_s, dtype=float)
     if not np.all((rates >= 0) & (rates < np.inf)):
@@ -122,7 +125,8 @@ def replicas_for(
             else "Give ttft_ms, latency_ms or both.",
         )
     else:
-        each = most_each_per_s(serving.profile, traffic, slo, name) if np.any(rates > 0) else None
+        table = tables or most_each_per_s
+        each = table(serving.profile, traffic, slo, name) if np.any(rates > 0) else None
         needed = np.zeros(rates.shape) if each is None else _by_model(each, rates)
     if np.any(needed > MOST_REPLICAS):
         raise InputError(
@@ -168,7 +172,7 @@ def most_each_per_s(
     return each
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _most_each(profile: ServingProfile, traffic: Traffic, slo: LatencySlo) -> Floats:
     each = [_most_per_s(Replicas(profile, traffic, count), slo) / count for count in _EXACT]
     table: Floats = np.interp(np.arange(1, POOLED + 1), _EXACT, np.maximum.accumulate(each))

@@ -18,6 +18,7 @@ from shifter.service import guard, metering, peaks, played
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.level import Level
+from shifter.service.sized import sized
 from shifter.service.standing import standing
 from shifter.service.state import State
 from shifter.store import inputs, loads
@@ -47,9 +48,9 @@ class Ear:
     def hear(self, samples: Sequence[TelemetrySample]) -> Future[int]:
         """How many were taken, once they are kept. Raises InputError, NotFound; the future raises NotReady."""
         now = self._core.now()
-        checked = [_checked(self._core, sample, f"[{i}].", now) for i, sample in enumerate(samples)]
-        waiting = _Waiting(checked)
-        if not checked:
+        taken = [checked(self._core, sample, f"[{i}].", now) for i, sample in enumerate(samples)]
+        waiting = _Waiting(taken)
+        if not taken:
             waiting.kept.set_result(0)
             return waiting.kept
         with self._lock:
@@ -158,8 +159,8 @@ def take_sample(state: State, s: TelemetrySample, now: datetime, hold: timedelta
     return news
 
 
-def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> TelemetrySample:
-    """The sample as it is taken: one whose clock is a little ahead counts as of now."""
+def checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> TelemetrySample:
+    """The sample as it is taken: one whose clock is a little ahead counts as of now, traffic as accelerators."""
     if sample.site not in core.fleet.by_site:
         known = ", ".join(core.fleet.by_site)
         raise NotFound(f"there is no site {sample.site}.", field=f"{where}site", hint=f"Sites are {known}.")
@@ -171,6 +172,7 @@ def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> 
     of_pool = {
         "realtime_accelerators": sample.realtime_accelerators,
         "available_accelerators": sample.available_accelerators,
+        "traffic": sample.traffic,
     }
     given = next((name for name, value in of_pool.items() if value is not None), None)
     if sample.pool is None and given is not None:
@@ -181,7 +183,7 @@ def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> 
         raise InputError(
             "realtime_accelerators and pool belong together.",
             field=f"{where}realtime_accelerators",
-            hint="Say how many accelerators real-time load uses in which pool.",
+            hint="Say how many accelerators real-time load uses in which pool, or what arrives there as traffic.",
         )
     if sample.drill and (sample.pool is None or sample.import_kw is not None):
         raise InputError(
@@ -209,4 +211,5 @@ def _checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> 
             field=f"{where}at",
             hint="Check the clock of the meter.",
         )
+    sample = sized(core.fleet, sample, where)
     return sample if sample.at <= now else replace(sample, at=now)

@@ -151,6 +151,8 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         values["realtime"] = {**realtime, "path": resolve(realtime["path"])}
     if isinstance(realtime, dict) and realtime.get("prior") not in {None, *PRIORS}:
         values["realtime"] = {**realtime, "prior": resolve(realtime["prior"])}
+    if isinstance(realtime := values.get("realtime"), dict) and isinstance(realtime.get("meters"), list):
+        values["realtime"] = {**realtime, "meters": [_files_relative(m, resolve) for m in realtime["meters"]]}
     database = values.get("database")
     if isinstance(database, str) and re.match(r"sqlite:///(?![/:]|file:)", database):
         values["database"] = f"sqlite:///{folder / database.removeprefix('sqlite:///')}"
@@ -164,7 +166,7 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(grid, dict) and isinstance(grid.get("openadr3"), list):
         values["grid_events"] = {
             **grid,
-            "openadr3": [_key_file_relative(v, resolve) for v in grid["openadr3"]],
+            "openadr3": [_files_relative(v, resolve) for v in grid["openadr3"]],
         }
     if isinstance(dispatchers := values.get("dispatchers"), list):
         values["dispatchers"] = [_path_relative(dispatcher, resolve) for dispatcher in dispatchers]
@@ -183,10 +185,11 @@ def _path_relative(named: Any, resolve: Any) -> Any:
     }
 
 
-def _key_file_relative(vtn: Any, resolve: Any) -> Any:
-    if not isinstance(vtn, dict) or "api_key_file" not in vtn:
-        return vtn
-    return {**vtn, "api_key_file": resolve(vtn["api_key_file"])}
+def _files_relative(asked: Any, resolve: Any) -> Any:
+    """A VTN or a meter with the files that it names resolved."""
+    if not isinstance(asked, dict):
+        return asked
+    return {**asked, **{key: resolve(asked[key]) for key in ("api_key_file", "path") if key in asked}}
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Layer, list[InputError]]:

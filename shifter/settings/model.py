@@ -16,6 +16,7 @@ from forecasts.slots import SLOT_MINUTES, to_utc
 from shifter.domain.fields import Name, NonNegative, Utc
 from shifter.errors import InputError
 from shifter.settings.grid import ForecastSettings, GridEventSettings
+from shifter.settings.meters import MeterSettings, listed
 from shifter.settings.section import Days, Hours, Minutes, PositiveSeconds, Section
 
 if TYPE_CHECKING:
@@ -144,6 +145,12 @@ class RealtimeSettings(Section):
     ] = ()
     """With `measured`, what is known to come, e.g. [{name: launch, start: 2026-11-27T00:00:00Z, end:
     2026-11-28T00:00:00Z, factor: 1.8, site: frankfurt}].
+    """
+
+    meters: Annotated[
+        tuple[MeterSettings, ...], BeforeValidator(listed, json_schema_input_type=tuple[MeterSettings, ...])
+    ] = ()
+    """What the daemon asks by itself for the load that arrives, beside POST /v1/telemetry; see docs/concepts/meters.md.
     """
 
     @model_validator(mode="after")
@@ -309,7 +316,7 @@ class Settings(Section):
         BeforeValidator(_path_or_profile, json_schema_input_type=str | RealtimeSettings),
     ] = Field(default_factory=RealtimeSettings)
     """Real-time load: the path of a realtime.csv, {profile: typical}, or {profile: measured}, a forecast from telemetry
-    with `prior`, `holidays` and `announced`; see docs/concepts/realtime-load.md.
+    with `prior`, `holidays` and `announced`; and `meters` that are asked for it; see docs/concepts/realtime-load.md.
     """
 
     forecasts: ForecastSettings = Field(default_factory=ForecastSettings)

@@ -42,6 +42,15 @@ _POLICY_EXAMPLE = """\
 #       note: They are read in the morning.
 """
 
+_METERS_EXAMPLE = """\
+# realtime:
+#   profile: typical
+#   meters:
+#     - {kind: vllm, site: frankfurt, pool: h100, model: llama-3.3-70b, urls: [http://10.0.0.7:8000/metrics]}
+#     - {kind: prometheus, site: paris, pool: l40s, url: http://prometheus:9090, accelerators_query: sum(in_use)}
+#     - {kind: csv, path: measured.csv}
+"""
+
 
 def reference() -> str:
     """The text of `config/shifter.yaml`."""
@@ -60,6 +69,8 @@ def _section(model: type[BaseModel], indent: str) -> Iterator[str]:
         yield f"{indent}{name}: {_value(_default(info))}"
         if name in _EXAMPLES:
             yield from _example(name, *_EXAMPLES[name], indent)
+        if name == "realtime":
+            yield from _METERS_EXAMPLE.rstrip().splitlines()
         if name == "policy":
             yield from _POLICY_EXAMPLE.rstrip().splitlines()
         yield ""

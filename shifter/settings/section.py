@@ -25,7 +25,9 @@ class Section(BaseModel):
             yield name, without_secrets(value, name or "")
 
 
-SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential|authorization|private", re.IGNORECASE)
+SECRET = re.compile(
+    r"password|passwd|secret|token(?!s)|api_?key|credential|authorization|private", re.IGNORECASE
+)
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
 
 

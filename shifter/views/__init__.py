@@ -27,7 +27,7 @@ from shifter.views.grid import (
 )
 from shifter.views.loads import LoadCoverage, LoadSlot, LoadView
 from shifter.views.plain import to_plain
-from shifter.views.pools import Capacity, SlotView, TelemetrySample
+from shifter.views.pools import Capacity, ModelTraffic, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
 from shifter.views.workloads import (
     LIVE_STATES,
@@ -65,6 +65,7 @@ __all__ = [
     "LoadSlot",
     "LoadView",
     "MeanSignals",
+    "ModelTraffic",
     "ProgressSource",
     "Quote",
     "QuoteOption",

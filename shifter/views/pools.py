@@ -60,6 +60,29 @@ class SlotView:
     """
 
 
+Scv = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class ModelTraffic:
+    """Real-time requests to one model, as they arrive at a pool; see `shifter.realtime.traffic`."""
+
+    __pydantic_config__ = STRICT
+
+    model: Name
+    requests_per_s: NonNegative
+    prompt_tokens: NonNegative | None = None
+    """Mean length of a prompt [tokens]; may be left out where nothing arrives."""
+    output_tokens: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] | None = None
+    """Mean length of an answer [tokens]; may be left out where nothing arrives."""
+    prompt_scv: Scv = 1.0
+    """Variance over squared mean of prompt lengths."""
+    output_scv: Scv = 1.0
+    """The same of output lengths."""
+    arrival_scv: Scv = 1.0
+    """The same of times between arrivals: 1 is a Poisson stream."""
+
+
 @dataclass(frozen=True)
 class TelemetrySample:
     """What was measured at a site: real-time load of a pool, the accelerators that it has, or the site's import."""
@@ -79,3 +102,5 @@ class TelemetrySample:
     """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
     once a sample that says nothing else than `drill` and `pool` says that the drill is over.
     """
+    traffic: Annotated[tuple[ModelTraffic, ...], Field(min_length=1, max_length=1000)] | None = None
+    """In place of `realtime_accelerators`: all that arrives at `pool`, by model, to be sized here."""

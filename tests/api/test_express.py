@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from shifter.api.app import create_app
 from shifter.api.express import MOST_BYTES
+from shifter.clock import ManualClock
 from shifter.service import Service
+from shifter.views import TelemetrySample
+from tests.service.test_traffic import SERVED
+from tests.service.world import T0
+from tests.service.world import service as sized_service
 
 RIGHT = {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:00:00Z", "realtime_accelerators": 3}
 JSON = {"Content-Type": "application/json"}
@@ -66,3 +75,49 @@ def test_it_is_counted_as_its_route(api: TestClient) -> None:
     post(api, json.dumps(RIGHT).encode())
     text = api.get("/metrics").text
     assert 'shifter_http_requests_total{method="POST",route="/v1/telemetry",status="202"} 1.0' in text
+
+
+ARRIVING = {"model": "llama-3.3-70b", "requests_per_s": 4, "prompt_tokens": 9, "output_tokens": 9}
+
+
+class TestTraffic:
+    def test_it_is_sized_off_the_loop_and_taken_both_ways(self, sqlite_url: str) -> None:
+        clock = ManualClock(T0)
+        made = sized_service(sqlite_url, clock, fleet=SERVED)
+        traffic = [{"model": "embed", "requests_per_s": 40.0}]
+        body = {"site": "fra", "pool": "h100", "at": "2026-01-10T00:00:00Z", "traffic": traffic}
+        traffic[0] |= {"prompt_tokens": 20, "output_tokens": 1}
+        threads: list[str] = []
+        hear = made.hear
+
+        def heard(samples: Sequence[TelemetrySample], actor: str) -> Future[int]:
+            threads.append(threading.current_thread().name)
+            return hear(samples, actor)
+
+        made.hear = heard  # type: ignore[method-assign]
+        with TestClient(create_app(made)) as client:
+            loop = [t.name for t in threading.enumerate()]
+            for padding in (b"", b" " * MOST_BYTES):
+                taken = post(client, json.dumps(body).encode() + padding)
+                assert (taken.status_code, taken.json()) == (202, {"accepted": 1}), taken.text
+        assert made.core.state.measured["fra", "h100"].realtime_accelerators == 1.0
+        assert len(threads) == 2
+        assert not set(threads) & set(loop)
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({}, "body.traffic"),
+            ({"realtime_accelerators": None}, "body.traffic[0].model"),
+            ({"realtime_accelerators": None, "traffic": []}, "body.traffic"),
+            ({"realtime_accelerators": None, "traffic": [{"model": "m"}]}, "body.traffic[0].requests_per_s"),
+            (
+                {"traffic": [{"model": "m", "requests_per_s": 1, "output_tokens": 0}]},
+                "body.traffic[0].output_tokens",
+            ),
+            ({"traffic": [{"model": "m", "requests_per_s": -1}]}, "body.traffic[0].requests_per_s"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, api: TestClient, change: dict[str, Any], field: str) -> None:
+        refused = post(api, json.dumps({**RIGHT, "traffic": [ARRIVING], **change}).encode())
+        assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text

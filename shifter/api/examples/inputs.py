@@ -54,4 +54,12 @@ TELEMETRY_BODY: list[dict[str, Any]] = [
     {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:30Z", "realtime_accelerators": 31},
     {"site": "frankfurt", "pool": "h100", "at": "2026-01-10T00:29:40Z", "available_accelerators": 56},
     {"site": "frankfurt", "at": "2026-01-10T00:29:30Z", "import_kw": 412.5},
+    {
+        "site": "frankfurt",
+        "pool": "l40s",
+        "at": "2026-01-10T00:29:50Z",
+        "traffic": [
+            {"model": "llama-3.3-70b", "requests_per_s": 42.5, "prompt_tokens": 800, "output_tokens": 150}
+        ],
+    },
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import anyio.to_thread
@@ -15,6 +14,7 @@ from forecasts.series import ForecastSeries
 from forecasts.slots import as_datetime64
 from shifter.api import examples
 from shifter.api.body import StrictRoute
+from shifter.api.express import heard
 from shifter.api.models import Accepted, ForecastPush, Forecasts, Moment
 from shifter.api.params import Actor, ServiceParam, answer, read_as
 from shifter.api.problems import BODY_CODES, responses
@@ -140,7 +140,7 @@ def _probability(name: str, where: str) -> float:
     summary="Push measurements",
     status_code=202,
     response_model=Accepted,
-    responses={202: examples.shown({"accepted": 2}, "Taken."), **responses(*BODY_CODES, "not_found")},
+    responses={202: examples.shown({"accepted": 4}, "Taken."), **responses(*BODY_CODES, "not_found")},
 )
 async def telemetry(
     service: ServiceParam,
@@ -149,9 +149,10 @@ async def telemetry(
         SkipValidation[SamplesBody], Body(openapi_examples=examples.body(examples.TELEMETRY_BODY))
     ],
 ) -> Response:
-    """Real-time accelerators in use in a pool, those that it has, and the site's import, as measured. Where real-time
-    load has outgrown the plan, work yields before this answers. A pool that has reported once and falls silent is
-    stale: no less than it last measured counts, for 24 hours.
+    """What real-time load uses of a pool in accelerators, or what arrives there by model (`traffic`), which is sized
+    into accelerators; those that the pool has; and the site's import, as measured. Where real-time load has outgrown
+    the plan, work yields before this answers. A pool that has reported once and falls silent is stale: no less than it
+    last measured counts, for 24 hours.
     """
     if isinstance(body, list) and len(body) > QUICKLY_READ:
         samples = await anyio.to_thread.run_sync(read_as, list[TelemetrySample], body)
@@ -163,5 +164,4 @@ async def telemetry(
         )
     if not samples:
         raise InputError("the array is empty.", field="body", hint="Send at least one sample.")
-    # No thread waits for it: a thousand of these a second share few transactions.
-    return answer({"accepted": await asyncio.wrap_future(service.hear(samples, actor))}, 202)
+    return answer({"accepted": await heard(service, samples, actor)}, 202)
