@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from sqlalchemy.event import listen
 
 from benchmarks.figure import AtLeast, AtMost, Figure, Line, Options, Row, Tell
 from benchmarks.fleet_replay import euros
@@ -250,6 +251,8 @@ class _Replay:
         self.fleet = fleet_of(scenario)
         database = Database(f"sqlite:///{folder / 'shifter.db'}")
         database.upgrade()
+        # Nothing that is replayed has to survive the power: a week would else be an hour of waiting for the disk.
+        listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
         calendars = {site.name: Calendar.of(ZoneInfo("UTC")) for site in self.fleet.sites}
         self.measured = MeasuredLoads(self.fleet, self.clock, database, calendars)
         config = ServiceConfig(
