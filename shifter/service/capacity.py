@@ -40,6 +40,9 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         version=published.version if published else 0,
         valid_until=gate.until,
         stale=unknown or gate.silent(key),
+        available_accelerators=gate.count(key),
+        yielded_accelerators=sum(taken.get(key, 0) for taken in gate.yielded.values()),
+        last_sample_at=None if gate.measured(key) is None else gate.state.measured[key].at,
     )
 
 

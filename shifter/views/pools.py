@@ -32,6 +32,12 @@ class Capacity:
     """Of the plan: grows with every plan that is published."""
     valid_until: datetime
     stale: bool
+    available_accelerators: int = 0
+    """Of `count`, those that there are now as telemetry told: fewer where some were lost."""
+    yielded_accelerators: int = 0
+    """Of their slots here, what workloads leave now to real-time load, to lost accelerators or to a power limit."""
+    last_sample_at: datetime | None = None
+    """When its real-time load was last measured; null where it never was, or not for a day."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ CAPACITY: dict[str, Any] = {
     "version": 41,
     "valid_until": "2026-01-10T00:45:00Z",
     "stale": False,
+    "available_accelerators": 64,
+    "yielded_accelerators": 0,
+    "last_sample_at": "2026-01-10T00:29:30Z",
 }
 
 LOAD: dict[str, Any] = {
