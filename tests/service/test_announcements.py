@@ -32,12 +32,18 @@ def measured(url: str, **options: Any) -> World:
 
 
 @pytest.fixture
-def world(sqlite_url: str) -> Iterator[World]:
-    """Twenty days measured: 3 accelerators at night, 6 by day."""
+def bare(sqlite_url: str) -> Iterator[World]:
+    """Nothing measured yet."""
     made = measured(sqlite_url)
-    made.live(20)
     yield made
     made.service.core.db.close()
+
+
+@pytest.fixture
+def world(bare: World) -> World:
+    """Twenty days measured: 3 accelerators at night, 6 by day."""
+    bare.live(20)
+    return bare
 
 
 def reserved(made: Service, hour: int) -> float:
@@ -136,26 +142,26 @@ def test_what_came_since_is_seen_as_it_was_announced_before_the_next_learning(wo
     ],
 )
 def test_what_is_wrong_is_refused_by_its_field(
-    world: World, changes: dict[str, Any], error: type[Exception], field: str, words: str
+    bare: World, changes: dict[str, Any], error: type[Exception], field: str, words: str
 ) -> None:
     with pytest.raises(error, match=words) as caught:
-        world.service.announce(announcement(**changes), "ann")
+        bare.service.announce(announcement(**changes), "ann")
     assert caught.value.field == field  # type: ignore[attr-defined]
-    assert world.service.announcements(T0 - 99 * HOUR) == []
+    assert bare.service.announcements(T0 - 99 * HOUR) == []
 
 
-def test_other_content_under_an_id_is_a_conflict(world: World) -> None:
-    world.service.announce(announcement(), "ann")
+def test_other_content_under_an_id_is_a_conflict(bare: World) -> None:
+    bare.service.announce(announcement(), "ann")
     with pytest.raises(Conflict, match="already an announcement, with other content") as caught:
-        world.service.announce(announcement(factor=3.0), "ann")
+        bare.service.announce(announcement(factor=3.0), "ann")
     assert caught.value.field == "id"
-    assert [v.factor for v in world.service.announcements()] == [1.5]
+    assert [v.factor for v in bare.service.announcements()] == [1.5]
 
 
 def test_where_no_plan_would_hold_it_it_is_refused_and_says_what_to_set(
-    world: World, sqlite_url: str, clock: ManualClock
+    bare: World, sqlite_url: str, clock: ManualClock
 ) -> None:
-    world.service.announce(announcement(), "ann")
+    bare.service.announce(announcement(), "ann")
     other = service(sqlite_url, clock, realtime=realtime(4.0))
     with pytest.raises(Conflict, match="no plan would hold it") as caught:
         other.announce(announcement(id="a2"), "ann")
@@ -166,17 +172,17 @@ def test_where_no_plan_would_hold_it_it_is_refused_and_says_what_to_set(
     assert other.announcements() == []
 
 
-def test_past_ones_are_kept_as_long_as_the_load_that_is_learnt_from(world: World) -> None:
-    world.service.announce(announcement(), "ann")
-    world.clock.advance(hours=24 * 399)
-    assert world.service.prune()["announcements"] == 0
-    world.clock.advance(hours=48)
-    assert world.service.prune()["announcements"] == 1
+def test_past_ones_are_kept_as_long_as_the_load_that_is_learnt_from(bare: World) -> None:
+    bare.service.announce(announcement(), "ann")
+    bare.clock.advance(hours=24 * 399)
+    assert bare.service.prune()["announcements"] == 0
+    bare.clock.advance(hours=48)
+    assert bare.service.prune()["announcements"] == 1
 
 
-def test_one_of_a_pool_that_is_gone_is_shown_as_not_heeded(world: World) -> None:
-    with world.service.core.db.write() as db:
+def test_one_of_a_pool_that_is_gone_is_shown_as_not_heeded(bare: World) -> None:
+    with bare.service.core.db.write() as db:
         rows.add(db, announcement(site="gone"), T0, "ann")
-    [view] = world.service.announcements()
+    [view] = bare.service.announcements()
     assert not view.heeded
-    assert world.held()[1] == "forecast from 20.0 days measured"
+    assert bare.held()[1] == "nothing measured yet: the whole pool is held"
