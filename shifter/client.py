@@ -186,6 +186,18 @@ class Client:
         """What real-time load is expected, and how often that held in the last `days`."""
         return self._list("GET", "/v1/realtime", {"site": site, "pool": pool, "days": days})
 
+    def announce(self, announcement: Mapping[str, Any]) -> Json:
+        """Real-time load that is known to come."""
+        return self._object("POST", "/v1/realtime/announcements", body=dict(announcement))
+
+    def announcements(self, since: When | None = None) -> list[Json]:
+        """Those that end after `since` (default: now), and those of the daemon's settings."""
+        return self._list("GET", "/v1/realtime/announcements", {"since": _moment(since)})
+
+    def withdraw_announcement(self, announcement_id: str) -> Json:
+        """Take it back; what it was."""
+        return self._object("DELETE", f"/v1/realtime/announcements/{_segment(announcement_id)}")
+
     def add_grid_event(self, event: Mapping[str, Any]) -> Json:
         """A limit or a cut for a site and a window; answered with its baseline."""
         return self._object("POST", "/v1/grid-events", body=dict(event), timeout_s=SLOW_TIMEOUT_S)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlalchemy import Connection
 
 from forecasts.slots import Floats, SlotGrid, floor_to_slot
 from shifter.clock import Clock
@@ -25,7 +26,7 @@ from shifter.realtime.forecast import LEARN_DAYS, Learnt, learn
 from shifter.realtime.load import LoadBasis, RealtimeLoad
 from shifter.realtime.measured import STEP_MINUTES, History, step_of
 from shifter.realtime.profiles import QUANTILES
-from shifter.store import loads
+from shifter.store import announcements, loads
 from shifter.store.db import Database
 from shifter.telemetry import get_logger
 
@@ -48,7 +49,7 @@ log = get_logger("shifter.measuring")
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What was measured of a pool as if nothing had been announced, and what that taught."""
+    """What was measured of a pool, and what that taught."""
 
     history: History
     learnt: Learnt | None
@@ -58,7 +59,8 @@ class MeasuredLoads:
     """A `RealtimeMaker` of what the store has of telemetry. Raises NotReady where the store cannot be reached.
 
     `prior` makes what is held at first, None: the whole pool; what it cannot say is the whole pool, too.
-    `telemetry_days` is for how long a sample may come late and still change the history.
+    `telemetry_days` is for how long a sample may come late and still change the history. `announced` is what the
+    settings announce; what operators announced besides is in the store, and read with each forecast.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class MeasuredLoads:
         self._calendars = calendars
         self._prior = prior
         self._prior_name = prior_name
-        self._announced = announced
+        self.announced = tuple(announced)
         self._telemetry = timedelta(days=telemetry_days)
         self._known: Mapping[PoolKey, _Known] | None = None
         self._histories: dict[PoolKey, History] = {}
@@ -97,14 +99,15 @@ class MeasuredLoads:
         step = step_of(now)
         with self._database.errors(), self._database.read() as db:
             fresh = loads.steps(db, min(self._read_to, step) - LATE // timedelta(minutes=STEP_MINUTES))
+            all_announced = self._all_announced(db)
         asked = sorted({*QUANTILES, *(site.resilience.quantile for site in self._fleet.sites)})
         priors = self._priors(grid, asked)
         quantiles: dict[PoolKey, Mapping[float, Floats]] = {}
         basis: dict[PoolKey, LoadBasis] = {}
         for key, (_, pool) in self._fleet.pools.items():
             of = known.get(key, _Known(History.of([]), None))
-            recent = self._recent(key, of, fresh.get(key, {}), step)
-            announced = [a for a in self._announced if a.concerns(key)]
+            announced = [a for a in all_announced if a.concerns(key)]
+            recent = _recent(of.history, fresh.get(key, {}), step, announced)
             learnt = of.learnt
             if learnt is None and recent.last is not None:  # its first samples came since
                 learnt = learn(recent, self._calendars[key[0]])
@@ -126,15 +129,16 @@ class MeasuredLoads:
             again = begun
         with self._database.errors(), self._database.read() as db:
             found = loads.steps(db, step_of(again))
+            announced = self._all_announced(db)
         known = {}
         for key in found.keys() | self._histories.keys():
             if key not in self._fleet.pools:
                 continue
             history = _merged(self._histories.get(key), found.get(key, {}), step_of(begun))
             self._histories[key] = history
-            usual = as_if_none(history, [a for a in self._announced if a.concerns(key)])
+            usual = as_if_none(history, [a for a in announced if a.concerns(key)])
             # Of a clock that was set back there may be steps that have yet to come.
-            known[key] = _Known(usual, learn(usual.until(step_of(now) + 1), self._calendars[key[0]]))
+            known[key] = _Known(history, learn(usual.until(step_of(now) + 1), self._calendars[key[0]]))
         self._known, self._read_to = known, step_of(now)
 
     def said(self) -> list[loads.Said]:
@@ -151,23 +155,8 @@ class MeasuredLoads:
                 found.append(loads.Said(site, pool, now, quantile, first, 30 // STEP_MINUTES, held))
         return found
 
-    def _recent(self, key: PoolKey, of: _Known, fresh: Mapping[int, float], now: int) -> History:
-        """The last day before the last sample, with what came since it was learnt from."""
-        first = now + 1 - RECENT // timedelta(minutes=STEP_MINUTES)
-        values = of.history.window(first, now + 1)
-        came = [(step, value) for step, value in fresh.items() if first <= step <= now]
-        if came:
-            announced = [a for a in self._announced if a.concerns(key)]
-            for step, value in came:
-                one = as_if_none(History(step, np.array([value])), announced)
-                values[step - first] = one.values[0]
-        if np.isfinite(values).any():
-            return History(first, values)
-        last = of.history.until(now + 1).last  # silent for longer: the day before it fell silent
-        if last is None:
-            return History.of([])
-        begin = last + 1 - len(values)
-        return History(begin, of.history.window(begin, last + 1))
+    def _all_announced(self, db: Connection) -> tuple[AnnouncedLoad, ...]:
+        return (*self.announced, *(kept.announcement.load for kept in announcements.ending_after(db)))
 
     def _priors(self, grid: SlotGrid, asked: Sequence[float]) -> Mapping[PoolKey, Prior]:
         whole = {
@@ -189,6 +178,28 @@ class MeasuredLoads:
                 for key, one in whole.items()
             }
         return {key: Prior(self._prior_name, of) for key, of in told.items()}
+
+
+def _recent(
+    history: History, fresh: Mapping[int, float], now: int, announced: Sequence[AnnouncedLoad]
+) -> History:
+    """The last day before the last sample, with what came since it was learnt from, as if nothing had been announced:
+    by what is announced now, which may have come since then, too.
+    """
+    first = now + 1 - RECENT // timedelta(minutes=STEP_MINUTES)
+    values = history.window(first, now + 1)
+    for step, value in fresh.items():
+        if first <= step <= now:
+            values[step - first] = value
+    recent = as_if_none(History(first, values), announced)
+    if np.isfinite(recent.values).any():
+        return recent
+    usual = as_if_none(history, announced)
+    last = usual.until(now + 1).last  # silent for longer: the day before it fell silent
+    if last is None:
+        return History.of([])
+    begin = last + 1 - len(values)
+    return History(begin, usual.window(begin, last + 1))
 
 
 def _over(values: Floats, count: float, n_slots: int) -> Floats:

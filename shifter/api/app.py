@@ -18,6 +18,7 @@ from shifter.api.guard import Guard
 from shifter.api.observe import HttpMetrics, Observe
 from shifter.api.params import Shared
 from shifter.api.routes import (
+    announcements,
     events,
     grid_events,
     inputs,
@@ -75,7 +76,8 @@ def create_app(
         ],
     )
     app.state.shifter = shared
-    subjects = (workloads, policy, leases, plans, inputs, grid_events, realtime, learnt, scores, events)
+    told = (inputs, grid_events, realtime, announcements)
+    subjects = (workloads, policy, leases, plans, *told, learnt, scores, events)
     routers = {"/v1": [subject.router for subject in subjects], "": [probes(registry)]}
     for prefix, some in routers.items():
         for router in some:

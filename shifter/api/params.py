@@ -120,6 +120,7 @@ def path_name(description: str, example: str) -> Any:
 WorkloadId = path_name("The workload's id.", "w-17")
 PlanId = path_name("The plan's id.", "p-5f0c2d9a1b7e")
 GridEventId = path_name("The grid event's id.", "dso-2026-01-10-1")
+AnnouncementId = path_name("The announcement's id.", "launch-1")
 
 
 @lru_cache(maxsize=64)

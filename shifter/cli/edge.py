@@ -17,11 +17,11 @@ from shifter.errors import InputError, NotFound, ShifterError
 MOST_NEAR = 3
 NEWEST = 1000
 """Of so many workloads, the newest, one may be meant by a name that is wrong."""
-_NAMED = re.compile(r"/v1/(?:workloads/([^/]+)|[\w-]+/(.+))")
+_NAMED = re.compile(r"/v1/(?:workloads/([^/]+)|(?:realtime/)?[\w-]+/(.+))")
 _IN_BODY = re.compile(r"body(?:\[(\d+)\])?\.?(?:workload\b\.?)?(.*)")
-LISTS = {"grid-events": "grid-events list"}
+LISTS = {"grid-events": "grid-events list", "realtime/announcements": "realtime announcements"}
 """Endpoints whose list is a command within a group."""
-_ENDPOINT = re.compile(r"(?:Look at|See) GET /v1/([\w-]+)")
+_ENDPOINT = re.compile(r"(?:Look at|See) GET /v1/((?:realtime/)?[\w-]+)")
 
 
 class CommandClient(Client):
@@ -67,7 +67,7 @@ class CommandClient(Client):
         return ""
 
     def _typed(self, name: str) -> str:
-        return command(LISTS.get(name, name), url=self.base_url)
+        return command(*LISTS.get(name, name).split(), url=self.base_url)
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -91,8 +91,8 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry(
         "realtime",
-        "shifter.cli.realtime:realtime",
-        "What real-time load is expected, and how often that held.",
+        "shifter.cli.announcements:app",
+        "What real-time load is expected, and how often that held; announce what is to come.",
         _LOOK,
     ),
     Entry(

@@ -25,7 +25,7 @@ class Silence:
 
     def prepare(self) -> str:
         """See `Drill`. Raises NotReady where all pools have meters of their own: those cannot be silenced from here."""
-        found = [t for t in targets(self.scene) if self.scene.capacity(t.key)["measured_at"] is None]
+        found = [t for t in targets(self.scene) if self.scene.capacity(t.key)["last_sample_at"] is None]
         if not found:
             raise NotReady(
                 "every pool there has a meter that reports, and that cannot be made silent from here.",

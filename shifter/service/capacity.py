@@ -42,7 +42,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         stale=unknown or gate.silent(key),
         available_accelerators=gate.count(key),
         yielded_accelerators=sum(taken.get(key, 0) for taken in gate.yielded.values()),
-        measured_at=gate.measured_at(key),
+        last_sample_at=gate.last_sample_at(key),
     )
 
 

@@ -23,6 +23,7 @@ from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
 from shifter.service import expected, happened, health, life, quotes, submissions, told
 from shifter.service.admission import admission
+from shifter.service.announcements import Announcing
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
 from shifter.service.core import Core, FrameMaker, RealtimeMaker
@@ -70,7 +71,7 @@ def at_most(limit: int) -> int:
     return max(0, min(limit, MOST_AT_ONCE))
 
 
-class Service(GridDemands):
+class Service(GridDemands, Announcing):
     """The façade. `actor` names who asks, for the audit. Errors are `shifter.errors`'.
 
     It stands on an upgraded `database` and reads what is kept there when it is made. Without a daemon nothing

@@ -165,7 +165,7 @@ class Gate:
             lately, float(self.fleet.pools[key][1].present(self.now)) if row is None else row.realtime_q
         )
 
-    def measured_at(self, key: PoolKey) -> datetime | None:
+    def last_sample_at(self, key: PoolKey) -> datetime | None:
         """When its real-time load was last measured; None where it is unmetered."""
         sample = self.state.measured.get(key)
         return None if sample is None or is_forgotten(sample, self.now) else sample.at

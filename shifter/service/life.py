@@ -16,7 +16,7 @@ from shifter.service.core import Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
 from shifter.service.submissions import end
-from shifter.store import imports, inputs, loads, log, plans
+from shifter.store import announcements, imports, inputs, loads, log, plans
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, Admission, AdmissionState, EventKind, WorkloadState
@@ -211,6 +211,7 @@ def prune(core: Core) -> dict[str, int]:
             "log": log.prune(change.db, before(config.events_days), before(config.audit_days)),
             "telemetry": inputs.prune_telemetry(change.db, before(config.telemetry_days)),
             "load_steps": loads.prune(change.db, before(config.load_days), now),
+            "announcements": announcements.prune(change.db, before(config.load_days)),
             "imports": imports.prune(change.db, before(config.audit_days)),
         }
         change.forgotten = old - awaited

@@ -201,3 +201,19 @@ imports = Table(
     Column("metered_s", Float, nullable=False, comment="how long that part is"),
     Index(None, "start"),
 )
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("factor", Float, nullable=False),
+    Column("added_accelerators", Float, nullable=False, comment="in each pool that is concerned"),
+    Column("site", NAME, comment="NULL: of all"),
+    Column("pool", NAME, comment="NULL: of all"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(256), nullable=False),
+    Index(None, "ends_at"),
+)

@@ -25,7 +25,7 @@ from shifter.views.grid import (
     ReportSlot,
     WouldMeet,
 )
-from shifter.views.loads import LoadCoverage, LoadSlot, LoadView
+from shifter.views.loads import AnnouncementView, LoadCoverage, LoadSlot, LoadView
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, ModelTraffic, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
@@ -44,6 +44,7 @@ __all__ = [
     "LIVE_STATES",
     "Admission",
     "AdmissionState",
+    "AnnouncementView",
     "AuditEntry",
     "BindingLimit",
     "Capacity",

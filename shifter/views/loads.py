@@ -49,3 +49,28 @@ class LoadView:
     coverage: tuple[LoadCoverage, ...]
     """At `quantile`; empty while nothing is measured."""
     slots: tuple[LoadSlot, ...]
+
+
+@dataclass(frozen=True)
+class AnnouncementView:
+    """Real-time load that is announced: in `[start, end)` it is `factor` times what it would be, and
+    `added_accelerators` more in each pool that is concerned.
+    """
+
+    id: str | None
+    """null: it stands in the settings, and only they take it back."""
+    name: str
+    start: datetime
+    end: datetime
+    factor: float
+    added_accelerators: float
+    site: str | None
+    """Of this site only; null: of all."""
+    pool: str | None
+    """Of the pools of this name only; null: of all."""
+    fixed: bool
+    """Whether it stands in the settings."""
+    heeded: bool
+    """Whether plans hold it: not where `realtime.profile` is no longer `measured`, or its pools are no more."""
+    created_at: datetime | None
+    created_by: str | None

@@ -33,11 +33,11 @@ class Capacity:
     valid_until: datetime
     stale: bool
     available_accelerators: int = 0
-    """How many of `count` there are now, by what telemetry last said."""
+    """Of `count`, those that there are now as telemetry told: fewer where some were lost."""
     yielded_accelerators: int = 0
-    """What deferrable work leaves now, of what it holds by lease, to real-time load or a limit."""
-    measured_at: datetime | None = None
-    """When its real-time load was last measured; null where it is unmetered."""
+    """Of their slots here, what workloads leave now to real-time load, to lost accelerators or to a power limit."""
+    last_sample_at: datetime | None = None
+    """When its real-time load was last measured; null where it never was, or not for a day."""
 
 
 @dataclass(frozen=True)

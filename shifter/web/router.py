@@ -99,12 +99,14 @@ def create_router(service: HasFleet) -> APIRouter:
 
 
 def _fleet_json(fleet: Fleet) -> str:
-    """Where a site is and what its accelerators draw: `/v1` does not tell, and only a restart changes it."""
+    """Where a site is, what it has and what that draws: `/v1` does not tell, and only a restart changes it."""
     sites = [
         {
             "name": site.name,
             "zone": site.zone,
             "tier": site.tier,
+            "quantile": site.resilience.quantile,
+            "counts": {p.name: p.count for p in site.pools},
             "facility_kw_per_accelerator": {p.name: site.pue * p.dynamic_kw for p in site.pools},
         }
         for site in fleet.sites

@@ -57,7 +57,9 @@ def unplayed(client: Client) -> Iterator[bool]:
     for site in ("fra", "ber"):
         now = client.capacity(site, "h100")
         yield (
-            now["measured_at"] is None and not now["stale"] and now["available_accelerators"] == now["count"]
+            now["last_sample_at"] is None
+            and not now["stale"]
+            and now["available_accelerators"] == now["count"]
         )
 
 
@@ -157,7 +159,7 @@ def test_a_meter_of_ones_own_counts_again_after_a_drill(fast: Client) -> None:
         scene.play(scene.say(("ber", "h100"), 20.0))
         assert fast.capacity("ber", "h100")["realtime_accelerators"] == 20
     back = fast.capacity("ber", "h100")
-    assert back["measured_at"] is not None
+    assert back["last_sample_at"] is not None
     assert back["realtime_accelerators"] != 20
 
 

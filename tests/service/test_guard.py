@@ -83,6 +83,27 @@ def test_work_stops_with_the_very_measurement(made: Service, clock: ManualClock)
     assert made.lease("soft").version == version + 2, "told once"
 
 
+def test_capacity_says_what_yields_what_is_there_and_when_it_was_measured(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    clock.advance(minutes=10)
+    made.heartbeat()
+    made.tick()
+    before = made.capacity(*POOL)
+    assert (before.available_accelerators, before.yielded_accelerators, before.last_sample_at) == (
+        16,
+        0,
+        None,
+    )
+    measure(made, 5.0, available=10)
+    told = made.capacity(*POOL)
+    assert (told.count, told.available_accelerators, told.yielded_accelerators) == (16, 10, 3)
+    assert told.last_sample_at == clock.now()
+    clock.advance(hours=25)
+    assert made.capacity(*POOL).last_sample_at is None
+
+
 def test_work_comes_back_once_the_load_has_been_low_for_the_whole_hold(
     made: Service, clock: ManualClock
 ) -> None:

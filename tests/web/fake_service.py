@@ -15,6 +15,7 @@ from forecasts.scores.report import score
 from forecasts.scores.subject import from_series
 from forecasts.series import Kind, Signal
 from shifter.clock import ManualClock
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Classified, Override, Reason, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
@@ -25,7 +26,9 @@ from shifter.service.scored import ForecastScores, Scored
 from shifter.views import (
     Admission,
     AdmissionState,
+    AnnouncementView,
     BindingLimit,
+    Capacity,
     ChainLink,
     CycleView,
     Event,
@@ -59,6 +62,9 @@ class FakeService(Service):
         self.started = time.monotonic()
         self.faults: tuple[str, ...] = ()
         self.no_plan = False
+        self.measured: dict[tuple[str, str], dict[str, Any]] = {}
+        self.limits: list[GridEvent] = []
+        self.told: list[AnnouncementView] = []
         self.on_trial: Collection[str] = ()
         self.scoring_rests = False
         self.log: list[Event] = []
@@ -197,6 +203,20 @@ class FakeService(Service):
         )
         since = self.now - timedelta(days=days)
         return ForecastScores(zone, signal, since, self.now, marked, ("late_source",))
+
+    def capacity(self, site: str, pool: str) -> Capacity:
+        """By the plan, and what a test says was measured, in `measured`."""
+        row = next((r for r in self.current.slots if (r.site, r.pool) == (site, pool)), None)
+        count = self.fleet.pools[site, pool][1].count
+        load = row.realtime_q if row else float(count)
+        held = Capacity(site, pool, 0, load, load, 0.0, count, 1, self.now, False, count)
+        return replace(held, **self.measured.get((site, pool), {}))
+
+    def grid_events(self, since: datetime | None = None) -> list[GridEvent]:
+        return self.limits
+
+    def announcements(self, since: datetime | None = None) -> list[AnnouncementView]:
+        return self.told
 
     def lease(self, workload_id: str) -> Lease:
         w = self._find(workload_id)

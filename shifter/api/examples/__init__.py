@@ -11,7 +11,16 @@ from shifter.api.examples.daemon import AUDIT_ENTRY, EVENT, EVENT_STREAM, HEALTH
 from shifter.api.examples.grid import GRID_EVENT, GRID_EVENT_BODY, GRID_EVENT_QUOTE, GRID_EVENT_REPORT
 from shifter.api.examples.inputs import FORECAST_BODY, FORECASTS, TELEMETRY_BODY
 from shifter.api.examples.leases import ADMISSION, EXPLANATION, LEASE, QUOTE, QUOTE_BODY, SLACK
-from shifter.api.examples.plans import CAPACITY, LOAD, PLAN, PLAN_INPUTS, SLOT, VALUE
+from shifter.api.examples.plans import (
+    ANNOUNCEMENT,
+    ANNOUNCEMENT_BODY,
+    CAPACITY,
+    LOAD,
+    PLAN,
+    PLAN_INPUTS,
+    SLOT,
+    VALUE,
+)
 from shifter.api.examples.scores import FORECAST_SCORES, LEARNT
 from shifter.api.examples.workloads import (
     BODY_WORKLOADS,
@@ -27,6 +36,8 @@ from shifter.api.examples.workloads import (
 
 __all__ = [
     "ADMISSION",
+    "ANNOUNCEMENT",
+    "ANNOUNCEMENT_BODY",
     "AUDIT_ENTRY",
     "BODY_WORKLOADS",
     "CAPACITY",

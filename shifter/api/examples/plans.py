@@ -32,6 +32,9 @@ CAPACITY: dict[str, Any] = {
     "version": 41,
     "valid_until": "2026-01-10T00:45:00Z",
     "stale": False,
+    "available_accelerators": 64,
+    "yielded_accelerators": 0,
+    "last_sample_at": "2026-01-10T00:29:30Z",
 }
 
 LOAD: dict[str, Any] = {
@@ -184,3 +187,22 @@ PLAN: dict[str, Any] = {
 }
 
 PLAN_INPUTS: dict[str, Any] = {"version": 1, "now": "2026-01-10T00:00:02Z", "fleet": {"currency": "EUR"}}
+
+ANNOUNCEMENT_BODY: dict[str, Any] = {
+    "id": "launch-1",
+    "name": "launch",
+    "start": "2026-01-10T08:00:00Z",
+    "end": "2026-01-10T18:00:00Z",
+    "factor": 1.8,
+    "site": "frankfurt",
+}
+
+ANNOUNCEMENT: dict[str, Any] = {
+    **ANNOUNCEMENT_BODY,
+    "added_accelerators": 0.0,
+    "pool": None,
+    "fixed": False,
+    "heeded": True,
+    "created_at": "2026-01-10T00:30:00Z",
+    "created_by": "ann@127.0.0.1",
+}

@@ -104,3 +104,18 @@ export const forecastScores = (zone, signal, days) => get(`/v1/forecasts/scores?
 
 /** The newest events, newest first. */
 export const recentEvents = async (count) => (await get(`/v1/events?format=json&newest=${count}`)).reverse();
+
+/** What holds now in a pool: real-time load as measured, accelerators that there are, what yields; null where nobody says. */
+export const capacity = (site, pool) => said(`/v1/capacity/${encodeURIComponent(site)}/${encodeURIComponent(pool)}`);
+
+/** Power limits of the grid in force or to come, and announced real-time load; null where nobody says. */
+export const gridEvents = () => said("/v1/grid-events");
+export const announcements = () => said("/v1/realtime/announcements");
+
+/** Who yields and who returned, newest first; null where nobody says. */
+export const guardEvents = async () => (await said("/v1/events?format=json&newest=50&kind=guard.yielded&kind=guard.returned"))?.reverse() ?? null;
+
+const said = (path) => get(path).catch((error) => {
+  if (error instanceof Problem) return null;
+  throw error;
+});

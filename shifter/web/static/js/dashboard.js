@@ -9,6 +9,7 @@ import { axis, placeLines } from "./timeaxis.js";
 import { drawEvents, drawSources, drawTrouble } from "./lists.js";
 import { drawGantt } from "./gantt.js";
 import { drawHeader } from "./header.js";
+import { createNow } from "./now.js";
 import { drawLimited } from "./limited.js";
 import { drawPrices } from "./prices.js";
 import { drawSavings } from "./savings.js";
@@ -40,6 +41,7 @@ function show(data, status, { light = false } = {}) {
   }
   drawSources($("sources"), { health: status.health, forecasts: data.forecasts, now: live.now() });
   if (light) return;
+  realTime.show(data.plan);
   if (data.plan) drawPlan(data);
   else drawWithoutPlan(data, status);
   drawTrouble($("trouble"), ganttRows(data.plan, data.workloads));
@@ -85,6 +87,7 @@ function defineHatch() {
 }
 
 defineHatch();
+const realTime = createNow($("now"), () => live.now());
 const live = createLive({ load, show });
 
 function tick() {

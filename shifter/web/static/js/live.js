@@ -8,7 +8,7 @@ const KINDS = [
   "plan.published", "plan.rejected", "cycle.failed", "workload.accepted", "workload.cancelled", "workload.done",
   "workload.late", "admission.changed", "grid_event.created", "grid_event.changed", "grid_event.withdrawn",
   "grid.notice", "forecast.ingested", "forecast.rejected", "source.failed", "source.recovered", "telemetry.stale",
-  "fault",
+  "guard.yielded", "guard.returned", "guard.freed", "fault",
 ]; // prettier-ignore
 const SETTLE_MS = 250; // several events of one cycle are one refresh
 const REST = 4; // and a refresh that took long is followed by a rest of so many times as long

@@ -69,6 +69,9 @@ const EVENT_WORDS = {
   "source.failed": "Source failed",
   "source.recovered": "Source answers again",
   "telemetry.stale": "Telemetry is stale",
+  "guard.yielded": "Work yields",
+  "guard.returned": "Work may return",
+  "guard.freed": "Work has stopped",
   fault: "Fault",
 };
 const BAD = new Set(["plan.rejected", "cycle.failed", "workload.late", "forecast.rejected", "source.failed", "telemetry.stale", "fault"]);
