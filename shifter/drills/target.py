@@ -18,7 +18,7 @@ MOST_ASKED = 1000
 OWN = 4
 """Accelerators of the drill's own work."""
 OWN_FOR = timedelta(hours=2)
-SLACK_REAL_S = 5.0
+SLACK_REAL_S = 2.0
 """[real s] In which its plan is made."""
 PLACED_S = 30.0
 
@@ -83,6 +83,11 @@ def _target(scene: Scene, key: PoolKey, victims: Mapping[str, int]) -> Target:
         victims=victims,
         stale=now["stale"],
     )
+
+
+def again(scene: Scene, target: Target) -> Target:
+    """The same pool, as it is now: a plan may have come since."""
+    return next(t for t in targets(scene) if t.key == target.key)
 
 
 def fresh(target: Target) -> Target:
