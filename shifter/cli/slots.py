@@ -128,7 +128,9 @@ def bar(realtime: float, reserved: float, deferrable: float, count: float, cells
     '████▓▓▒▒▒···'
     """
     edges = [0.0, realtime, max(realtime, reserved), max(realtime, reserved) + deferrable]
-    at = [round(min(1.0, e / count) * cells) if count else 0 for e in edges] + [cells]  # all of it may be lost
+    at = [round(min(1.0, e / count) * cells) if count else 0 for e in edges] + [
+        cells
+    ]  # all of it may be lost
     line = Text()
     for (char, style), (a, b) in zip(_BLOCKS, pairwise(at), strict=True):
         line.append(char * (b - a), style)

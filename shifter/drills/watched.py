@@ -144,7 +144,7 @@ def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
                 over = min(over, 0.0)
             if over > worst:
                 worst = over
-                where = f"{load:g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
+                where = f"{load:.4g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
     seen = f"{counted(len(watched.moments), 'look')}; closest: {where}"
     if stay > 0:
         seen += f"; {counted(stay, 'accelerator')} of work that may not be stopped stayed in the way"
