@@ -75,7 +75,7 @@ def _target(scene: Scene, key: PoolKey, victims: Mapping[str, int]) -> Target:
         key=key,
         count=now["count"],
         there=now["available_accelerators"],
-        let_in=now["deferrable_accelerators"],
+        let_in=max(now["deferrable_accelerators"], sum(victims.values())),  # it may have been let in just now
         load=now["realtime_accelerators"],
         expected=row["realtime_p50"],
         quantile=row["realtime_q"],
