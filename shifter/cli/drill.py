@@ -67,9 +67,13 @@ def drill(
     say(did)
     _agreed(scene, yes)
     checks: list[Check] = []
-    with stopping() as stop, _bar(name) as tell, played(scene):
-        scene.tell = _until_stopped(tell, stop.is_set)
-        checks += chosen.run()
+    try:
+        with stopping() as stop, _bar(name) as tell, played(scene):
+            scene.tell = _until_stopped(tell, stop.is_set)
+            checks += chosen.run()
+    finally:
+        for what in scene.undone:
+            say(f"Taken back: {what}.", "dim")
     outcome = _outcome(name, chosen, did, checks, scene)
     if as_json:
         print_json({**asdict(outcome), "kept": outcome.kept})
@@ -134,8 +138,6 @@ def _print(outcome: Outcome) -> None:
     columns = (Column("promised", wrap=True), Column("seen", wrap=True), Column(""))
     rows = [(c.promise, c.seen, styled(*VERDICTS[c.kept])) for c in outcome.checks]
     print_table(columns, rows, title=outcome.promise)
-    for what in outcome.undone:
-        say(f"Taken back: {what}.", "dim")
     broken = sum(c.kept is False for c in outcome.checks)
     unseen = sum(c.kept is None for c in outcome.checks)
     kept = len(outcome.checks) - broken - unseen

@@ -76,7 +76,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "drill",
         "shifter.cli.drill:drill",
-        "Play a failure on a running daemon: are its promises kept?",
+        "Play a failure on a running daemon, and see whether its promises are kept.",
         _LOOK,
     ),
     Entry("status", "shifter.cli.status:status", "What runs now and why, and whether all is well.", _LOOK),

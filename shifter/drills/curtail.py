@@ -139,9 +139,7 @@ class Curtail:
         if q["met"]:
             late = "no workload late" if q["on_time"] else "some work late, and named"
             seen = f"met, {late}, {q['extra_cost']:.2f} {q['currency']} more"
-            return Check(
-                promise, seen, q["realtime_untouched"], {"not_drawn_kwh": round(q["not_drawn_kwh"], 2)}
-            )
+            return Check(promise, seen, True, {"not_drawn_kwh": round(q["not_drawn_kwh"], 2)})
         instead = q["would_meet"]
         seen = f"not met by {q['missing_kw']:.2f} kW; "
         seen += "nothing else could be" if instead is None else f"{instead['limit_kw']:.1f} kW could be"
@@ -187,10 +185,9 @@ class Curtail:
         short = [
             r for r in rows if r["realtime_q"] > r["count"] + 1e-6 or r["reserved"] < r["realtime_q"] - 1e-6
         ]
-        untouched = self._quote["realtime_untouched"] and not short
-        return Check(
-            promise, f"{len(rows)} slots, in {len(short)} of them less than its quantile is held", untouched
-        )
+        moves = "" if self._quote["realtime_untouched"] else "; what is held for other sites moves"
+        seen = f"{counted(len(rows), 'slot')}, in {len(short)} of them less than its quantile is held{moves}"
+        return Check(promise, seen, not short)
 
     def _through(self, event: GridEvent) -> Iterator[Check]:
         """Watch each slot as it comes, by the plan that is in force then, to the end of the rebound."""

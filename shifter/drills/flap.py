@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from shifter.drills.base import Check, Scene, counted, stop_in_words
 from shifter.drills.stream import listening
 from shifter.drills.surge import surge_of
-from shifter.drills.target import Target, busiest, told_of_own_work, with_own_work
+from shifter.drills.target import Target, again, busiest, told_of_own_work, with_own_work
 from shifter.drills.watched import Watched, never_over, no_flutter, on_time, stopped_at_once
 
 UP_DOWN_S = 10.0
@@ -41,7 +41,7 @@ class Flap:
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene = self.scene
-        target = self._target or with_own_work(scene)
+        target = again(scene, self._target) if self._target else with_own_work(scene)
         before, high, low = scene.feasible(), surge_of(target), min(target.load, target.expected)
         turns = 0
         with listening(scene.client.base_url) as ears:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from shifter.drills.base import Check, Scene, counted, stop_in_words
 from shifter.drills.stream import listening
 from shifter.drills.surge import HIGH_REAL_S, HIGH_S
-from shifter.drills.target import Target, fresh, targets
+from shifter.drills.target import Target, again, fresh, targets
 from shifter.drills.watched import Watched, never_over, no_flutter, on_time, stopped_at_once, taken_back
 
 
@@ -37,7 +37,7 @@ class LoseDomain:
 
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
-        scene, target = self.scene, self._target
+        scene, target = self.scene, again(self.scene, self._target)
         left = target.there - self._lost(target)
         before, asked = scene.feasible(), scene.clock.now()
         with listening(scene.client.base_url, list(target.victims)[:5]) as ears:

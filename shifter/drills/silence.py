@@ -67,12 +67,13 @@ class Silence:
     def _stale(self, watched: Watched) -> Check:
         key, limit = self._target.key, self.scene.max_age_s
         promise = f"Its capacity reads as stale after {limit:g} s, and not before"
-        after = next((m.clock_s - watched.moments[0].clock_s for m in watched.moments if m.stale[key]), None)
+        after = next(
+            (m.answered_s - watched.moments[0].clock_s for m in watched.moments if m.stale[key]), None
+        )
         if after is None:
             return Check(promise, "it does not; does another meter of the pool report?", False)
-        step = 2 * watched.step_s * self.scene.clock.speed
         figures = {"stale_after_s": round(after, 1)}
-        return Check(promise, f"stale after {after:.0f} s", after >= limit - step, figures)
+        return Check(promise, f"stale after {after:.0f} s", after >= limit - watched.slack_s, figures)
 
     def _load_counts(self, watched: Watched) -> Check:
         """That no less load counts than was last told."""

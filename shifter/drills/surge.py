@@ -10,7 +10,7 @@ from shifter.connection import Json
 from shifter.domain.fleet import PoolKey
 from shifter.drills.base import Check, Scene, stop_in_words
 from shifter.drills.stream import listening
-from shifter.drills.target import Target, busiest, told_of_own_work, with_own_work
+from shifter.drills.target import Target, again, busiest, told_of_own_work, with_own_work
 from shifter.drills.watched import (
     LATELY_S,
     Watched,
@@ -52,18 +52,18 @@ class Surge:
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene = self.scene
-        target = self._target or with_own_work(scene)
-        before, load = scene.feasible(), surge_of(target)
+        target = again(scene, self._target) if self._target else with_own_work(scene)
+        before, load, asked = scene.feasible(), surge_of(target), scene.clock.now()
         with listening(scene.client.base_url, list(target.victims)[:5]) as ears:
             watched = Watched(scene, [target.key])
             watched.look("load is high", self._high_s, lambda _: [scene.say(target.key, load)])
             low_from_s = watched.moments[-1].clock_s
             within_s = scene.hold_s + LATELY_S * scene.clock.speed + 4 * watched.step_s * scene.clock.speed
             low = min(target.load, target.expected)
-            again = partial(_told, scene, target.key, low)
-            watched.look("load is low again", within_s, again, lambda m: m.level[target.key] < load)
-            watched.look("work is back", min(scene.hold_s, AFTER_REAL_S * scene.clock.speed), again)
-            scene.wait_for_plan(scene.clock.now())
+            low_again = partial(_told, scene, target.key, low)
+            watched.look("load is low again", within_s, low_again, lambda m: m.level[target.key] < load)
+            watched.look("work is back", min(scene.hold_s, AFTER_REAL_S * scene.clock.speed), low_again)
+            scene.wait_for_plan(asked)
             must = {target.key: math.ceil(load + target.let_in - target.there)}
             yield stopped_at_once(ears, watched, must)
             yield never_over(watched, {target.key: target.stays})

@@ -18,7 +18,7 @@ MOST_ASKED = 1000
 OWN = 4
 """Accelerators of the drill's own work."""
 OWN_FOR = timedelta(hours=2)
-SLACK_REAL_S = 5.0
+SLACK_REAL_S = 2.0
 """[real s] In which its plan is made."""
 PLACED_S = 30.0
 
@@ -75,7 +75,7 @@ def _target(scene: Scene, key: PoolKey, victims: Mapping[str, int]) -> Target:
         key=key,
         count=now["count"],
         there=now["available_accelerators"],
-        let_in=now["deferrable_accelerators"],
+        let_in=max(now["deferrable_accelerators"], sum(victims.values())),  # it may have been let in just now
         load=now["realtime_accelerators"],
         expected=row["realtime_p50"],
         quantile=row["realtime_q"],
@@ -83,6 +83,11 @@ def _target(scene: Scene, key: PoolKey, victims: Mapping[str, int]) -> Target:
         victims=victims,
         stale=now["stale"],
     )
+
+
+def again(scene: Scene, target: Target) -> Target:
+    """The same pool, as it is now: a plan may have come since."""
+    return next(t for t in targets(scene) if t.key == target.key)
 
 
 def fresh(target: Target) -> Target:

@@ -15,6 +15,7 @@ from shifter.drills.target import Target
 
 SHORTEST_S, LONGEST_S = 0.05, 1.0
 """[real s] Between two looks."""
+SLACK_REAL_S = 0.05
 MOST_NAMED = 5
 LATELY_S = 2.0
 """[real s] What comes within this is taken to come at once, where only the daemon's beat can tell it."""
@@ -22,10 +23,12 @@ LATELY_S = 2.0
 
 @dataclass(frozen=True)
 class Moment:
-    """One look at the pools, right after they were told something; times in s of the daemon's clock and in real s."""
+    """One look at the pools, right after they were told something: when that was said, and when it was answered
+    [s of the daemon's clock].
+    """
 
     clock_s: float
-    real_s: float
+    answered_s: float
     told: Mapping[PoolKey, float]
     there: Mapping[PoolKey, int]
     let_in: Mapping[PoolKey, int]
@@ -49,6 +52,11 @@ class Watched:
         return min(LONGEST_S, max(SHORTEST_S, self.scene.clock.real_s(self.scene.hold_s) / 30))
 
     @property
+    def slack_s(self) -> float:
+        """[s of the daemon's clock] Its clock is not known here any better."""
+        return SLACK_REAL_S * self.scene.clock.speed
+
+    @property
     def clock_s(self) -> float:
         """How long it has been watched, by the daemon's clock."""
         return (time.monotonic() - self.begun_s) * self.scene.clock.speed
@@ -66,24 +74,23 @@ class Watched:
             given = samples(since)
             if given:
                 self.scene.play(*given)
-            moment = self._moment(given)
+            moment = self._moment(begun + since, given)
             self.moments.append(moment)
             self.scene.tell(what, since / for_s)
             if until(moment):
                 return
             time.sleep(self.step_s)
 
-    def _moment(self, given: Sequence[Json]) -> Moment:
+    def _moment(self, said_s: float, given: Sequence[Json]) -> Moment:
         told = {
             (s["site"], s["pool"]): float(s["realtime_accelerators"])
             for s in given
             if "realtime_accelerators" in s
         }
-        asked = self.clock_s
         now = {key: self.scene.capacity(key) for key in self.keys}
         return Moment(
-            asked,
-            time.monotonic(),
+            said_s,
+            self.clock_s,
             told,
             {key: of["available_accelerators"] for key, of in now.items()},
             {key: of["deferrable_accelerators"] for key, of in now.items()},
@@ -92,9 +99,8 @@ class Watched:
         )
 
     def highest_told(self, key: PoolKey, at: Moment) -> float:
-        """What this drill told of a pool within the hold before a look, at its highest."""
-        slack_s = 2 * self.step_s * self.scene.clock.speed  # its clock is not known here to the millisecond
-        since = at.clock_s - self.scene.hold_s + slack_s
+        """What this drill told of a pool, at its highest, within the hold before a look was answered."""
+        since = at.answered_s - self.scene.hold_s + self.slack_s
         return max(
             (m.told.get(key, 0.0) for m in self.moments if since < m.clock_s <= at.clock_s), default=0.0
         )
@@ -130,7 +136,7 @@ def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
     worst, where, stay = float("-inf"), "", 0
     for moment in watched.moments:
         for key in watched.keys:
-            load = max(watched.highest_told(key, moment), moment.told.get(key, 0.0))
+            load = max(watched.highest_told(key, moment), moment.level[key])
             held = moment.let_in[key]
             over = load + held - moment.there[key]
             if held <= stays.get(key, 0):  # nothing is in there that could yield
@@ -138,7 +144,7 @@ def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
                 over = min(over, 0.0)
             if over > worst:
                 worst = over
-                where = f"{load:g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
+                where = f"{load:.4g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
     seen = f"{counted(len(watched.moments), 'look')}; closest: {where}"
     if stay > 0:
         seen += f"; {counted(stay, 'accelerator')} of work that may not be stopped stayed in the way"
@@ -173,21 +179,20 @@ def returned_after_hold(watched: Watched, target: Target, told: float, low_from_
     promise = f"Work comes back when load has been low for {hold:g} s, and not before"
     key = target.key
     after = [m for m in watched.moments if m.clock_s >= low_from_s]
-    free = next((m.clock_s - low_from_s for m in after if m.level[key] < told - 1e-6), None)
+    free = next((m.answered_s - low_from_s for m in after if m.level[key] < told - 1e-6), None)
     back = next(
-        (m.clock_s - low_from_s for m in after if m.let_in[key] > max(target.stays, m.there[key] - told)),
+        (m.answered_s - low_from_s for m in after if m.let_in[key] > max(target.stays, m.there[key] - told)),
         None,
     )
     if free is None:
         return Check(promise, f"{told:g} accelerators still counted as load at the end", False)
-    step = 2 * watched.step_s * watched.scene.clock.speed
-    early = min(free, back if back is not None else free) < hold - step
+    early = min(free, back if back is not None else free) < hold - watched.slack_s
     seen = f"the room was free again after {free:.0f} s, "
     seen += (
         "and the new plan had no need of it" if back is None else f"work was back in it after {back:.0f} s"
     )
     figures = {"free_after_s": round(free, 1)} | ({} if back is None else {"back_after_s": round(back, 1)})
-    late_s = step + LATELY_S * watched.scene.clock.speed
+    late_s = LATELY_S * watched.scene.clock.speed
     return Check(promise, seen, not early and free <= hold + late_s, figures)
 
 

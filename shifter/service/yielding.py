@@ -73,11 +73,19 @@ def yields_at(site: Site, gate: Gate) -> Yields:
 
 
 def _over(gate: Gate, key: PoolKey, held: int) -> int:
-    return (
-        math.ceil((gate.measured(key) or 0.0) + held - gate.count(key) - ROUNDING)
-        if key in gate.fleet.pools
-        else 0
-    )
+    return math.ceil(_load(gate, key) + held - gate.count(key) - ROUNDING) if key in gate.fleet.pools else 0
+
+
+def _load(gate: Gate, key: PoolKey) -> float:
+    """Real-time load as measured. Without a meter the plan has made room for it, but not where accelerators are lost
+    since: there what was planned for is what counts, and the whole pool where no plan says that.
+    """
+    measured, there = gate.measured(key), gate.count(key)
+    if measured is not None or there >= gate.fleet.pools[key][1].present(gate.now):
+        return measured or 0.0
+    published = gate.state.published
+    row = published.row_at(key, gate.now) if published is not None else None
+    return float(there) if row is None else row.realtime_q
 
 
 def _over_kw(site: Site, gate: Gate) -> float:

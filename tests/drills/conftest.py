@@ -35,9 +35,9 @@ sites:
 failover_groups: [{name: de, sites: [fra, ber], within_minutes: 5}]
 """
 START = "2026-01-10T00:00:00Z"
-HOLD_S = 30
+HOLD_S = 60
 WORK = {
-    "accelerator_hours": 150.0,
+    "accelerator_hours": 78.0,
     "max_accelerators": 12,
     "preemptible": True,
     "mode": "batch",
@@ -55,10 +55,10 @@ def served(folder: Path, speed: float | None, n_work: int = 2) -> Iterator[Clien
             "database": f"sqlite:///{folder / 'shifter.db'}",
             "realtime": {"profile": "typical"},
             "forecasts": {"sources": [{"name": "typical"}], "learn": "off"},
-            "planning": {"horizon_hours": 24, "slot_minutes": 15, "debounce_s": 0.1},
+            "planning": {"horizon_hours": 8, "slot_minutes": 15, "debounce_s": 0.1},
             "guard": {"hold_s": HOLD_S},
             "telemetry": {"max_age_s": HOLD_S},
-            "leases": {"ttl_s": 3600},
+            "leases": {"ttl_s": 300},
         }
     )
     clock = SystemClock() if speed is None else parse_clock(f"{START}x{speed:g}")
@@ -68,7 +68,7 @@ def served(folder: Path, speed: float | None, n_work: int = 2) -> Iterator[Clien
         daemon.start()
         with server, Client(server.url) as client:
             until(client.ready)
-            deadline = daemon.clock.now() + timedelta(hours=13)  # all but the whole of it: it runs at once
+            deadline = daemon.clock.now() + timedelta(hours=7)  # all but the whole of it: it runs at once
             if n_work:
                 client.submit(
                     [{**WORK, "id": f"w-{i}", "deadline": deadline.isoformat()} for i in range(n_work)]
