@@ -14,11 +14,13 @@ from types import SimpleNamespace
 
 import anyio.to_thread
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shifter.api.body import parse_json, require_json
 from shifter.api.params import read_as
-from shifter.errors import ShifterError
+from shifter.api.problems import problem_response
+from shifter.errors import NotReady, ShifterError
 from shifter.service import Service
 from shifter.views import TelemetrySample
 
@@ -42,7 +44,11 @@ class Express:
             await self.app(scope, receive, send)
             return
         first = await receive()
-        taken = await self._taken(first)
+        try:
+            taken = await self._taken(first)
+        except NotReady as error:
+            await problem_response(error, Request(scope))(scope, receive, send)
+            return
         if taken is None:
             await self.app(scope, _again(first, receive), send)
             return
@@ -65,6 +71,8 @@ class Express:
             raw = parse_json(body)
             samples = read_as(list[TelemetrySample], raw if isinstance(raw, list) else [raw])
             return await heard(self.service, samples, "") or None
+        except NotReady:  # the store that is away is not asked twice
+            raise
         except ShifterError:
             return None
 

@@ -71,7 +71,9 @@ def _inside(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> A
     granted = less(held, gate.yielded.get(record.id, {}))
     ends = leases.holds_until(record.lease.allocations, gate.now)
     if not granted:
-        ran = record.done > 0 or bool(record.serving or gate.let_in(record))
+        ran = (
+            record.done > 0 or record.id in gate.state.stopping or bool(record.serving or gate.let_in(record))
+        )
         text = "Real-time load has outgrown the plan, and leaves it no room to begin in."
         if record.workload.preemptible:
             text = "Real-time load needs the accelerators it holds, and it may be preempted."

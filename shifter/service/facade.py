@@ -209,7 +209,12 @@ class Service(GridDemands, Announcing):
     def admission(self, workload_id: str) -> Admission:
         """May it run now. Raises NotFound."""
         answer = admission(self.core.record(workload_id), gate_of(self.core))
-        self.core.state.let_in[workload_id] = answer.allocations
+        if self.core.state.let_in.get(workload_id) != answer.allocations:
+            with (
+                self.core.writing
+            ):  # what it was told is what it runs in: that may not follow from what is over
+                answer = admission(self.core.record(workload_id), gate_of(self.core))
+                self.core.state.let_in[workload_id] = answer.allocations
         return answer
 
     def explain(self, workload_id: str) -> Explanation:

@@ -10,10 +10,10 @@ from shifter.domain.fleet import Fleet, Site
 from shifter.domain.lost import LostCapacity, without_lost
 from shifter.service import peaks, preemption
 from shifter.service.core import Core
-from shifter.service.gate import is_forgotten
+from shifter.service.gate import gate_of
 
-FOR = timedelta(days=30)
-"""For so long what is lost is taken to be lost, unless it is told otherwise."""
+FAR = timedelta(days=365)
+"""Beyond every plan: what is lost is lost until it is told otherwise."""
 
 
 def fleet_now(core: Core) -> Fleet:
@@ -31,8 +31,7 @@ def _site(core: Core, site: Site, peak_so_far_kw: float) -> Site:
 
 
 def _lost(core: Core) -> Iterator[LostCapacity]:
-    for (site, pool), told in core.state.available.items():
-        there = told.available_accelerators
-        if there is not None and not is_forgotten(told, core.now()):
-            count = core.fleet.pools[site, pool][1].count
-            yield LostCapacity(site, pool, max(0, count - there), told.at + FOR)
+    gate = gate_of(core)
+    for site, pool in core.state.available.keys() & core.fleet.pools.keys():
+        count, there = core.fleet.pools[site, pool][1].count, gate.count((site, pool))
+        yield LostCapacity(site, pool, count - there, gate.now + FAR)

@@ -171,11 +171,15 @@ class Gate:
         return None if sample is None or is_forgotten(sample, self.now) else sample.at
 
     def count(self, key: PoolKey, end: datetime | None = None) -> int:
-        """Accelerators of a pool that there are now, or at the fewest up to `end`: by maintenance, and as was told."""
+        """Accelerators of a pool that there are now, or at the fewest up to `end`: by maintenance, and as was told.
+
+        The fewest that were told of late: what was lost counts until it is told otherwise, and is back once it has been
+        there for as long as measured load must have been low.
+        """
         told, count = self.state.available.get(key), self.fleet.pools[key][1].present(self.now, end)
-        if told is None or told.available_accelerators is None or is_forgotten(told, self.now):
+        if told is None or (told.drill and is_forgotten(told, self.now)):
             return count
-        return min(count, told.available_accelerators)
+        return min(count, max(0, round(-self.state.missing[key].at(self.now, self.hold))))
 
     def silent(self, key: PoolKey) -> bool:
         """Whether a pool reported once and not lately, and is not forgotten yet."""

@@ -7,17 +7,19 @@ stream of events, and asks for a new plan. It looks at every measurement that co
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
+from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, preemption
 from shifter.service.admission import admission
 from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
+from shifter.service.state import State
 from shifter.service.yielding import spare_time
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
@@ -37,6 +39,10 @@ def look(core: Core) -> None:
         with core.change() as change:
             react(core, change, gate_of(core, change.at), core.fleet.by_site)
     _tell_short(core, gate)
+    live = core.state.records.keys() & {r.id for r in gate.live}
+    if core.state.stopping.keys() - live:
+        with core.writing:
+            core.state.stopping = {i: told for i, told in core.state.stopping.items() if i in live}
 
 
 def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
@@ -52,6 +58,29 @@ def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
         _tell(change, gate, _by_pool(told.get(site, {})), _by_pool(now[site]))
     change.set(yielded=now)
     change.replan = "real-time load"
+
+
+def remember(core: Core, gate: Gate, sites: Iterable[str]) -> None:
+    """While the store is away nothing can be told; but what yields from now on is not credited with what it leaves."""
+    state = core.state
+    told = state.yielded
+    for site in _changed(core, gate, sites):
+        for i in _differing(told.get(site, {}), gate.yielded_at(core.fleet.by_site[site])):
+            old = state.records.get(i)
+            if old is None or old.decided is not WorkloadClass.DEFERRABLE:
+                continue
+            answer = admission(old, gate)
+            if is_apart(old, answer.allocations, gate) and state.let_in.get(i) != answer.allocations:
+                record = credited(old, _ran_in(state, old), gate)
+                with state.changed:
+                    state.records[i] = record
+                    state.let_in = {**state.let_in, i: answer.allocations}
+                    state.apart |= {i}
+                    state.generation += 1
+
+
+def _ran_in(state: State, record: WorkloadRecord) -> tuple[Allocation, ...]:
+    return state.let_in.get(record.id, ()) if record.id in state.apart else record.lease.allocations
 
 
 def _changed(core: Core, gate: Gate, sites: Iterable[str]) -> list[str]:
@@ -73,7 +102,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         answer = admission(old, gate)
         if old.decided is not WorkloadClass.DEFERRABLE or answer.state is AdmissionState.REJECTED:
             continue
-        ran_in = state.let_in.get(old.id, ()) if old.id in state.apart else old.lease.allocations
+        ran_in = _ran_in(state, old)
         record = credited(old, ran_in, gate)
         if is_apart(record, answer.allocations, gate):
             apart.add(record.id)
@@ -136,12 +165,9 @@ def _by_pool(taken: Taken) -> ByPool:
 
 def _tell_short(core: Core, gate: Gate) -> None:
     """A fault for each pool in which all that may yield is too little."""
-    yields: Counter[PoolKey] = Counter()
-    for taken in gate.yielded.values():
-        yields.update(taken)
     for key in core.fleet.pools:
         name, measured = f"{SHORT} {key[0]}/{key[1]}", gate.measured(key)
-        short = 0.0 if measured is None else measured + gate.held(key) - yields[key] - gate.count(key)
+        short = 0.0 if measured is None else measured + gate.let_in_slots(key) - gate.count(key)
         text = (
             f"{key[0]}/{key[1]}: real-time load needs {short:.1f} accelerators more than it has, and what else runs "
             "there may not be stopped, or nothing does."

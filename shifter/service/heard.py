@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from forecasts.slots import isoformat_z
+from shifter.domain.fleet import PoolKey
 from shifter.errors import InputError, NotFound, NotReady
 from shifter.service import guard, metering, peaks, played
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.level import Level
 from shifter.service.sized import sized
-from shifter.service.standing import standing
 from shifter.service.state import State
 from shifter.store import inputs, loads
 from shifter.views import TelemetrySample
@@ -80,16 +80,16 @@ class Ear:
 
 
 def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
-    """Write these, and what follows from them, in one transaction.
+    """Answers look at these from now on; write them, and what follows from them, in one transaction.
 
-    Raises NotReady where the store is away. They are not kept then, and whoever sent them hears that; but answers look
-    at them all the same, since real-time load does not wait for a database.
+    Raises NotReady where the store is away. They are not kept then, and whoever sent them hears that; but they count
+    all the same, since real-time load does not wait for a database. Nor does it wait for what else is being written.
     """
+    state, ordered = core.state, sorted(samples, key=lambda s: s.at)
+    sites = {s.site for s in ordered if s.pool is not None}
+    with state.changed:
+        matters = _take(core, state, ordered)
     with core.writing:
-        state, ordered = core.state, sorted(samples, key=lambda s: s.at)
-        standing(state, core.now())  # worked out once, and kept with the state
-        ahead = replace(state)
-        matters = _take(core, ahead, ordered)
         try:
             with core.change() as change:
                 counted, imports = dict(state.meters), dict(state.measured_import)
@@ -101,39 +101,32 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
                     metered += metering.spans(core, imports.get(s.site), s)
                     peaks.hear(core, counted, imports, s)
                 metering.keep(change, metered)
-                change.set(
-                    measured=ahead.measured, levels=ahead.levels, available=ahead.available, aside=ahead.aside
-                )
                 change.set(measured_import=imports, meters=counted)
                 change.replan = "telemetry" if matters else ""
-                now = change.at
-                gate = replace(gate_of(core, now), state=ahead)
-                guard.react(core, change, gate, {s.site for s in ordered if s.pool is not None})
+                guard.react(core, change, gate_of(core, change.at), sites)
         except NotReady:
-            with state.changed:
-                state.measured, state.levels, state.available = ahead.measured, ahead.levels, ahead.available
-                state.aside = ahead.aside
+            guard.remember(core, gate_of(core), sites)
             raise
 
 
 def _take(core: Core, state: State, samples: Sequence[TelemetrySample]) -> bool:
-    """Into a state of its own; whether a plan should be made for it: more is measured than the plan holds for it."""
+    """Into the state; whether a plan should be made for it: more is measured than the plan holds for it."""
     now, hold = core.now(), timedelta(seconds=core.config.guard_hold_s)
-    state.measured, state.levels, state.available = (
-        dict(state.measured),
-        dict(state.levels),
-        dict(state.available),
-    )
+    for name in ("measured", "levels", "available", "missing"):  # whoever reads has the old ones to the end
+        setattr(state, name, dict(getattr(state, name)))
     matters = False
     for s in samples:
         if s.pool is None:
             continue
         key = (s.site, s.pool)
-        matters |= played.take(state, s, hold) if s.drill else False
+        matters |= played.take(state, s) if s.drill else False
         matters |= take_sample(state, s, now, hold)
         if s.realtime_accelerators is not None and state.published is not None:
-            row = state.published.row_at(key, now)
-            matters |= row is None or state.levels[key].at(now, hold) > row.realtime_q + 1e-6
+            row, level = state.published.row_at(key, now), state.levels[key].at(now, hold)
+            # A plan that was asked for at this level is not asked for again: it would be the same.
+            asked = state.planned_levels.get(key, 0.0)
+            matters |= (row is None or level > row.realtime_q + 1e-6) and level > asked
+            state.planned_levels[key] = level
     return matters
 
 
@@ -150,13 +143,31 @@ def take_sample(state: State, s: TelemetrySample, now: datetime, hold: timedelta
         # A clock that was set back since must not make it deaf.
         if before is None or s.at >= min(before.at, now):
             state.measured[key] = s
-        state.levels[key] = state.levels.get(key, Level()).heard(s.at, s.realtime_accelerators, hold)
+        _hear(state, state.levels, "realtime_accelerators", s, s.realtime_accelerators, now, hold)
     if s.available_accelerators is not None:
         told = state.available.get(key)
         if told is None or s.at >= min(told.at, now):
             news |= told is None or told.available_accelerators != s.available_accelerators
             state.available[key] = s
+        _hear(state, state.missing, "available_accelerators", s, -float(s.available_accelerators), now, hold)
     return news
+
+
+def _hear(
+    state: State,
+    levels: dict[PoolKey, Level],
+    name: str,
+    s: TelemetrySample,
+    value: float,
+    now: datetime,
+    hold: timedelta,
+) -> None:
+    assert s.pool is not None
+    key = (s.site, s.pool)
+    levels[key] = levels.get(key, Level()).heard(s.at, value, hold, now)
+    if not s.drill and (*key, name) in state.real_levels:
+        real = state.real_levels[*key, name].heard(s.at, value, hold, now)
+        state.real_levels = {**state.real_levels, (*key, name): real}
 
 
 def checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> TelemetrySample:

@@ -21,8 +21,12 @@ class Level:
 
     peaks: tuple[tuple[datetime, float], ...] = ()
 
-    def heard(self, at: datetime, accelerators: float, hold: timedelta) -> Level:
-        """With one more measurement, whether it is the newest or comes late."""
+    def heard(self, at: datetime, accelerators: float, hold: timedelta, now: datetime | None = None) -> Level:
+        """With one more measurement, whether it is the newest or comes late. What lies beyond `now` was measured by a
+        clock that was set back since, and counts no more.
+        """
+        if now is not None and self.peaks and self.peaks[-1][0] > now:
+            return Level(tuple(p for p in self.peaks if p[0] <= now)).heard(at, accelerators, hold)
         later = tuple(p for p in self.peaks if p[0] > at)
         if any(load >= accelerators for _, load in later):
             return self

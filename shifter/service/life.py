@@ -4,7 +4,7 @@ silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from shifter.service import guard, leases, peaks
 from shifter.service.admission import admission
 from shifter.service.core import Core
 from shifter.service.credit import credited, is_apart
-from shifter.service.gate import Gate, gate_of
+from shifter.service.gate import gate_of
 from shifter.service.submissions import end
 from shifter.store import announcements, imports, inputs, loads, log, plans
 from shifter.store import workloads as rows
@@ -131,54 +131,53 @@ def _end(core: Core, candidates: list[WorkloadRecord]) -> None:
 
 
 def _ask_all(core: Core) -> None:
-    """Work out every admission, as a gate would that asks now: tell what changed, and credit what was let in."""
-    gate = gate_of(core)
-    asked = [r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE]
-    answers = {r.id: admission(r, gate) for r in asked}
-    _credit(core, asked, answers, gate)
-    core.state.let_in = {i: a.allocations for i, a in answers.items()}
-    _tell_admissions(core, answers)
+    """Work out every admission, as a gate would that asks now: tell what changed, and credit what was let in.
 
-
-def _credit(
-    core: Core, asked: Iterable[WorkloadRecord], answers: Mapping[str, Admission], gate: Gate
-) -> None:
-    """Credit work that nobody reports on with what it was let into, where that is not what its lease holds."""
-    before, apart, did = core.state.apart, set[str](), []
-    for record in asked:
-        if is_apart(record, answers[record.id].allocations, gate):
-            apart.add(record.id)
-        if record.progress_source == "planned" and record.id in before | apart:
-            did.append(credited(record, core.state.let_in.get(record.id, ()), gate))
-    if did:
+    Nobody changes anything meanwhile: what is written follows from what is there.
+    """
+    with core.writing:
+        gate, state = gate_of(core), core.state
+        asked = [r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE]
+        answers = {r.id: admission(r, gate) for r in asked}
+        apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate))
+        did = [
+            credited(r, state.let_in.get(r.id, ()), gate)
+            for r in asked
+            if r.progress_source == "planned" and r.id in state.apart | apart
+        ]
+        changed = _changed_admissions(state.admitted, answers)
+        seen = {
+            "let_in": {i: a.allocations for i, a in answers.items()},
+            "apart": apart,
+            "admitted": {i: a.state for i, a in answers.items()},
+        }
+        if not did and not changed:
+            for name, value in seen.items():
+                setattr(state, name, value)
+            return
         with core.change() as change:
             rows.save(change.db, did)
             change.put(did)
-    core.state.apart = frozenset(apart)
+            for workload_id, now in changed.items():
+                record = state.records.get(workload_id)
+                change.event(
+                    EventKind.ADMISSION_CHANGED,
+                    workload_id=workload_id,
+                    state=str(now),
+                    before=str(state.admitted.get(workload_id, AdmissionState.WAIT)),
+                    version=record.lease.version if record else 0,
+                )
+            change.set(**seen)
 
 
-def _tell_admissions(core: Core, answers: Mapping[str, Admission]) -> None:
-    told = core.state.admitted
+def _changed_admissions(
+    told: Mapping[str, AdmissionState], answers: Mapping[str, Admission]
+) -> dict[str, AdmissionState]:
     now = {i: a.state for i, a in answers.items()}
     for gone in told.keys() - now.keys():
         if told[gone] is AdmissionState.RUN:
             now[gone] = AdmissionState.REJECTED  # it ended while it was let in: whoever runs it must hear
-    changed = {i: s for i, s in now.items() if s is not told.get(i, AdmissionState.WAIT)}
-    live = {i: s for i, s in now.items() if i in answers}
-    if not changed:
-        core.state.admitted = live
-        return
-    with core.change() as change:
-        for workload_id, state in changed.items():
-            record = core.state.records.get(workload_id)
-            change.event(
-                EventKind.ADMISSION_CHANGED,
-                workload_id=workload_id,
-                state=str(state),
-                before=str(told.get(workload_id, AdmissionState.WAIT)),
-                version=record.lease.version if record else 0,
-            )
-        change.set(admitted=live)
+    return {i: s for i, s in now.items() if s is not told.get(i, AdmissionState.WAIT)}
 
 
 def _tell_silence(core: Core) -> None:

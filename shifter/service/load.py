@@ -13,6 +13,7 @@ from shifter.service.heard import take_sample
 from shifter.service.state import EVENTS_KEPT, Published
 from shifter.store import grid_events, inputs, log, meters, plans
 from shifter.store import workloads as rows
+from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, WorkloadState
 
 
@@ -51,12 +52,18 @@ def load(core: Core) -> None:
 
 
 def _let_in(core: Core, now: datetime) -> dict[str, tuple[Allocation, ...]]:
-    """What runs in its slots: it began while somebody vouched for them. What ran outside of a lease is not known."""
+    """What runs in its slots: it began while somebody vouched for them, and was not kept out when its work was last
+    counted. What ran outside of a lease is not known.
+    """
     vouched = leases.vouched(core.state, core.config.lease_ttl, now)
     found = {}
     for record in core.state.records.values():
         held = leases.current(record.lease.allocations, now)
-        begun = tuple(a for a in held if a.start < vouched)
+        begun = tuple(a for a in held if a.start < vouched and _runs(record, a))
         if begun and record.state in LIVE_STATES and record.decided is WorkloadClass.DEFERRABLE:
             found[record.id] = begun
     return found
+
+
+def _runs(record: WorkloadRecord, a: Allocation) -> bool:
+    return record.done_at <= a.start or (a.site, a.pool, a.model or "") in record.serving

@@ -111,7 +111,8 @@ def hear(
 ) -> None:
     """Take a sample of a site's import into both: what came before it is counted without it."""
     last = heard.get(s.site)
-    if s.import_kw is None or (last is not None and s.at < last.at):
+    # A clock that was set back since must not make it deaf.
+    if s.import_kw is None or (last is not None and s.at < min(last.at, core.now())):
         return
     if s.site in counted:
         counted[s.site] = _advanced(core, counted[s.site], min(s.at, core.now()), last)

@@ -1,12 +1,10 @@
 """What a drill tells counts as if it had been measured, and is taken back without a trace.
 
-What a meter told before is put aside, and counts again once the drill is over. Nothing of it is in the store: a daemon
-that starts again knows of no drill, and no forecast learns from one.
+What meters tell is put aside meanwhile, and counts alone again once the drill is over. Nothing of it is in the store: a
+daemon that starts again knows of no drill, and no forecast learns from one.
 """
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 from shifter.service.level import Level
 from shifter.service.state import State
@@ -15,7 +13,7 @@ from shifter.views import TelemetrySample
 LOAD, THERE = "realtime_accelerators", "available_accelerators"
 
 
-def take(state: State, s: TelemetrySample, hold: timedelta) -> bool:
+def take(state: State, s: TelemetrySample) -> bool:
     """Before a played sample is taken: what it stands in for is put aside. One that says nothing ends the drill.
 
     Returns whether something was taken back.
@@ -23,28 +21,38 @@ def take(state: State, s: TelemetrySample, hold: timedelta) -> bool:
     assert s.pool is not None
     key = (s.site, s.pool)
     if s.realtime_accelerators is None and s.available_accelerators is None:
-        return _end(state, key, hold)
+        return _end(state, key)
     aside = dict(state.aside)
-    for name, told in ((LOAD, state.measured.get(key)), (THERE, state.available.get(key))):
-        if getattr(s, name) is not None and told is not None and not told.drill:
+    for name, last, levels in _both(state):
+        if getattr(s, name) is None:
+            continue
+        told = last.get(key)
+        if told is not None and not told.drill:
             aside[*key, name] = told
+        state.real_levels = {(*key, name): levels.get(key, Level()), **state.real_levels}
     state.aside = aside
     return False
 
 
-def _end(state: State, key: tuple[str, str], hold: timedelta) -> bool:
-    aside, ended = dict(state.aside), False
-    for name, last in ((LOAD, state.measured), (THERE, state.available)):
-        before = aside.pop((*key, name), None)
-        if key not in last or not last[key].drill:
+def _both(
+    state: State,
+) -> tuple[tuple[str, dict[tuple[str, str], TelemetrySample], dict[tuple[str, str], Level]], ...]:
+    return ((LOAD, state.measured, state.levels), (THERE, state.available, state.missing))
+
+
+def _end(state: State, key: tuple[str, str]) -> bool:
+    aside, real, ended = dict(state.aside), dict(state.real_levels), False
+    for name, last, levels in _both(state):
+        before, level = aside.pop((*key, name), None), real.pop((*key, name), None)
+        if level is None:
             continue
         ended = True
-        del last[key]
-        if before is not None:
-            last[key] = before
-        if name == LOAD:
-            state.levels.pop(key, None)
-            if before is not None and before.realtime_accelerators is not None:
-                state.levels[key] = Level().heard(before.at, before.realtime_accelerators, hold)
-    state.aside = aside
+        levels.pop(key, None)
+        if level.peaks:
+            levels[key] = level
+        if key in last and last[key].drill:
+            del last[key]
+            if before is not None:
+                last[key] = before
+    state.aside, state.real_levels = aside, real
     return ended

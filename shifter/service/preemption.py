@@ -46,10 +46,11 @@ def tell(
 ) -> None:
     """Remember that it was told to leave a part of what it ran in; the first telling counts until it is done."""
     had, has = tuple(before), sum(a.accelerators for a in now)
-    if has >= sum(a.accelerators for a in had):
-        stopping.pop(record.id, None)
-    elif record.workload.preemptible:
-        first = stopping[record.id].at if record.id in stopping else at
+    told = stopping.get(record.id)
+    if told is not None and has > told.accelerators:
+        del stopping[record.id]  # it was let in again: what it says now tells nothing
+    elif has < sum(a.accelerators for a in had) and record.workload.preemptible:
+        first = at if told is None else told.at
         stopping[record.id] = Stopping(first, has, tuple(sorted({a.site for a in had})))
 
 

@@ -110,6 +110,12 @@ class State:
     """The last sample of real-time load of each pool that ever reported."""
     levels: dict[PoolKey, Level] = field(default_factory=dict)
     """What the real-time load of each of these pools is taken to be."""
+    planned_levels: dict[PoolKey, float] = field(default_factory=dict)
+    """The level of each pool at its last sample: only a higher one is reason for another plan."""
+    missing: dict[PoolKey, Level] = field(default_factory=dict)
+    """The same of accelerators that there are, below zero: what is lost counts at once, what is back late."""
+    real_levels: dict[tuple[str, str, str], Level] = field(default_factory=dict)
+    """While a drill is on: both levels without it, by site, pool and what is told."""
     available: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of each pool that told how many of its accelerators there are."""
     aside: Mapping[tuple[str, str, str], TelemetrySample] = field(default_factory=dict)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shifter.service.gate import Gate
 
 NOTHING = timedelta(0)
+ENDLESS = timedelta(days=36_500)
 MOMENT = timedelta(microseconds=1)
 ROUNDING = 1e-6
 """A plan's figures are rounded: that much is no load, and in kW no power."""
@@ -156,6 +157,6 @@ def _cheapest_first(holders: Sequence[WorkloadRecord], gate: Gate) -> list[Workl
 
 
 def spare_time(record: WorkloadRecord, gate: Gate) -> timedelta:
-    """How long it could stand still and still meet its deadline; endless without one."""
+    """How long it could stand still and still meet its deadline; as good as endless without one."""
     start = gate.latest_start(record)
-    return timedelta.max if start is None else start - gate.now
+    return ENDLESS if start is None else start - gate.now

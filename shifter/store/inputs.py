@@ -63,16 +63,22 @@ def add_telemetry(db: Connection, samples: Iterable[TelemetrySample]) -> None:
 
 
 def telemetry_since(db: Connection, since: datetime, newest_since: datetime) -> list[TelemetrySample]:
-    """What was measured after `since`, and of each pool and site the newest of each kind after `newest_since`; oldest
-    first.
+    """What was measured after `since`, and of each pool and site the newest of each kind: after `newest_since`, but how
+    many accelerators there are however long ago that was. Oldest first.
     """
     c = t.telemetry.c
-    kinds = (c.realtime_accelerators, c.available_accelerators, c.import_kw)
-    newest = (
-        select(func.max(c.id)).where(c.at > newest_since, kind.is_not(None)).group_by(c.site, c.pool)
-        for kind in kinds
-    )
-    wanted = or_(c.at > since, *(c.id.in_(ids) for ids in newest))
+    newest = []
+    for kind in (c.realtime_accelerators, c.available_accelerators, c.import_kw):
+        of_kind = (
+            kind.is_not(None)
+            if kind is c.available_accelerators
+            else kind.is_not(None) & (c.at > newest_since)
+        )
+        # By when it was measured, and not by when it came: a sample may come late.
+        place = func.row_number().over(partition_by=(c.site, c.pool), order_by=(c.at.desc(), c.id.desc()))
+        ranked = select(c.id, place.label("place")).where(of_kind).subquery()
+        newest.append(c.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+    wanted = or_(c.at > since, *newest)
     query = select(t.telemetry).where(wanted).order_by(c.at, c.id)
     return [
         TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators, r.import_kw, r.available_accelerators)
@@ -88,5 +94,6 @@ def measured_at(db: Connection, site: str, pool: str, start: datetime, end: date
 
 
 def prune_telemetry(db: Connection, before: datetime) -> int:
-    """Forget what was measured before `before`; answers how many samples went."""
-    return db.execute(delete(t.telemetry).where(t.telemetry.c.at < before)).rowcount
+    """Forget what was measured before `before`, but not what accelerators there are; answers how many samples went."""
+    c = t.telemetry.c
+    return db.execute(delete(t.telemetry).where(c.at < before, c.available_accelerators.is_(None))).rowcount

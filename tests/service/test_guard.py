@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from shifter.domain.workload import Workload
 from shifter.errors import NotReady
 from shifter.service import Service
 from shifter.service.level import STEPS, Level
+from shifter.store import workloads as rows
 from shifter.views import AdmissionState, EventKind, TelemetrySample
 from tests.service.world import FLEET, HOUR, POOL, T0, job, kinds, realtime, service
 
@@ -198,9 +201,143 @@ def test_lost_accelerators_are_made_up_for_and_missed_where_nothing_may_stop(
     made.tick()
     assert any("needs 2.0 accelerators more" in fault for fault in made.health().faults)
     measure(made, available=16)
+    assert made.admission("soft").state is AdmissionState.STOP, "what is back has to stay for a while"
+    clock.advance(seconds=301)
+    made.heartbeat()
+    measure(made, 2.0)
     made.tick()
     assert made.admission("soft").accelerators == 6
     assert made.health().status == "ok"
+
+
+def test_a_pool_that_flaps_stops_work_once(made: Service, clock: ManualClock) -> None:
+    plan(made, soft(width=16))
+    live(made, clock, 2 * MINUTE, 0.0)
+    for i in range(60):
+        clock.advance(seconds=10)
+        made.heartbeat()
+        measure(made, 0.0, available=8 if i % 2 == 0 else 16)
+        made.tick()
+    assert kinds(made).count(EventKind.GUARD_YIELDED) == 1
+    assert EventKind.GUARD_RETURNED not in kinds(made)
+
+
+def test_what_is_lost_does_not_come_back_by_itself(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300, telemetry_days=1)
+    measure(made, 1.0, available=4)
+    clock.advance(hours=24 * 9)
+    made.heartbeat()
+    measure(made, 1.0)
+    made.prune()
+    assert made.capacity(*POOL).available_accelerators == 4
+    again = service(sqlite_url, clock, guard_hold_s=300)
+    assert again.capacity(*POOL).available_accelerators == 4
+    assert again.cycle().outcome == "published"
+    assert {row.count for row in again.plan().slots} == {4}
+
+
+def test_a_restart_looks_at_when_a_sample_was_measured_and_not_at_when_it_came(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300)
+    clock.advance(hours=1)
+    measure(made, 12.0, available=6)
+    late = TelemetrySample("fra", T0, "h100", 1.0, None, 16)
+    made.telemetry([late], "meter")
+    clock.advance(minutes=10)
+    again = service(sqlite_url, clock, guard_hold_s=300)
+    for one in (made, again):
+        assert one.capacity(*POOL).available_accelerators == 6
+        assert one.core.state.measured[POOL].realtime_accelerators == 12.0
+
+
+def test_work_that_waits_is_not_let_in_by_a_restart(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300)
+    made.submit([job("firm", 48, 8, due_h=6.2)], "ann")
+    assert made.cycle().outcome == "published"
+    measure(made, 16.0)
+    made.tick()
+    assert made.admission("firm").state is AdmissionState.WAIT
+    clock.advance(minutes=2)
+    made.heartbeat()
+    measure(made, 16.0)
+    made.tick()
+    again = service(sqlite_url, clock, guard_hold_s=300)
+    again.tick()
+    assert not again.admission("firm").admit, "nobody ever let it in"
+    assert again.workload("firm").done == 0
+
+
+def test_how_long_a_slow_stop_takes_is_learnt_though_a_new_plan_comes_first(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    live(made, clock, 2 * MINUTE, 1.0)
+    measure(made, 16.0)
+    clock.advance(seconds=3)
+    assert made.cycle().outcome == "published"
+    made.tick()
+    clock.advance(seconds=117)
+    made.progress("soft", done=0.2, accelerators=0)
+    assert made.core.state.freed == {"fra": (120.0,)}
+    assert made.core.state.stopping == {}
+
+
+def test_while_the_store_is_away_what_stopped_is_not_credited(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "shifter.db"
+    made = service(f"sqlite:///{path}", clock, guard_hold_s=300)
+    plan(made, soft())
+    live(made, clock, HOUR, 1.0)
+    done = made.workload("soft").done
+    path.rename(tmp_path / "away.db")
+    for _ in range(6):
+        clock.advance(minutes=10)
+        made.core.state.alive_at = clock.now()
+        with pytest.raises(NotReady):
+            measure(made, 16.0)
+        assert made.admission("soft").state is AdmissionState.STOP
+    (tmp_path / "away.db").rename(path)
+    measure(made, 16.0)
+    made.tick()
+    assert made.workload("soft").done == pytest.approx(done + 8 / 6)
+
+
+def test_load_beyond_the_pool_asks_for_one_plan(made: Service, clock: ManualClock) -> None:
+    plan(made, job("firm", 48, 8, due_h=6.2))
+    asked: list[str] = []
+    made.core.replan = asked.append
+    measure(made, 20.0)
+    assert made.cycle().outcome == "published"
+    asked.clear()
+    for _ in range(10):
+        clock.advance(seconds=5)
+        measure(made, 20.0)
+    assert asked == []
+
+
+def test_a_tick_undoes_nothing_that_happens_meanwhile(made: Service, clock: ManualClock) -> None:
+    plan(made, *(soft(f"s{i}", 4, due_h=6.1 + i) for i in range(4)))
+    live(made, clock, 2 * MINUTE, 0.0)
+    made.core.config = replace(made.core.config, guard_hold_s=0.0)
+    ended = threading.Event()
+
+    def post() -> None:
+        for i in range(150):
+            measure(made, float(i * 7 % 17))
+        ended.set()
+
+    poster = threading.Thread(target=post)
+    poster.start()
+    before: dict[str, int] = {}
+    while not ended.is_set():
+        made.tick()
+        versions = {i: r.lease.version for i, r in list(made.core.state.records.items())}
+        assert all(versions[i] >= v for i, v in before.items()), "a version never goes back"
+        before = versions
+    poster.join()
+    with made.core.db.read() as db:
+        kept = {r.id: r.lease.version for r in rows.load(db)}
+    assert kept == {i: r.lease.version for i, r in made.core.state.records.items()}, "and is what is kept"
 
 
 def test_what_is_lost_is_planned_without_until_it_is_back(made: Service, clock: ManualClock) -> None:
@@ -291,6 +428,9 @@ def test_a_clock_that_was_set_back_does_not_make_it_deaf(made: Service, clock: M
     clock.moment = clock.now() - 8 * MINUTE
     measure(made, 16.0)
     assert made.admission("soft").state is AdmissionState.STOP
+    clock.moment = clock.now() - HOUR
+    measure(made, 1.0)
+    assert made.core.state.levels[POOL].at(clock.now(), HOLD) == 1.0
 
 
 def test_a_meter_whose_clock_is_ahead_counts_as_of_now(made: Service, clock: ManualClock) -> None:

@@ -51,7 +51,7 @@ def test_it_counts_and_is_forgotten_when_the_drill_is_over(made: Service) -> Non
     tell(made)
     assert made.admission("soft").accelerators == 10
     now = made.capacity(*POOL)
-    assert (now.measured_at, now.stale, now.yielded_accelerators) == (None, False, 0)
+    assert (now.last_sample_at, now.stale, now.yielded_accelerators) == (None, False, 0)
 
 
 def test_what_a_meter_said_before_counts_again(made: Service, clock: ManualClock) -> None:
@@ -63,7 +63,7 @@ def test_what_a_meter_said_before_counts_again(made: Service, clock: ManualClock
     tell(made, there=14)
     tell(made)
     now = made.capacity(*POOL)
-    assert (now.measured_at, now.realtime_accelerators, now.available_accelerators) == (told_at, 3.0, 16)
+    assert (now.last_sample_at, now.realtime_accelerators, now.available_accelerators) == (told_at, 3.0, 16)
 
 
 def test_what_a_meter_says_during_a_drill_is_what_counts_after_it(made: Service, clock: ManualClock) -> None:
@@ -78,7 +78,7 @@ def test_it_is_in_no_store(made: Service, clock: ManualClock, sqlite_url: str) -
     tell(made, 12.0, 10)
     again = service(sqlite_url, clock, guard_hold_s=HOLD_S, realtime=realtime(2, 6))
     now = again.capacity(*POOL)
-    assert (now.measured_at, now.available_accelerators) == (None, 16)
+    assert (now.last_sample_at, now.available_accelerators) == (None, 16)
 
 
 def test_a_drill_that_was_killed_is_forgotten_after_an_hour(made: Service, clock: ManualClock) -> None:
@@ -89,7 +89,7 @@ def test_a_drill_that_was_killed_is_forgotten_after_an_hour(made: Service, clock
     clock.advance(minutes=2)
     made.heartbeat()
     now = made.capacity(*POOL)
-    assert (now.measured_at, now.stale, now.available_accelerators) == (None, False, 16)
+    assert (now.last_sample_at, now.stale, now.available_accelerators) == (None, False, 16)
 
 
 @pytest.mark.parametrize(
