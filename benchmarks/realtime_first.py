@@ -42,6 +42,7 @@ from shifter.measuring import MeasuredLoads, learn_load
 from shifter.realtime.calendar import Calendar
 from shifter.realtime.load import RealtimeLoad
 from shifter.service import Service, ServiceConfig
+from shifter.store import loads as loads_kept
 from shifter.store.db import Database
 from shifter.views import TelemetrySample, WorkloadState
 
@@ -56,6 +57,8 @@ COUNT, DOMAINS = 160, 8
 INTERACTIVE, BATCH = 0.5, 0.2
 """Correlation with the day before: above is real-time load, below is batch."""
 TENANTS = 4
+DECLARED = (24.0, 64.0)
+"""Accelerators at a site that real-time load is declared to need, and may reach: the prior of a forecast that is young."""
 BATCH_SIZE = 32
 """Sequences that a replica decodes at once where its share of an accelerator-second is counted."""
 SEED = 1
@@ -88,11 +91,12 @@ class Scenario:
     """[%] of time, at most."""
 
 
+PLANNED, SURGED = "as planned", "twice the load for 20 min"
 SCENARIOS = (
-    Scenario("as planned"),
+    Scenario(PLANNED),
     Scenario("a failure domain lost", lost="domain", target=0.2),
     Scenario("a site lost", lost="site", failover=True, target=0.5),
-    Scenario("twice the load for 20 min", surge=True),
+    Scenario(SURGED, surge=True),
     Scenario("no reserve, no guard", quantile=0.5, lose_domains=0, guard=False),
 )
 
@@ -254,7 +258,9 @@ class _Replay:
         # Nothing that is replayed has to survive the power: a week would else be an hour of waiting for the disk.
         listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
         calendars = {site.name: Calendar.of(ZoneInfo("UTC")) for site in self.fleet.sites}
-        self.measured = MeasuredLoads(self.fleet, self.clock, database, calendars)
+        self.measured = MeasuredLoads(
+            self.fleet, self.clock, database, calendars, prior=self._declared, prior_name="what was declared"
+        )
         config = ServiceConfig(
             slot_minutes=60, horizon_hours=26, max_horizon_hours=30, admission_wait_s=0, telemetry_days=1
         )
@@ -268,6 +274,11 @@ class _Replay:
 
     def _ask(self, why: str) -> None:
         self.asked = True
+
+    def _declared(self, grid: SlotGrid) -> RealtimeLoad:
+        """What an operator would say of the load before anything was measured: a median, and what it may reach."""
+        levels = {p: np.full(grid.n_slots, DECLARED[p >= 0.9]) for p in (0.5, 0.9, 0.99)}
+        return RealtimeLoad(grid, dict.fromkeys(self.fleet.pools, levels))
 
     def _realtime(self, grid: SlotGrid) -> RealtimeLoad:
         load = self.measured(grid)
@@ -343,8 +354,8 @@ class _Replay:
             self.made.telemetry(samples, "meter")
         else:  # the forecast learns, and nobody looks between plans
             learning = [replace(s, available_accelerators=None) for s in samples]
-            if step < TAUGHT_DAYS * STEPS_A_DAY:
-                self.made.telemetry(learning, "meter")
+            with self.made.core.change() as change:
+                loads_kept.count(change.db, learning)
         return loads
 
     def _judge(self, step: int, loads: Mapping[PoolKey, float]) -> None:
@@ -416,21 +427,22 @@ def run(options: Options, tell: Tell) -> Iterator[Line]:
     bare = found[SCENARIOS[-1].name].work_hours
     for scenario in SCENARIOS:
         target = AtMost(scenario.target) if scenario.guard else None
-        yield _row(
-            found[scenario.name], bare, target, AtLeast(90.0) if scenario.name == "as planned" else None
-        )
+        work = AtLeast(90.0) if scenario.name == PLANNED else None
+        yield _row(found[scenario.name], bare, target, work, found[PLANNED].late)
     yield _row(unprotected, bare, None, None)
 
 
-def _row(came: Came, bare: float, target: AtMost | None, work: AtLeast | None) -> Row:
+def _row(came: Came, bare: float, target: AtMost | None, work: AtLeast | None, late: int = 0) -> Row:
+    # Back within one look of the guard and what it takes to stop.
+    longest = AtMost(2.0 * STEP_S) if came.name == SURGED else None
     return Row(
         came.name,
         (
             Figure("over", 100 * came.over_ratio, "% of time", target, digits=3),
-            Figure("longest", came.over_longest_s, "s", digits=0),
+            Figure("longest", came.over_longest_s, "s", longest, digits=0),
             Figure("work done", 100 * came.work_hours / bare, "% of no reserve", work, digits=1),
             Figure("offered", 100 * came.hours_offered / bare, "%", digits=1),
-            Figure("late", came.late, digits=0),
+            Figure("late", came.late, "", None if target is None else AtMost(float(late)), digits=0),
             Figure("held", came.held_ratio, "x mean", digits=2),
             Figure("cycles", came.cycles, beside=f"{came.failed} failed", digits=0),
         ),
