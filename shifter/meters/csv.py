@@ -69,7 +69,7 @@ class CsvMeter:
             raise BadRows(good, bad)
         return good
 
-    def _new_lines(self) -> tuple[list[str], _Place]:
+    def _new_lines(self) -> tuple[list[bytes], _Place]:
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -78,31 +78,30 @@ class CsvMeter:
                     place = _Place(status.st_ino)
                 file.seek(place.offset)
                 body = file.read(MOST_AT_ONCE)
+                if len(body) == MOST_AT_ONCE and b"\n" not in body:
+                    body += file.readline()  # no row is so long, and what comes after it must be reached
         except OSError as error:
             raise SourceUnavailable(
                 f"{self._path} cannot be read: {error.strerror}.",
                 hint="Check the path; it is looked for again soon.",
             ) from error
         whole = body[: body.rfind(b"\n") + 1]  # the last line may still be being written
-        try:
-            text = whole.decode("utf-8-sig" if place.offset == 0 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceUnavailable(
-                f"{self._path.name} is not UTF-8 text.", hint="Write it as UTF-8."
-            ) from error
-        return text.splitlines(), _Place(place.inode, place.columns, place.offset + len(whole), place.line)
+        return whole.split(b"\n")[:-1], _Place(
+            place.inode, place.columns, place.offset + len(whole), place.line
+        )
 
-    def _samples(self, lines: list[str], place: _Place) -> tuple[list[Told], list[InputError]]:
+    def _samples(self, lines: list[bytes], place: _Place) -> tuple[list[Told], list[InputError]]:
         gathered: dict[tuple[datetime, str, str], _Gathered] = {}
         bad: list[InputError] = []
-        for row in csv.reader(lines):
+        for line in lines:
             place.line += 1
             if not place.columns:
-                place.columns = self._columns(row)
-                continue
-            if not row:
+                place.columns = self._columns(self._cells(line, place))
                 continue
             try:
+                row = self._cells(line, place)
+                if not row:
+                    continue
                 one = self._row(row, place)
             except InputError as error:
                 bad.append(error)
@@ -112,6 +111,20 @@ class CsvMeter:
                 other.traffic += one.traffic
                 other.load = None if one.load is None else max(one.load, other.load or 0.0)
         return [self._told(one) for one in gathered.values()], bad
+
+    def _cells(self, line: bytes, place: _Place) -> list[str]:
+        """Of one line, read by itself: what is wrong with it, a quote that does not end say, is no other's matter."""
+        where = f"{self._path.name}:{place.line}"
+        try:
+            text = line.decode("utf-8-sig" if place.line == 1 else "utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise InputError("it is not UTF-8 text.", field=where, hint="Write it as UTF-8.") from error
+        try:
+            return next(csv.reader([text]), [])
+        except csv.Error as error:
+            raise InputError(
+                f"it is no row of CSV: {error}.", field=where, hint="Write one row a line."
+            ) from error
 
     def _columns(self, row: list[str]) -> tuple[str, ...]:
         columns = tuple(name.strip() for name in row)
