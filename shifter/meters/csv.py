@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -46,12 +46,15 @@ class _Gathered:
     pool: str
     load: float | None = None
     traffic: list[ModelTraffic] = field(default_factory=list)
+    more: bool = False
+    """Whether a part of it was told before."""
 
 
 class CsvMeter:
     """Rows that a file has got since the last look, whole lines only; another file in its place is read from its start.
 
-    Rows of one pool and moment that are there at one look are one sample: all its models, or the higher of two loads.
+    Rows of one pool and moment are one sample: all its models, or the higher of two loads. Where a look falls between
+    the last of them, the next tells all of it again.
     """
 
     def __init__(self, name: str, path: str, *, every_s: float = 10.0) -> None:
@@ -59,6 +62,8 @@ class CsvMeter:
         self.pool: tuple[str, str] | None = None
         self._path = Path(path)
         self._place: _Place | None = None
+        self._last: dict[tuple[str, str], _Gathered] = {}
+        """Of each pool what was told last, which may still grow."""
 
     def read(self, now: datetime) -> Sequence[Told]:
         """See `Meter.read`. Raises BadRows where some cannot be read, which holds the others."""
@@ -69,49 +74,68 @@ class CsvMeter:
             raise BadRows(good, bad)
         return good
 
-    def _new_lines(self) -> tuple[list[str], _Place]:
+    def _new_lines(self) -> tuple[list[bytes], _Place]:
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 place = self._place
                 if place is None or place.inode != status.st_ino or status.st_size < place.offset:
                     place = _Place(status.st_ino)
+                    self._last = {}
                 file.seek(place.offset)
                 body = file.read(MOST_AT_ONCE)
+                if len(body) == MOST_AT_ONCE and b"\n" not in body:
+                    body += file.readline()  # no row is so long, and what comes after it must be reached
         except OSError as error:
             raise SourceUnavailable(
                 f"{self._path} cannot be read: {error.strerror}.",
                 hint="Check the path; it is looked for again soon.",
             ) from error
         whole = body[: body.rfind(b"\n") + 1]  # the last line may still be being written
-        try:
-            text = whole.decode("utf-8-sig" if place.offset == 0 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceUnavailable(
-                f"{self._path.name} is not UTF-8 text.", hint="Write it as UTF-8."
-            ) from error
-        return text.splitlines(), _Place(place.inode, place.columns, place.offset + len(whole), place.line)
+        return whole.split(b"\n")[:-1], _Place(
+            place.inode, place.columns, place.offset + len(whole), place.line
+        )
 
-    def _samples(self, lines: list[str], place: _Place) -> tuple[list[Told], list[InputError]]:
+    def _samples(self, lines: list[bytes], place: _Place) -> tuple[list[Told], list[InputError]]:
         gathered: dict[tuple[datetime, str, str], _Gathered] = {}
         bad: list[InputError] = []
-        for row in csv.reader(lines):
+        for line in lines:
             place.line += 1
             if not place.columns:
-                place.columns = self._columns(row)
-                continue
-            if not row:
+                place.columns = self._columns(self._cells(line, place))
                 continue
             try:
+                row = self._cells(line, place)
+                if not row:
+                    continue
                 one = self._row(row, place)
             except InputError as error:
                 bad.append(error)
                 continue
-            other = gathered.setdefault((one.at, one.site, one.pool), one)
+            key = (one.at, one.site, one.pool)
+            last = self._last.get(key[1:])
+            if key not in gathered and last is not None and last.at == one.at:
+                gathered[key] = replace(last, more=True)
+            other = gathered.setdefault(key, one)
             if other is not one:
-                other.traffic += one.traffic
+                other.traffic = [*other.traffic, *one.traffic]
                 other.load = None if one.load is None else max(one.load, other.load or 0.0)
+        self._last |= {(one.site, one.pool): one for one in gathered.values()}
         return [self._told(one) for one in gathered.values()], bad
+
+    def _cells(self, line: bytes, place: _Place) -> list[str]:
+        """Of one line, read by itself: what is wrong with it, a quote that does not end say, is no other's matter."""
+        where = f"{self._path.name}:{place.line}"
+        try:
+            text = line.decode("utf-8-sig" if place.line == 1 else "utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise InputError("it is not UTF-8 text.", field=where, hint="Write it as UTF-8.") from error
+        try:
+            return next(csv.reader([text]), [])
+        except csv.Error as error:
+            raise InputError(
+                f"it is no row of CSV: {error}.", field=where, hint="Write one row a line."
+            ) from error
 
     def _columns(self, row: list[str]) -> tuple[str, ...]:
         columns = tuple(name.strip() for name in row)
@@ -161,7 +185,7 @@ class CsvMeter:
         sample = TelemetrySample(
             one.site, one.at, one.pool, one.load, traffic=tuple(one.traffic) if one.traffic else None
         )
-        return Told(sample, f"{self._path.name}:{one.line}.")
+        return Told(sample, f"{self._path.name}:{one.line}.", one.more)
 
 
 class BadRows(InputError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forecasts.slots import isoformat_z
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.moments import by_in_words, in_words
 from shifter.service.core import Core
 from shifter.service.met import missing_kw
 
@@ -22,8 +22,8 @@ def unmet_events(core: Core) -> dict[str, str]:
     """Faults by what they are called, of events that the plan does not meet."""
     return {
         f"grid event {event.id}": (
-            f"The plan does not meet the grid event {event.id} at {event.site} from {isoformat_z(event.start)} to "
-            f"{isoformat_z(event.end)}: {kw:,.1f} kW are missing."
+            f"The plan does not meet the grid event {event.id} at {event.site} from {in_words(event.start)} to "
+            f"{by_in_words(event.end)}: {kw:,.1f} kW are missing."
         )
         for event, kw in missing_kw_by_event(core)
         if kw > 0

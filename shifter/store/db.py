@@ -163,14 +163,21 @@ def _connect_sqlite(url: URL) -> sqlite3.Connection:
     return sqlite3.connect(location, uri=True, check_same_thread=False)
 
 
-def _anchor(url: URL) -> sqlite3.Connection:
-    """A connection that does nothing but stay open.
+def _anchor(url: URL) -> sqlite3.Connection | None:
+    """A connection that does nothing but stay open; None where it cannot be had now.
 
     The last one that closes moves the whole log into the database, and waits for the disk once more: with a connection
-    for each transaction every commit would cost twice.
+    for each transaction every commit would cost twice. That is all it is for, so no write fails for want of it.
     """
-    anchor = _connect_sqlite(url)
-    anchor.execute("SELECT 1 FROM sqlite_master").fetchall()  # until it has read it holds nothing open
+    try:
+        anchor = _connect_sqlite(url)
+    except sqlite3.Error:
+        return None
+    try:
+        anchor.execute("SELECT 1 FROM sqlite_master").fetchall()  # until it has read it holds nothing open
+    except sqlite3.Error:
+        anchor.close()
+        return None
     return anchor
 
 

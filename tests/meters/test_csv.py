@@ -81,6 +81,23 @@ def test_models_of_a_pool_and_moment_are_one_sample(file: Path) -> None:
     assert (first.where, second.where) == ("load.csv:2.", "load.csv:4.")
 
 
+def test_what_a_look_fell_into_the_middle_of_is_told_again_whole(file: Path) -> None:
+    made = CsvMeter("it", str(file))
+    file.write_text(TRAFFIC + "2026-01-10T00:00:00Z,fra,h100,chat,4,500,100\n")
+    [part] = made.read(T0)
+    append(file, "2026-01-10T00:00:00Z,fra,h100,embed,0,,\n2026-01-10T00:01:00Z,fra,h100,chat,5,500,100\n")
+    whole, new = made.read(T0)
+    assert part.sample.traffic == (ModelTraffic("chat", 4, 500, 100),), "it stays as it was told"
+    assert whole.sample.traffic == (ModelTraffic("chat", 4, 500, 100), ModelTraffic("embed", 0))
+    assert (part.more, whole.more, new.more) == (False, True, False)
+    assert new.sample.traffic == (ModelTraffic("chat", 5, 500, 100),)
+    file.write_text(TRAFFIC)
+    assert loads(made) == []
+    append(file, "2026-01-10T00:01:00Z,fra,h100,embed,0,,\n")
+    [other] = made.read(T0)
+    assert not other.more, "another file has nothing to do with it"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -123,10 +140,49 @@ def test_a_row_that_cannot_be_read_keeps_no_other_out(file: Path, bad: str, said
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "cannot be read: No such file"), (LOAD.encode() + b"\xff\n", "is not UTF-8")]
+    ("bad", "said"),
+    [
+        (row(1, "1" * 140_000).encode(), "load.csv:3: it is no row of CSV: field larger than field limit"),
+        (row(1).encode().replace(b"fra", b"fr\xff"), "load.csv:3: it is not UTF-8 text."),
+        (b"\xff\xfe\x00\n", "load.csv:3: it is not UTF-8 text."),
+        (row(1, '"3x').encode(), "load.csv:3.realtime_accelerators: '3x' is no amount"),
+        (b'"' + row(1).encode(), "load.csv:3: it has 1 values"),
+        (row(1).encode().replace(b"fra", b"f\rra"), "load.csv:3: it is no row of CSV: new-line character"),
+    ],
+    ids=["long", "no UTF-8", "bytes", "a quote in the last", "a quote in the first", "a lone CR"],
+)
+def test_a_line_that_is_no_row_keeps_no_other_out(file: Path, bad: bytes, said: str) -> None:
+    made = CsvMeter("it", str(file))
+    file.write_bytes((LOAD + row(0)).encode() + bad + row(2).encode())
+    with pytest.raises(BadRows) as refused:
+        made.read(T0)
+    assert said in str(refused.value)
+    assert [told.sample.at.minute for told in refused.value.good] == [0, 2]
+    append(file, row(3))
+    assert loads(made) == [("00:03", 3.0)], "told once, and what follows is read"
+
+
+def test_a_line_longer_than_what_is_read_at_once_is_passed_over(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shifter.meters.csv.MOST_AT_ONCE", 64)
+    made = CsvMeter("it", str(file))
+    file.write_text(LOAD + "x" * 500)
+    assert [loads(made), loads(made)] == [[], []], "it may still be being written"
+    append(file, "\n" + row(2))
+    with pytest.raises(BadRows, match="it has 1 values"):
+        made.read(T0)
+    assert loads(made) == [("00:02", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff\n" + LOAD.encode(), "load.csv:1: it is not UTF-8"), (None, "cannot be read: No such file")],
 )
 def test_a_file_that_cannot_be_read_is_told(file: Path, content: bytes | None, said: str) -> None:
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ShifterError, match=said):
-        CsvMeter("it", str(file)).read(T0)
+    made = CsvMeter("it", str(file))
+    for _ in range(2):
+        with pytest.raises(ShifterError, match=said):
+            made.read(T0)

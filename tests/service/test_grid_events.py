@@ -11,6 +11,7 @@ import pytest
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.moments import by_in_words, in_words
 from shifter.errors import Conflict, InputError, NotFound
 from shifter.service import Service
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
@@ -131,10 +132,15 @@ def test_a_cut_needs_something_to_be_cut_from(sqlite_url: str, clock: ManualCloc
 
 
 def test_an_event_that_the_plan_does_not_meet_is_a_fault_with_what_is_missing(made: Service) -> None:
-    made.add_grid_event(cut(limit_kw=3.0), "dso")
+    event = cut(limit_kw=3.0)
+    odd = replace(
+        event, start=event.start + timedelta(seconds=54.415483), end=event.end + timedelta(seconds=5)
+    )
+    made.add_grid_event(odd, "dso")
     made.cycle()
     [fault] = [f for f in made.health().faults if "grid event g1" in f]
     assert "1.0 kW are missing" in fault
+    assert f"from {in_words(event.start)} to {by_in_words(odd.end)}:" in fault
     assert made.health().status == "degraded"
     shown = made.core.metrics.registry.get_sample_value(
         "shifter_grid_event_missing_kilowatts", {"event": "g1", "site": "fra"}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
+from sqlalchemy.engine import URL
 
 from shifter.errors import InputError, NotReady
+from shifter.store import db
 from shifter.store.db import Database
 from shifter.store.migrate import config, target_metadata
 
@@ -110,4 +113,26 @@ def test_a_transaction_happens_whole_or_not_at_all(database_url: str) -> None:
         half_way()
     with database.read() as db:
         assert db.execute(text("SELECT count(*) FROM events")).scalar() == 0
+    database.close()
+
+
+def test_a_write_does_without_an_anchor_that_cannot_be_had(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(sqlite_url)
+    database.upgrade()
+    connect, opened = db._connect_sqlite, 0
+
+    def second_fails(url: URL) -> sqlite3.Connection:
+        nonlocal opened
+        opened += 1
+        if opened == 2:  # the first is the transaction's own
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(url)
+
+    monkeypatch.setattr(db, "_connect_sqlite", second_fails)
+    database.check()
+    assert (opened, database._anchor) == (2, None)
+    database.check()
+    assert database._anchor is not None, "the next one has it"
     database.close()
