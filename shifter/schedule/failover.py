@@ -261,7 +261,7 @@ def _raised(
     for i, site in enumerate(problem.sites):
         pools = list(site.pools)
         kw = np.array([problem.pools[p].import_kw for p in pools])[:, None]
-        left_kw = np.maximum(0.0, term.headroom_kw[i] - held.kw[i])
+        left_kw = np.maximum(0.0, term.headroom_kw[i] + term.own_kw[i] - held.kw[i])
         # In the power that is left, first what work uses there by the program, then as much of the rest as fits.
         planned, fits = np.minimum(held.firm[pools], room[pools]), np.zeros_like(room[pools])
         for part in (planned, room[pools] - planned):

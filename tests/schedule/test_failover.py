@@ -17,7 +17,7 @@ from shifter.domain.effort import Effort
 from shifter.domain.failover import carried
 from shifter.domain.fleet import Fleet, Model, Pool, Site
 from shifter.domain.plan import Plan
-from shifter.domain.plant import Battery
+from shifter.domain.plant import Battery, Generation, GenerationWindow
 from shifter.domain.resilience import FailoverGroup, Maintenance, Resilience
 from shifter.domain.rows import Allocation
 from shifter.domain.survival import PlanResilience, Promise
@@ -26,7 +26,7 @@ from shifter.errors import SolverFailed
 from shifter.schedule import failover
 from shifter.schedule.promises import held_for
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
-from tests.schedule.build import at, cycle_inputs, site, work
+from tests.schedule.build import START, at, cycle_inputs, site, work
 
 FIRM: dict[str, Any] = {"preemptible": False, "max_accelerators": 40}
 
@@ -203,6 +203,31 @@ class TestPower:
         sites = [house("a"), house("b", power_limit_kw=6.0, battery=battery)]
         plan = plan_cycle(case(sites, [work("w", 10, 4, **FIRM)], self.group))
         assert promise(plan, "a").missing_accelerators == pytest.approx(2.0)
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {"generation": Generation((GenerationWindow(START, at(4), 20.0),))},
+            {"battery": Battery(400, 20, 1.0, 1.0, 400)},
+        ],
+        ids=["generation", "battery"],
+    )
+    def test_but_work_has_what_the_site_gives_itself(self, own: dict[str, Any]) -> None:
+        """a may draw 20 kW and give itself 20: 25 for work that stays, and 10 that it could take over from b."""
+        sites = [house("a", count=40, power_limit_kw=20.0, **own), house("b", count=10)]
+        jobs = [work("w", 60, 4, sites=("a",), **{**FIRM, "max_accelerators": 25})]
+        plan = plan_cycle(case(sites, jobs, self.group, load={"a": 0.0, "b": 10.0}))
+        assert plan.unplaced == ()
+        assert promise(plan, "b").missing_accelerators == 0.0
+        assert reserved(plan)["a"] == [10.0] * 4
+
+    def test_no_more_work_beside_it_than_that(self) -> None:
+        """20 kW of limit and 4 of the site's own: 10 are held, so work that stays draws 14."""
+        generation = Generation((GenerationWindow(START, at(4), 4.0),))
+        sites = [house("a", count=40, power_limit_kw=20.0, generation=generation), house("b", count=10)]
+        jobs = [work("w", 100, 4, sites=("a",), **FIRM)]
+        plan = plan_cycle(case(sites, jobs, self.group, load={"a": 0.0, "b": 10.0}))
+        assert {r.deferrable for r in plan.slots if r.site == "a"} == {14.0}
 
 
 def test_what_is_away_holds_nothing() -> None:

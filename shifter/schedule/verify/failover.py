@@ -70,9 +70,26 @@ def _stays_kw(case: Case) -> dict[PoolKey, Floats]:
 
 
 def _headroom_kw(case: Case, load: SiteLoad, stays_kw: Mapping[PoolKey, Floats]) -> Floats:
-    """What real-time load, what is pinned and work that goes on leave of a site's power limit, (n_slots,)."""
+    """What real-time load, what is pinned and work that goes on leave of a site's power limit, (n_slots,).
+
+    What the site could give itself counts for that work, and for nothing else.
+    """
     taken = sum((stays_kw[load.site.name, p.name] for p in load.site.pools), np.zeros(case.grid.n_slots))
-    return np.maximum(0.0, load.limit_kw - load.given_kw(case) - taken * case.rest_ratio)
+    free_kw = np.maximum(0.0, load.limit_kw - load.given_kw(case))
+    beyond_own_kw = np.maximum(0.0, taken * case.rest_ratio - _own_kw(case, load))
+    left_kw: Floats = np.maximum(0.0, free_kw - beyond_own_kw)
+    return left_kw
+
+
+def _own_kw(case: Case, load: SiteLoad) -> Floats:
+    """The most that a site's battery, its plant and powering down could give, (n_slots,)."""
+    site, own = load.site, load.available_kw
+    for pool in site.pools:
+        if pool.off_kw is not None:
+            key = site.name, pool.name
+            spare = case.count(key) - case.through_domains(key)
+            own = own + site.pue * (pool.idle_kw - pool.off_kw) * spare
+    return own if site.battery is None else own + site.battery.power_kw
 
 
 def _all_that_is_free(case: Case) -> dict[PoolKey, Floats]:
