@@ -205,6 +205,18 @@ def test_at_first_the_prior_is_held_and_less_of_it_as_days_come() -> None:
     assert basis == "forecast from 30.0 days measured"
 
 
+@pytest.mark.parametrize("days", [0.5, 3, 7])
+def test_energy_is_counted_by_what_is_measured_and_not_by_the_prior(days: float) -> None:
+    grid = SlotGrid(START + timedelta(days=30), 60, 26)
+    now = step_of(grid.start)
+    values = 20 * np.exp(0.05 * np.random.default_rng(0).normal(size=round(days * DAY)))
+    history = History(now - len(values), values)
+    found = expect(learn(history, BERLIN), history, now, grid, ASKED, whole(160, grid), 160).quantiles
+    assert np.all(found[0.99] >= prior_ratio(history.days) * 160 - 1e-9)
+    assert np.all(np.abs(found[0.5] - 20) < 4)
+    assert np.all((found[0.5] <= found[0.9]) & (found[0.9] <= found[0.99]))
+
+
 def test_a_slot_holds_its_worst_step_and_counts_its_mean() -> None:
     values = course(30)
     history = History(FIRST, values)
