@@ -1,7 +1,8 @@
 """What real-time load a pool expects: what its meter teaches, at first no less than a prior, and what is announced.
 
 A quantile holds at every moment of a slot, so it is the highest of the slot's steps; the median is their mean, since it
-is what energy is counted by.
+is what energy is counted by. The prior is a matter of what is held: once anything was measured, the median is the
+forecast's own.
 """
 
 from __future__ import annotations
@@ -68,9 +69,10 @@ def expect(
     fine = {} if learnt is None else learnt.quantiles(recent, now, first, n_steps, asked)
     found: dict[float, Floats] = {}
     for p in sorted(asked):
-        load = np.minimum(count, np.repeat(ratio * prior.quantiles[p], per_slot) * factor + added)
+        held = ratio if p > 0.5 or learnt is None else 0.0
+        load = np.minimum(count, np.repeat(held * prior.quantiles[p], per_slot) * factor + added)
         if learnt is not None:
-            most = max(count, learnt.highest)
+            most = max(count, learnt.highest_with(recent))
             load = np.maximum(load, np.minimum(most, fine[p]) * factor + added)
         slots = np.maximum(0.0, load).reshape(grid.n_slots, per_slot)
         found[p] = slots.max(axis=1) if p > 0.5 else slots.mean(axis=1)

@@ -137,6 +137,36 @@ def test_a_higher_level_lasts_for_hours_and_fades() -> None:
     assert raised[250] == pytest.approx(1, abs=0.15)
 
 
+def test_what_is_higher_than_ever_is_not_cut_off_before_it_is_learnt_from() -> None:
+    noise = np.random.default_rng(0).normal(size=20 * DAY)
+    waves = np.zeros(20 * DAY)
+    for i in range(1, len(waves)):
+        waves[i] = 0.98 * waves[i - 1] + 0.03 * noise[i]
+    values = 20 * np.exp(waves)
+    learnt = learnt_of(values)
+    assert learnt.highest < 40
+    now = FIRST + len(values) + 10
+    recent = History(now - 310, np.concatenate([values[-300:], np.full(10, 120.0)]))
+    found = learnt.quantiles(recent, now, now, 36, ASKED)
+    assert np.all(found[0.99][:12] >= 120 - 1e-9)
+    assert np.all(found[0.9][:12] >= 120 - 1e-9)
+    assert found[0.5][0] > 1.25 * learnt.highest
+    assert np.all(np.diff(found[0.9][12:24]) < 0), "it fades"
+    assert np.all(found[0.9][24:] < 100)
+    grid = SlotGrid(START + timedelta(minutes=5 * (now - FIRST) // 60 * 60), 60, 3)
+    assert expect(learnt, recent, now, grid, ASKED, whole(64, grid), 64).quantiles[0.99][0] >= 120 - 1e-9
+
+
+def test_a_rise_within_what_is_known_is_held_for_an_hour_and_not_when_it_is_long_gone() -> None:
+    values = course(30)
+    values[-3:] = values.max()
+    learnt, now = learnt_of(values[:-3]), FIRST + len(values)
+    history = History(FIRST, values)
+    assert np.all(learnt.quantiles(history, now, now, 12, ASKED)[0.9] >= values[-1] - 1e-9)
+    later = learnt.quantiles(history, now + 24, now + 24, 12, ASKED)
+    assert np.all(later[0.9] < values[-1])
+
+
 def test_a_calm_night_is_not_trusted_to_be_calm() -> None:
     values = course(30, noise=0.15)
     places = BERLIN.places(FIRST, len(values), 5)
@@ -203,6 +233,18 @@ def test_at_first_the_prior_is_held_and_less_of_it_as_days_come() -> None:
     assert held[0] == 64
     assert held[-1] < 20
     assert basis == "forecast from 30.0 days measured"
+
+
+@pytest.mark.parametrize("days", [0.5, 3, 7])
+def test_energy_is_counted_by_what_is_measured_and_not_by_the_prior(days: float) -> None:
+    grid = SlotGrid(START + timedelta(days=30), 60, 26)
+    now = step_of(grid.start)
+    values = 20 * np.exp(0.05 * np.random.default_rng(0).normal(size=round(days * DAY)))
+    history = History(now - len(values), values)
+    found = expect(learn(history, BERLIN), history, now, grid, ASKED, whole(160, grid), 160).quantiles
+    assert np.all(found[0.99] >= prior_ratio(history.days) * 160 - 1e-9)
+    assert np.all(np.abs(found[0.5] - 20) < 4)
+    assert np.all((found[0.5] <= found[0.9]) & (found[0.9] <= found[0.99]))
 
 
 def test_a_slot_holds_its_worst_step_and_counts_its_mean() -> None:
