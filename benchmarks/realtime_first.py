@@ -58,7 +58,7 @@ INTERACTIVE, BATCH = 0.5, 0.2
 """Correlation with the day before: above is real-time load, below is batch."""
 TENANTS = 4
 DECLARED = (24.0, 64.0)
-"""Accelerators at a site that real-time load is declared to need, and may reach: the prior of a forecast that is young."""
+"""Accelerators at a site that real-time load is declared to need, and may reach: the prior."""
 BATCH_SIZE = 32
 """Sequences that a replica decodes at once where its share of an accelerator-second is counted."""
 SEED = 1
