@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from shifter.connection import Json
 from shifter.domain.failover import Loss, carried, losses
 from shifter.domain.fleet import PoolKey
 from shifter.drills.base import Check, Options, Scene, counted, stop_in_words
-from shifter.drills.stream import listening
+from shifter.drills.stream import Ears, listening
 from shifter.drills.surge import HIGH_REAL_S, HIGH_S
 from shifter.drills.target import targets
-from shifter.drills.watched import Watched, never_over, on_time, stopped_at_once
+from shifter.drills.watched import (
+    Watched,
+    never_over,
+    no_more_in_time,
+    on_time,
+    some,
+    stopped_at_once,
+    unnamed,
+)
 from shifter.errors import InputError, NotReady
 
 
@@ -77,7 +86,8 @@ class LoseSite:
             must |= {k: math.ceil(t.load + self._more[k] + t.let_in - t.there) for k, t in self._left.items()}
             yield stopped_at_once(ears, watched, {k: n for k, n in must.items() if n > stays[k]})
             yield never_over(watched, stays)
-            yield self._planned_elsewhere(scene.wait_for_plan(asked), before)
+            plan = scene.wait_for_plan(asked)
+            yield self._planned_elsewhere(plan, before, ears, watched.begun_s)
         for key in keys:
             scene.play(scene.say(key))  # it is back
         back = scene.wait_for_plan(scene.clock.now())
@@ -140,19 +150,19 @@ class LoseSite:
             {"missing_accelerators": round(self._nowhere + over, 3)},
         )
 
-    def _planned_elsewhere(self, plan: dict[str, object] | None, before: Mapping[str, object]) -> Check:
+    def _planned_elsewhere(
+        self, plan: Json | None, before: Mapping[str, Json], ears: Ears, since_s: float
+    ) -> Check:
         """That no work is planned where nothing is, in the slots after the one that runs."""
         promise = "Deferrable work of the lost site is moved, or named"
         if plan is None:
             return Check(promise, "no new plan came within a minute", False)
-        now = self.scene.feasible()
         rows = [row for key in self._lost for row in self.scene.client.slots(*key)]
         still = sum(row["deferrable"] for row in rows if row["start"] > self.scene.clock.now().isoformat())
-        cannot = [
-            i for i, view in now.items() if i in before and not view["feasible"] and view["state"] != "late"
-        ]
-        silent = [i for i in cannot if not now[i]["note"]]
+        cannot = no_more_in_time(before, self.scene.feasible())
+        silent = unnamed(self.scene, cannot, ears, since_s)
         seen = f"{still:g} accelerators are planned there; {counted(len(cannot), 'workload')} cannot be done in time"
+        seen += f", and nobody named why: {some(silent)}" if silent else ""
         return Check(
             promise, seen, not silent and still <= sum(t.stays for t in self._lost.values()) * len(rows)
         )

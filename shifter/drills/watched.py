@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shifter.connection import Json
@@ -12,6 +13,7 @@ from shifter.domain.fleet import PoolKey
 from shifter.drills.base import AT_ONCE_S, Check, Scene, counted
 from shifter.drills.stream import Ears
 from shifter.drills.target import Target
+from shifter.errors import NotFound, NotReady
 
 SHORTEST_S, LONGEST_S = 0.05, 1.0
 """[real s] Between two looks."""
@@ -218,20 +220,46 @@ def no_flutter(ears: Ears, watched: Watched, key: PoolKey) -> Check:
 def on_time(scene: Scene, before: Mapping[str, Json], ears: Ears, since_s: float) -> Check:
     """That work which could be done in time still can, or is named, with why not."""
     promise = "Work that could be done in time still can, or is named with the reason"
-    now = scene.feasible()
-    lost = [
-        view
+    if not before:
+        return Check(promise, "no deferrable work was there", None)
+    lost = no_more_in_time(before, scene.feasible())
+    if not lost:
+        return Check(promise, f"all {sum(v['feasible'] for v in before.values())} still can", True)
+    silent = unnamed(scene, lost, ears, since_s)
+    seen = (
+        f"can no more, and nobody named why: {some(silent)}"
+        if silent
+        else f"can no more, and are named: {some(lost)}"
+    )
+    return Check(promise, seen, not silent, {"late_workloads": len(lost), "unnamed_workloads": len(silent)})
+
+
+def no_more_in_time(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    """Work of others that could be done in time before, and is late now or cannot."""
+    return [
+        i
         for i, view in sorted(now.items())
         if i in before
         and before[i]["feasible"]
         and (not view["feasible"] or view["state"] == "late")
         and view["tenant"] != "drill"
     ]
-    if not before:
-        return Check(promise, "no deferrable work was there", None)
-    if not lost:
-        return Check(promise, f"all {sum(v['feasible'] for v in before.values())} still can", True)
-    named = {i for h in ears.since(since_s, "guard.yielded") for i in h.data["endangered"]}
-    silent = [v["id"] for v in lost if not v["note"] and v["id"] not in named]
-    words = ", ".join(v["id"] for v in lost[:MOST_NAMED]) + (" …" if len(lost) > MOST_NAMED else "")
-    return Check(promise, f"can no more, and are named: {words}", not silent, {"late_workloads": len(lost)})
+
+
+def unnamed(scene: Scene, lost: Sequence[str], ears: Ears, since_s: float) -> list[str]:
+    """Those that no stop named as endangered, and no plan since then as what does not fit, with the reason.
+
+    Work that is late is in no plan any more, so the plan that is in force does not say all.
+    """
+    left = set(lost) - {i for h in ears.since(since_s, "guard.yielded") for i in h.data["endangered"]}
+    made = [h.data["plan_id"] for h in ears.since(since_s, "plan.published") if h.data["unplaced"]]
+    for plan_id in (None, *reversed(made)):
+        if left:
+            with suppress(NotReady, NotFound):
+                left -= {u["workload_id"] for u in scene.client.plan(plan_id)["unplaced"] if u["reason"]}
+    return [i for i in lost if i in left]
+
+
+def some(ids: Sequence[str]) -> str:
+    """The first of them."""
+    return ", ".join(ids[:MOST_NAMED]) + (" …" if len(ids) > MOST_NAMED else "")

@@ -23,8 +23,10 @@ from shifter.drills.watched import (
     Watched,
     never_over,
     no_flutter,
+    on_time,
     returned_after_hold,
     stopped_at_once,
+    unnamed,
 )
 from tests.drills.conftest import HOLD_S, served
 
@@ -274,6 +276,33 @@ def test_flutter_is_seen(watched: Watched) -> None:
     assert no_flutter(ears, watched, KEY).kept is False
     ears.events = ears.events[:2]
     assert no_flutter(ears, watched, KEY).kept
+
+
+@pytest.mark.parametrize("state", ["late", "planned"])
+def test_work_that_is_late_and_unnamed_is_seen(
+    state: str, fast: Client, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"a": {"feasible": True, "state": "running", "tenant": "ann", "note": "It is planned."}}
+    after = {"a": {**before["a"], "feasible": False, "state": state, "note": "Its deadline has passed."}}
+    scene = watched.scene
+    monkeypatch.setattr(scene, "feasible", lambda: after)
+    assert unnamed(scene, ["a"], Ears(), 0.0) == ["a"], "the plan in force of a real daemon does not name it"
+    check = on_time(scene, before, Ears(), 0.0)
+    assert check.kept is False
+    assert check.seen == "can no more, and nobody named why: a"
+
+    stopped = heard(("guard.yielded", {"a": 3}))
+    assert on_time(scene, before, stopped, 0.0).kept is False, "to be stopped is not to be named"
+    stopped.events[0].data["endangered"].append("a")
+    assert on_time(scene, before, stopped, 0.0).kept
+
+    told = {"kind": "plan.published", "data": {"plan_id": "p", "unplaced": 1}}
+    short = {"workload_id": "a", "reason": "There is no room."}
+    plans: dict[str | None, Any] = {None: {"unplaced": []}, "p": {"unplaced": [short]}}
+    monkeypatch.setattr(fast, "plan", plans.__getitem__)
+    assert on_time(scene, before, Ears([Heard(0.1, told)]), 0.0).kept, "an earlier plan of the drill named it"
+    short["reason"] = ""
+    assert on_time(scene, before, Ears([Heard(0.1, told)]), 0.0).kept is False
 
 
 def test_the_largest_surge_leaves_what_may_not_be_stopped() -> None:
