@@ -31,6 +31,8 @@ class Told:
 
     sample: TelemetrySample
     where: str = ""
+    more: bool = False
+    """Whether it was told before and has grown since: by another model, say."""
 
 
 class Meter(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -46,12 +46,15 @@ class _Gathered:
     pool: str
     load: float | None = None
     traffic: list[ModelTraffic] = field(default_factory=list)
+    more: bool = False
+    """Whether a part of it was told before."""
 
 
 class CsvMeter:
     """Rows that a file has got since the last look, whole lines only; another file in its place is read from its start.
 
-    Rows of one pool and moment that are there at one look are one sample: all its models, or the higher of two loads.
+    Rows of one pool and moment are one sample: all its models, or the higher of two loads. Where a look falls between
+    the last of them, the next tells all of it again.
     """
 
     def __init__(self, name: str, path: str, *, every_s: float = 10.0) -> None:
@@ -59,6 +62,8 @@ class CsvMeter:
         self.pool: tuple[str, str] | None = None
         self._path = Path(path)
         self._place: _Place | None = None
+        self._last: dict[tuple[str, str], _Gathered] = {}
+        """Of each pool what was told last, which may still grow."""
 
     def read(self, now: datetime) -> Sequence[Told]:
         """See `Meter.read`. Raises BadRows where some cannot be read, which holds the others."""
@@ -76,6 +81,7 @@ class CsvMeter:
                 place = self._place
                 if place is None or place.inode != status.st_ino or status.st_size < place.offset:
                     place = _Place(status.st_ino)
+                    self._last = {}
                 file.seek(place.offset)
                 body = file.read(MOST_AT_ONCE)
                 if len(body) == MOST_AT_ONCE and b"\n" not in body:
@@ -106,10 +112,15 @@ class CsvMeter:
             except InputError as error:
                 bad.append(error)
                 continue
-            other = gathered.setdefault((one.at, one.site, one.pool), one)
+            key = (one.at, one.site, one.pool)
+            last = self._last.get(key[1:])
+            if key not in gathered and last is not None and last.at == one.at:
+                gathered[key] = replace(last, more=True)
+            other = gathered.setdefault(key, one)
             if other is not one:
-                other.traffic += one.traffic
+                other.traffic = [*other.traffic, *one.traffic]
                 other.load = None if one.load is None else max(one.load, other.load or 0.0)
+        self._last |= {(one.site, one.pool): one for one in gathered.values()}
         return [self._told(one) for one in gathered.values()], bad
 
     def _cells(self, line: bytes, place: _Place) -> list[str]:
@@ -174,7 +185,7 @@ class CsvMeter:
         sample = TelemetrySample(
             one.site, one.at, one.pool, one.load, traffic=tuple(one.traffic) if one.traffic else None
         )
-        return Told(sample, f"{self._path.name}:{one.line}.")
+        return Told(sample, f"{self._path.name}:{one.line}.", one.more)
 
 
 class BadRows(InputError):

@@ -18,7 +18,7 @@ from shifter.meters.base import Meter, Told
 from shifter.meters.csv import BadRows
 from shifter.service import Service
 from shifter.service.heard import checked
-from shifter.store import inputs
+from shifter.store import loads
 from shifter.telemetry import get_logger
 from shifter.views import TelemetrySample
 
@@ -126,34 +126,41 @@ class Metering:
         return self._service.telemetry([replace(sample, at=now)], meter.name)
 
     def _take_history(self, told: Sequence[Told], now: datetime) -> tuple[int, list[ShifterError]]:
-        """What is not kept yet, each row by itself: one that is wrong does not keep the others out."""
+        """What is not kept yet, or not as high, each row by itself: one that is wrong does not keep the others out."""
         core, taken = self._service.core, 0
         errors: list[ShifterError] = []
         for i in range(0, len(told), AT_ONCE):
             fresh = []
-            for one in self._unknown(told[i : i + AT_ONCE]):
+            some = told[i : i + AT_ONCE]
+            kept = self._kept(some)
+            for one in some:
+                key, at = (one.sample.site, one.sample.pool), one.sample.at
+                known = kept.get(key, {}).get(at)
+                if known is not None and not _may_be_higher(one):
+                    continue
                 try:
-                    checked(core, one.sample, one.where, now)
+                    load = checked(core, one.sample, one.where, now).realtime_accelerators
+                except (InputError, NotFound) as error:
+                    errors.append(error)
+                    continue
+                if known is None or load is None or load > known:
                     fresh.append(
                         one.sample
                     )  # as it was told: what was made of it is no sample that anybody sent
-                except (InputError, NotFound) as error:
-                    errors.append(error)
             taken += self._service.telemetry(fresh, "") if fresh else 0
         return taken, errors
 
-    def _unknown(self, told: Sequence[Told]) -> list[Told]:
-        """Those of moments of which nothing is kept of their pool: a file may be read twice, after a restart too."""
+    def _kept(self, told: Sequence[Told]) -> dict[tuple[str, str | None], dict[datetime, float]]:
+        """What is kept of their pools and moments: a file may be read twice, after a restart too."""
         by_pool: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         for one in told:
             if one.sample.pool is not None:
                 by_pool[one.sample.site, one.sample.pool].append(one.sample.at)
         with self._service.core.reading() as db:
-            kept = {
-                key: inputs.measured_at(db, *key, min(moments), max(moments) + timedelta(microseconds=1))
+            return {
+                key: loads.highest_at(db, *key, min(moments), max(moments) + timedelta(microseconds=1))
                 for key, moments in by_pool.items()
             }
-        return [one for one in told if one.sample.at not in kept[one.sample.site, str(one.sample.pool)]]
 
     def _tell(self, meter: Meter, heard: _Heard) -> None:
         core, fault, errors = self._service.core, f"meter {meter.name}", heard.errors
@@ -169,3 +176,8 @@ class Metering:
         )
         if core.set_fault(fault, f"The meter {meter.name} fails: {errors[0]}{more}{means}"):
             log.warning("a meter fails", meter=meter.name, error=str(errors[0]), exc_info=heard.broke)
+
+
+def _may_be_higher(one: Told) -> bool:
+    """Than what is kept of its moment. Traffic that is read again is not: it may only be sized otherwise by now."""
+    return one.more or one.sample.realtime_accelerators is not None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, case, delete, insert, select
+from sqlalchemy import Connection, Row, case, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shifter.domain.fleet import PoolKey
@@ -61,6 +61,15 @@ def count_all(db: Connection) -> None:
     c = t.telemetry.c
     kept = select(c.site, c.pool, c.at, c.realtime_accelerators).where(c.realtime_accelerators.is_not(None))
     count(db, [TelemetrySample(r.site, r.at, r.pool, r.realtime_accelerators) for r in db.execute(kept)])
+
+
+def highest_at(db: Connection, site: str, pool: str, start: datetime, end: datetime) -> dict[datetime, float]:
+    """What is kept of a pool's samples in `[start, end)`, by their moments: of each the highest [accelerators]."""
+    c = t.telemetry.c
+    of_pool = (c.site == site, c.pool == pool, c.realtime_accelerators.is_not(None))
+    query = select(c.at, func.max(c.realtime_accelerators).label("load"))
+    query = query.where(*of_pool, c.at >= start, c.at < end).group_by(c.at)
+    return {r.at: r.load for r in db.execute(query)}
 
 
 def steps(db: Connection, first: int, site: str | None = None, pool: str | None = None) -> Steps:

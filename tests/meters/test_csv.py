@@ -81,6 +81,23 @@ def test_models_of_a_pool_and_moment_are_one_sample(file: Path) -> None:
     assert (first.where, second.where) == ("load.csv:2.", "load.csv:4.")
 
 
+def test_what_a_look_fell_into_the_middle_of_is_told_again_whole(file: Path) -> None:
+    made = CsvMeter("it", str(file))
+    file.write_text(TRAFFIC + "2026-01-10T00:00:00Z,fra,h100,chat,4,500,100\n")
+    [part] = made.read(T0)
+    append(file, "2026-01-10T00:00:00Z,fra,h100,embed,0,,\n2026-01-10T00:01:00Z,fra,h100,chat,5,500,100\n")
+    whole, new = made.read(T0)
+    assert part.sample.traffic == (ModelTraffic("chat", 4, 500, 100),), "it stays as it was told"
+    assert whole.sample.traffic == (ModelTraffic("chat", 4, 500, 100), ModelTraffic("embed", 0))
+    assert (part.more, whole.more, new.more) == (False, True, False)
+    assert new.sample.traffic == (ModelTraffic("chat", 5, 500, 100),)
+    file.write_text(TRAFFIC)
+    assert loads(made) == []
+    append(file, "2026-01-10T00:01:00Z,fra,h100,embed,0,,\n")
+    [other] = made.read(T0)
+    assert not other.more, "another file has nothing to do with it"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

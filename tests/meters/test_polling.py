@@ -18,7 +18,7 @@ from shifter.meters import Metering, Place, Told
 from shifter.meters.csv import CsvMeter
 from shifter.meters.vllm import VllmMeter
 from shifter.service import Service
-from shifter.store import inputs
+from shifter.store import inputs, loads
 from shifter.views import ModelTraffic, TelemetrySample
 from tests.meters.fake import FakeServer, Ticks
 from tests.service.test_traffic import SERVED, replicas
@@ -182,6 +182,45 @@ class TestHistory:
         assert load(made) == 5.0, "the newest, though it did not come last"
         assert self.poll(made, file) == 0, "after a restart, say"
         assert kept(made) == [(-20, 6), (-10, 7), (-2, 5)]
+
+    def test_of_two_rows_of_a_moment_the_higher_counts_whenever_it_comes(
+        self, made: Service, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "load.csv"
+        meter = CsvMeter("csv", str(file))
+        metering, row = Metering(made, [meter]), "2026-01-09T23:58:00Z,fra,h100,"
+        file.write_text(f"{self.HEAD}{row}2\n")
+        assert metering.poll(meter) == 1
+        with file.open("a") as more:
+            more.write(f"{row}14\n")
+        assert metering.poll(meter) == 1
+        assert load(made) == 14.0
+        with made.core.reading() as db:
+            assert max(loads.steps(db, 0)[POOL].values()) == 14.0
+        with file.open("a") as more:
+            more.write(f"2026-01-09T23:59:00Z,fra,h100,3\n{row}5\n")
+        assert metering.poll(meter) == 1, "a lower one is no news"
+        assert self.poll(made, file) == 0, "after a restart, say"
+        assert kept(made) == [(-2, 2), (-2, 14), (-1, 3)]
+
+    def test_models_of_a_moment_add_up_however_many_looks_they_take(
+        self, made: Service, tmp_path: Path
+    ) -> None:
+        file, head = tmp_path / "load.csv", "at,site,pool,model,requests_per_s,prompt_tokens,output_tokens\n"
+        chat, other = (f"2026-01-09T23:58:00Z,fra,h100,{model},4,500,100\n" for model in ("chat", "embed"))
+        meter = CsvMeter("csv", str(file))
+        metering = Metering(made, [meter])
+        file.write_text(head + chat)
+        metering.poll(meter)
+        part = load(made)
+        with file.open("a") as more:
+            more.write(other)
+        assert metering.poll(meter) == 1
+        whole = load(made)
+        assert part is not None
+        assert whole is not None
+        assert whole > part
+        assert self.poll(made, file) == 0, "after a restart, say"
 
     def test_rows_that_are_wrong_keep_no_other_out(
         self, made: Service, tmp_path: Path, clock: ManualClock
