@@ -1,7 +1,8 @@
 """Follow a file of grid events: what stands in it holds, what is taken out of it is withdrawn.
 
 It is read when it has changed. One that cannot be read, or is wrong, changes nothing: what it told stays in force until
-its end, and health says what is wrong with it.
+its end, and health says what is wrong with it. An event that cannot be followed yet, a cut that no plan reaches or one
+whose id is another's, keeps no other out: it is named, and looked at again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from forecasts.errors import ShifterError
 from shifter.domain.fleet import Fleet
 from shifter.domain.grid_event import GridEvent
-from shifter.errors import NotReady
 from shifter.files.grid_events import read_grid_events
 from shifter.grid_signals import Feed, GridFeed, listen, remember
 from shifter.grid_signals import leave as leave_vtns
@@ -51,35 +51,40 @@ class FileFeed:
                 stamp = self._stamp()
                 if stamp == self._followed:
                     return 0
-                wanted = _with_baselines(core, read_grid_events(self.path, self.fleet))
-                changed = follow_grid_events(core, FILE, wanted, lambda _: False)
-            except (
-                NotReady
-            ) as error:  # the store's fault, or there is no plan yet to cut from: the next look will do
-                remember(core, self.name, [str(error)], now)
-                return 0
+                wanted, waiting = _with_baselines(core, read_grid_events(self.path, self.fleet))
+                followed = follow_grid_events(core, FILE, wanted, lambda e: e.id in waiting)
             except (ShifterError, OSError) as error:
                 remember(core, self.name, [str(error)], now)
                 return 0
-            self._followed = stamp
-            remember(core, self.name, [], now)
-            return changed
+            errors = [*waiting.values(), *(_taken(i, by) for i, by in sorted(followed.taken.items()))]
+            self._followed = None if errors else stamp
+            remember(core, self.name, errors, now)
+            return followed.changed
 
     def _stamp(self) -> Stamp:
         found = Path(self.path).stat()
         return found.st_mtime_ns, found.st_size
 
 
-def _with_baselines(core: Core, events: Sequence[GridEvent]) -> list[GridEvent]:
-    """Cuts with what they are cut from: as it was frozen before, or as it is now."""
+def _with_baselines(core: Core, events: Sequence[GridEvent]) -> tuple[list[GridEvent], dict[str, str]]:
+    """Cuts with what they are cut from, as it was frozen before or as it is now; and by id why others have to wait."""
     known = {event.id: event for event in core.state.grid_events}
-    ahead = [event for event in events if event.end > core.now()]
-    return [
-        told
-        if (told := known.get(e.id)) is not None and e in (told, told.as_asked)
-        else baselines.frozen(core, e)
-        for e in ahead
-    ]
+    found: list[GridEvent] = []
+    waiting: dict[str, str] = {}
+    for event in events:
+        if event.end <= core.now():
+            continue
+        told = known.get(event.id)
+        try:
+            same = told is not None and event in (told, told.as_asked)
+            found.append(told if told is not None and same else baselines.frozen(core, event))
+        except ShifterError as error:  # there is no plan yet, or none so far ahead: the next look will do
+            waiting[event.id] = f"{event.id} has to wait: {error}"
+    return found, waiting
+
+
+def _taken(event_id: str, by: str) -> str:
+    return f"{event_id} is already a grid event, told by {by}: it is not followed. Give it an id of its own."
 
 
 def leave(core: Core, feeds: Sequence[Feed]) -> None:

@@ -134,7 +134,7 @@ def listen(core: Core, feed: Feed) -> int:
             prefixes = tuple(f"{feed.name}:{_slug(event_id)}:" for event_id in heard.unread)
             changed = follow_grid_events(
                 core, feed.name, heard.limits, lambda e: e.id.startswith(prefixes) if prefixes else False
-            )
+            ).changed
             _tell(core, feed, heard.notices)
             errors = list(heard.unread.values())
             core.metrics.ingests.labels(source=feed.name, outcome="rejected" if errors else "ok").inc()
@@ -272,11 +272,16 @@ def _facts(feed: GridFeed, notice: Notice) -> dict[str, Any]:
     }
 
 
+def _in_words(errors: Sequence[str]) -> str:
+    more = f" And {len(errors) - MOST_VALUES} more." if len(errors) > MOST_VALUES else ""
+    return " ".join(errors[:MOST_VALUES]) + more
+
+
 def remember(core: Core, name: str, errors: Sequence[str], now: datetime) -> None:
     """A feed's view after a poll; the first failure and the recovery are told, as of a forecast source."""
     before = core.state.sources.get(name) or SourceView(name, up=True)
     if errors:
-        view = replace(before, up=False, failures=before.failures + 1, error=f"{errors[0]} {STANDS}")
+        view = replace(before, up=False, failures=before.failures + 1, error=f"{_in_words(errors)} {STANDS}")
     else:
         view = replace(before, up=True, failures=0, error="", last_success_at=now)
     with core.state.changed:

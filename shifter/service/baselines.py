@@ -35,7 +35,7 @@ def frozen(core: Core, event: GridEvent) -> GridEvent:
         return event
     until = event.rebound_end if event.rebound_ratio is not None else event.end
     if event.baseline == "plan":
-        plan = _plan(core, until)
+        plan = _plan(core, event.start, until)
         since = max(event.start, plan.horizon.start)  # of one that has begun only the rest can be limited
         return replace(event, frozen_baseline=of_plan(plan, core.fleet.by_site[event.site], since, until))
     with core.reading() as db:
@@ -84,12 +84,7 @@ def of_plan(plan: Plan, site: Site, start: datetime, end: datetime) -> Baseline:
     source = f"plan {plan.plan_id} of {isoformat_z(plan.created_at.replace(microsecond=0))}"
     baseline = Baseline("plan", source, windows) if windows else None
     if baseline is None or not baseline.covers(start, end):
-        raise InputError(
-            f"no plan reaches from {isoformat_z(start)} to {isoformat_z(end)}: this one ends at "
-            f"{isoformat_z(plan.horizon.end)}.",
-            field="start" if start < plan.horizon.start else "end",
-            hint="Send it nearer to its time, or name a limit_kw or another baseline.",
-        )
+        raise _unreached(start, end, plan.horizon.start, plan.horizon.end)
     return baseline
 
 
@@ -115,10 +110,22 @@ def edges_of(core: Core, start: datetime, end: datetime) -> list[datetime]:
     return [start, *inside, end]
 
 
-def _plan(core: Core, until: datetime) -> Plan:
-    """The plan in force, or where it does not reach so far, one of this moment that does."""
+def _plan(core: Core, start: datetime, until: datetime) -> Plan:
+    """The plan in force, or where it does not reach so far, one of this moment that does. Raises InputError."""
     published = core.state.published
     if published is not None and published.plan.horizon.end >= until:
         return published.plan
     inputs = snapshot.take(core, reach=until)
+    if inputs.frame.grid.end < until:
+        raise _unreached(start, until, inputs.frame.grid.start, inputs.frame.grid.end)
     return core.quote_planner.plan(inputs_to_json(inputs), core.config.cycle_deadline_s)
+
+
+def _unreached(start: datetime, end: datetime, begins: datetime, ends: datetime) -> InputError:
+    """Of what a plan that goes from when to when does not hold."""
+    return InputError(
+        f"no plan reaches from {isoformat_z(start)} to {isoformat_z(end)}: this one ends at "
+        f"{isoformat_z(ends)}.",
+        field="start" if start < begins else "end",
+        hint="Send it nearer to its time, or name a limit_kw or another baseline.",
+    )

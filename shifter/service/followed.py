@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from shifter.domain.grid_event import GridEvent
 from shifter.service.core import Change, Core
@@ -13,26 +15,38 @@ from shifter.store import grid_events as rows
 from shifter.views import EventKind
 
 
+@dataclass(frozen=True)
+class Followed:
+    """How many events changed, and which ids are another's."""
+
+    changed: int
+    taken: Mapping[str, str]
+    """By id, who told the event that has it."""
+
+
 def follow_grid_events(
     core: Core, source: str, wanted: Sequence[GridEvent], undecided: Callable[[GridEvent], bool]
-) -> int:
-    """Make the grid events of `source` that are not over those that are `wanted`; how many that changed.
+) -> Followed:
+    """Make the grid events of `source` that are not over those that are `wanted`.
 
     One by one under its id: what is new comes in, what is said otherwise now is changed, and what is not wanted any
     more is withdrawn, but for those that are `undecided`, which stand as they were. All of it in one transaction with
     the events and the audit; nothing is written where nothing differs. One that has begun ends now when it is
-    withdrawn, one that lies ahead never was. Raises NotReady.
+    withdrawn, one that lies ahead never was. An id that another's event has which is not over stays theirs, but for
+    ids that begin with `source:`. Raises NotReady.
     """
     with core.writing:  # nobody comes between looking and writing
         now = core.now()
         with core.reading() as db:
             told = {event.id: event for event in rows.told_by(db, source, now)}
-        asked = {event.id: event for event in wanted if event.end > now}
+            asked = {event.id: event for event in wanted if event.end > now}
+            holders = {i: _holder(db, i, source, now) for i in asked.keys() - told.keys()}
+        taken = {i: by for i, by in holders.items() if by is not None}
         gone = [e for e in told.values() if e.id not in asked and not undecided(e)]
-        new = [e for e in asked.values() if e.id not in told]
+        new = [e for e in asked.values() if e.id not in told and e.id not in taken]
         other = [e for e in asked.values() if e.id in told and not _same(e, told[e.id], now)]
         if not (gone or new or other):
-            return 0
+            return Followed(0, taken)
         with core.change() as change:
             kept = {event.id: event for event in core.state.grid_events}
             for event in new:
@@ -45,7 +59,17 @@ def follow_grid_events(
             kept |= {event.id: event for event in (*new, *other)}
             change.set(grid_events=tuple(kept.values()))
             change.replan = "grid event"
-    return len(gone) + len(new) + len(other)
+    return Followed(len(gone) + len(new) + len(other), taken)
+
+
+def _holder(db: Connection, event_id: str, source: str, now: datetime) -> str | None:
+    """Who else told an event of this id that is not over; None where nobody did, or the id is `source`'s own."""
+    if event_id.startswith(f"{source}:"):  # whoever took it may not keep a limit of the grid out
+        return None
+    kept = rows.find(db, event_id)
+    if kept is None or kept.created_by == source[:256] or kept.event.holds_until <= now:
+        return None
+    return kept.created_by
 
 
 def _same(event: GridEvent, told: GridEvent, now: datetime) -> bool:
@@ -55,7 +79,7 @@ def _same(event: GridEvent, told: GridEvent, now: datetime) -> bool:
 
 
 def _create(change: Change, event: GridEvent, source: str) -> None:
-    rows.drop(change.db, event.id)  # one of ours that was over, or one that another gave this id
+    rows.drop(change.db, event.id)  # of this id, and over or ours by its name
     rows.add(change.db, event, change.at, source)
     tell_created(change, event, source)
 

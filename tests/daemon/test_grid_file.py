@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from shifter.clock import ManualClock
+from shifter.domain.grid_event import GridEvent
+from shifter.errors import NotReady
 from shifter.grid_file import FILE, FileFeed, leave
 from shifter.service import Service
+from shifter.service.core import Core
 from shifter.views import EventKind
 from tests.service.world import FLEET, HOUR, T0, job, kinds, realtime, service
 
@@ -74,3 +78,66 @@ def test_it_is_followed_as_it_changes(made: Service, tmp_path: Path, sqlite_url:
     assert again.grid_events() == before[:1]
     leave(again.core, [])
     assert again.grid_events() == []
+
+
+def test_a_cut_that_no_plan_reaches_keeps_no_other_out(sqlite_url: str, tmp_path: Path) -> None:
+    clock, file = ManualClock(T0), tmp_path / "events.yaml"
+    made = service(sqlite_url, clock, realtime=realtime(4.0))
+    made.cycle()
+    far = {**CUT, "id": "far", "start": "2026-02-10T00:00:00Z", "end": "2026-02-10T02:00:00Z"}
+    file.write_text(json.dumps([far, LIMIT, CUT]))
+    feed = FileFeed(str(file), FLEET)
+    assert feed.listen(made.core) == 2
+    assert {e.id for e in made.grid_events()} == {"a", "b"}
+    error = made.core.state.sources[FILE].error
+    assert "far has to wait: " in error
+    assert "no plan reaches from 2026-02-10T00:00:00Z" in error
+    assert feed.listen(made.core) == 0
+    clock.moment = datetime(2026, 2, 9, 20, tzinfo=UTC)
+    made.heartbeat()
+    made.cycle()
+    assert feed.listen(made.core) == 1, "the same file"
+    assert [e.id for e in made.grid_events()] == ["far"]
+    assert made.core.state.sources[FILE].up
+
+
+def test_a_cut_waits_for_the_first_plan_and_a_limit_does_not(sqlite_url: str, tmp_path: Path) -> None:
+    made, file = service(sqlite_url, ManualClock(T0)), tmp_path / "events.yaml"
+
+    def away(core: Core, reach: datetime) -> NoReturn:
+        raise NotReady("there are no forecasts yet.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shifter.service.snapshot.take", away)
+        file.write_text(json.dumps([CUT, LIMIT]))
+        feed = FileFeed(str(file), FLEET)
+        assert feed.listen(made.core) == 1
+        assert "a has to wait: there are no forecasts yet." in made.core.state.sources[FILE].error
+    assert feed.listen(made.core) == 1
+    assert {e.id for e in made.grid_events()} == {"a", "b"}
+
+
+def test_an_id_that_another_sender_holds_stays_theirs(sqlite_url: str, tmp_path: Path) -> None:
+    clock, file = ManualClock(T0), tmp_path / "events.yaml"
+    made = service(sqlite_url, clock, realtime=realtime(4.0))
+    made.cycle()
+    theirs = made.add_grid_event(GridEvent("b", "fra", T0 + HOUR, T0 + 3 * HOUR, 3.0), "dso")
+    file.write_text(json.dumps([LIMIT, CUT]))
+    feed = FileFeed(str(file), FLEET)
+    assert feed.listen(made.core) == 1, "the others are followed"
+    assert [e.id for e in made.grid_events()] == ["b", "a"]
+    assert made.grid_events()[0] == theirs
+    assert (
+        "b is already a grid event, told by dso: it is not followed." in made.core.state.sources[FILE].error
+    )
+    file.write_text("[]")
+    assert feed.listen(made.core) == 1
+    assert made.grid_events() == [theirs], "only what the file told is withdrawn"
+    assert made.core.state.sources[FILE].up
+    file.write_text(json.dumps([LIMIT]))
+    assert feed.listen(made.core) == 0
+    clock.moment = T0 + 4 * HOUR
+    made.heartbeat()
+    assert feed.listen(made.core) == 1, "theirs is over"
+    assert [(e.id, e.limit_kw) for e in made.grid_events()] == [("b", 9)]
+    assert made.core.state.sources[FILE].up
