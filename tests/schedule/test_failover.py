@@ -25,6 +25,7 @@ from shifter.domain.workload import Workload
 from shifter.errors import SolverFailed
 from shifter.schedule import failover
 from shifter.schedule.promises import held_for
+from shifter.schedule.solve import linear_program
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, work
 
@@ -337,6 +338,54 @@ def test_the_price_of_a_promise_is_never_less_than_its_cost(monkeypatch: pytest.
         assert found.cost_per_day >= least - 1e-6
         if found.cost_per_day > 0.01:
             assert "costs at most" in found.text
+
+
+def test_prices_of_losses_build_no_program_and_those_of_domains_one_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from shifter.schedule import promises
+
+    built = []
+
+    def counted(*given: Any) -> Any:
+        built.append(given)
+        return linear_program(*given)
+
+    monkeypatch.setattr(promises, "linear_program", counted)
+    monkeypatch.setattr(promises, "SOLVED_COLUMNS", 0)
+    twice = [
+        house(n, z, failure_domains=2, resilience=Resilience(lose_domains=1))
+        for n, z in zip("abc", "ZYW", strict=True)
+    ]
+    for sites, programs in ((THREE, 0), (twice, 4)):
+        inputs = case(sites, [work("w", 100, 4, **FIRM)], EU, prices=PRICES)
+        kept = held_for(
+            problem_of(inputs), inputs.fleet, inputs.envelope, time_limit_s=60.0, effort=Effort.WHOLE
+        )
+        assert kept.resilience is not None
+        assert {p.basis for p in kept.resilience.promises} == {"at_most"}
+        assert len(built) == programs
+        built.clear()
+
+
+def test_no_promise_of_domains_is_priced_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shifter.schedule import promises
+
+    monkeypatch.setattr(promises, "SOLVED_COLUMNS", 0)
+    monkeypatch.setattr(promises, "PRICING_SHARE", -1.0)
+    own = Resilience(lose_domains=1)
+    sites = [house(n, z, failure_domains=2, resilience=own) for n, z in zip("abc", "ZYW", strict=True)]
+    plan = plan_cycle(case(sites, [work("w", 100, 4, **FIRM)], EU, prices=PRICES))
+    assert promise(plan, "a", "domains").cost_per_day is None
+    assert promise(plan, "a").basis == "at_most"
+
+
+def test_time_that_placing_does_not_use_is_left_to_the_schedule() -> None:
+    inputs = case(THREE, [work("w", 100, 4, **FIRM)], EU, prices=PRICES)
+    kept = held_for(
+        problem_of(inputs), inputs.fleet, inputs.envelope, time_limit_s=3600.0, effort=Effort.WHOLE
+    )
+    assert 3500.0 < kept.left_s < 3600.0
 
 
 def test_a_fleet_without_groups_is_planned_as_ever() -> None:
