@@ -12,6 +12,7 @@ import numpy as np
 from shifter.domain.effort import Effort
 from shifter.domain.failover import Loss, losses
 from shifter.domain.fleet import Fleet, Site
+from shifter.domain.plan import Plan
 from shifter.domain.survival import PlanResilience, Promise
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
@@ -31,8 +32,14 @@ PLACING_SHARE, PRICING_SHARE = 0.2, 0.1
 """Of the time: what placing what is held may take of it, and what pricing promises may. The schedule
 has the rest, and what they leave of it."""
 
-NOTHING = 0.005
-"""A cost below this is none [currency a day]."""
+NOTHING, LEAST_SAID = 1e-4, 0.005
+"""A cost below the first is none, as exactly as a program says it; one below the other is not told in figures [currency
+a day]."""
+
+LATE_HOURS = 0.05
+"""Work that is late by less is not told [accelerator-hours]."""
+
+FREE, NO_MONEY = "costs nothing", "costs no money"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +61,20 @@ class Kept:
     left_s: float
     resilience: PlanResilience | None = None
     warnings: tuple[str, ...] = ()
+    late_hours: float = 0.0
+    """Work that the program which placed what is held leaves late [accelerator-hours]."""
+
+    def told(self, plan: Plan) -> Plan:
+        """The plan, in which no promise costs nothing where more is late than in the program that says so.
+
+        Whole accelerators may not keep what a program promises. Whether they would without it, nobody knows.
+        """
+        more = sum(one.accelerator_hours for one in plan.unplaced) - self.late_hours
+        if plan.resilience is None or more < LATE_HOURS:
+            return plan
+        by_program = f"{FREE} in the program that placed it, and the plan leaves {more:.1f} accelerator-hours more late"
+        promises = (replace(p, text=p.text.replace(FREE, by_program)) for p in plan.resilience.promises)
+        return replace(plan, resilience=replace(plan.resilience, promises=tuple(promises))).named()
 
 
 def held_for(
@@ -67,9 +88,9 @@ def held_for(
     said = resilience_of(made, problem, fleet, envelope, time_limit_s=PRICING_SHARE * time_limit_s)
     spent_s = min(time.monotonic() - began, (PLACING_SHARE + PRICING_SHARE) * time_limit_s)
     warnings = tuple(warnings_of(made, problem, fleet))
-    return Kept(
-        with_envelope(problem, fleet, made.envelope), made.envelope, time_limit_s - spent_s, said, warnings
-    )
+    late = 0.0 if made.placing is None or made.solution is None else made.placing.bill(made.solution)[1]
+    raised, left_s = with_envelope(problem, fleet, made.envelope), time_limit_s - spent_s
+    return Kept(raised, made.envelope, left_s, said, warnings, late)
 
 
 def resilience_of(
@@ -181,9 +202,14 @@ def _promise(one: Site | Loss, made: Failover, priced: _Priced, days: float, fle
         what = f"{n} failure domain{'s' if n > 1 else ''} of each pool at {name}"
     short = 0 if missing is None else int((missing > EXCESS).sum())
     most = None if missing is None else round(float(missing.max(initial=0.0)) if short else 0.0, 6)
-    text = f"surviving the loss of {what} {_costs(cost, priced.basis, fleet.currency)}"
+    costs = _costs(cost, priced.basis, fleet.currency)
+    if late and costs == FREE:
+        costs = NO_MONEY
+    text = f"surviving the loss of {what} {costs}"
     if late:
-        text += f", and {late:.1f} accelerator-hours of work are late for it"
+        text += (
+            f", {'but' if costs == NO_MONEY else 'and'} {late:.1f} accelerator-hours of work are late for it"
+        )
     if short:
         text += f"; up to {most:.1f} accelerators of it are held by nobody, in {short} slots"
     return Promise(
@@ -195,7 +221,9 @@ def _costs(cost: float | None, basis: str | None, currency: str) -> str:
     if cost is None:
         return "has a cost that no program says"
     if cost < NOTHING:
-        return "costs nothing"
+        return FREE
+    if cost < LEAST_SAID:
+        return f"costs less than 0.01 {currency} a day"
     return f"costs {'at most ' if basis == AT_MOST else ''}{cost:.2f} {currency} a day"
 
 

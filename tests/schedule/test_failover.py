@@ -133,6 +133,7 @@ def test_preemptible_work_stands_in_it_unless_the_site_is_strict() -> None:
     assert max(r.deferrable for r in idle.slots) == 12.0
     assert promise(idle, "a").late_accelerator_hours == pytest.approx(16.0)
     assert "16.0 accelerator-hours of work are late for it" in promise(idle, "a").text
+    assert "costs nothing" not in promise(idle, "a").text
 
 
 def test_accelerators_stand_for_each_other_as_the_group_says() -> None:
@@ -386,6 +387,20 @@ def test_time_that_placing_does_not_use_is_left_to_the_schedule() -> None:
         problem_of(inputs), inputs.fleet, inputs.envelope, time_limit_s=3600.0, effort=Effort.WHOLE
     )
     assert 3500.0 < kept.left_s < 3600.0
+
+
+def test_no_promise_costs_nothing_where_whole_accelerators_leave_more_late_than_its_program() -> None:
+    """Each of three sites leaves 20 - 4.5 - 2.25 to firm work: the program fills it, and whole accelerators cannot."""
+    inputs = case(THREE, [work("w", 4 * 39.75, 4, **FIRM)], EU, load=4.5)
+    plan = plan_cycle(inputs)
+    late = sum(one.accelerator_hours for one in plan.unplaced)
+    assert late > 1
+    assert not any(p.late_accelerator_hours for p in said(plan).promises)
+    for one in said(plan).promises:
+        assert (
+            f"costs nothing in the program that placed it, and the plan leaves {late:.1f} accel" in one.text
+        )
+    assert plan.plan_id == plan.content_id()
 
 
 def test_a_fleet_without_groups_is_planned_as_ever() -> None:
