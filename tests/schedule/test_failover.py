@@ -26,6 +26,7 @@ from shifter.errors import SolverFailed
 from shifter.schedule import failover
 from shifter.schedule.promises import held_for
 from shifter.schedule.solve import linear_program
+from shifter.schedule.value import fleet_worth
 from shifter.store.snapshots import inputs_from_json, inputs_to_json
 from tests.schedule.build import START, at, cycle_inputs, site, work
 
@@ -436,6 +437,25 @@ def test_ride_through_may_be_until_the_group_takes_over() -> None:
     group = FailoverGroup("eu", ("a", "b"), within_minutes=15)
     inputs = case([own, house("b")], [], group)
     assert problem_of(inputs).sites[0].battery_floor_kwh(4).tolist() == [1.0] * 4
+
+
+def test_figures_of_value_are_for_what_is_held_where_it_is_held_and_say_so() -> None:
+    """With one more at b, what c would lose moves there from a, and saves more than the figure of b."""
+    prices = {"Z": [20.0] * 4, "Y": [200.0] * 4, "W": [300.0] * 4, "V": [90.0] * 4}
+    load = {"a": 0.0, "b": 0.0, "c": 10.0, "d": 0.0}
+
+    def planned(count: int) -> tuple[Plan, CycleInputs]:
+        sites = [house("a"), house("b", "Y", count=count), house("c", "W", count=10), house("d", "V")]
+        inputs = case(sites, [work("w", 80, 4, **FIRM)], EU, load=load, prices=prices)
+        return plan_cycle(inputs), inputs
+
+    plan, inputs = planned(5)
+    told = fleet_worth(plan, inputs.fleet)
+    [figure] = [pool.accelerator.horizon for one in told.sites if one.site == "b" for pool in one.pools]
+    assert plan.minimised - planned(6)[0].minimised > figure + told.above_bound + 0.1
+    assert "What failover groups hold stays where it is held in all figures" in told.notes[0]
+    alone = replace(inputs.fleet, failover_groups=())
+    assert fleet_worth(plan_cycle(replace(inputs, fleet=alone)), alone).notes == ()
 
 
 @st.composite
