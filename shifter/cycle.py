@@ -115,7 +115,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
 
     def planned(made: Schedule) -> Plan:
         # 6. The same work at once, to compare with; and the plan, with its cost, its reasons and its proof.
-        return assemble(
+        plan = assemble(
             problem,
             made,
             run_now(problem, done_hours(problem, made.pieces)),
@@ -128,6 +128,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
             resilience=kept.resilience,
             warnings=kept.warnings,
         )
+        return kept.told(plan)
 
     # 5. What was announced stands while its proof is about as good as it was; else all is solved, and packed.
     plan = None

@@ -35,8 +35,8 @@ class PlanResilience:
     """Where the fleet has failover groups: how what they hold was placed, and what each promise costs."""
 
     placed_by: str
-    """`program`: together with all work, in one program; `coarse`: in a coarser one; `without_work`: as if there were
-    no work; `all`: all that real-time load leaves is held."""
+    """`program`: together with all work, in one program; `coarse`: in a coarser one; `without_work`: filled in as
+    if there were no work; `all`: so too, and in some slots all that real-time load leaves is held."""
     joint_optimum: float | None
     """What that program costs, late work and limits that are broken apart, before any whole accelerators; None where
     there was no such program."""

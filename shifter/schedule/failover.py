@@ -2,8 +2,8 @@
 
 `terms.failover` says what is held for each loss; its program is solved first, and is convex. What it holds, slot by
 slot, then is part of what its pools reserve, and everything after it (classes, packing, prices, the bound) is as
-without groups: work that stays stands outside of it. Where that program is too large or fails, a coarser one places it,
-then one without work, then all that real-time load leaves is held. It is enough in each case, as far as there is any.
+without groups: work that stays stands outside of it. Where that program is too large or fails, a coarser one places it;
+else it is filled in as if there were no work (`failover_fill`). It is enough in each case, as far as there is any.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from shifter.realtime.reserve import Envelope
 from shifter.schedule.classes import WorkClass, merge, n_columns
 from shifter.schedule.clusters import Clusters
 from shifter.schedule.coarse import coarsen, coarsest_minutes
+from shifter.schedule.failover_fill import fill
 from shifter.schedule.jobs import Ints
 from shifter.schedule.parts import with_spans
 from shifter.schedule.problem import ScheduleProblem
@@ -33,7 +34,7 @@ from shifter.schedule.program import EXCESS, Capacity
 from shifter.schedule.scaled import CLUSTERS
 from shifter.schedule.schedule import EXACT_COLUMNS
 from shifter.schedule.solve import Solution, solve
-from shifter.schedule.terms.failover import LEAST_LIMIT_KW, FailoverTerm, LostLoad
+from shifter.schedule.terms.failover import FailoverTerm, LostLoad
 from shifter.schedule.terms.registry import installed_terms
 
 SHARE = 0.6
@@ -44,7 +45,7 @@ PROGRAM, COARSE, WITHOUT_WORK, ALL = "program", "coarse", "without_work", "all"
 
 @dataclass(frozen=True, eq=False)
 class Placing:
-    """One program that places what is held: the whole one, a coarser one, or one without work.
+    """One program that places what is held: the whole one, or a coarser one.
 
     `slot_of` (n_slots,) says which of its slots holds each true one.
     """
@@ -79,7 +80,8 @@ class Placing:
 @dataclass(frozen=True, eq=False)
 class Held:
     """What is held: accelerators (n_pools, n_slots) and their draw (n_sites, n_slots) [kW]; of each lost load, what is
-    `missing` (n_lost, n_slots); and the most that work which stays uses beside it, (n_pools, n_slots)."""
+    `missing` (n_lost, n_slots), NaN where nobody knows; and the most that work which stays uses beside it, (n_pools,
+    n_slots)."""
 
     accelerators: Floats
     kw: Floats
@@ -104,6 +106,12 @@ class Held:
             accelerators, kw = np.maximum(accelerators, taken), np.maximum(kw, taken_kw)
         return cls(*(one[:, slot_of] for one in (accelerators, kw, missing, _firm_use(placing, solution))))
 
+    @classmethod
+    def filled(cls, problem: ScheduleProblem, term: FailoverTerm) -> Held:
+        """Without a program, and without looking at work."""
+        made = fill(problem, term)
+        return cls(made.accelerators, made.kw, made.missing, np.zeros_like(made.accelerators))
+
     def where(self, slots: NDArray[np.bool_], other: Held) -> Held:
         """That of another in some slots."""
         mine, others = (vars(one).values() for one in (self, other))
@@ -114,24 +122,22 @@ class Held:
 class Failover:
     """What the groups hold, and with it the envelope in which the schedule is made.
 
-    `held` is None where no program says what is missing; `placing` and `solution` are what placed it, None where that
-    looked at no work.
+    `placing` and `solution` are what placed it, None where that looked at no work.
     """
 
     envelope: Envelope
     lost: tuple[Demand, ...]
     how: str
-    held: Held | None
+    held: Held
     notes: tuple[str, ...]
     placing: Placing | None = None
     solution: Solution | None = None
 
     def missing(self, loss: Loss) -> Floats | None:
         """Accelerators that nobody holds for a loss, (n_slots,); None where nobody knows."""
-        if self.held is None:
-            return None
         own = [k for k, one in enumerate(self.lost) if one.loss == loss]
-        return np.sum(self.held.missing[own], axis=0) if own else np.zeros(self.held.kw.shape[1])
+        missing: Floats = np.sum(self.held.missing[own], axis=0)
+        return None if np.isnan(missing).any() else missing
 
 
 def hold(
@@ -151,23 +157,20 @@ def hold(
     ends = time.monotonic() + time_limit_s
     for placing in _placings(problem, term, effort):
         try:
-            left_s = max(0.0, ends - time.monotonic())
-            solution = placing.solved(left_s if placing.how == WITHOUT_WORK else SHARE * left_s)
-            held = Held.of(placing, solution)
-            if placing.how == COARSE and held.missing.max(initial=0.0) > EXCESS:
-                # An hour has the room of its tightest slot there: where that is too little, the slots are asked.
-                bare = _without_work(problem, term)
-                short: NDArray[np.bool_] = np.any(held.missing > EXCESS, axis=0)
-                held = held.where(short, Held.of(bare, bare.solved(max(0.0, ends - time.monotonic()))))
+            solution = placing.solved(SHARE * max(0.0, ends - time.monotonic()))
         except (SolverFailed, MemoryError) as failure:
             why = failure.detail if isinstance(failure, SolverFailed) else "there was too little memory."
             notes += (f"what failover holds was not placed by the program `{placing.how}`: {why}",)
             continue
-        made = Failover(_raised(problem, fleet, envelope, term, held), lost, placing.how, held, notes)
-        return made if placing.how == WITHOUT_WORK else replace(made, placing=placing, solution=solution)
-    nothing = np.zeros_like(term.room)
-    every = Held(term.room, np.minimum(term.headroom_kw, LEAST_LIMIT_KW), nothing[:0], nothing)
-    return Failover(_raised(problem, fleet, envelope, term, every), lost, ALL, None, notes)
+        held = Held.of(placing, solution)
+        if placing.how == COARSE and held.missing.max(initial=0.0) > EXCESS:
+            # An hour has the room of its tightest slot there: where that is too little, the slots are asked.
+            held = held.where(np.any(held.missing > EXCESS, axis=0), Held.filled(problem, term))
+        raised = _raised(problem, fleet, envelope, term, held)
+        return Failover(raised, lost, placing.how, held, notes, placing, solution)
+    held = Held.filled(problem, term)
+    how = ALL if np.isnan(held.missing).any() else WITHOUT_WORK
+    return Failover(_raised(problem, fleet, envelope, term, held), lost, how, held, notes)
 
 
 def _placings(problem: ScheduleProblem, term: FailoverTerm, effort: Effort) -> Iterator[Placing]:
@@ -179,11 +182,6 @@ def _placings(problem: ScheduleProblem, term: FailoverTerm, effort: Effort) -> I
         each = np.arange(problem.grid.n_slots)
         yield Placing(PROGRAM, spans, merge(spans.jobs), Capacity.of(problem), term, each)
     yield _coarse(problem, term)
-    yield _without_work(problem, term)
-
-
-def _without_work(problem: ScheduleProblem, term: FailoverTerm) -> Placing:
-    return Placing(WITHOUT_WORK, problem, (), Capacity.of(problem), term, np.arange(problem.grid.n_slots))
 
 
 def _coarse(problem: ScheduleProblem, term: FailoverTerm) -> Placing:

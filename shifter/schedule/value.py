@@ -283,6 +283,10 @@ def _notes(plan: Plan) -> Iterator[str]:
             f"{late:.1f} accelerator-hours of work have no place in time. The figures of money are for the work that "
             "has; what more room would do for the rest is in accelerator-hours."
         )
+    if plan.resilience is not None:
+        yield (
+            "What failover groups hold stays where it is held in all figures: planned anew it may move, and save more."
+        )
     if plan.synthetic:
         yield "Prices and carbon are synthetic: made up for a demonstration."
 
