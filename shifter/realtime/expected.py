@@ -72,7 +72,7 @@ def expect(
         held = ratio if p > 0.5 or learnt is None else 0.0
         load = np.minimum(count, np.repeat(held * prior.quantiles[p], per_slot) * factor + added)
         if learnt is not None:
-            most = max(count, learnt.highest)
+            most = max(count, learnt.highest_with(recent))
             load = np.maximum(load, np.minimum(most, fine[p]) * factor + added)
         slots = np.maximum(0.0, load).reshape(grid.n_slots, per_slot)
         found[p] = slots.max(axis=1) if p > 0.5 else slots.mean(axis=1)

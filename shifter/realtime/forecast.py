@@ -77,6 +77,8 @@ FIRST_SIZE = 0.5
 """On the scale: the size of an error as long as none is known."""
 MAX_ABOVE = 1.25
 """No quantile is above so many times the highest load that was measured."""
+RECENT_H, HELD_H = 0.5, 1.0
+"""[h] The level of the last half hour is held for an hour, and fades in one more."""
 _NOW = np.array(np.iinfo(np.int64).max)  # a day after all that are known
 MOST_ORIGINS = 5_000
 SILENCE_DOUBLES_H = 24.0
@@ -112,7 +114,8 @@ class Learnt:
         moment.
 
         `recent` is what was measured in the last day or more. Its last step is where the forecast starts: a meter that
-        falls silent is one whose last forecast stands, and widens. Never below zero, and ascending.
+        falls silent is one whose last forecast stands, and widens. Never below zero, and ascending. Above the median
+        they do not fall below what is measured within the hour: a rise that never was is in no error of the past.
         """
         last = recent.last
         origin = self.known_to - 1 if last is None else last
@@ -129,8 +132,26 @@ class Learnt:
         found = np.stack([_between(self.errors, p)[stretch] for p in probabilities])
         center = _between(self.errors, 0.5)[stretch]
         load = self.scale * np.expm1(np.minimum(middle + (center + (found - center) * wider) * size, 50.0))
-        load = np.clip(load, 0.0, MAX_ABOVE * self.highest)
-        return dict(zip(probabilities, load, strict=True))
+        load = np.clip(load, 0.0, MAX_ABOVE * self.highest_with(recent))
+        level, share_held = self._held(recent, origin, ahead)
+        return {
+            p: of if p <= 0.5 else of + share_held * np.maximum(0.0, level - of)
+            for p, of in zip(probabilities, load, strict=True)
+        }
+
+    def highest_with(self, recent: History) -> float:
+        """The highest load that was measured, and be it since this was learnt."""
+        return max(self.highest, float(np.nanmax(recent.values, initial=0.0)))
+
+    def _held(self, recent: History, origin: int, ahead: Ints) -> tuple[float, Floats]:
+        """The recent level, and how much of it is held so many steps after `origin`, (n_steps,): 1 down to 0.
+
+        The level is what two steps came up to: one alone is none.
+        """
+        latest = recent.window(origin + 1 - round(RECENT_H * 60 / self.step_minutes), origin + 1)
+        lead_h = ahead * self.step_minutes / 60
+        level = float(np.sort(np.nan_to_num(latest))[-2]) if len(latest) > 1 else 0.0
+        return level, np.clip(1 + HELD_H - lead_h, 0.0, 1.0)
 
     def _level(self, recent: History, origin: int) -> tuple[float, float]:
         """`a` and `b` at a step, from what was measured of the day before it."""

@@ -137,6 +137,41 @@ def test_a_higher_level_lasts_for_hours_and_fades() -> None:
     assert raised[250] == pytest.approx(1, abs=0.15)
 
 
+def test_what_is_higher_than_ever_is_not_cut_off_before_it_is_learnt_from() -> None:
+    noise = np.random.default_rng(0).normal(size=20 * DAY)
+    waves = np.zeros(20 * DAY)
+    for i in range(1, len(waves)):
+        waves[i] = 0.98 * waves[i - 1] + 0.03 * noise[i]
+    values = 20 * np.exp(waves)
+    learnt = learnt_of(values)
+    assert learnt.highest < 40
+    now = FIRST + len(values) + 10
+    recent = History(now - 310, np.concatenate([values[-300:], np.full(10, 120.0)]))
+    found = learnt.quantiles(recent, now, now, 36, ASKED)
+    assert np.all(found[0.99][:12] >= 120 - 1e-9)
+    assert np.all(found[0.9][:12] >= 120 - 1e-9)
+    assert found[0.5][0] > 1.25 * learnt.highest
+    assert np.all(np.diff(found[0.9][12:24]) < 0), "it fades"
+    assert np.all(found[0.9][24:] < 100)
+    grid = SlotGrid(START + timedelta(minutes=5 * (now - FIRST) // 60 * 60), 60, 3)
+    assert expect(learnt, recent, now, grid, ASKED, whole(64, grid), 64).quantiles[0.99][0] >= 120 - 1e-9
+
+
+def test_a_rise_within_what_is_known_is_held_for_an_hour_and_not_when_it_is_long_gone() -> None:
+    values = course(30)
+    values[-3:] = values.max()
+    learnt, now = learnt_of(values[:-3]), FIRST + len(values)
+    history = History(FIRST, values)
+    assert np.all(learnt.quantiles(history, now, now, 12, ASKED)[0.9] >= values[-1] - 1e-9)
+    values[-3:-1] = values[-4]
+    assert np.all(learnt.quantiles(History(FIRST, values), now, now, 12, ASKED)[0.9] < 50), (
+        "one step is no level"
+    )
+    values[-3:] = values.max()
+    later = learnt.quantiles(history, now + 24, now + 24, 12, ASKED)
+    assert np.all(later[0.9] < values[-1])
+
+
 def test_a_calm_night_is_not_trusted_to_be_calm() -> None:
     values = course(30, noise=0.15)
     places = BERLIN.places(FIRST, len(values), 5)
