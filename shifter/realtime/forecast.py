@@ -78,7 +78,7 @@ FIRST_SIZE = 0.5
 MAX_ABOVE = 1.25
 """No quantile is above so many times the highest load that was measured."""
 RECENT_H, HELD_H = 0.5, 1.0
-"""[h] The highest of the last half hour is held for an hour, and fades in one more."""
+"""[h] The level of the last half hour is held for an hour, and fades in one more."""
 _NOW = np.array(np.iinfo(np.int64).max)  # a day after all that are known
 MOST_ORIGINS = 5_000
 SILENCE_DOUBLES_H = 24.0
@@ -144,10 +144,14 @@ class Learnt:
         return max(self.highest, float(np.nanmax(recent.values, initial=0.0)))
 
     def _held(self, recent: History, origin: int, ahead: Ints) -> tuple[float, Floats]:
-        """The recent level, and how much of it is held so many steps after `origin`, (n_steps,): 1 down to 0."""
+        """The recent level, and how much of it is held so many steps after `origin`, (n_steps,): 1 down to 0.
+
+        The level is what two steps came up to: one alone is none.
+        """
         latest = recent.window(origin + 1 - round(RECENT_H * 60 / self.step_minutes), origin + 1)
         lead_h = ahead * self.step_minutes / 60
-        return float(np.nanmax(latest, initial=0.0)), np.clip(1 + HELD_H - lead_h, 0.0, 1.0)
+        level = float(np.sort(np.nan_to_num(latest))[-2]) if len(latest) > 1 else 0.0
+        return level, np.clip(1 + HELD_H - lead_h, 0.0, 1.0)
 
     def _level(self, recent: History, origin: int) -> tuple[float, float]:
         """`a` and `b` at a step, from what was measured of the day before it."""

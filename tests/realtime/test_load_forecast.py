@@ -163,6 +163,11 @@ def test_a_rise_within_what_is_known_is_held_for_an_hour_and_not_when_it_is_long
     learnt, now = learnt_of(values[:-3]), FIRST + len(values)
     history = History(FIRST, values)
     assert np.all(learnt.quantiles(history, now, now, 12, ASKED)[0.9] >= values[-1] - 1e-9)
+    values[-3:-1] = values[-4]
+    assert np.all(learnt.quantiles(History(FIRST, values), now, now, 12, ASKED)[0.9] < 50), (
+        "one step is no level"
+    )
+    values[-3:] = values.max()
     later = learnt.quantiles(history, now + 24, now + 24, 12, ASKED)
     assert np.all(later[0.9] < values[-1])
 
