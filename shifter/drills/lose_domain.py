@@ -56,7 +56,9 @@ class LoseDomain:
             planned = scene.wait_for_plan(asked)
             yield self._planned_without(planned, target, left)
             back = scene.clock.now()
-            watched.look("domains are back", high_s, lambda _: [scene.say(target.key, there=target.there)])
+            # They count once they have been there for the whole hold.
+            back_s = scene.hold_s + high_s
+            watched.look("domains are back", back_s, lambda _: [scene.say(target.key, there=target.there)])
             yield self._planned_without(scene.wait_for_plan(back), target, target.there, again=True)
             yield no_flutter(ears, watched, target.key)
             yield on_time(scene, before, ears, watched.begun_s)

@@ -39,6 +39,10 @@ def look(core: Core) -> None:
         with core.change() as change:
             react(core, change, gate_of(core, change.at), core.fleet.by_site)
     _tell_short(core, gate)
+    there = {key: gate.count(key) for key in core.state.available.keys() & core.fleet.pools.keys()}
+    if there != core.state.there:
+        core.state.there = there
+        core.replan("accelerators")
     live = core.state.records.keys() & {r.id for r in gate.live}
     if core.state.stopping.keys() - live:
         with core.writing:

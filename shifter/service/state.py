@@ -110,6 +110,8 @@ class State:
     """The last sample of real-time load of each pool that ever reported."""
     levels: dict[PoolKey, Level] = field(default_factory=dict)
     """What the real-time load of each of these pools is taken to be."""
+    there: Mapping[PoolKey, int] = field(default_factory=dict)
+    """Accelerators that there were at the last beat, of pools of which that was told."""
     planned_levels: dict[PoolKey, float] = field(default_factory=dict)
     """The level of each pool at its last sample: only a higher one is reason for another plan."""
     missing: dict[PoolKey, Level] = field(default_factory=dict)
