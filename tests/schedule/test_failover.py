@@ -469,6 +469,8 @@ def cases(draw: st.DrawFn) -> CycleInputs:
             count=count,
             failure_domains=draw(st.sampled_from([1, 2])),
             power_limit_kw=draw(st.none() | st.integers(count // 2, count)),
+            generation=draw(st.none() | st.just(Generation((GenerationWindow(START, at(4), count / 2),)))),
+            battery=draw(st.none() | st.just(Battery(8, 4, 1.0, 1.0, 4))),
             resilience=Resilience(
                 lose_domains=draw(st.integers(0, 1)), mode=draw(st.sampled_from(["shared", "strict"]))
             ),
