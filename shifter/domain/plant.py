@@ -48,6 +48,18 @@ class Ups:
         return np.minimum(self.energy_kwh, hours * np.minimum(self.power_kw, load_kw))
 
 
+def most_carried_kwh(battery: Battery | None, ups: Ups | None, load_kw: Floats, hours: float) -> Floats:
+    """The most of a load that a full battery and the UPS carry together for so long, (n_slots,) [kWh].
+
+    Each gives what it holds, as slowly as that takes, and never more than its power: so an empty UPS leaves the whole
+    load to the battery, and of the battery only what arrives counts.
+    """
+    together_kwh = 0.0 if ups is None else min(ups.energy_kwh, hours * ups.power_kw)
+    if battery is not None:
+        together_kwh += min(battery.energy_kwh * battery.discharge_efficiency, hours * battery.power_kw)
+    return np.minimum(hours * load_kw, together_kwh)
+
+
 @dataclass(frozen=True)
 class Generator:
     """What takes the site over while the grid is away, for as long as that lasts; it never runs by the schedule."""

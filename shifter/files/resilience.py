@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from forecasts.slots import isoformat_z
 from shifter.domain.failover import carried, losses
 from shifter.domain.fleet import Fleet, Pool, Site
+from shifter.domain.plant import most_carried_kwh
 from shifter.domain.resilience import FailoverGroup, most_away
 from shifter.files.places import Finding, Loc, suggestion
+
+LEAST_KWH = 1e-3
+"""Less than this is not missing."""
 
 
 def domain_mistakes(pool: Pool, loc: Loc) -> Iterator[Finding]:
@@ -74,16 +80,14 @@ def outage_warnings(fleet: Fleet, site: Site, loc: Loc) -> Iterator[Finding]:
     """A ride-through that what is there could not give were the site full of real-time load."""
     minutes = fleet.ride_through_minutes(site)
     full_kw = site.pue * sum(pool.busy_kw * pool.count for pool in site.pools)
-    held_kwh = 0.0 if site.battery is None else site.battery.energy_kwh
-    if site.ups is not None:
-        held_kwh += min(site.ups.energy_kwh, minutes / 60 * min(site.ups.power_kw, full_kw))
     needed_kwh = minutes / 60 * full_kw
-    if 0 < held_kwh < needed_kwh:
-        more = f"{needed_kwh:.1f} kWh: {needed_kwh - held_kwh:.1f} kWh more than battery and UPS hold."
+    given_kwh = float(most_carried_kwh(site.battery, site.ups, np.array(full_kw), minutes / 60))
+    if (site.battery or site.ups) and needed_kwh > given_kwh + LEAST_KWH:
+        more = f"{needed_kwh:.1f} kWh: {needed_kwh - given_kwh:.1f} kWh more than battery and UPS give."
         yield (
             (*loc, "resilience", "ride_through_minutes"),
             f"were the site full of real-time load, {minutes:g} minutes without the grid would take {more}",
-            "It is held as far as they do; the plan says how many kWh are missing.",
+            "It is held as far as they give it; the plan says how many kWh are missing.",
         )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from shifter.domain.fleet import Fleet
+from shifter.domain.plant import most_carried_kwh
 from shifter.schedule.problem import ScheduleProblem
 
 LEAST = 1e-3
@@ -14,21 +13,19 @@ LEAST = 1e-3
 
 
 def outages(problem: ScheduleProblem, fleet: Fleet) -> Iterator[str]:
-    """Of sites with a UPS or a generator: what is missing however full the battery is. Of others the battery's own
-    shortfall says it."""
+    """What is missing however full the battery is. What a battery that could hold more does not hold yet is its own
+    shortfall, and another matter."""
     for arrays, site in zip(problem.sites, fleet.sites, strict=True):
-        if site.ups is None and site.generator is None:
-            continue
-        minutes, load_kw, battery = 60 * arrays.ride_through_hours, arrays.ride_through_kw, site.battery
-        held_kwh, gives_kw = (0.0, 0.0) if battery is None else (battery.energy_kwh, battery.power_kw)
-        short = np.maximum(0.0, arrays.ride_through_kwh - held_kwh)
+        hours, load_kw, battery = arrays.ride_through_hours, arrays.ride_through_kw, site.battery
+        short = hours * load_kw - most_carried_kwh(battery, site.ups, load_kw, hours)
         if short.max() > LEAST:
             yield (
-                f"{site.name}: real-time load cannot be carried without the grid for {minutes:g} minutes: up to "
+                f"{site.name}: real-time load cannot be carried without the grid for {60 * hours:g} minutes: up to "
                 f"{short.max():.1f} kWh are missing, in {int((short > LEAST).sum())} slots, however full the battery."
             )
+        gives_kw = 0.0 if battery is None else battery.power_kw
         gives_kw += 0.0 if site.ups is None else site.ups.power_kw
-        if minutes > 0 and load_kw.max() > gives_kw + LEAST:
+        if hours > 0 and load_kw.max() > gives_kw + LEAST:
             yield (
                 f"{site.name}: without the grid real-time load draws up to {load_kw.max():.1f} kW, and battery and UPS "
                 f"give {gives_kw:g} kW."
