@@ -198,8 +198,10 @@ class _Site:
         """What the site draws without deferrable work, with real-time load at this column's, (n_slots,)."""
         drawn = np.zeros(len(self.limit_kw))
         for pool in self.pools:
-            busy = np.array([getattr(row, load) for row in self.held[pool.name]])
-            drawn += pool.idle_kw * pool.count + pool.dynamic_kw * busy
+            rows = self.held[pool.name]
+            powered = np.array([pool.powered(row.start, row.end) for row in rows])
+            busy = np.array([getattr(row, load) for row in rows])
+            drawn += pool.idle_kw * powered + pool.dynamic_kw * busy
         return self.site.pue * drawn
 
     def _own_kw(self) -> Floats:

@@ -17,7 +17,7 @@ from shifter.domain.effort import Effort
 from shifter.domain.fleet import Budget, Model, Objective, Pool
 from shifter.domain.plan import GREEDY, Plan
 from shifter.domain.plant import Battery, Generation, GenerationWindow
-from shifter.domain.resilience import Resilience
+from shifter.domain.resilience import Maintenance, Resilience
 from shifter.domain.rows import Allocation
 from shifter.domain.tenant import Tenant
 from shifter.domain.value import FleetWorth, Slack
@@ -49,6 +49,25 @@ def with_more(inputs: CycleInputs, pool: int, more: int = 1) -> CycleInputs:
     pools = list(inputs.fleet.sites[0].pools)
     pools[pool] = replace(pools[pool], count=pools[pool].count + more)
     return with_first_site(inputs, pools=tuple(pools))
+
+
+def test_what_is_switched_off_for_maintenance_is_not_over_the_limit() -> None:
+    """10 idle ones of 1 kW would be over 7 kW: 5 of them are off, and there is room for work."""
+    away = Maintenance(at(0), at(4), 5, powered=False)
+    near = site(
+        "a", power_limit_kw=7.0, pools=(Pool("p", "X", 10, idle_kw=1.0, busy_kw=2.0, maintenance=(away,)),)
+    )
+    far = site("d", zone="V", pools=(Pool("p", "X", 10, idle_kw=0.0, busy_kw=2.0),))
+    load = {("a", "p"): {0.5: 1.0, 0.99: 1.0}}
+    prices = {"Z": [10.0] * 4, "V": [200.0] * 4}
+    inputs = cycle_inputs([work("w", 20, 4)], sites=[near, far], prices=prices, load=load, hours=4)
+    plan = plan_cycle(inputs)
+    found = worth(inputs, plan)
+    with_more_kw = plan_cycle(with_first_site(inputs, power_limit_kw=8.0))
+    assert not [said for said in found.notes if "over the power limit" in said]
+    kw = found.sites[0].kw
+    assert kw is not None
+    assert kw.horizon >= plan.minimised - with_more_kw.minimised - TOLERANCE > 1.0
 
 
 def later(inputs: CycleInputs, index: int, hours: float) -> CycleInputs:
