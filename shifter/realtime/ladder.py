@@ -2,9 +2,9 @@
 
 A table is worked out only at lengths that stand a quarter of an octave apart. Between four of them the time of a
 replica that a request takes is interpolated: nearly linear in both lengths, since tokens are read one by one and
-written one an iteration, and the steeper the closer the objective is, so that it errs to the safe side. Where the
-longer of them are nearly too slow for the objective, the table is of the very lengths. Lengths are rounded up before,
-by no more than 1 %.
+written one an iteration, and the steeper the closer the objective is. So it errs to the safe side as a rule, and to the
+other by less than 2 % in trials. Where the longer of them are nearly too slow for the objective, the table is of the
+very lengths. Lengths are rounded up before, by no more than 1 %.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STEEP = 1.6
 def most_each_about(
     profile: ServingProfile, traffic: Traffic, slo: LatencySlo, name: str = "model"
 ) -> Floats:
-    """As `most_each_per_s`, (64,), a little less, and in microseconds where lengths like these came before.
+    """As `most_each_per_s`, (64,), a little less as a rule, and in microseconds where lengths like these came before.
 
     Raises InputError as it does.
     """

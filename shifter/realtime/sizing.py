@@ -139,10 +139,15 @@ def replicas_for(
 
 
 def _by_table(rows: tuple[MeasuredRate, ...], rates: Floats) -> Floats:
-    """Linear between rows; below the first as many as in it, as fewer were not tried; beyond the last in proportion."""
-    known, replicas = [row.requests_per_s for row in rows], [row.replicas for row in rows]
-    between = np.interp(rates, known, replicas)
-    needed = np.where(rates > known[-1], rates * (replicas[-1] / known[-1]), between)
+    """Between rows each replica serves what it does in the row below, or less where the row above says so; below the
+    first as many as in it, as fewer were not tried; beyond the last in proportion."""
+    known = np.array([row.requests_per_s for row in rows])
+    replicas = np.array([row.replicas for row in rows])
+    below = np.maximum(0, np.searchsorted(known, rates, side="right") - 1)
+    as_below = rates * (replicas[below] / known[below])
+    as_above = np.where(rates > known[-1], np.inf, replicas[np.minimum(below + 1, len(rows) - 1)])
+    # The more replicas, the more each serves, as a rule: a straight line would promise what only the row above has.
+    needed = np.clip(as_below, np.interp(rates, known, replicas), as_above)
     return np.where(rates > 0, np.ceil(needed * (1 - 1e-12)), 0.0)
 
 

@@ -146,6 +146,39 @@ def test_a_table_is_monotone_and_never_under_what_was_measured(
             assert low >= row.replicas
 
 
+@pytest.mark.parametrize("rows", [(1, 64), (2, 64), (3, 12, 40), (1, 2, 4, 8)])
+@pytest.mark.parametrize(
+    ("traffic", "slo"),
+    [
+        (Traffic(3000, 200, 1, 1, 4.0), LatencySlo(2000, None, 0.99)),
+        (Traffic(3000, 200, 1, 1, 1.0), LatencySlo(1400, None, 0.95)),
+        (Traffic(3000, 200, 1, 1, 8.0), LatencySlo(2500, None, 0.99)),
+    ],
+)
+def test_a_table_of_what_the_model_serves_never_needs_fewer_than_the_model(
+    traffic: Traffic, slo: LatencySlo, rows: tuple[int, ...]
+) -> None:
+    together = most_each_per_s(PROFILE, traffic, slo) * np.arange(1, POOLED + 1)
+    table = Serving(measured=tuple(MeasuredRate(n, float(together[n - 1])) for n in rows))
+    rates = np.linspace(0.0, together[rows[-1] - 1], 400)
+    needed = replicas_for(table, traffic, None, rates)
+    assert np.all(needed >= replicas_for(Serving(PROFILE), traffic, slo, rates))
+    assert np.all(np.diff(needed) >= 0)
+    assert needed.max() == rows[-1]
+
+
+def test_a_row_that_serves_less_each_is_drawn_near_to_from_the_row_below() -> None:
+    table = Serving(measured=(MeasuredRate(1, 10.0), MeasuredRate(4, 20.0)))
+    assert replicas_for(table, CHAT, None, [10.0, 12.0, 16.0, 19.9, 20.0, 40.0]).tolist() == [
+        1,
+        2,
+        3,
+        4,
+        4,
+        8,
+    ]
+
+
 def test_two_days_of_half_hours_at_three_quantiles_of_several_pools_take_well_under_a_second() -> None:
     rates = np.random.default_rng(1).gamma(2, 30, (96, 3))
     begun = time.process_time()
