@@ -16,6 +16,7 @@ from shifter.files.places import Finding, Loc, Locate, in_body, raise_all, sugge
 from shifter.files.resilience import (
     domain_mistakes,
     group_mistakes,
+    group_warnings,
     maintenance_mistakes,
     outage_mistakes,
     outage_warnings,
@@ -221,6 +222,7 @@ def fleet_warnings(fleet: Fleet) -> Iterator[Finding]:
     for i, site in enumerate(fleet.sites):
         yield from outage_warnings(fleet, site, ("sites", i))
         yield from _site_warnings(site, ("sites", i))
+    yield from group_warnings(fleet)
     yield from risk_warnings(fleet)
     yield from tenant_warnings(fleet)
 

@@ -110,6 +110,19 @@ def group_mistakes(fleet: Fleet) -> Iterator[Finding]:
             yield from _equivalents(fleet, group, ("failover_groups", i))
 
 
+def group_warnings(fleet: Fleet) -> Iterator[Finding]:
+    """Groups that take load from one jurisdiction to another, and do not say that it may go there."""
+    for i, group in enumerate(fleet.failover_groups):
+        where = {fleet.by_site[name].jurisdiction for name in group.sites} - {None}
+        if group.data_boundary is None and len(where) > 1:
+            named = sorted(str(one) for one in where)
+            yield (
+                ("failover_groups", i, "sites"),
+                f"load of the group `{group.name}` may come to {', '.join(named)}, and it has no data_boundary.",
+                f"Where that is allowed, say so with `data_boundary: [{', '.join(named)}]`; else leave sites out.",
+            )
+
+
 def _members(fleet: Fleet, group: FailoverGroup, loc: Loc, taken: dict[str, str]) -> Iterator[Finding]:
     for k, name in enumerate(group.sites):
         here = (*loc, "sites", k)

@@ -29,7 +29,7 @@ sites:
         idle_kw: 0.12
         busy_kw: 0.75
       - {name: l40s, accelerator: L40S, count: 48}
-    battery: {energy_kwh: 200, power_kw: 60, initial_kwh: 100, min_kwh: 20}
+    battery: {energy_kwh: 200, power_kw: 150, initial_kwh: 100, min_kwh: 20}
     resilience: {quantile: 0.99, lose_domains: 1, ride_through_minutes: 10}
   - name: oslo
     tier: edge

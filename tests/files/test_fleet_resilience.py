@@ -7,6 +7,7 @@ import pytest
 from shifter.errors import InputError
 from shifter.files.document import parse_document
 from shifter.files.fleet import fleet_warnings, parse_fleet, read_fleet
+from shifter.files.resilience import group_warnings
 from tests.files.good import EXAMPLES, FLEET, mistakes
 
 
@@ -82,6 +83,21 @@ def test_what_each_accelerator_carries_need_not_be_said_where_all_models_run_on_
     models = FLEET.replace("  - name: only-h100\n    throughput_tokens_per_s: {H100-SXM: 100}\n", "")
     text = models + "failover_groups: [{name: g, sites: [frankfurt, oslo]}]\n"
     assert parse_fleet(parse_document(text, "f").data).failover_groups[0].equivalent is None
+
+
+def test_a_group_across_borders_says_where_its_load_may_go() -> None:
+    across = "{name: g, sites: [frankfurt, oslo], equivalent: {H100-SXM: 1, L40S: 0.2}}"
+    fleet = parse_fleet(parse_document(grouped(across), "f").data)
+    [(loc, detail, hint)] = group_warnings(fleet)
+    assert (loc, detail, hint) in fleet_warnings(fleet)
+    assert loc == ("failover_groups", 0, "sites")
+    assert detail == "load of the group `g` may come to DE, NO, and it has no data_boundary."
+    assert "`data_boundary: [DE, NO]`" in hint
+    said = grouped(across.replace("}}", "}, data_boundary: [DE, NO]}"))
+    assert not list(group_warnings(parse_fleet(parse_document(said, "f").data)))
+    for within in ("jurisdiction: DE", "pue: 1.2"):  # under one law, and where nobody says under which
+        fleet = parse_fleet(parse_document(grouped(across).replace("jurisdiction: NO", within), "f").data)
+        assert not list(group_warnings(fleet))
 
 
 def test_the_example_is_right() -> None:
