@@ -42,7 +42,7 @@ def print_events(events: list[dict[str, Any]]) -> None:
 def asked(event: dict[str, Any]) -> str:
     """
     >>> asked({"limit_kw": None, "cut_ratio": 0.25}), asked({"limit_kw": 600})
-    ('25.0% less', 'at most 600.0 kW')
+    ('25.0 % less', 'at most 600.0 kW')
     """
     if event.get("limit_kw") is not None:
         return f"at most {number(event['limit_kw'], 1)} kW"

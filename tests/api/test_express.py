@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -87,22 +87,20 @@ class TestTraffic:
         traffic = [{"model": "embed", "requests_per_s": 40.0}]
         body = {"site": "fra", "pool": "h100", "at": "2026-01-10T00:00:00Z", "traffic": traffic}
         traffic[0] |= {"prompt_tokens": 20, "output_tokens": 1}
-        threads: list[str] = []
+        on_loop: list[bool] = []
         hear = made.hear
 
         def heard(samples: Sequence[TelemetrySample], actor: str) -> Future[int]:
-            threads.append(threading.current_thread().name)
+            on_loop.append(asyncio._get_running_loop() is not None)
             return hear(samples, actor)
 
         made.hear = heard  # type: ignore[method-assign]
         with TestClient(create_app(made)) as client:
-            loop = [t.name for t in threading.enumerate()]
             for padding in (b"", b" " * MOST_BYTES):
                 taken = post(client, json.dumps(body).encode() + padding)
                 assert (taken.status_code, taken.json()) == (202, {"accepted": 1}), taken.text
         assert made.core.state.measured["fra", "h100"].realtime_accelerators == 1.0
-        assert len(threads) == 2
-        assert not set(threads) & set(loop)
+        assert on_loop == [False, False]
 
     @pytest.mark.parametrize(
         ("change", "field"),
