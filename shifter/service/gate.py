@@ -76,10 +76,6 @@ class Gate:
         """Workloads that have not ended."""
         return self.standing.live
 
-    def held(self, key: PoolKey) -> int:
-        """Accelerators of a pool that live workloads hold now by their leases."""
-        return self.standing.held.get(key[0], {}).get(key, 0)
-
     def let_in(self, record: WorkloadRecord) -> tuple[Allocation, ...] | None:
         """What it was last told to run in, and may be running in still; None where nobody asked yet."""
         told = self.state.let_in.get(record.id)

@@ -8,7 +8,7 @@ stream of events, and asks for a new plan. It looks at every measurement that co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
@@ -20,7 +20,7 @@ from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
 from shifter.service.state import State
-from shifter.service.yielding import spare_time
+from shifter.service.yielding import ROUNDING, spare_time
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import Admission, AdmissionState, EventKind
@@ -56,8 +56,7 @@ def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
         return
     told = core.state.yielded
     now = {**told, **{site: gate.yielded_at(core.fleet.by_site[site]) for site in changed}}
-    whose = {i for site in changed for i in _differing(told.get(site, {}), now[site])}
-    _take_back(core, change, gate, [r for i in sorted(whose) if (r := core.state.records.get(i)) is not None])
+    _take_back(core, change, gate, _whose(core, gate, changed))
     for site in changed:
         _tell(change, gate, _by_pool(told.get(site, {})), _by_pool(now[site]))
     change.set(yielded=now)
@@ -67,20 +66,15 @@ def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
 def remember(core: Core, gate: Gate, sites: Iterable[str]) -> None:
     """While the store is away nothing can be told; but what yields from now on is not credited with what it leaves."""
     state = core.state
-    told = state.yielded
-    for site in _changed(core, gate, sites):
-        for i in _differing(told.get(site, {}), gate.yielded_at(core.fleet.by_site[site])):
-            old = state.records.get(i)
-            if old is None or old.decided is not WorkloadClass.DEFERRABLE:
-                continue
-            answer = admission(old, gate)
-            if is_apart(old, answer.allocations, gate) and state.let_in.get(i) != answer.allocations:
-                record = credited(old, _ran_in(state, old), gate)
-                with state.changed:
-                    state.records[i] = record
-                    state.let_in = {**state.let_in, i: answer.allocations}
-                    state.apart |= {i}
-                    state.generation += 1
+    for old in _whose(core, gate, _changed(core, gate, sites)):
+        answer = admission(old, gate)
+        if is_apart(old, answer.allocations, gate) and state.let_in.get(old.id) != answer.allocations:
+            record = credited(old, _ran_in(state, old), gate)
+            with state.changed:
+                state.records[old.id] = record
+                state.let_in = {**state.let_in, old.id: answer.allocations}
+                state.apart |= {old.id}
+                state.generation += 1
 
 
 def _ran_in(state: State, record: WorkloadRecord) -> tuple[Allocation, ...]:
@@ -93,8 +87,14 @@ def _changed(core: Core, gate: Gate, sites: Iterable[str]) -> list[str]:
     return [name for name in sites if gate.yielded_at(core.fleet.by_site[name]) != told.get(name, {})]
 
 
-def _differing(told: Taken, now: Taken) -> Iterator[str]:
-    return (i for i in told.keys() | now.keys() if told.get(i) != now.get(i))
+def _whose(core: Core, gate: Gate, changed: Iterable[str]) -> list[WorkloadRecord]:
+    """Deferrable work that yields something else at these sites than it was told, by id."""
+    found: set[str] = set()
+    for site in changed:
+        told, now = core.state.yielded.get(site, {}), gate.yielded_at(core.fleet.by_site[site])
+        found |= {i for i in told.keys() | now.keys() if told.get(i) != now.get(i)}
+    records = (core.state.records.get(i) for i in sorted(found))
+    return [r for r in records if r is not None and r.decided is WorkloadClass.DEFERRABLE]
 
 
 def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[WorkloadRecord]) -> None:
@@ -104,7 +104,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
     stopping = dict(state.stopping)
     for old in records:
         answer = admission(old, gate)
-        if old.decided is not WorkloadClass.DEFERRABLE or answer.state is AdmissionState.REJECTED:
+        if answer.state is AdmissionState.REJECTED:
             continue
         ran_in = _ran_in(state, old)
         record = credited(old, ran_in, gate)
@@ -170,10 +170,12 @@ def _by_pool(taken: Taken) -> ByPool:
 def _tell_short(core: Core, gate: Gate) -> None:
     """A fault for each pool in which all that may yield is too little."""
     for key in core.fleet.pools:
-        name, measured = f"{SHORT} {key[0]}/{key[1]}", gate.measured(key)
+        place, measured = "/".join(key), gate.measured(key)
         short = 0.0 if measured is None else measured + gate.let_in_slots(key) - gate.count(key)
-        text = (
-            f"{key[0]}/{key[1]}: real-time load needs {short:.1f} accelerators more than it has, and what else runs "
-            "there may not be stopped, or nothing does."
-        )
-        core.set_fault(name, text if short > 1e-6 else None)
+        text = None
+        if short > ROUNDING:
+            text = (
+                f"{place}: real-time load needs {short:.1f} accelerators more than it has, and what else runs "
+                "there may not be stopped, or nothing does."
+            )
+        core.set_fault(f"{SHORT} {place}", text)

@@ -86,13 +86,6 @@ def telemetry_since(db: Connection, since: datetime, newest_since: datetime) -> 
     ]
 
 
-def measured_at(db: Connection, site: str, pool: str, start: datetime, end: datetime) -> set[datetime]:
-    """The moments in `[start, end)` of which a pool's real-time load is kept."""
-    c = t.telemetry.c
-    of_pool = (c.site == site, c.pool == pool, c.realtime_accelerators.is_not(None))
-    return set(db.execute(select(c.at).where(*of_pool, c.at >= start, c.at < end)).scalars())
-
-
 def prune_telemetry(db: Connection, before: datetime) -> int:
     """Forget what was measured before `before`, but not what accelerators there are; answers how many samples went."""
     c = t.telemetry.c
