@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -213,13 +213,20 @@ class Scene:
 
     # Waiting ---------------------------------------------------------------------------------------------
 
-    def wait_for_plan(self, since: datetime, within_s: float = 60.0) -> Json | None:
-        """The first plan that was begun after a moment; None where none came within so many real seconds."""
+    def wait_for_plan(
+        self, since: datetime, within_s: float = 60.0, counts: Mapping[PoolKey, int] | None = None
+    ) -> Json | None:
+        """The first plan that was begun after a moment and has so many accelerators in these pools now; None where
+        none came within so many real seconds. One may have been begun for another reason before they counted.
+        """
+        wanted = counts or {}
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
             with suppress(NotReady):
                 plan = self.client.plan()
-                if datetime.fromisoformat(plan["created_at"]) >= since:
+                if datetime.fromisoformat(plan["created_at"]) >= since and all(
+                    self.row(key)["count"] == n for key, n in wanted.items()
+                ):
                     return plan
             self.tell("a new plan", 1 - (ends - time.monotonic()) / within_s)
             time.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 
 from shifter.drills.base import Check, Scene, counted, stop_in_words
 from shifter.drills.stream import listening
@@ -53,13 +54,12 @@ class LoseDomain:
             yield stopped_at_once(ears, watched, must)
             yield never_over(watched, {target.key: target.stays})
             yield taken_back(ears, watched)
-            planned = scene.wait_for_plan(asked)
-            yield self._planned_without(planned, target, left)
+            yield self._planned_with(asked, target, left, "A new plan counts without them")
             back = scene.clock.now()
             # They count once they have been there for the whole hold.
             back_s = scene.hold_s + high_s
             watched.look("domains are back", back_s, lambda _: [scene.say(target.key, there=target.there)])
-            yield self._planned_without(scene.wait_for_plan(back), target, target.there, again=True)
+            yield self._planned_with(back, target, target.there, "A new plan counts with them again")
             yield no_flutter(ears, watched, target.key)
             yield on_time(scene, before, ears, watched.begun_s)
 
@@ -85,15 +85,8 @@ class LoseDomain:
             promise, seen, kept if asked else None, {"left": left, "quantile": round(target.quantile, 3)}
         )
 
-    def _planned_without(
-        self, plan: dict[str, object] | None, target: Target, count: int, *, again: bool = False
-    ) -> Check:
-        promise = "A new plan counts with them again" if again else "A new plan counts without them"
-        if plan is None:
-            return Check(promise, "no new plan came within a minute", False)
+    def _planned_with(self, since: datetime, target: Target, count: int, promise: str) -> Check:
+        plan = self.scene.wait_for_plan(since, counts={target.key: count})
         row = self.scene.row(target.key)
-        return Check(
-            promise,
-            f"the plan's slot has {row['count']} accelerators, {count} are there",
-            row["count"] == count,
-        )
+        seen = f"the plan's slot has {row['count']} accelerators, {count} are there"
+        return Check(promise, seen if plan is not None else f"after a minute, {seen}", plan is not None)

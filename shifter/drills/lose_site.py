@@ -86,14 +86,15 @@ class LoseSite:
             must |= {k: math.ceil(t.load + self._more[k] + t.let_in - t.there) for k, t in self._left.items()}
             yield stopped_at_once(ears, watched, {k: n for k, n in must.items() if n > stays[k]})
             yield never_over(watched, stays)
-            plan = scene.wait_for_plan(asked)
+            plan = scene.wait_for_plan(asked, counts=dict.fromkeys(self._lost, 0))
             yield self._planned_elsewhere(plan, before, ears, watched.begun_s)
         for key in keys:
             scene.play(scene.say(key))  # it is back
-        back = scene.wait_for_plan(scene.clock.now())
-        yield Check(
-            "A new plan has it again", "no new plan came" if back is None else "made", back is not None
-        )
+        there = {key: t.there for key, t in self._lost.items()}
+        back = scene.wait_for_plan(scene.clock.now(), counts=there)
+        seen = f"{counted(sum(there.values()), 'accelerator')} are there"
+        seen += " and in the plan" if back is not None else "; after a minute, no plan counts with them"
+        yield Check("A new plan has it again", seen, back is not None)
         yield on_time(scene, before, ears, watched.begun_s)
 
     @property
@@ -156,7 +157,7 @@ class LoseSite:
         """That no work is planned where nothing is, in the slots after the one that runs."""
         promise = "Deferrable work of the lost site is moved, or named"
         if plan is None:
-            return Check(promise, "no new plan came within a minute", False)
+            return Check(promise, "no plan without it came within a minute", False)
         rows = [row for key in self._lost for row in self.scene.client.slots(*key)]
         still = sum(row["deferrable"] for row in rows if row["start"] > self.scene.clock.now().isoformat())
         cannot = no_more_in_time(before, self.scene.feasible())

@@ -28,7 +28,7 @@ from shifter.drills.watched import (
     stopped_at_once,
     unnamed,
 )
-from tests.drills.conftest import HOLD_S, served
+from tests.drills.conftest import HOLD_S, START, served
 
 Call = Callable[..., tuple[int, Any, str]]
 KEY = ("fra", "h100")
@@ -84,6 +84,20 @@ def test_a_drill_finds_its_promises_kept_and_leaves_nothing(name: str, fast: Cli
         assert figures["accelerators"] > 0
         assert 0 < figures["stopped_after_s"] < 5
         assert figures["free_after_s"] == pytest.approx(HOLD_S, abs=2.5 * 60)
+
+
+def test_a_plan_made_for_another_reason_meanwhile_is_not_taken_for_the_one_waited_for(fast: Client) -> None:
+    with played(Scene(fast, Options())) as scene:
+        asked = scene.clock.now()
+        scene.play(scene.say(KEY, there=24))
+        assert scene.wait_for_plan(asked, counts={KEY: 24}) is not None
+        back = scene.clock.now()
+        scene.play(scene.say(KEY, there=32))  # counts after the hold
+        fast.submit([{"id": "another", "accelerator_hours": 0.1, "deadline": f"{START[:10]}T23:00:00Z"}])
+        assert scene.wait_for_plan(back, counts={KEY: 24}) is not None
+        assert scene.wait_for_plan(back, counts={KEY: 32}) is not None
+        assert scene.wait_for_plan(scene.clock.now(), within_s=0.3, counts={KEY: 31}) is None
+    fast.cancel("another")
 
 
 def test_an_event_is_kept_to_its_end_and_withdrawn(tmp_path: Path, call: Call) -> None:
