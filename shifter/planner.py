@@ -26,6 +26,8 @@ from shifter.domain.plan import Plan
 from shifter.errors import ShifterError, SolverFailed
 
 START_TIMEOUT_S = 120.0
+NICENESS = 10
+"""Of a planning process: a plan may come a little later, an answer and a stop may not."""
 MORE_MEMORY = "The last good plan stands. Raise planning.memory_limit_gib, if that is what ran out."
 _HEADER = struct.Struct(">cQ")
 _READY, _PLAN, _ERROR = b"R", b"P", b"E"
@@ -281,6 +283,7 @@ def _main() -> None:
     parser.add_argument("--memory-limit-gib", type=float)
     memory_limit_gib = parser.parse_args().memory_limit_gib
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the daemon decides
+    os.nice(NICENESS)
     import cvxpy  # noqa: F401 - warm: it takes seconds
 
     import shifter.cycle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from shifter.settings import Settings
 
 CONFIG_VARIABLE = "SHIFTER_CONFIG"
+SWITCH_S = 0.001
+"""[s] How long a thread waits for the interpreter while another computes; Python's own is 5 ms. A stop gives it up
+at each word with the store, and waits so long each time while a plan is read.
+"""
 
 
 def run(
@@ -115,6 +120,7 @@ def serve(settings: Settings) -> None:
     from shifter.telemetry import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)
+    sys.setswitchinterval(SWITCH_S)
     _check_files(settings)
     clock = parse_clock(settings.clock)
     # uvicorn ends gracefully on these signals and then raises them again: our own handlers outlive that.

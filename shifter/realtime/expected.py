@@ -17,8 +17,8 @@ from shifter.realtime.announced import AnnouncedLoad, changes
 from shifter.realtime.forecast import SILENCE_DOUBLES_H, Learnt
 from shifter.realtime.measured import STEP_MINUTES, History, start_of, step_of
 
-SURE_AFTER_DAYS = 14.0
-"""[d] Two weeks of every kind of day: a history so long stands for itself."""
+SURE_AFTER_DAYS = 7.0
+"""[d] Every kind of day once. How little is known of each by then is in the errors, which are taken to be larger."""
 UNSURE_DAYS = 1.0
 """[d] A history shorter than this counts for nothing against the prior."""
 SILENT_STEPS = 3

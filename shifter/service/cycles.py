@@ -100,21 +100,20 @@ class Cycles:
 
 def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str) -> Published:
     """Make a plan the current one: stored with its inputs, leases renewed, told. Raises NotReady, Overtaken."""
+    bodies = plans.Kept.of(plan, text)
+    plan, courses = bodies.plan, peaks.courses(plan, core.fleet)
     with core.change() as change:
         _check_what_began(core, plan, inputs, change.at)
         peaks.settle(core, change)
-        inputs_id = plans.add_inputs(change.db, text, change.at)
-        plan = replace(plan, inputs_id=inputs_id)
-        version = plans.add(change.db, plan, inputs_id, change.at)
+        version = plans.add(change.db, bodies, change.at)
         published = Published(plan, version, change.at)
         known = frozenset(s.workload.id for s in inputs.submissions)
         before = {r.id: r for r in core.state.records.values() if r.state in LIVE_STATES}
         after = {
             r.id: _planned(core, r, published, inputs, change.at) for r in before.values() if r.id in known
         }
-        windows = reclassified(
-            core, [after.get(i, r) for i, r in before.items()], core.state.overrides, change.at
-        )
+        overrides = core.state.overrides
+        windows = reclassified(core, [after.get(i, r) for i, r in before.items()], overrides, change.at)
         after |= {r.id: r for r in windows}
         changed = [r for r in after.values() if r != before[r.id]]
         moved = [r for r in changed if r.lease != before[r.id].lease]
@@ -124,7 +123,7 @@ def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str
         deferrable = {r.id for r in after.values() if r.decided is WorkloadClass.DEFERRABLE}
         ages = _known_at(inputs)
         change.set(published=published, planned_ids=frozenset(known & deferrable), forecast_known_at=ages)
-        change.set(courses=peaks.courses(plan, core.fleet))
+        change.set(courses=courses, worded=overrides)
         change.event(
             EventKind.PLAN_PUBLISHED,
             plan_id=plan.plan_id,
@@ -139,7 +138,12 @@ def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str
             changed_leases=[r.id for r in moved][:1000],
         )
         change.audit(
-            "shifter", "plan.publish", plan.plan_id, inputs_id=inputs_id, version=version, trigger=trigger
+            "shifter",
+            "plan.publish",
+            plan.plan_id,
+            inputs_id=plan.inputs_id,
+            version=version,
+            trigger=trigger,
         )
     log.info("plan published", plan_id=plan.plan_id, version=version, trigger=trigger, moved=len(moved))
     return published

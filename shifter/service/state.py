@@ -105,6 +105,8 @@ class State:
     records: dict[str, WorkloadRecord] = field(default_factory=dict)
     published: Published | None = None
     overrides: tuple[Override, ...] = ()
+    worded: tuple[Override, ...] | None = None
+    """The overrides under which the reasons of all live records were put into words by this process."""
     grid_events: tuple[GridEvent, ...] = ()
     measured: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of real-time load of each pool that ever reported."""

@@ -26,6 +26,9 @@ from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord, content_hash
 from shifter.views import LIVE_STATES, EventKind, WorkloadState, WorkloadView
 
+UNWORDED = Reason("", "")
+"""Of what is decided in the same transaction."""
+
 
 def submit(core: Core, workloads: Sequence[Workload], actor: str) -> list[WorkloadView]:
     """See `Service.submit`."""
@@ -153,7 +156,7 @@ def override(
             core.record(workload_id)
         told.add_override(change.db, made)
         in_force = tuple(told.overrides(change.db))
-        change.set(overrides=in_force)
+        change.set(overrides=in_force, worded=in_force)
         changed = reclassified(core, _live(core), in_force, change.at)
         rows.save(change.db, changed)
         rows.save_leases(change.db, changed)
@@ -181,13 +184,25 @@ def end(core: Core, record: WorkloadRecord, state: WorkloadState, now: datetime)
 def reclassified(
     core: Core, records: Iterable[WorkloadRecord], overrides: Sequence[Override], now: datetime
 ) -> list[WorkloadRecord]:
-    """Those of the records whose class, reason or window is not what the policy says now, as it should be."""
+    """Those of the records whose class, reason or window is not what the policy says now, as it should be.
+
+    A reason is that of when it was decided: where neither class nor window is another, nor what operators said, its
+    words are not looked for again. That would be most of what a new plan does while everything else has to wait.
+    """
     before = list(records)
     given = [Submission(r.workload, r.submitted_at, core.done(r)) for r in before]
     running = {a.workload_id: a.end for a in pinned.pieces(core, before, now)}
     found = classify(given, core.policy, core.fleet, now, overrides, running)
     changed = []
+    worded = overrides is core.state.worded
     for record, c in zip(before, found, strict=True):
+        same = (record.decided, record.window_start, record.window_deadline) == (
+            c.decided,
+            c.earliest_start,
+            c.deadline,
+        )
+        if worded and same and record.reason is not UNWORDED:
+            continue
         after = replace(
             record,
             decided=c.decided,
@@ -270,7 +285,7 @@ def _accepted(core: Core, new: Sequence[Workload], now: datetime, actor: str) ->
             submitted_by=actor[:256],
             state=WorkloadState.ACCEPTED,
             decided=WorkloadClass.DEFERRABLE,
-            reason=Reason("", ""),
+            reason=UNWORDED,
             window_start=now,
             window_deadline=None,
             done_at=now,

@@ -130,7 +130,7 @@ class RealtimeSettings(Section):
     """
 
     prior: Annotated[str, Field(min_length=1)] = "whole_pool"
-    """With `measured`, what is held until two weeks were measured, less of it day by day: `whole_pool`, `typical`, or
+    """With `measured`, what is held until a week was measured, less of it day by day: `whole_pool`, `typical`, or
     the path of a realtime.csv.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -10,14 +11,22 @@ from sqlalchemy import Connection, delete, func, insert, select
 from shifter.domain.plan import Plan
 from shifter.store import tables as t
 from shifter.store.snapshots import text_id
+from shifter.store.types import compressed
 
 
-def add_inputs(db: Connection, text: str, at: datetime) -> str:
-    """Keep a snapshot's text under its sha256, once; answers that id."""
-    key = text_id(text)
-    if db.execute(select(t.cycle_inputs.c.id).where(t.cycle_inputs.c.id == key)).scalar() is None:
-        db.execute(insert(t.cycle_inputs), {"id": key, "created_at": at, "body": text})
-    return key
+@dataclass(frozen=True)
+class Kept:
+    """A plan with what it was made from, ready to be written: `plan.inputs_id` is the sha256 of the inputs' text."""
+
+    plan: Plan
+    body: bytes
+    inputs: bytes
+
+    @classmethod
+    def of(cls, plan: Plan, inputs_text: str) -> Kept:
+        """Putting it into words takes long: it is done before a transaction that everything else waits for."""
+        plan = replace(plan, inputs_id=text_id(inputs_text))
+        return cls(plan, compressed(plan.to_json()), compressed(inputs_text))
 
 
 def inputs_text(db: Connection, inputs_id: str) -> str | None:
@@ -28,14 +37,17 @@ def inputs_text(db: Connection, inputs_id: str) -> str | None:
     return text
 
 
-def add(db: Connection, plan: Plan, inputs_id: str, at: datetime) -> int:
-    """Keep a plan as the newest; answers its version. The same plan again is that plan, made
+def add(db: Connection, kept: Kept, at: datetime) -> int:
+    """Keep a plan as the newest, and its inputs once; answers its version. The same plan again is that plan, made
     current again.
     """
+    plan, key = kept.plan, kept.plan.inputs_id
+    if db.execute(select(t.cycle_inputs.c.id).where(t.cycle_inputs.c.id == key)).scalar() is None:
+        db.execute(insert(t.cycle_inputs), {"id": key, "created_at": at, "body": kept.inputs})
     version = int(db.execute(select(func.coalesce(func.max(t.plans.c.version), 0))).scalar_one()) + 1
     db.execute(delete(t.plans).where(t.plans.c.plan_id == plan.plan_id))
-    row = {"plan_id": plan.plan_id, "version": version, "inputs_id": inputs_id, "published_at": at}
-    db.execute(insert(t.plans), {**row, "body": plan.to_json()})
+    row = {"plan_id": plan.plan_id, "version": version, "inputs_id": key, "published_at": at}
+    db.execute(insert(t.plans), {**row, "body": kept.body})
     return version
 
 

@@ -50,15 +50,20 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+def compressed(text: str) -> bytes:
+    """As `GzText` keeps it, without a time stamp: the same text is the same bytes."""
+    return gzip.compress(text.encode(), compresslevel=5, mtime=0)
+
+
 class GzText(TypeDecorator[str]):
-    """Long text, compressed; the same text is the same bytes."""
+    """Long text, compressed. Who must not hold a transaction up meanwhile gives it `compressed` already."""
 
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """Without a time stamp, so that it is reproducible."""
-        return None if value is None else gzip.compress(value.encode(), compresslevel=5, mtime=0)
+    def process_bind_param(self, value: str | bytes | None, dialect: Dialect) -> bytes | None:
+        """Compressed."""
+        return compressed(value) if isinstance(value, str) else value
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
         """The text again."""

@@ -233,7 +233,7 @@ def test_at_first_the_prior_is_held_and_less_of_it_as_days_come() -> None:
         assert np.all(found.quantiles[0.99] >= prior_ratio(history.days) * 64 - 1e-9)
         held.append(found.quantiles[0.99].max())
         basis = found.basis
-        assert ("no less than" in basis) is (days < 14)
+        assert ("no less than" in basis) is (days < 7)
     assert held == sorted(held, reverse=True)
     assert held[0] == 64
     assert held[-1] < 20

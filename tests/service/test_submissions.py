@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from shifter.classify.conditions import PresenceCondition, When
+from shifter.classify.policy import Policy, Rule
 from shifter.clock import ManualClock
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import Conflict, InputError, NotFound
@@ -231,3 +233,24 @@ def test_everything_accepted_is_there_after_a_restart(database_url: str) -> None
     assert second.fleet == FLEET
     assert second.cycle().outcome == "published"
     second.core.db.close()
+
+
+def test_after_a_restart_reasons_are_those_of_the_new_policy_though_the_class_is_the_same(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    service(sqlite_url, clock).submit([job()], "ann")
+    own = Policy((Rule("mine", When(deadline=PresenceCondition(present=True)), WorkloadClass.DEFERRABLE),))
+    again = service(sqlite_url, clock, policy=own)
+    assert again.workload("w1").reason.rule == "deadline"
+    again.cycle()
+    assert again.workload("w1").reason.rule == "mine"
+
+
+def test_a_plan_does_not_put_into_words_again_what_it_leaves_as_it_was(made: Service) -> None:
+    made.submit([job()], "ann")
+    made.cycle()
+    before = made.core.state.records["w1"].reason
+    made.cycle()
+    assert made.core.state.records["w1"].reason is before
+    made.override("bob", decided=WorkloadClass.DEFERRABLE, reason="it may wait", workload_id="w1")
+    assert "bob" in made.core.state.records["w1"].reason.text

@@ -71,7 +71,10 @@ def service(url: str, clock: ManualClock, planner: Planner | None = None, **chan
     database = Database(url)
     database.upgrade()
     load, fleet = changes.pop("realtime", None), changes.pop("fleet", FLEET)
-    made = Service(config(**changes), fleet, database, clock, frame=frame, realtime=load, planner=planner)
+    policy = changes.pop("policy", None)
+    made = Service(
+        config(**changes), fleet, database, clock, policy=policy, frame=frame, realtime=load, planner=planner
+    )
     made.heartbeat()
     return made
 

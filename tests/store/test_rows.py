@@ -97,12 +97,11 @@ def test_plans_are_kept_with_what_they_were_made_from(database: Database) -> Non
     text = inputs_to_json(inputs())
     plan = plan_cycle(inputs_from_json(text))
     with database.write() as db:
-        key = plans.add_inputs(db, text, T0)
-        assert plans.add_inputs(db, text, T0 + HOUR) == key == text_id(text)
+        key = text_id(text)
         stored = replace(plan, inputs_id=key)
-        assert plans.add(db, stored, key, T0) == 1
+        assert plans.add(db, plans.Kept.of(plan, text), T0) == 1
         other = replace(stored, plan_id="other")
-        assert plans.add(db, other, key, T0 + HOUR) == 2
+        assert plans.add(db, plans.Kept.of(other, text), T0 + HOUR) == 2
     with database.read() as db:
         assert plans.newest(db) == (other, 2, T0 + HOUR)
         assert plans.read(db, plan.plan_id) == stored
