@@ -86,6 +86,26 @@ def test_work_stops_with_the_very_measurement(made: Service, clock: ManualClock)
     assert made.lease("soft").version == version + 2, "told once"
 
 
+def test_whoever_tells_that_an_admission_changed_says_the_same_of_it(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    clock.advance(minutes=10)
+    made.heartbeat()
+    made.tick()
+    measure(made, 11.0)  # told by the guard, the rest by beats
+    made.cancel("soft", "ann")
+    made.tick()
+    told = [e.data for e in made.events() if e.kind is EventKind.ADMISSION_CHANGED]
+    fields = ("workload_id", "before", "state", "version", "accelerators", "yields")
+    assert [tuple(data[name] for name in fields) for data in told] == [
+        ("soft", "wait", "run", 1, 8, 0),
+        ("soft", "run", "run", 2, 5, 3),
+        ("soft", "run", "rejected", 3, 0, 0),
+    ]
+    assert {tuple(data) for data in told} == {tuple(told[0])}
+
+
 def test_capacity_says_what_yields_what_is_there_and_when_it_was_measured(
     made: Service, clock: ManualClock
 ) -> None:
