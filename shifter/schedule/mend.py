@@ -162,7 +162,7 @@ def sites_beside(problem: ScheduleProblem, pieces: Sequence[Piece], time_limit_s
         anew = solve(problem, (), replace(held.left(), may_rest=may_rest), time_limit_s=time_limit_s)
     except SolverFailed:
         return None
-    if any(over > EXCESS for name, over in anew.excess.items() if not name.startswith("short_kwh")):
+    if any(over > EXCESS for over in anew.excess.values()):
         return None
     beside = Beside.of(problem, anew.values)
     held.hold_beside(beside)

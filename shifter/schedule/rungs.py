@@ -111,7 +111,8 @@ def _attempt(whole: Any, rung: Rung, time_limit_s: float, allowed: str) -> str |
     except MemoryError:
         return "ran out of memory"
     except (cp.SolverError, ValueError, ArithmeticError) as error:
-        return f"gave no answer ({' '.join(str(error).split())})"
+        said, *_ = str(error).split(": Solution(")  # what is shown of it has times and addresses
+        return f"gave no answer ({' '.join(said.split())})"
     if whole.status == cp.OPTIMAL:
         return None
     return f"ran out of {allowed}" if whole.status == cp.USER_LIMIT else f"ended as {whole.status}"

@@ -22,9 +22,10 @@ from shifter.domain.moments import in_words
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases
+from shifter.service.core import Change
 from shifter.service.gate import Gate
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import Admission, AdmissionState, WorkloadState
+from shifter.views import Admission, AdmissionState, EventKind, WorkloadState
 
 RETRY_S = 60.0
 """How long a gate waits where no better moment is known."""
@@ -158,6 +159,27 @@ def _blocked(record: WorkloadRecord, gate: Gate, why: str) -> Admission:
     state = AdmissionState.STOP if _begun(record, gate) else AdmissionState.WAIT
     text = f"{why}, and it depends on {', '.join(gate.waits_for(record))}."
     return _answer(record, gate, state, text, retry_after_s=RETRY_S)
+
+
+def tell_changed(
+    change: Change,
+    gate: Gate,
+    workload_id: str,
+    state: AdmissionState,
+    before: AdmissionState,
+    version: int,
+    accelerators: int,
+) -> None:
+    """The event: a gate would now answer otherwise than `before`. `version` is its lease's."""
+    change.event(
+        EventKind.ADMISSION_CHANGED,
+        workload_id=workload_id,
+        state=str(state),
+        before=str(before),
+        version=version,
+        accelerators=accelerators,
+        yields=sum(gate.yielded.get(workload_id, {}).values()),
+    )
 
 
 def less(held: Sequence[Allocation], yielded: Mapping[PoolKey, int]) -> tuple[Allocation, ...]:

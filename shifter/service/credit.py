@@ -13,7 +13,7 @@ from shifter.store.workloads import WorkloadRecord
 
 def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], gate: Gate) -> bool:
     """Whether what it is let into is something else than its lease holds now."""
-    return _places(let_in) != _places(leases.current(record.lease.allocations, gate.now))
+    return places(let_in) != places(leases.current(record.lease.allocations, gate.now))
 
 
 def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate) -> WorkloadRecord:
@@ -25,5 +25,6 @@ def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate)
     return replace(record, done=done, done_at=gate.now, serving=serving)
 
 
-def _places(allocations: Iterable[Allocation]) -> list[leases.Place]:
+def places(allocations: Iterable[Allocation]) -> list[leases.Place]:
+    """Where these are and how wide, in one order."""
     return sorted(leases.place(a) for a in allocations)

@@ -21,8 +21,7 @@ from shifter.domain.workload import Override, Workload, WorkloadClass
 from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import expected, happened, health, life, quotes, submissions, told
-from shifter.service.admission import admission
+from shifter.service import expected, happened, health, let_in, life, quotes, submissions, told
 from shifter.service.announcements import Announcing
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
@@ -208,14 +207,7 @@ class Service(GridDemands, Announcing):
 
     def admission(self, workload_id: str) -> Admission:
         """May it run now. Raises NotFound."""
-        answer = admission(self.core.record(workload_id), gate_of(self.core))
-        if self.core.state.let_in.get(workload_id) != answer.allocations:
-            with (
-                self.core.writing
-            ):  # what it was told is what it runs in: that may not follow from what is over
-                answer = admission(self.core.record(workload_id), gate_of(self.core))
-                self.core.state.let_in[workload_id] = answer.allocations
-        return answer
+        return let_in.asked(self.core, workload_id)
 
     def explain(self, workload_id: str) -> Explanation:
         """Why this class, why these slots. Raises NotFound."""

@@ -15,7 +15,7 @@ from shifter.domain.fleet import PoolKey
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, preemption
-from shifter.service.admission import admission
+from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import Gate, gate_of
@@ -23,7 +23,7 @@ from shifter.service.state import State
 from shifter.service.yielding import ROUNDING, spare_time
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
-from shifter.views import Admission, AdmissionState, EventKind
+from shifter.views import AdmissionState, EventKind
 
 SHORT = "real-time short"
 """What the names of the faults begin with while work that may not stop stands where real-time load is."""
@@ -116,27 +116,14 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
             record, serving=serving, lease=replace(record.lease, version=record.lease.version + 1)
         )
         moved.append(record)
-        _tell_admission(change, record, answer, admitted.get(old.id, AdmissionState.WAIT), gate)
+        before, version = admitted.get(old.id, AdmissionState.WAIT), record.lease.version
+        tell_changed(change, gate, record.id, answer.state, before, version, answer.accelerators)
         preemption.tell(stopping, record, leases.current(ran_in, gate.now), answer.allocations, change.at)
         let_in[record.id], admitted[record.id] = answer.allocations, answer.state
     rows.save(change.db, moved)
     rows.save_leases(change.db, moved)
     change.put(moved)
     change.set(let_in=let_in, admitted=admitted, apart=frozenset(apart), stopping=stopping)
-
-
-def _tell_admission(
-    change: Change, record: WorkloadRecord, answer: Admission, before: AdmissionState, gate: Gate
-) -> None:
-    change.event(
-        EventKind.ADMISSION_CHANGED,
-        workload_id=record.id,
-        state=str(answer.state),
-        before=str(before),
-        version=record.lease.version,
-        accelerators=answer.accelerators,
-        yields=sum(gate.yielded.get(record.id, {}).values()),
-    )
 
 
 def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from shifter.domain.workload import WorkloadClass, work_left
 from shifter.errors import NotReady
-from shifter.service import guard, leases, peaks
-from shifter.service.admission import admission
+from shifter.service import guard, leases, let_in, peaks
+from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Core
 from shifter.service.credit import credited, is_apart
 from shifter.service.gate import gate_of
@@ -146,27 +147,27 @@ def _ask_all(core: Core) -> None:
             if r.progress_source == "planned" and r.id in state.apart | apart
         ]
         changed = _changed_admissions(state.admitted, answers)
-        seen = {
+        seen: dict[str, Any] = {
             "let_in": {i: a.allocations for i, a in answers.items()},
             "apart": apart,
             "admitted": {i: a.state for i, a in answers.items()},
         }
+        new = let_in.not_kept(state, asked, seen["let_in"], gate.now)
         if not did and not changed:
             for name, value in seen.items():
                 setattr(state, name, value)
-            return
+            if not new:
+                return
         with core.change() as change:
             rows.save(change.db, did)
             change.put(did)
+            let_in.keep(change, state, new)
             for workload_id, now in changed.items():
-                record = state.records.get(workload_id)
-                change.event(
-                    EventKind.ADMISSION_CHANGED,
-                    workload_id=workload_id,
-                    state=str(now),
-                    before=str(state.admitted.get(workload_id, AdmissionState.WAIT)),
-                    version=record.lease.version if record else 0,
-                )
+                record, answer = state.records.get(workload_id), answers.get(workload_id)
+                before = state.admitted.get(workload_id, AdmissionState.WAIT)
+                version = 0 if record is None else record.lease.version
+                left = 0 if answer is None else answer.accelerators
+                tell_changed(change, gate, workload_id, now, before, version, left)
             change.set(**seen)
 
 

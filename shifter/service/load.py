@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shifter.domain.rows import Allocation
-from shifter.domain.workload import WorkloadClass
-from shifter.service import leases, peaks, preemption
+from shifter.service import let_in, peaks, preemption
 from shifter.service.core import Core
-from shifter.service.gate import FORGOTTEN
+from shifter.service.credit import is_apart
+from shifter.service.gate import FORGOTTEN, gate_of
 from shifter.service.heard import take_sample
 from shifter.service.state import EVENTS_KEPT, Published
 from shifter.store import grid_events, inputs, log, meters, plans
 from shifter.store import workloads as rows
-from shifter.store.workloads import WorkloadRecord
-from shifter.views import LIVE_STATES, WorkloadState
+from shifter.views import WorkloadState
 
 
 def load(core: Core) -> None:
@@ -22,6 +20,7 @@ def load(core: Core) -> None:
     now, state = core.now(), core.state
     with core.reading() as db:
         records = rows.load(db)
+        told = rows.let_in(db)
         newest = plans.newest(db)
         overrides = tuple(inputs.overrides(db))
         events_told = tuple(grid_events.holding_after(db, now))
@@ -39,7 +38,8 @@ def load(core: Core) -> None:
         state.planned_ids = frozenset(r.id for r in records if r.state is WorkloadState.PLANNED)
         # Publishing was a sign of life, too.
         state.alive_at = max((at for at in (alive_at, newest and newest[2]) if at), default=None)
-        state.let_in = _let_in(core, now)
+        let_in.load(core, told, now)
+        state.apart = _apart(core, now)
         state.overrides, state.grid_events = overrides, events_told
         state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
@@ -51,19 +51,8 @@ def load(core: Core) -> None:
         state.events.extend(events)
 
 
-def _let_in(core: Core, now: datetime) -> dict[str, tuple[Allocation, ...]]:
-    """What runs in its slots: it began while somebody vouched for them, and was not kept out when its work was last
-    counted. What ran outside of a lease is not known.
-    """
-    vouched = leases.vouched(core.state, core.config.lease_ttl, now)
-    found = {}
-    for record in core.state.records.values():
-        held = leases.current(record.lease.allocations, now)
-        begun = tuple(a for a in held if a.start < vouched and _runs(record, a))
-        if begun and record.state in LIVE_STATES and record.decided is WorkloadClass.DEFERRABLE:
-            found[record.id] = begun
-    return found
-
-
-def _runs(record: WorkloadRecord, a: Allocation) -> bool:
-    return record.done_at <= a.start or (a.site, a.pool, a.model or "") in record.serving
+def _apart(core: Core, now: datetime) -> frozenset[str]:
+    """Workloads that are known not to run in what their leases hold, as the next beat counts their work."""
+    gate, state = gate_of(core, now), core.state
+    known = ((state.records[i], told) for i, told in state.let_in.items() if i in state.kept_let_in)
+    return frozenset(record.id for record, told in known if is_apart(record, told, gate))

@@ -19,7 +19,7 @@ from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, PowerRow, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
 from shifter.store.meters import Meter
-from shifter.store.workloads import WorkloadRecord
+from shifter.store.workloads import LetIn, WorkloadRecord
 from shifter.views import AdmissionState, CycleView, Event, LearntView, SourceView, TelemetrySample
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _at(rows: Sequence[Row], now: datetime) -> Row | None:
 class State:
     """Written by `Core.change`, under `changed`; each value in it is immutable, so readers copy references.
 
-    What is only remembered of the answers that were given (`let_in`, `admitted`, `apart`) is in no store.
+    What is only remembered of the answers that were given (`admitted`, `apart`) is in no store.
     """
 
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -150,6 +150,8 @@ class State:
     """What each live workload was told at the last tick, for `admission.changed`."""
     let_in: dict[str, tuple[Allocation, ...]] = field(default_factory=dict)
     """What each live workload was last told to run in, by whoever asked; no entry where nobody asked yet."""
+    kept_let_in: dict[str, LetIn] = field(default_factory=dict)
+    """What the store knows of that."""
     apart: frozenset[str] = frozenset()
     """Workloads that at the last tick were not let into what their leases hold, or into something else."""
     planned_ids: frozenset[str] = frozenset()

@@ -21,6 +21,7 @@ from shifter.domain.fleet import PoolKey, Site
 from shifter.domain.grid_event import limits_in_force
 from shifter.domain.options import option_of
 from shifter.domain.rows import Allocation
+from shifter.service import leases
 from shifter.store.workloads import WorkloadRecord
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def yields_at(site: Site, gate: Gate) -> Yields:
         )
         for r in holders
     }
+    over_kw -= sum(_undrawn_kw(site, r, gate) for r in holders if not stands[r.id])
     need = _Need({key: _over(gate, key, _standing(stands.values(), key)) for key in held}, over_kw)
     found: Yields = {}
     for record in _cheapest_first(holders, gate) if not need.is_met else ():
@@ -108,6 +110,25 @@ def _over_kw(site: Site, gate: Gate) -> float:
             load = slot.realtime_q if measured is None else measured
             more_kw += import_kw(site, pool, None) * (load - slot.realtime_p50)
     return row.import_kw + more_kw - limit_kw - ROUNDING * max(1.0, limit_kw)
+
+
+def _undrawn_kw(site: Site, record: WorkloadRecord, gate: Gate) -> float:
+    """What of the plan's import is that of work which would run now and waits for other work: it draws nothing [kW].
+
+    As it stands in the import: as a mean over the slot.
+    """
+    published = gate.state.published
+    row = None if published is None else published.power_at(site.name, gate.now)
+    if published is None or row is None or gate.running(record) is not None or not gate.waits_for(record):
+        return 0.0
+    planned = leases.current(published.allocations.get(record.id, ()), gate.now)
+    return sum(
+        a.accelerators
+        * import_kw(*gate.fleet.pools[a.site, a.pool], a.cap_kw)
+        * ((min(a.end, row.end) - max(a.start, row.start)) / (row.end - row.start))
+        for a in planned
+        if a.site == site.name and (a.site, a.pool) in gate.fleet.pools
+    )
 
 
 def _standing(stands: Iterable[Sequence[Allocation]], key: PoolKey) -> int:

@@ -39,6 +39,8 @@ workloads = Table(
     Column("progress_source", String(16), nullable=False, comment="planned or reported"),
     Column("serving", JsonText, nullable=False, comment="pools it runs in at done_at, and since when"),
     Column("ended_at", UtcTime),
+    Column("let_in", JsonText, comment="what it was last told to run in"),
+    Column("let_in_at", UtcTime, comment="and when"),
     Index(None, "state"),
     Index(None, "submitted_at", "id"),
 )

@@ -65,6 +65,14 @@ class WorkloadRecord:
         return work_left(self.workload.amount, self.done)
 
 
+@dataclass(frozen=True)
+class LetIn:
+    """What a workload was told to run in, and when."""
+
+    allocations: tuple[Allocation, ...]
+    at: datetime
+
+
 def content_hash(workload: Workload) -> str:
     """Of what was asked for: two texts that mean the same workload have the same hash.
 
@@ -100,6 +108,26 @@ def save_leases(db: Connection, records: Iterable[WorkloadRecord]) -> None:
         for i in range(0, len(ids), 500):
             db.execute(delete(t.leases).where(t.leases.c.workload_id.in_(ids[i : i + 500])))
         db.execute(insert(t.leases), rows)
+
+
+def save_let_in(db: Connection, told: Mapping[str, LetIn]) -> None:
+    """Write what workloads that are kept already were told to run in."""
+    if told:
+        query = update(t.workloads).where(t.workloads.c.id == bindparam("row_id"))
+        values = [
+            {"row_id": i, "told": [to_plain(a) for a in one.allocations], "told_at": one.at}
+            for i, one in told.items()
+        ]
+        db.execute(query.values(let_in=bindparam("told"), let_in_at=bindparam("told_at")), values)
+
+
+def let_in(db: Connection) -> dict[str, LetIn]:
+    """What each workload was last told to run in; without those that nobody told anything."""
+    query = select(t.workloads.c.id, t.workloads.c.let_in, t.workloads.c.let_in_at)
+    return {
+        id: LetIn(tuple(adapter(Allocation).validate_python(a) for a in told), at)
+        for id, told, at in db.execute(query.where(t.workloads.c.let_in_at.is_not(None)))
+    }
 
 
 def load(db: Connection, live_only: bool = False) -> list[WorkloadRecord]:

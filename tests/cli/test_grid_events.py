@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from shifter.api.app import create_app
 from shifter.api.server import ApiServer
+from shifter.cli import grid_events
+from shifter.cli.grid_options import asked_events
 from shifter.clock import ManualClock
 from shifter.files import read_fleet
 from shifter.service import Service
@@ -122,6 +125,43 @@ EVENTS: list[dict[str, Any]] = [
     {"id": "a", "site": "fra", "start": "2026-01-10T17:00:00Z", "end": "2026-01-10T18:00:00Z", "cut_kw": 1},
     {"id": "b", "site": "fra", "start": "2026-01-10T19:00:00Z", "end": "2026-01-10T20:00:00Z", "limit_kw": 9},
 ]
+
+
+def test_both_commands_have_the_same_options_and_each_reaches_the_event(
+    grid: Callable[..., int], made: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = inspect.signature(asked_events).parameters
+    for command in (grid_events.quote, grid_events.add):
+        assert list(inspect.signature(command).parameters) == [*asked, "as_json", "url"]
+    cut = (
+        "--cut-kw",
+        "1",
+        "--baseline",
+        "plan",
+        "--ramp-kw-per-minute",
+        "2",
+        "--notice",
+        "15min",
+        "--id",
+        "x",
+    )
+    after = ("--rebound", "90min", "--rebound-limit-kw", "9")
+    assert grid("quote", *AT, *cut, *after, "--json") == 0
+    quoted = json.loads(capsys.readouterr().out)["event"]
+    assert grid("add", *AT, *cut, *after) == 0
+    [event] = made.grid_events()
+    assert (event.id, event.site, event.start, event.end) == ("x", "fra", T0 + 17 * HOUR, T0 + 20 * HOUR)
+    assert (event.cut_kw, event.baseline, event.ramp_kw_per_minute, event.notice_minutes) == (
+        1,
+        "plan",
+        2,
+        15,
+    )
+    assert (event.rebound_minutes, event.rebound_limit_kw) == (90, 9)
+    told = event.to_dict()
+    assert {name: told.get(name) for name in quoted if name != "frozen_baseline"} == {
+        name: value for name, value in quoted.items() if name != "frozen_baseline"
+    }
 
 
 @pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.yaml"])

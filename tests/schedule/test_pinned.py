@@ -123,6 +123,22 @@ def test_beside_a_battery_and_a_demand_charge(monkeypatch: Any, now: float, solv
     assert plan.lower_bound <= plan.cost.total + 1e-9
 
 
+def test_no_work_is_put_beside_it_that_would_take_a_battery_below_its_minimum() -> None:
+    battery = Battery(5.0, 1.5, 0.9, 0.95, initial_kwh=0.5, min_kwh=0.25)
+    limited = site(pools=(Pool("p1", "X", 5, 1, 0.0, 1.0),), power_limit_kw=4.0, battery=battery)
+    running = (
+        work("c", 20, 10, max_accelerators=2, interruptible=False),
+        work("short", 20, 10, max_accelerators=3, interruptible=False),
+    )
+    # More than there is time for, and in one piece: all that the site might do for it is tried.
+    large = work("w", 26, 13 / 6, max_accelerators=6, interruptible=False)
+    inputs = cycle_inputs([large, *running], sites=[limited], hours=8)
+    pinned = Allocation("c", "a", "p1", at(-1), at(8), 2), Allocation("short", "a", "p1", at(-1), at(0.3), 3)
+    plan = plan_cycle(replace(inputs, pinned=pinned))
+    assert rows(plan, "w")
+    assert min(r.stored_kwh for r in plan.power) >= 0.25 - 1e-6
+
+
 @pytest.mark.parametrize("plant", [False, True])
 def test_the_bound_counts_what_it_leaves_of_the_rest_of_the_running_slot(plant: bool) -> None:
     """In the part that is gone it is not held, and nothing else could run there either: so no room is proven there."""

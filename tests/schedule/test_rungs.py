@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cvxpy as cp
 import numpy as np
 import pytest
 
@@ -24,7 +25,16 @@ from shifter.schedule.bound import lower_bound, proof_prices
 from shifter.schedule.classes import merge
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import Capacity
-from shifter.schedule.rungs import CLARABEL, INTERIOR, INTERIOR_FIRST, SIMPLEX, SIMPLEX_FIRST, Rung, by_size
+from shifter.schedule.rungs import (
+    CLARABEL,
+    INTERIOR,
+    INTERIOR_FIRST,
+    SIMPLEX,
+    SIMPLEX_FIRST,
+    Rung,
+    by_size,
+    climb,
+)
 from shifter.schedule.settle import Sources
 from shifter.schedule.solve import solve
 from tests.schedule.build import at, cycle_inputs, site, with_tenants, work
@@ -73,6 +83,20 @@ def test_every_solver_finds_the_same_optimum_and_duals_that_prove_it(rung: Rung)
     best = solve(problem, merge(problem.jobs), Capacity.of(problem), time_limit_s=30)
     assert found.notes == ()
     assert cost(found) == pytest.approx(cost(best), rel=1e-6)
+
+
+def test_why_a_solver_gave_no_answer_is_said_in_the_same_words_each_time() -> None:
+    lost = Rung("a lost interior point", "HIGHS", {"solver": "ipm", "run_crossover": "off"})
+    numbers = np.random.default_rng(0)
+    rows, prices = numbers.normal(size=(20, 30)), numbers.normal(size=30)
+    said = set()
+    for _ in range(2):
+        x = cp.Variable(30)  # badly scaled, so that it ends without a status
+        whole = cp.Problem(cp.Minimize(prices @ x), [rows @ x <= 1e9, x >= -1e9, x <= 1e12])
+        with pytest.raises(SolverFailed) as failure:
+            climb(whole, (lost,), 10.0)
+        said.add(failure.value.detail)
+    assert said == {"a lost interior point gave no answer (Cannot unpack invalid solution)."}
 
 
 def cost(solution: solving.Solution) -> float:

@@ -21,7 +21,7 @@ from shifter.service import Service
 from shifter.service.level import STEPS, Level
 from shifter.store import workloads as rows
 from shifter.views import AdmissionState, EventKind, TelemetrySample
-from tests.service.world import FLEET, HOUR, POOL, T0, job, kinds, realtime, service
+from tests.service.world import FLEET, HOUR, POOL, T0, job, kinds, live_until, realtime, service
 
 MINUTE = timedelta(minutes=1)
 HOLD = timedelta(minutes=5)
@@ -84,6 +84,26 @@ def test_work_stops_with_the_very_measurement(made: Service, clock: ManualClock)
     assert made.admission("firm").accelerators == 8, "what may not be preempted stays"
     made.tick()
     assert made.lease("soft").version == version + 2, "told once"
+
+
+def test_whoever_tells_that_an_admission_changed_says_the_same_of_it(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    clock.advance(minutes=10)
+    made.heartbeat()
+    made.tick()
+    measure(made, 11.0)  # told by the guard, the rest by beats
+    made.cancel("soft", "ann")
+    made.tick()
+    told = [e.data for e in made.events() if e.kind is EventKind.ADMISSION_CHANGED]
+    fields = ("workload_id", "before", "state", "version", "accelerators", "yields")
+    assert [tuple(data[name] for name in fields) for data in told] == [
+        ("soft", "wait", "run", 1, 8, 0),
+        ("soft", "run", "run", 2, 5, 3),
+        ("soft", "run", "rejected", 3, 0, 0),
+    ]
+    assert {tuple(data) for data in told} == {tuple(told[0])}
 
 
 def test_capacity_says_what_yields_what_is_there_and_when_it_was_measured(
@@ -393,6 +413,29 @@ def test_a_limit_that_falls_now_is_kept_before_there_is_a_plan_for_it(
     assert drawn + 0.6 > limit_kw, "no more than it must"
     assert made.admission("firm").accelerators == 2
     assert EventKind.GUARD_YIELDED in kinds(made)
+
+
+@pytest.mark.parametrize("limit_kw", [5.8, 5.2])
+def test_what_waits_for_other_work_draws_nothing_that_others_would_have_to_leave(
+    sqlite_url: str, clock: ManualClock, limit_kw: float
+) -> None:
+    made = service(sqlite_url, clock, realtime=realtime(2, 3))
+    before, waits = job("before", 8, 2, due_h=4.2), job("waits", 32, 8, due_h=8.4, depends_on=("before",))
+    plan(made, before, waits, job("soft", 32, 4, due_h=8.4, preemptible=True))
+    made.progress("before", done=0.1, actor="runner")
+    live_until(made, clock, T0 + 5.5 * HOUR)
+    made.add_grid_event(GridEvent("cut", "fra", clock.now(), clock.now() + HOUR, limit_kw), "dso")
+    made.tick()
+    assert [a.workload_id for a in made.plan().allocations if a.start <= clock.now() < a.end] == [
+        "soft",
+        "waits",
+    ]
+    assert not made.admission("waits").admit
+    # 16 idle draw 1.6 kW, real-time load 3 * 0.6 kW and each busy one 0.6 kW.
+    room = 4 if limit_kw == 5.8 else 3
+    assert made.admission("soft").accelerators == room
+    made.progress("before", done=8, actor="runner")
+    assert sum(made.admission(i).accelerators for i in ("soft", "waits")) == room, "it counts once it may run"
 
 
 def test_a_store_that_is_away_does_not_make_it_blind(tmp_path: Path, clock: ManualClock) -> None:

@@ -1,5 +1,7 @@
 """Whatever is submitted, reported, limited, measured or lost: what is let in fits, keeps its order, and stays.
 
+Also where the daemon is killed between two beats and starts again.
+
 Real-time load rises and falls between plans, so that running work that is pinned and the reserve collide. What holds:
 
 - who is let in newly finds room beside all that runs, measured load, and the plan's reserve;
@@ -162,6 +164,15 @@ class Watcher:
         assert "nothing is free outside" in answer.reason, told
 
 
+def _measure(made: Service, load: dict[PoolKey, float], rng: random.Random) -> None:
+    """Load moves in some pools, and all are told."""
+    for (site, pool), (_, of) in FLEET.pools.items():
+        if rng.random() < 0.3:
+            moved = load[site, pool] + rng.choice((-3, -1, 0, 1, 3, 6))
+            load[site, pool] = min(float(of.count), max(0.0, moved))
+        made.telemetry([TelemetrySample(site, made.core.now(), pool, load[site, pool])], "meter")
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_let_in_fits_keeps_its_order_and_stays(
     seed: int, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
@@ -175,12 +186,7 @@ def test_what_is_let_in_fits_keeps_its_order_and_stays(
     for step in range(STEPS):
         # In one of the runs that measure, meters fall silent for a time.
         if measures and not (seed % 3 == 2 and 40 <= step < 70):
-            for (site, pool), (_, of) in FLEET.pools.items():
-                if rng.random() < 0.3:
-                    moved = load[site, pool] + rng.choice((-3, -1, 0, 1, 3, 6))
-                    load[site, pool] = min(float(of.count), max(0.0, moved))
-                sample = TelemetrySample(site, clock.now(), pool, load[site, pool])
-                made.telemetry([sample], "meter")
+            _measure(made, load, rng)
         if step % 10 == 0 and len(ids) < 12:
             new = [_work(rng, len(ids) + k, clock, ids) for k in range(2)]
             made.submit(new, "ann")
@@ -191,6 +197,12 @@ def test_what_is_let_in_fits_keeps_its_order_and_stays(
         if out == 0:
             made.heartbeat()
         watcher.look()
+        if seed > 3 and step % 7 == 3:  # killed, and there again at once
+            made.core.db.close()
+            made = world.service(sqlite_url, clock, realtime=world.realtime(2, 3), alive=out == 0)
+            made.core.replan = asked.append
+            watcher.made = made
+            watcher.look()
         if out == 0:
             made.tick()
             if rng.random() < 0.03:

@@ -71,11 +71,12 @@ def service(url: str, clock: ManualClock, planner: Planner | None = None, **chan
     database = Database(url)
     database.upgrade()
     load, fleet = changes.pop("realtime", None), changes.pop("fleet", FLEET)
-    policy = changes.pop("policy", None)
+    policy, alive = changes.pop("policy", None), changes.pop("alive", True)
     made = Service(
         config(**changes), fleet, database, clock, policy=policy, frame=frame, realtime=load, planner=planner
     )
-    made.heartbeat()
+    if alive:
+        made.heartbeat()
     return made
 
 

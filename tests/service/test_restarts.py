@@ -1,0 +1,139 @@
+"""A restart changes nothing of what runs: what was let in goes on as wide as it was, what was kept out stays out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shifter.clock import ManualClock
+from shifter.service import Service
+from shifter.views import AdmissionState, TelemetrySample
+from tests.service.world import HOUR, T0, job, live_until, realtime, service
+
+MINUTE = timedelta(minutes=1)
+
+
+def measure(made: Service, accelerators: float) -> None:
+    made.telemetry([TelemetrySample("fra", made.core.now(), "h100", accelerators)], "meter")
+
+
+def live(made: Service, clock: ManualClock, minutes: int, load: float | None = None) -> None:
+    """Time passes with a daemon that lives, and a meter that tells this load."""
+    for _ in range(minutes):
+        clock.advance(minutes=1)
+        made.heartbeat()
+        if load is not None:
+            measure(made, load)
+        made.tick()
+
+
+def again(made: Service, clock: ManualClock, url: str, away: timedelta = MINUTE) -> Service:
+    """The daemon after it was killed, and was away for that long: shorter than leases hold."""
+    made.core.db.close()
+    clock.moment += away
+    return service(url, clock, realtime=made.core.realtime)
+
+
+def planned(made: Service, *work: object) -> None:
+    made.submit(list(work), "ann")  # type: ignore[arg-type]
+    view = made.cycle()
+    assert view.outcome == "published", view.error
+
+
+@pytest.mark.parametrize("asked_only", [False, True])
+def test_what_was_let_in_narrower_than_planned_goes_on_as_wide_as_it_was(
+    sqlite_url: str, clock: ManualClock, asked_only: bool
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("firm", 48, 8, due_h=6.2))
+    measure(made, 13.0)
+    if asked_only:  # by a gate, and killed before the next beat
+        clock.advance(seconds=2)
+        assert made.admission("firm").accelerators == 3
+    else:
+        live(made, clock, 20, 13.0)
+        assert made.workload("firm").done == pytest.approx(3 / 3)
+    other = again(made, clock, sqlite_url)
+    assert other.admission("firm").accelerators == 3
+    assert other.capacity("fra", "h100").deferrable_accelerators == 3
+    other.tick()
+    assert other.admission("firm").accelerators == 3, "and 13 are in use beside it"
+    measure(other, 16.0)
+    other.tick()
+    assert other.admission("firm").accelerators == 3, "it may not be preempted"
+    measure(other, 0.0)
+    other.tick()
+    assert other.admission("firm").accelerators == 8
+    live(other, clock, 5, 0.0)
+    ran = 0.0 if asked_only else 20.0
+    since = 1 + ran  # minutes at three accelerators, and those that it was away
+    assert other.workload("firm").done == pytest.approx((since * 3 + 5 * 8) / 60, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [{}, {"interruptible": False}])
+@pytest.mark.parametrize("reported", [False, True])
+def test_what_was_kept_out_stays_out(
+    sqlite_url: str, clock: ManualClock, shape: dict[str, bool], reported: bool
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("firm", 40, 8, due_h=6.2, **shape))
+    if reported:
+        made.progress("firm", done=0.1)
+    begins = made.lease("firm").allocations[0].start
+    measure(made, 16.0)
+    live_until(made, clock, begins)
+    live(made, clock, 5, 16.0)
+    assert not made.admission("firm").admit
+    other = again(made, clock, sqlite_url)
+    for _ in range(2):
+        assert not other.admission("firm").admit
+        other.tick()
+    assert other.capacity("fra", "h100").deferrable_accelerators == 0
+
+
+def test_what_runs_without_a_slot_and_may_not_be_interrupted_goes_on(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, realtime=realtime(2, 3))
+    planned(made, job("early", 4, 4, due_h=2))
+    made.submit([job("whole", 24, 8, due_h=4.2, interruptible=False)], "ann")  # no plan holds it
+    live_until(made, clock, T0 + 1.5 * HOUR)
+    made.tick()
+    running = made.admission("whole")
+    assert (running.state, running.accelerators) == (AdmissionState.RUN, 8)
+    # Were it not known to run, the more urgent one would be given all that there is.
+    made.submit([job("urgent", 36, 12, due_h=4.1)], "ann")
+    live(made, clock, 7)
+    assert made.admission("urgent").accelerators == 4
+    other = again(made, clock, sqlite_url)
+    assert [other.admission(i).accelerators for i in ("urgent", "whole")] == [4, 8]
+    other.tick()
+    assert other.cycle().outcome == "published"
+    [pinned] = other.plan_inputs(other.plan().plan_id).pinned
+    assert (pinned.workload_id, pinned.accelerators) == ("whole", 8)
+
+
+def test_what_began_while_the_daemon_was_away_is_taken_to_run_where_its_lease_held(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("whole", 16, 8, due_h=30, interruptible=False))
+    [piece] = made.lease("whole").allocations
+    live_until(made, clock, piece.start - MINUTE)
+    made.tick()
+    other = again(made, clock, sqlite_url, 2 * MINUTE)
+    assert other.core.state.let_in["whole"] == (piece,)
+    measure(other, 16.0)
+    other.tick()
+    assert other.admission("whole").accelerators == 8
+
+
+def test_only_what_changes_is_written(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, realtime=realtime(2, 3))
+    planned(made, job("firm", 48, 8, due_h=6.2), job("later", 4, 4, due_h=30))
+    made.tick()
+    kept = made.core.state.kept_let_in
+    live(made, clock, 40)
+    assert made.core.state.kept_let_in is kept
+    assert kept.keys() == {"firm"}
