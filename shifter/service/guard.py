@@ -14,7 +14,7 @@ from dataclasses import replace
 from shifter.domain.fleet import PoolKey
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
-from shifter.service import leases, preemption
+from shifter.service import leases, let_in, preemption
 from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart
@@ -100,7 +100,7 @@ def _whose(core: Core, gate: Gate, changed: Iterable[str]) -> list[WorkloadRecor
 def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[WorkloadRecord]) -> None:
     """Leases of live work move on by a version, and what each may do now is told."""
     state = core.state
-    let_in, admitted, apart, moved = dict(state.let_in), dict(state.admitted), set(state.apart), []
+    now_in, admitted, apart, moved = dict(state.let_in), dict(state.admitted), set(state.apart), []
     stopping = dict(state.stopping)
     for old in records:
         answer = admission(old, gate)
@@ -119,11 +119,12 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         before, version = admitted.get(old.id, AdmissionState.WAIT), record.lease.version
         tell_changed(change, gate, record.id, answer.state, before, version, answer.accelerators)
         preemption.tell(stopping, record, leases.current(ran_in, gate.now), answer.allocations, change.at)
-        let_in[record.id], admitted[record.id] = answer.allocations, answer.state
+        now_in[record.id], admitted[record.id] = answer.allocations, answer.state
     rows.save(change.db, moved)
     rows.save_leases(change.db, moved)
+    let_in.keep(change, state, let_in.not_kept(state, moved, now_in, gate.now))
     change.put(moved)
-    change.set(let_in=let_in, admitted=admitted, apart=frozenset(apart), stopping=stopping)
+    change.set(let_in=now_in, admitted=admitted, apart=frozenset(apart), stopping=stopping)
 
 
 def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool) -> None:
