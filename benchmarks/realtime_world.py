@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -111,6 +111,8 @@ class World:
     trace: Trace
     worst: dict[int, int]
     """By day, the first step of the hour in which load is highest."""
+    surges: dict[tuple[str, int], float] = field(default_factory=dict)
+    """What a surge comes to, by site and day: what is expected while it lasts follows it."""
 
     @classmethod
     def of(cls, scenario: Scenario, trace: Trace, span: Span) -> World:
@@ -139,7 +141,10 @@ class World:
         """Accelerators that real-time load needs there."""
         own = float(self.trace.realtime[site][step])
         if self.scenario.surge and self._happens(step, SURGE):
-            return min(float(COUNT), max(own, 2 * expected(site)))
+            day = step // STEPS_A_DAY
+            if (site, day) not in self.surges:
+                self.surges[site, day] = 2 * expected(site)
+            return min(float(COUNT), max(own, self.surges[site, day]))
         if self.scenario.lost == "site" and self._happens(step, LOSS):
             return 0.0 if site == SITES[0] else own + float(self.trace.realtime[SITES[0]][step])
         return own

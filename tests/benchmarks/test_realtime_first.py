@@ -172,9 +172,20 @@ def test_what_is_done_is_done_in_the_hour_of_each_judged_day_in_which_load_is_hi
         60,
         23,
     ]
-    assert surged.load(MAIN, first, lambda _: 100.0) == COUNT
-    assert surged.load(MAIN, first, lambda _: 1.0) == 23
+    most, least = (World.of(SURGED, found, span) for _ in range(2))
+    assert most.load(MAIN, first, lambda _: 100.0) == COUNT
+    assert least.load(MAIN, first, lambda _: 1.0) == 23
     assert surged.available(MAIN, first) == COUNT
+
+
+def test_a_surge_is_twice_what_was_expected_before_it_and_does_not_feed_on_itself() -> None:
+    found = trace([*np.tile(np.arange(24.0), 2)], [*np.zeros(48)])
+    world = World.of(SURGED, found, Span(timedelta(), timedelta(days=2)))
+    expected = iter([30.0, 40.0, 20.0])
+    for day, site, twice in ((0, MAIN, 60.0), (0, BAY, 80.0), (1, MAIN, 40.0)):
+        first = world.worst[day]
+        steps = (first, first + 1, first + SURGE_STEPS - 1)
+        assert [world.load(site, s, lambda _: next(expected)) for s in steps] == [twice] * 3
 
 
 def test_work_at_once_is_over_where_it_leaves_too_little() -> None:
