@@ -3,7 +3,7 @@
 ServeGen's week at two sites (`llm_week`), prices and carbon of DE-LU and CAISO, as planned and with what is done to it
 (`realtime_world`), through the service (`realtime_replay`). Three days teach, four are judged: a step of 30 s counts
 where real-time load is more than the accelerators that are left to it. The environment may say otherwise:
-REALTIME_FIRST_DAYS (how many are judged), and REALTIME_FIRST_SCENARIOS (which, by their names with commas between).
+REALTIME_FIRST_DAYS (how many are judged), and REALTIME_FIRST_SCENARIOS (which, by their names with semicolons between).
 
 Beside it: the same work planned without any reserve or guard (by the median), and run at once on whatever there is.
 """
@@ -28,11 +28,11 @@ LEAST_WORK = 90.0
 
 def chosen(names: str) -> tuple[Scenario, ...]:
     """The scenarios of these names, all where there is none. Raises ValueError for one that there is not."""
-    wanted = {name.strip() for name in names.split(",")} - {""}
+    wanted = {name.strip() for name in names.split(";")} - {""}
     known = {s.name for s in SCENARIOS}
     if wanted - known:
         raise ValueError(
-            f"there is no scenario {min(wanted - known)!r}: choose from {', '.join(sorted(known))}"
+            f"there is no scenario {min(wanted - known)!r}: choose from {'; '.join(sorted(known))}"
         )
     return tuple(s for s in SCENARIOS if not wanted or s.name in wanted)
 

@@ -233,11 +233,12 @@ def test_without_the_others_there_is_nothing_to_go_by() -> None:
 
 def test_scenarios_and_days_are_chosen_by_name_and_number() -> None:
     assert chosen("") == SCENARIOS
-    assert chosen("a site lost, as planned") == (AS_PLANNED, LOST_SITE)
+    assert chosen("a site lost; as planned") == (AS_PLANNED, LOST_SITE)
+    assert [chosen(s.name) for s in SCENARIOS] == [(s,) for s in SCENARIOS]
     with pytest.raises(
-        ValueError, match="no scenario 'flood': choose from a failure domain lost, a site lost"
+        ValueError, match="'flood': choose from a failure domain lost; a site lost; as planned"
     ):
-        chosen("as planned,flood")
+        chosen("as planned;flood")
     assert span_of("4") == WEEK
     assert span_of("1").judged == timedelta(days=1)
     for wrong in ("0", "5", "-1", "one"):
