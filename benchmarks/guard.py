@@ -11,29 +11,44 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 import numpy as np
 
 from benchmarks.figure import AtLeast, AtMost, Figure, Line, Options, Tell
 from benchmarks.machine import shifter
 
-SITES, POOLS, COUNT = 20, 10, 16
-POSTS_PER_S, FOR_S, CONNECTIONS = 1000, 30.0, 24
-SURGE_EVERY_S = 0.1
+COUNT = 16
+"""Accelerators of a pool."""
 HOLD_S = 1.0
 LIMIT_MS = 100.0
 READY_S = 120.0
 SEED = 11
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is posted, to how many pools. At both ends of it no surge is posted for `calm_s`."""
+
+    sites: int = 20
+    pools: int = 10
+    posts_per_s: float = 1000.0
+    for_s: float = 30.0
+    connections: int = 24
+    surge_every_s: float = 0.1
+    settle_s: float = 5.0
+    """A beat: all work has been let in, and that was told."""
+    calm_s: float = 2.0
 
 
 @dataclass
@@ -44,21 +59,23 @@ class Told:
     delays_ms: list[float] = field(default_factory=list)
     answers_ms: list[float] = field(default_factory=list)
     refused: int = 0
+    per_s: float = 0.0
+    """Posts that were answered, a second."""
 
 
-def fleet() -> str:
-    """20 sites of ten pools of 16 accelerators, each pool of a kind of its own."""
+def fleet(load: Load) -> str:
+    """Sites of pools of 16 accelerators, each pool of a kind of its own."""
     lines = ["currency: EUR", "sites:"]
-    for s in range(SITES):
+    for s in range(load.sites):
         lines += [f"  - name: site{s:02}", "    zone: DE-LU", "    pools:"]
         lines += [
             f"      - {{name: pool{p}, accelerator: A{s:02}-{p}, count: {COUNT}, idle_kw: 0.1, busy_kw: 0.7}}"
-            for p in range(POOLS)
+            for p in range(load.pools)
         ]
     return "\n".join(lines) + "\n"
 
 
-def work(now: datetime) -> list[dict[str, object]]:
+def work(load: Load, now: datetime) -> list[dict[str, object]]:
     """In each pool eight accelerators of preemptible work, a little more than can be done: so it runs all the time."""
     return [
         {
@@ -69,14 +86,14 @@ def work(now: datetime) -> list[dict[str, object]]:
             "preemptible": True,
             "deadline": (now + timedelta(hours=12)).isoformat().replace("+00:00", "Z"),
         }
-        for s in range(SITES)
-        for p in range(POOLS)
+        for s in range(load.sites)
+        for p in range(load.pools)
     ]
 
 
-def configure(folder: Path) -> Path:
+def configure(folder: Path, load: Load) -> Path:
     """Everything that the daemon reads."""
-    (folder / "fleet.yaml").write_text(fleet())
+    (folder / "fleet.yaml").write_text(fleet(load))
     settings = {
         "port": 0,
         "fleet": "fleet.yaml",
@@ -125,12 +142,15 @@ async def listen(port: int, told: Told, ready: asyncio.Event) -> None:
     """Read the stream of events, and time what was waited for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /v1/events?kind=admission.changed HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async for line in reader:
-        ready.set()
-        if line.startswith(b"data: "):
-            data = json.loads(line[6:])["data"]
-            if data["state"] in {"stop", "wait"} and (sent := told.sent.pop(data["workload_id"], None)):
-                told.delays_ms.append(1000 * (time.monotonic() - sent))
+    try:
+        async for line in reader:
+            ready.set()
+            if line.startswith(b"data: "):
+                data = json.loads(line[6:])["data"]
+                if data["state"] in {"stop", "wait"} and (sent := told.sent.pop(data["workload_id"], None)):
+                    told.delays_ms.append(1000 * (time.monotonic() - sent))
+    finally:
+        writer.close()
 
 
 def _sample(pool: str, accelerators: float) -> bytes:
@@ -139,92 +159,113 @@ def _sample(pool: str, accelerators: float) -> bytes:
     return json.dumps({"site": site, "pool": name, "at": at, "realtime_accelerators": accelerators}).encode()
 
 
-async def post(port: int, told: Told) -> float:
-    """Post at an even pace for a while; how many a second were answered."""
+async def post(port: int, load: Load, told: Told) -> None:
+    """Post at an even pace for a while."""
     rng = Random(SEED)
-    pools = [str(w["id"]) for w in work(datetime.now(UTC))]
+    pools = [str(w["id"]) for w in work(load, datetime.now(UTC))]
     todo: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
 
     async def sender() -> None:
         async with connected(port) as connection:
             while True:
-                pool, load = await todo.get()
+                pool, accelerators = await todo.get()
                 begun = time.monotonic()
-                if load == COUNT:
+                if accelerators == COUNT:
                     told.sent[pool] = begun
-                status = await connection.send("POST", "/v1/telemetry", _sample(pool, load))
+                status = await connection.send("POST", "/v1/telemetry", _sample(pool, accelerators))
                 told.answers_ms.append(1000 * (time.monotonic() - begun))
                 told.refused += status != 202
                 todo.task_done()
 
-    senders = [asyncio.create_task(sender()) for _ in range(CONNECTIONS)]
-    begun, n, next_surge, quiet = time.monotonic(), 0, 2.0, dict.fromkeys(pools, 0.0)
-    while (passed := time.monotonic() - begun) < FOR_S:
-        while n < passed * POSTS_PER_S:
-            pool, load = pools[n % len(pools)], rng.uniform(1.0, 3.0)
-            if passed > next_surge and passed > quiet[pool] and passed < FOR_S - 2:
-                next_surge, quiet[pool], load = next_surge + SURGE_EVERY_S, passed + 5 * HOLD_S, COUNT
-            todo.put_nowait((pool, load))
+    senders = [asyncio.create_task(sender()) for _ in range(load.connections)]
+    begun, n, next_surge, quiet = time.monotonic(), 0, load.calm_s, dict.fromkeys(pools, 0.0)
+    while (passed := time.monotonic() - begun) < load.for_s:
+        while n < passed * load.posts_per_s:
+            pool, accelerators = pools[n % len(pools)], rng.uniform(1.0, 3.0)
+            if passed > next_surge and passed > quiet[pool] and passed < load.for_s - load.calm_s:
+                next_surge, quiet[pool] = next_surge + load.surge_every_s, passed + 5 * HOLD_S
+                accelerators = COUNT
+            todo.put_nowait((pool, accelerators))
             n += 1
         await asyncio.sleep(0.001)
     await asyncio.wait_for(todo.join(), 30)
-    rate = n / (time.monotonic() - begun)
+    told.per_s = n / (time.monotonic() - begun)
     for task in senders:
         task.cancel()
-    return rate
 
 
-async def drive(port: int, told: Told) -> float:
+async def drive(port: int, load: Load) -> Told:
     """Submit the work, wait until it runs, then post."""
     async with connected(port) as connection:
-        body = json.dumps(work(datetime.now(UTC))).encode()
+        body = json.dumps(work(load, datetime.now(UTC))).encode()
         assert await connection.send("POST", "/v1/workloads", body) in {200, 201}
-    ready = asyncio.Event()
+    told, ready = Told(), asyncio.Event()
     listener = asyncio.create_task(listen(port, told, ready))
     await ready.wait()
-    await asyncio.sleep(5)  # a beat: all of it has been let in, and that was told
-    rate = await post(port, told)
+    await asyncio.sleep(load.settle_s)
+    await post(port, load, told)
     await asyncio.sleep(1)
     listener.cancel()
-    return rate
+    return told
 
 
-def _port_of(process: subprocess.Popen[str]) -> int:
+@contextmanager
+def daemon(config: Path) -> Iterator[int]:
+    """One in a process of its own; the port on which it listens. Raises RuntimeError where it does not say so."""
+    command = [*shifter(), "run", "--config", str(config)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=config.parent
+    ) as process:
+        assert process.stderr is not None
+        # What it goes on to say must be read, or it would wait for that.
+        rest = Thread(target=deque, args=(process.stderr, 0), daemon=True)
+        try:
+            port = _port_of(process.stderr)
+            rest.start()
+            yield port
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+            if rest.ident is not None:
+                rest.join()
+
+
+def _port_of(said: Iterable[str]) -> int:
     ends = time.monotonic() + READY_S
-    assert process.stderr is not None
-    while time.monotonic() < ends:
-        line = process.stderr.readline()
+    for line in said:
         if "http://" in line:
             return int(line.split("http://", 1)[1].split()[0].rstrip(".,/").rsplit(":", 1)[1])
+        if time.monotonic() > ends:
+            break
     raise RuntimeError("the daemon did not say where it listens")
 
 
 def run(options: Options, tell: Tell) -> Iterator[Line]:
     """One daemon, one stream, one sender."""
+    load = Load()
     with tempfile.TemporaryDirectory(prefix="shifter-guard-") as name:
-        path = configure(Path(name))
-        process = subprocess.Popen(
-            [*shifter(), "run", "--config", str(path)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=name,
-        )
-        try:
-            tell("starting a daemon", 0.1)
-            port = _port_of(process)
-            assert process.stderr is not None
-            drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-            tell(f"{POSTS_PER_S} posts a second for {FOR_S:g} s", 0.3)
-            told = Told()
-            rate = asyncio.run(drive(port, told))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-            drain.terminate()
+        tell("starting a daemon", 0.1)
+        with daemon(configure(Path(name), load)) as port:
+            tell(f"{load.posts_per_s:g} posts a second for {load.for_s:g} s", 0.3)
+            told = asyncio.run(drive(port, load))
+    yield from figures(load, told)
+
+
+def figures(load: Load, told: Told) -> Iterator[Figure]:
+    """What was told, as figures. Raises RuntimeError where no stop was heard: there is nothing to time."""
+    if not told.delays_ms:
+        raise RuntimeError(f"of {len(told.sent)} surges no stop was heard")
     delays, answers = np.array(told.delays_ms), np.array(told.answers_ms)
     yield Figure(
-        "posts answered", rate, "1/s", AtLeast(0.98 * POSTS_PER_S), f"{told.refused} refused", digits=0
+        "posts answered",
+        told.per_s,
+        "1/s",
+        AtLeast(0.98 * load.posts_per_s),
+        f"{told.refused} refused",
+        digits=0,
     )
     yield Figure(
         "from a post to the stop on the stream, p99",

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasts.ageing import MaxAge, age_words, budget, by_age, too_old
+from forecasts.ageing import MaxAge, budget, by_age, too_old
 from forecasts.dependence import correlation, decay_hours
 from forecasts.errors import InputError
 from forecasts.extend import LOOKBACK, MEAN
@@ -25,8 +25,9 @@ from forecasts.known import Known
 from forecasts.mixing import Mixed, in_doubt, mix
 from forecasts.outlook import Outlook
 from forecasts.provenance import NOBODY, Said, said_by, together
-from forecasts.series import CARBON_UNIT, FACTS, PLANNED, Basis, ForecastSeries, Kind, Signal
-from forecasts.slots import Floats, SlotGrid, as_datetime64, isoformat_z
+from forecasts.series import CARBON_UNIT, PLANNED, Basis, ForecastSeries, Kind, Signal
+from forecasts.shortcomings import shortcomings
+from forecasts.slots import Floats, SlotGrid, as_datetime64
 from forecasts.timeline import Timeline
 from forecasts.units import currency_of, price_unit
 
@@ -201,7 +202,7 @@ def _signal_frame(
         tuple(s.restricted for s in said),
         *dependence,
     )
-    warnings += _warnings(frame, published, rules)
+    warnings += shortcomings(frame, published, grid, as_of=rules.as_of, longest=longest, filled=rules.extend)
     return frame
 
 
@@ -326,34 +327,4 @@ def _quantiles(timeline: Timeline, grid: SlotGrid) -> dict[float, Floats]:
         band = grid.average(timeline.start, timeline.end, timeline.values(p))
         if np.isfinite(band).any():
             found[p] = band
-    return found
-
-
-def _warnings(frame: SignalFrame, published: NDArray[np.bool_], rules: _Rules) -> list[str]:
-    what = f"zone {frame.zone} {frame.signal}"
-    n = len(published)
-    if frame.missing_slots == n:
-        return [f"{what}: no source says anything; all {n} slots are missing."]
-    found = []
-    silent = int(n - published.sum())
-    if silent:
-        horizon = "nothing in this window is published"
-        if published.any():
-            last = rules.grid.start + (int(np.flatnonzero(published)[-1]) + 1) * rules.grid.slot
-            horizon = f"published until {isoformat_z(last)}"
-        filled = "filled in by our own model" if rules.extend else "missing"
-        found.append(f"{what}: {horizon}; {silent} of {n} slots are {filled}.")
-    ageing = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind not in FACTS]
-    longest = budget(rules.max_age, frame.zone, frame.signal)
-    if longest is not None and ageing:
-        said = [k for k, kind in zip(frame.known_at, frame.kind, strict=True) if k and kind is Kind.FORECAST]
-        old = [k for k in said if rules.as_of - k > longest]
-        age = rules.as_of - max(ageing)
-        if age > longest:
-            found.append(f"{what}: newest vintage is {age_words(age)} old.")
-        elif old:
-            oldest = age_words(rules.as_of - min(old))
-            found.append(f"{what}: {len(old)} of {n} slots stand on a vintage that is up to {oldest} old.")
-    if frame.synthetic:
-        found.append(f"{what}: the values are synthetic, made up for a demonstration.")
     return found

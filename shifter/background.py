@@ -1,4 +1,4 @@
-"""What APScheduler runs jobs with: threads that never hold up the end of the process, and an end that is no failure.
+"""Jobs by the clock on the wall, in threads that never hold up the end of the process, with an end that is no failure.
 
 APScheduler's own pool, like every `concurrent.futures` pool, is waited for at exit: a source that does not answer would
 keep a stopped daemon alive until its request times out. What these threads do is safe to give up at any moment: a
@@ -9,10 +9,63 @@ from __future__ import annotations
 
 import sys
 import threading
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor, run_job
+from apscheduler.schedulers.background import BackgroundScheduler
+
+SHORTEST_S = 0.05
+
+
+class Timetable:
+    """Jobs by name: each every so many real seconds, or once in so many. Nothing runs before `start` or after `end`.
+
+    A job that is still running is not begun again, and one that was late runs once, however late.
+    """
+
+    def __init__(self) -> None:
+        self.scheduler = BackgroundScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            executors={"default": DaemonThreadExecutor()},
+        )
+
+    def every(self, real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+        """Run a job from so many seconds from now on."""
+        seconds = max(SHORTEST_S, real_s)
+        first = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.scheduler.add_job(job, "interval", args, id=name, seconds=seconds, start_date=first)
+
+    def once(self, wait_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
+        """Run a job in so many seconds, in place of the one of that name that waits."""
+        if not self.scheduler.running:
+            return
+        self.scheduler.add_job(
+            job,
+            "date",
+            args,
+            run_date=datetime.now(UTC) + timedelta(seconds=wait_s),
+            id=name,
+            replace_existing=True,
+            max_instances=2,  # the one that asks for it has yet to return: the next may not be dropped for it
+        )
+
+    def due_in_s(self, name: str) -> float | None:
+        """Seconds until a job runs next; None where none of that name waits."""
+        job = self.scheduler.get_job(name)
+        at = None if job is None else getattr(job, "next_run_time", None)
+        return None if at is None else max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+    def start(self) -> None:
+        """Begin."""
+        self.scheduler.start()
+
+    def end(self) -> None:
+        """Begin nothing more, and give up what runs. One that never began is ended."""
+        if self.scheduler.running:
+            end(self.scheduler)
 
 
 class DaemonThreadExecutor(BaseExecutor):  # type: ignore[misc]

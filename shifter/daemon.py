@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from random import Random
@@ -117,6 +117,8 @@ class Daemon:
         dispatchers: Sequence[Dispatcher],
     ) -> None:
         """Everything that stands on the store."""
+        from shifter.background import Timetable
+
         settings, clock = self.settings, self.clock
         self.database.upgrade()
         limit_gib = settings.planning.memory_limit_gib
@@ -149,7 +151,7 @@ class Daemon:
         self._lessons = lessons_of(self.service.core, settings, self._polled, outlooks, by_them, self._once)
         self._dispatch = DispatchRunner(self.service, dispatchers, refresh_s)
         self._replanner = Replanner(self.service.cycle, max(0.05, clock.real_s(settings.planning.debounce_s)))
-        self._scheduler: Any = None
+        self._timetable = Timetable()
         self._stopped = threading.Event()
         self._asked_to_stop = threading.Event()
         self._warm_up()
@@ -175,8 +177,8 @@ class Daemon:
         core.next_replan_at = self._next_replan_at
         self.service.heartbeat()
         self._quietly(partial(leave, core, self._feeds))
-        self._scheduler = self._schedule()
-        self._scheduler.start()
+        self._schedule()
+        self._timetable.start()
         # After it: who has been asked is put down there to be asked again.
         threading.Thread(target=self._first_plan, name="shifter-start", daemon=True).start()
         self._dispatch.start()
@@ -192,10 +194,7 @@ class Daemon:
         self._lessons.stop()
         core = self.service.core
         core.has_daemon, core.stopping = False, True
-        if self._scheduler is not None:
-            from shifter.background import end
-
-            end(self._scheduler)
+        self._timetable.end()
         self._planner.close()
         self._quote_planner.close()
         ended = self._replanner.stop(STOP_WAIT_S)
@@ -238,20 +237,8 @@ class Daemon:
 
     # What it does, and when ------------------------------------------------------------------------------
 
-    def _schedule(self) -> Any:
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        from shifter.background import DaemonThreadExecutor
-
-        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults=defaults, executors={"default": DaemonThreadExecutor()}
-        )
-
-        def every(real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
-            first = datetime.now(UTC) + timedelta(seconds=max(0.05, real_s))
-            scheduler.add_job(job, "interval", args, id=name, seconds=max(0.05, real_s), start_date=first)
-
+    def _schedule(self) -> None:
+        every = self._timetable.every
         planning = self.settings.planning
         real = self.clock.real_s
         every(self._beat_s, BEAT_JOB, self._beat)
@@ -267,17 +254,13 @@ class Daemon:
             every(
                 max(SHORTEST_POLL_S, real(meter.every_s)), f"meter-{meter.name}", self._metering.poll, meter
             )
-        return scheduler
 
     def _next_replan_at(self) -> datetime | None:
         """By the daemon's clock: what is asked for already, or else the next of the interval."""
-        if self._stopped.is_set() or self._scheduler is None:
+        if self._stopped.is_set():
             return None
-        job = self._scheduler.get_job("replan")
-        at = None if job is None else getattr(job, "next_run_time", None)
-        left = [] if at is None else [max(0.0, (at - datetime.now(UTC)).total_seconds())]
-        asked_s = self._replanner.due_in_s()
-        left += [] if asked_s is None else [asked_s]
+        due = (self._timetable.due_in_s("replan"), self._replanner.due_in_s())
+        left = [seconds for seconds in due if seconds is not None]
         return self.clock.now() + timedelta(seconds=min(left) * self.clock.speed) if left else None
 
     def _ingest(self, poller: Poller) -> None:
@@ -296,19 +279,9 @@ class Daemon:
         self._lessons.polled(poller.polled.name)
 
     def _once(self, wait_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
-        """Run a job in so many real seconds, in place of the one of that name that waits."""
-        scheduler = self._scheduler
-        if self._stopped.is_set() or scheduler is None or not scheduler.running:
-            return
-        scheduler.add_job(
-            job,
-            "date",
-            args,
-            run_date=datetime.now(UTC) + timedelta(seconds=wait_s),
-            id=name,
-            replace_existing=True,
-            max_instances=2,  # the one that asks for it has yet to return: the next may not be dropped for it
-        )
+        """`Timetable.once`, but for a daemon that was stopped."""
+        if not self._stopped.is_set():
+            self._timetable.once(wait_s, name, job, *args)
 
     def _learn_load(self) -> None:
         if self._measured is not None and not self._stopped.is_set():

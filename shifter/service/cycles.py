@@ -181,13 +181,3 @@ def _planned(
     kept = pinned.kept(record, held, inputs, now)
     moved = leases.renewed(record, kept, published.plan.plan_id, core.done(record, now), now)
     return replace(moved, state=WorkloadState.PLANNED)
-
-
-def replay(core: Core, plan_id: str) -> CycleInputs | None:
-    """The inputs of a published plan, or None."""
-    from shifter.store.snapshots import inputs_from_json
-
-    with core.reading() as db:
-        key = plans.inputs_id_of(db, plan_id)
-        text = None if key is None else plans.inputs_text(db, key)
-    return None if text is None else inputs_from_json(text)

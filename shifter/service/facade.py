@@ -18,15 +18,14 @@ from shifter.clock import Clock, SystemClock
 from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
 from shifter.domain.workload import Override, Workload, WorkloadClass
-from shifter.errors import NotFound, NotReady
 from shifter.planner import InProcessPlanner, Planner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import expected, happened, health, let_in, life, quotes, submissions, told
+from shifter.service import expected, happened, health, let_in, life, published, quotes, submissions, told
 from shifter.service.announcements import Announcing
 from shifter.service.capacity import capacity, check_asked, slots
 from shifter.service.config import ServiceConfig
 from shifter.service.core import Core, FrameMaker, RealtimeMaker
-from shifter.service.cycles import Cycles, replay
+from shifter.service.cycles import Cycles
 from shifter.service.explain import explain
 from shifter.service.gate import gate_of
 from shifter.service.grid_demands import GridDemands
@@ -35,7 +34,7 @@ from shifter.service.load import load
 from shifter.service.present import lease_view, listing, workload_view
 from shifter.service.scored import ForecastScores, Scorer
 from shifter.service.value import Value
-from shifter.store import log, plans
+from shifter.store import log
 from shifter.store.db import Database
 from shifter.telemetry import GaugeReader, Metrics
 from shifter.views import (
@@ -245,31 +244,15 @@ class Service(GridDemands, Announcing):
 
     def plan(self) -> Plan:
         """The current plan. Raises NotReady before the first."""
-        published = self.core.state.published
-        if published is None:
-            fault = self.core.state.faults.get("planning", "The first cycle has not finished.")
-            raise NotReady(f"there is no plan yet. {fault}", hint="Try again soon.", retry_after_s=5)
-        return published.plan
+        return published.current(self.core)
 
     def plan_by_id(self, plan_id: str) -> Plan:
         """An earlier plan. Raises NotFound."""
-        published = self.core.state.published
-        if published is not None and published.plan.plan_id == plan_id:
-            return published.plan
-        with self.core.reading() as db:
-            found = plans.read(db, plan_id)
-        if found is None:
-            raise NotFound(f"there is no plan {plan_id}.", field="id", hint="It may be older than is kept.")
-        return found
+        return published.by_id(self.core, plan_id)
 
     def plan_inputs(self, plan_id: str) -> CycleInputs:
         """What that plan was made from; `plan_cycle` of it gives the same plan. Raises NotFound."""
-        found = replay(self.core, plan_id)
-        if found is None:
-            raise NotFound(
-                f"the inputs of {plan_id} are not kept.", field="id", hint="It may be older than is kept."
-            )
-        return found
+        return published.inputs(self.core, plan_id)
 
     # Inputs ----------------------------------------------------------------------------------------------
 

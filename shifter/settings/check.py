@@ -19,7 +19,7 @@ from shifter.files.plans import read_plan
 from shifter.files.realtime import RealtimeRows, read_realtime_rows
 from shifter.files.text import PathLike, read_lines
 from shifter.files.workloads import read_workloads, workloads_of
-from shifter.settings.load import loc_of_path, settings_of, settings_warnings
+from shifter.settings.load import loc_of_path, settings_of
 from shifter.settings.model import Settings
 from shifter.settings.sources import source_file_mistakes
 
@@ -108,7 +108,7 @@ def _check(document: Document, kind: FileKind, now: datetime) -> Iterator[Proble
         read_plan(document.source)
     else:
         settings = settings_of(document)
-        yield from _warnings(settings_warnings(settings), document.locate)
+        yield from _warnings(_doubtful(settings), document.locate)
         starts = parse_clock(settings.clock).now() if settings.clock else now
         fleet = yield from _named_files(settings, starts)
         for error in _wiring_mistakes(settings, fleet):
@@ -181,4 +181,20 @@ def _problems(error: InputError, source: str) -> Iterator[Problem]:
             str(facts.get("path", "")),
             e.detail,
             e.hint,
+        )
+
+
+def _doubtful(settings: Settings) -> Iterator[Finding]:
+    """What is allowed and probably not meant."""
+    if settings.leases.ttl_s < settings.planning.cycle_deadline_s:
+        yield (
+            ("leases", "ttl_s"),
+            f"leases of {settings.leases.ttl_s:g} s may run out while a cycle is planned.",
+            "Make leases longer than planning.cycle_deadline_s.",
+        )
+    if settings.host not in {"127.0.0.1", "localhost", "::1"}:
+        yield (
+            ("host",),
+            f"anyone who reaches {settings.host} may submit and cancel work: there is no sign-in yet.",
+            "Listen on 127.0.0.1, or put a proxy with authentication before it.",
         )

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter
 
 from shifter.errors import InputError
 from shifter.files.document import Document, parse_document, read_document
-from shifter.files.places import Finding, Loc, Locate, Place, all_of, json_path, raise_all, suggestion
+from shifter.files.places import Loc, Locate, Place, all_of, json_path, raise_all, suggestion
 from shifter.files.text import PathLike
 from shifter.files.validation import Tree, validate
-from shifter.settings.model import PRIORS, Settings
+from shifter.settings.model import Settings
+from shifter.settings.relative import relative_to
 from shifter.settings.section import SECRET, without_secrets
 from shifter.settings.sources import check_dispatchers, check_sources
 
@@ -127,69 +128,13 @@ def _file(document: Document) -> Layer:
             "settings are a mapping of keys to values.", "Write `key: value` lines."
         )
     values = _without_empty_sections(document.data)
-    return Layer(_relative_to(Path(document.source).parent, values), document.locate, document.locate_key)
+    return Layer(relative_to(Path(document.source).parent, values), document.locate, document.locate_key)
 
 
 def _without_empty_sections(values: Mapping[str, Any]) -> dict[str, Any]:
     """A section whose every line is commented out reads as null: it means the defaults."""
     sections = _tree().sections()
     return {k: v for k, v in values.items() if v is not None or k not in sections}
-
-
-def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Paths relative to the folder of the file that names them; what is wrong is left for
-    validation to say.
-    """
-
-    def resolve(text: Any) -> Any:
-        return str(folder / text) if isinstance(text, str) and text and "://" not in text else text
-
-    values = dict(values)
-    for key in ("fleet", "realtime"):
-        values.update({key: resolve(values[key])} if key in values else {})
-    if isinstance(realtime := values.get("realtime"), dict) and "path" in realtime:
-        values["realtime"] = {**realtime, "path": resolve(realtime["path"])}
-    if isinstance(realtime, dict) and realtime.get("prior") not in {None, *PRIORS}:
-        values["realtime"] = {**realtime, "prior": resolve(realtime["prior"])}
-    if isinstance(realtime := values.get("realtime"), dict) and isinstance(realtime.get("meters"), list):
-        values["realtime"] = {**realtime, "meters": [_files_relative(m, resolve) for m in realtime["meters"]]}
-    database = values.get("database")
-    if isinstance(database, str) and re.match(r"sqlite:///(?![/:]|file:)", database):
-        values["database"] = f"sqlite:///{folder / database.removeprefix('sqlite:///')}"
-    forecasts = values.get("forecasts")
-    if isinstance(forecasts, dict) and isinstance(forecasts.get("sources"), list):
-        sources = [_path_relative(source, resolve) for source in forecasts["sources"]]
-        values["forecasts"] = {**forecasts, "sources": sources}
-    grid = values.get("grid_events")
-    if isinstance(grid, dict) and "file" in grid:
-        values["grid_events"] = grid = {**grid, "file": resolve(grid["file"])}
-    if isinstance(grid, dict) and isinstance(grid.get("openadr3"), list):
-        values["grid_events"] = {
-            **grid,
-            "openadr3": [_files_relative(v, resolve) for v in grid["openadr3"]],
-        }
-    if isinstance(dispatchers := values.get("dispatchers"), list):
-        values["dispatchers"] = [_path_relative(dispatcher, resolve) for dispatcher in dispatchers]
-    return values
-
-
-def _path_relative(named: Any, resolve: Any) -> Any:
-    """A source or a dispatcher with the `path` among its options resolved, and that of the source below a tariff."""
-    options = named.get("options") if isinstance(named, dict) else None
-    if not isinstance(options, dict):
-        return named
-    resolved = {"path": resolve, "wholesale": lambda below: _path_relative(below, resolve)}
-    return {
-        **named,
-        "options": {k: resolved[k](value) if k in resolved else value for k, value in options.items()},
-    }
-
-
-def _files_relative(asked: Any, resolve: Any) -> Any:
-    """A VTN or a meter with the files that it names resolved."""
-    if not isinstance(asked, dict):
-        return asked
-    return {**asked, **{key: resolve(asked[key]) for key in ("api_key_file", "path") if key in asked}}
 
 
 def _environment(environ: Mapping[str, str]) -> tuple[Layer, list[InputError]]:
@@ -343,19 +288,3 @@ def _is_secret(loc: Loc) -> bool:
 @cache
 def _tree() -> Tree:
     return Tree(SETTINGS)
-
-
-def settings_warnings(settings: Settings) -> Iterator[Finding]:
-    """What is allowed and probably not meant."""
-    if settings.leases.ttl_s < settings.planning.cycle_deadline_s:
-        yield (
-            ("leases", "ttl_s"),
-            f"leases of {settings.leases.ttl_s:g} s may run out while a cycle is planned.",
-            "Make leases longer than planning.cycle_deadline_s.",
-        )
-    if settings.host not in {"127.0.0.1", "localhost", "::1"}:
-        yield (
-            ("host",),
-            f"anyone who reaches {settings.host} may submit and cancel work: there is no sign-in yet.",
-            "Listen on 127.0.0.1, or put a proxy with authentication before it.",
-        )

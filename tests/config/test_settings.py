@@ -12,6 +12,7 @@ from forecasts.learning import BY_DEFAULT, Learning
 from shifter.classify.policy import default_policy
 from shifter.errors import InputError
 from shifter.settings import Settings, load_settings, settings_provenance
+from shifter.settings.relative import relative_to
 from tests.files.good import mistakes
 
 
@@ -90,6 +91,16 @@ def test_variables_of_every_sort() -> None:
     assert settings.forecasts.fx == {"GBP": 1.17}
     assert settings.forecasts.sources[0].options == {"path": "f.csv"}
     assert load_settings(None, {}, {"SHIFTER_REALTIME": "rt.csv"}).realtime.path == "rt.csv"
+
+
+def test_a_prior_is_a_file_beside_the_settings_and_not_a_list(tmp_path: Path) -> None:
+    asked = {"realtime": {"prior": "rt.csv", "meters": []}}
+    assert relative_to(tmp_path, asked)["realtime"] == {"prior": str(tmp_path / "rt.csv"), "meters": []}
+    both = relative_to(tmp_path, {"realtime": {"path": "a.csv", "prior": "b.csv"}})["realtime"]
+    assert both == {"path": str(tmp_path / "a.csv"), "prior": str(tmp_path / "b.csv")}
+    assert asked["realtime"]["prior"] == "rt.csv"
+    with pytest.raises(InputError, match="`prior` must be text, not a list"):
+        load_settings(write(tmp_path, "fleet: fleet.yaml\nrealtime: {prior: [a]}\n"), {}, {})
 
 
 def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import structlog
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from shifter.background import DaemonThreadExecutor, end
+from shifter.background import DaemonThreadExecutor, Timetable, end
 from shifter.clock import ManualClock, SimulatedClock, SystemClock, parse_clock
 from shifter.errors import InputError
 from shifter.replanner import Replanner
@@ -111,6 +111,30 @@ def test_a_scheduler_that_ends_while_jobs_begin_fails_in_no_thread(monkeypatch: 
         end(scheduler)
         assert not scheduler.running
     assert failed == []
+
+
+def test_a_timetable_runs_nothing_before_it_starts_and_nothing_after_it_ended() -> None:
+    runs: list[str] = []
+    timetable = Timetable()
+    timetable.end()  # one that never began
+    timetable.once(0.0, "early", runs.append, "early")
+    timetable.every(0.05, "often", runs.append, "often")
+    assert timetable.due_in_s("often") is None
+    timetable.start()
+    try:
+        assert 0 <= (timetable.due_in_s("often") or 0.0) <= 0.05
+        assert timetable.due_in_s("early") is None
+        timetable.once(60.0, "later", runs.append, "replaced")
+        timetable.once(0.0, "later", runs.append, "once")
+        assert until(lambda: "once" in runs and runs.count("often") > 1)
+    finally:
+        timetable.end()
+    timetable.once(0.0, "late", runs.append, "late")
+    count = len(runs)
+    time.sleep(0.15)
+    assert set(runs) == {"often", "once"}
+    assert runs.count("once") == 1
+    assert len(runs) <= count + 1  # one may have begun as it ended
 
 
 def test_log_lines_are_json_and_keep_secrets(lines: io.StringIO) -> None:

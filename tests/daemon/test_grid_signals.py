@@ -510,7 +510,7 @@ class TestDaemon:
                 made.start()
                 [told] = until(made.service.grid_events)
                 assert (told.site, told.limit_kw, told.source) == ("fra", 4.0, NAME)
-                job = made._scheduler.get_job(f"grid-{NAME}")
+                job = made._timetable.scheduler.get_job(f"grid-{NAME}")
                 assert job.trigger.interval == timedelta(seconds=300), "a simulated clock spares the server"
                 vtn.events = []
                 job.modify(next_run_time=datetime.now(start.tzinfo))
