@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from benchmarks.realtime_world import PLACES, WEEK, Scenario, Span, World, fleet
 from forecasts.slots import SlotGrid
 from shifter.clock import ManualClock
 from shifter.domain.fleet import PoolKey
+from shifter.domain.workload import Workload
 from shifter.measuring import MeasuredLoads, learn_load
 from shifter.realtime.calendar import Calendar
 from shifter.realtime.load import RealtimeLoad
@@ -43,15 +44,34 @@ class Came:
     over_ratio: float = 0.0
     """Of steps and sites."""
     over_longest_s: float = 0.0
-    work_hours: float = 0.0
-    """Accelerator-hours of deferrable work."""
+    used_hours: float = 0.0
+    """Accelerator-hours that deferrable work was let in to."""
+    done_hours: float = 0.0
+    """Accelerator-hours done, by the end or its deadline, of the work that was due in what is judged. Of work that may
+    wait a plan leaves some for the night after, and that would not be seen in what was used.
+    """
+    due_hours: float = 0.0
+    """Accelerator-hours of that work."""
     late: int = 0
+    """How many of these workloads were late."""
     stops: int = 0
     held_ratio: float = 0.0
     """Accelerators held for real-time load over its mean."""
     cycles: int = 0
     failed: int = 0
-    hours_offered: float = 0.0
+
+
+def due(work: Sequence[Workload], span: Span) -> list[Workload]:
+    """What comes, and has to be done, in what is planned and judged."""
+    begins, judged, ends = (START + n * STEP for n in (span.planned_from, span.judged_from, span.n_steps))
+    return [
+        w
+        for w in work
+        if w.earliest_start is not None
+        and w.deadline is not None
+        and begins <= w.earliest_start
+        and judged < w.deadline <= ends
+    ]
 
 
 def replayed(scenario: Scenario, data: Path, trace: Trace, span: Span = WEEK) -> Came:
@@ -79,7 +99,7 @@ class _Replay:
             self.fleet, self.clock, database, calendars, prior=self._declared, prior_name="what was declared"
         )
         config = ServiceConfig(
-            slot_minutes=60, horizon_hours=26, max_horizon_hours=30, admission_wait_s=0, telemetry_days=1
+            slot_minutes=30, horizon_hours=26, max_horizon_hours=30, admission_wait_s=0, telemetry_days=1
         )
         self.made = Service(config, self.fleet, database, self.clock, realtime=self._realtime)
         self.asked = False
@@ -124,9 +144,15 @@ class _Replay:
                 self._take(step)
         self.came.over_ratio /= self.span.judged_steps * len(self.fleet.pools)
         self.came.held_ratio /= self.span.judged_steps
-        views = self.made.workloads(WorkloadState.LATE, limit=10_000)
-        judged_from = START + self.span.taught
-        self.came.late = sum(v.deadline is not None and v.deadline > judged_from for v in views)
+        self.clock.moment = START + self.span.n_steps * STEP
+        self.made.heartbeat()
+        self.made.tick()  # what was due at the very end
+        core = self.made.core
+        for w in due(self.trace.work, self.span):
+            record = core.record(w.id)
+            self.came.due_hours += w.amount
+            self.came.done_hours += core.done(record)
+            self.came.late += record.state is WorkloadState.LATE
         return self.came
 
     def _take(self, step: int) -> None:
@@ -143,8 +169,6 @@ class _Replay:
 
     def _submit(self, step: int) -> None:
         come = self.work.get(step, [])
-        if step >= self.span.judged_from:
-            self.came.hours_offered += sum(w.amount for w in come)
         if come:
             self.made.submit(come, "replay")
 
@@ -184,7 +208,7 @@ class _Replay:
             over = load > there - occupied + 1e-6 and load > 0
             if judged:
                 self.came.over_ratio += over
-                self.came.work_hours += min(let_in, there) * STEP_S / 3600
+                self.came.used_hours += min(let_in, there) * STEP_S / 3600
                 self.came.stops += let_in < self.before[key]
                 self.run_over[key] = self.run_over[key] + STEP_S if over else 0
                 self.came.over_longest_s = max(self.came.over_longest_s, self.run_over[key])

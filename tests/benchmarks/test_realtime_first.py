@@ -105,9 +105,8 @@ def test_a_burst_finds_room_with_reserve_and_guard_and_without_them_none(grid: P
     # Work is let in to all that the median leaves, at one site at least, for the whole burst.
     assert bare.over_ratio in {20 / span.judged_steps / 2, 20 / span.judged_steps}
     assert bare.over_longest_s == 20 * STEP_S
-    assert 0 < kept.work_hours < bare.work_hours
+    assert 0 < kept.used_hours < bare.used_hours
     assert kept.held_ratio > bare.held_ratio
-    assert kept.hours_offered == bare.hours_offered == pytest.approx(4 * 64 * 2.9)
     assert (kept.failed, bare.failed) == (0, 0)
     assert kept.cycles >= 2
 
@@ -129,7 +128,7 @@ def test_a_lost_domain_stops_work_and_counts_where_load_is_more_than_what_is_lef
     pairs = [(a[site][2], b[site][2]) for a, b in pairwise(replay.steps) for site in SITES]
     assert came.stops == sum(after < before for before, after in pairs) >= 2
     used = sum(min(there, n) for step in replay.steps for _, there, n in step.values())
-    assert came.work_hours == pytest.approx(used * STEP_S / 3600)
+    assert came.used_hours == pytest.approx(used * STEP_S / 3600)
 
 
 def test_a_surge_beyond_what_is_held_stops_work_within_a_step(grid: Path, tmp_path: Path) -> None:
@@ -192,30 +191,30 @@ def test_work_at_once_is_over_where_it_leaves_too_little() -> None:
     loads = {MAIN: np.full(2 * STEPS_AN_HOUR, 1.0), BAY: np.zeros(2 * STEPS_AN_HOUR)}
     both = float(2 * COUNT)
     full = at_once(Trace(loads, (job("a", both),)), SPAN)  # an hour on everything
-    assert (full.over_ratio, full.hours_offered) == (0.25, both)
-    assert full.work_hours == pytest.approx(both)
+    assert full.over_ratio == 0.25
+    assert full.used_hours == pytest.approx(both)
     loads[BAY][:] = 80.0
     half = at_once(Trace(loads, (job("a", both), job("b", 0.5 * both, hour=1))), SPAN)
     assert half.over_ratio == 0.75  # both in the first hour, and half of the second
-    assert half.work_hours == pytest.approx(1.5 * both)
+    assert half.used_hours == pytest.approx(1.5 * both)
 
 
 def test_work_at_once_that_came_before_the_judged_days_still_runs_in_them() -> None:
     loads = {site: np.full(2 * STEPS_AN_HOUR, 100.0) for site in SITES}
     found = at_once(Trace(loads, (job("a", 2 * COUNT * 1.25),)), Span(HOUR, HOUR))
-    assert (found.over_ratio, found.hours_offered) == (0.25, 0)
-    assert found.work_hours == pytest.approx(2 * COUNT * 0.25)
+    assert found.over_ratio == 0.25
+    assert found.used_hours == pytest.approx(2 * COUNT * 0.25)
 
 
-def came(scenario: Scenario, work_hours: float, late: int) -> Came:
-    return Came(scenario.name, over_ratio=0.0015, work_hours=work_hours, late=late, hours_offered=120.0)
+def came(scenario: Scenario, done_hours: float, late: int) -> Came:
+    return Came(scenario.name, over_ratio=0.0015, done_hours=done_hours, late=late, due_hours=120.0)
 
 
 def test_a_row_has_its_targets_and_stands_beside_what_no_reserve_would_do() -> None:
     some = (AS_PLANNED, LOST_DOMAIN, BARE)
     told = {AS_PLANNED.name: came(AS_PLANNED, 92, 3), LOST_DOMAIN.name: came(LOST_DOMAIN, 80, 4)}
     told[BARE.name] = came(BARE, 100, 1)
-    planned, lost, bare, last = rows(some, told, Came("run at once, unprotected", work_hours=120.0))
+    planned, lost, bare, last = rows(some, told, Came("run at once, unprotected", done_hours=120.0))
     assert [f.met for f in planned.figures[:5]] == [False, None, True, None, True]
     assert [f.met for f in lost.figures[:5]] == [True, None, None, None, False]
     assert all(f.target is None for row in (bare, last) for f in row.figures)
@@ -251,3 +250,20 @@ def test_scenarios_and_days_are_chosen_by_name_and_number() -> None:
 def test_without_the_week_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(Skipped, match="finds no llm_servegen_m_large_week1"):
         list(run(Options(data=tmp_path), quiet))
+
+
+def test_what_was_due_is_counted_by_what_was_done_of_it_by_then(grid: Path) -> None:
+    span = Span(HOUR, 3 * HOUR)
+    loads = {site: np.full(4 * STEPS_AN_HOUR, 20.0) for site in SITES}
+    work = (
+        job("before", 10, hour=-2),  # due as the judging begins, and never submitted
+        job("kept", 100),
+        job("late", 64 * 3.5),  # wider than it may be
+        job("after", 50, hour=2),
+    )
+    came = replayed(AS_PLANNED, grid, Trace(loads, work), span)
+    assert came.due_hours == 100 + 64 * 3.5
+    assert 100 + 64 * 2.5 < came.done_hours <= 100 + 64 * 3
+    assert came.late == 1
+    first = at_once(Trace(loads, work), span)
+    assert (first.due_hours, first.done_hours) == pytest.approx((came.due_hours, came.due_hours))
