@@ -22,7 +22,18 @@ from typing import Any
 from benchmarks.figure import AtLeast, AtMost, Figure, Line, Options, Row, Tell
 from benchmarks.llm_week import DAYS, NAME, STEP_S, Trace, trace_of
 from benchmarks.realtime_replay import Came, due, replayed
-from benchmarks.realtime_world import AS_PLANNED, BARE, COUNT, SCENARIOS, SITES, SURGED, WEEK, Scenario, Span
+from benchmarks.realtime_world import (
+    AS_PLANNED,
+    BARE,
+    COUNT,
+    LESS_HELD,
+    SCENARIOS,
+    SITES,
+    SURGED,
+    WEEK,
+    Scenario,
+    Span,
+)
 
 LEAST_WORK = 90.0
 """[%] of what no reserve would do, as planned."""
@@ -102,7 +113,7 @@ def rows(some: Sequence[Scenario], found: dict[str, Came], unprotected: Came) ->
         late = AtMost(float(planned.late)) if scenario.guard and planned else None
         # Back within one look of the guard and what it takes to stop.
         longest = AtMost(2.0 * STEP_S) if scenario is SURGED else None
-        work = AtLeast(LEAST_WORK) if scenario is AS_PLANNED else None
+        work = AtLeast(LEAST_WORK) if scenario in (AS_PLANNED, LESS_HELD) else None
         yield _row(came, bare, over=over, longest=longest, work=work, late=late)
     yield _row(unprotected, bare)
 

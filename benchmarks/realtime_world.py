@@ -72,10 +72,13 @@ class Scenario:
 
 
 AS_PLANNED = Scenario("as planned")
+LESS_HELD = Scenario("as planned, p98 held", quantile=0.98)
+"""What the time that real-time load may be over allows, where a guard stands behind it."""
 SURGED = Scenario("twice the load for 20 min", surge=True)
 BARE = Scenario("no reserve, no guard", quantile=0.5, lose_domains=0, guard=False)
 SCENARIOS = (
     AS_PLANNED,
+    LESS_HELD,
     Scenario("a failure domain lost", lost="domain", target=0.2),
     Scenario("a site lost", lost="site", failover=True, target=0.5),
     SURGED,
