@@ -43,7 +43,7 @@ def asked(core: Core, workload_id: str) -> Admission:
 
 def _hangs_on_it(core: Core, record: WorkloadRecord, answer: Admission, gate: Gate) -> dict[str, LetIn]:
     """What a restart could not work out from its lease; of all else it is enough that the next beat keeps it."""
-    if DATABASE in core.state.faults or not is_apart(record, answer.allocations, gate):
+    if DATABASE in core.state.faults or not is_apart(record, answer.allocations, gate.now):
         return {}  # an answer does not wait for the store
     return not_kept(core.state, [record], {record.id: answer.allocations}, gate.now)
 
