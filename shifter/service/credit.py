@@ -35,7 +35,7 @@ def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate)
         return record
     ran = replace(record, lease=replace(record.lease, allocations=ran_in))
     done, serving = leases.done_at(ran, gate.fleet, gate.vouched), leases.serving_at(ran, gate.now)
-    return replace(record, done=done, done_at=gate.now, serving=serving)
+    return replace(record, done=done, done_at=max(gate.now, record.done_at), serving=serving)
 
 
 def places(allocations: Iterable[Allocation]) -> list[leases.Place]:
