@@ -95,6 +95,20 @@ def test_what_was_kept_out_stays_out(
     assert other.capacity("fra", "h100").deferrable_accelerators == 0
 
 
+def test_what_came_back_just_before_it_was_killed_runs(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=60)
+    planned(made, job("firm", 48, 8, due_h=6.2))
+    measure(made, 13.0)
+    live(made, clock, 5, 13.0)
+    measure(made, 0.0)
+    clock.advance(seconds=61)  # asked before the next beat or measurement
+    assert made.admission("firm").accelerators == 8
+    other = again(made, clock, sqlite_url, timedelta(seconds=2))
+    measure(other, 13.0)
+    other.tick()
+    assert other.admission("firm").accelerators == 8, "it may not be preempted"
+
+
 def test_what_runs_without_a_slot_and_may_not_be_interrupted_goes_on(
     sqlite_url: str, clock: ManualClock
 ) -> None:
