@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,16 +18,19 @@ from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 
 SHORTEST_S = 0.05
+SET_BACK = timedelta(seconds=1)
+"""Less than this is left to pass by itself."""
 
 
 class Timetable:
     """Jobs by name: each every so many real seconds, or once in so many. Nothing runs before `start` or after `end`.
 
-    A job that is still running is not begun again, and one that was late runs once, however late.
+    A job that is still running is not begun again, and one that was late runs once, however late. A clock that is set
+    back holds up none.
     """
 
     def __init__(self) -> None:
-        self.scheduler = BackgroundScheduler(
+        self.scheduler = _Scheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             executors={"default": DaemonThreadExecutor()},
@@ -34,6 +38,7 @@ class Timetable:
 
     def every(self, real_s: float, name: str, job: Callable[..., Any], *args: Any) -> None:
         """Run a job from so many seconds from now on."""
+        self.scheduler.follow_the_clock()
         seconds = max(SHORTEST_S, real_s)
         first = datetime.now(UTC) + timedelta(seconds=seconds)
         self.scheduler.add_job(job, "interval", args, id=name, seconds=seconds, start_date=first)
@@ -42,6 +47,7 @@ class Timetable:
         """Run a job in so many seconds, in place of the one of that name that waits."""
         if not self.scheduler.running:
             return
+        self.scheduler.follow_the_clock()
         self.scheduler.add_job(
             job,
             "date",
@@ -66,6 +72,31 @@ class Timetable:
         """Begin nothing more, and give up what runs. One that never began is ended."""
         if self.scheduler.running:
             end(self.scheduler)
+
+
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
+    """One that notices where the clock was set back: by it, every job would be due only once it is that time again.
+
+    It wakes when the next was due before, since waiting is by a clock that nobody sets.
+    """
+
+    _ahead: timedelta | None = None
+    """Of the clock on the wall over the one that nobody sets."""
+
+    def follow_the_clock(self) -> None:
+        """Jobs that wait are due so much earlier as the clock was set back since the last look."""
+        with self._jobstores_lock:
+            ahead = datetime.now(UTC) - datetime.fromtimestamp(time.monotonic(), UTC)
+            back = timedelta() if self._ahead is None else self._ahead - ahead
+            self._ahead = ahead
+            for job in self.get_jobs() if back >= SET_BACK else ():
+                if (at := getattr(job, "next_run_time", None)) is not None:
+                    job.modify(next_run_time=at - back)
+
+    def _process_jobs(self) -> float | None:
+        self.follow_the_clock()
+        wait_s: float | None = super()._process_jobs()
+        return wait_s
 
 
 class DaemonThreadExecutor(BaseExecutor):  # type: ignore[misc]

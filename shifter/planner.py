@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import BinaryIO, Protocol
 
 from shifter import errors
@@ -196,15 +197,16 @@ def serve(plan_text: Callable[[str, Effort], str]) -> None:
     inbox: list[tuple[Effort, bytes]] = []
     arrived = threading.Semaphore(0)
     threading.Thread(target=_listen, args=(requests, inbox, arrived), daemon=True).start()
-    _write_all(answers, _frame(_READY, b""))
-    while True:
-        arrived.acquire()
-        effort, body = inbox.pop(0)
-        try:
-            answer = _frame(_PLAN, plan_text(body.decode(), effort).encode())
-        except Exception as error:  # whatever it is, the daemon must hear of it
-            answer = _frame(_ERROR, json.dumps(error_to_dict(error)).encode())
-        _write_all(answers, answer)
+    with suppress(BrokenPipeError):  # also while this one gets warm
+        _write_all(answers, _frame(_READY, b""))
+        while True:
+            arrived.acquire()
+            effort, body = inbox.pop(0)
+            try:
+                answer = _frame(_PLAN, plan_text(body.decode(), effort).encode())
+            except Exception as error:  # whatever it is, the daemon must hear of it
+                answer = _frame(_ERROR, json.dumps(error_to_dict(error)).encode())
+            _write_all(answers, answer)
 
 
 def _listen(requests: BinaryIO, inbox: list[tuple[Effort, bytes]], arrived: threading.Semaphore) -> None:

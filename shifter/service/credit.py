@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from shifter.domain.rows import Allocation
 from shifter.service import leases
 from shifter.service.gate import Gate
+from shifter.service.state import State
 from shifter.store.workloads import WorkloadRecord
 
 
-def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], gate: Gate) -> bool:
-    """Whether what it is let into is something else than its lease holds now."""
-    return places(let_in) != places(leases.current(record.lease.allocations, gate.now))
+def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], now: datetime) -> bool:
+    """Whether what it is let into is something else than its lease holds at that moment."""
+    return places(let_in) != places(leases.current(record.lease.allocations, now))
+
+
+def ran_in(record: WorkloadRecord, state: State, now: datetime) -> tuple[Allocation, ...]:
+    """What it ran in since its work was last counted. Until it was first apart that is what its lease held: pieces of
+    it that are over may not have been counted yet.
+    """
+    told = state.let_in.get(record.id, ())
+    if record.id in state.apart:
+        return told
+    over = (a for a in record.lease.allocations if a.end <= now)
+    return (*over, *(a for a in told if a.end > now))
 
 
 def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate) -> WorkloadRecord:
@@ -22,7 +35,7 @@ def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate)
         return record
     ran = replace(record, lease=replace(record.lease, allocations=ran_in))
     done, serving = leases.done_at(ran, gate.fleet, gate.vouched), leases.serving_at(ran, gate.now)
-    return replace(record, done=done, done_at=gate.now, serving=serving)
+    return replace(record, done=done, done_at=max(gate.now, record.done_at), serving=serving)
 
 
 def places(allocations: Iterable[Allocation]) -> list[leases.Place]:

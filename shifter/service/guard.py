@@ -68,7 +68,7 @@ def remember(core: Core, gate: Gate, sites: Iterable[str]) -> None:
     state = core.state
     for old in _whose(core, gate, _changed(core, gate, sites)):
         answer = admission(old, gate)
-        if is_apart(old, answer.allocations, gate) and state.let_in.get(old.id) != answer.allocations:
+        if is_apart(old, answer.allocations, gate.now) and state.let_in.get(old.id) != answer.allocations:
             record = credited(old, _ran_in(state, old), gate)
             with state.changed:
                 state.records[old.id] = record
@@ -108,7 +108,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
             continue
         ran_in = _ran_in(state, old)
         record = credited(old, ran_in, gate)
-        if is_apart(record, answer.allocations, gate):
+        if is_apart(record, answer.allocations, gate.now):
             apart.add(record.id)
         places = {(a.site, a.pool, a.model or "") for a in answer.allocations}
         serving = {key: since for key, since in record.serving.items() if key in places}

@@ -42,9 +42,15 @@ def asked(core: Core, workload_id: str) -> Admission:
 
 
 def _hangs_on_it(core: Core, record: WorkloadRecord, answer: Admission, gate: Gate) -> dict[str, LetIn]:
-    """What a restart could not work out from its lease; of all else it is enough that the next beat keeps it."""
-    if DATABASE in core.state.faults or not is_apart(record, answer.allocations, gate):
+    """What a restart would not make of its lease and of what is kept; of all else it is enough that the next beat keeps
+    it.
+    """
+    if DATABASE in core.state.faults:
         return {}  # an answer does not wait for the store
+    kept, held = core.state.kept_let_in.get(record.id), leases.current(record.lease.allocations, gate.now)
+    follows = kept is None or all(a.start > kept.at for a in held)
+    if follows and not is_apart(record, answer.allocations, gate.now):
+        return {}
     return not_kept(core.state, [record], {record.id: answer.allocations}, gate.now)
 
 

@@ -14,7 +14,7 @@ from shifter.errors import NotReady
 from shifter.service import guard, leases, let_in, peaks
 from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Core
-from shifter.service.credit import credited, is_apart
+from shifter.service.credit import credited, is_apart, ran_in
 from shifter.service.gate import gate_of
 from shifter.service.submissions import end
 from shifter.store import announcements, imports, inputs, loads, log, plans
@@ -140,9 +140,9 @@ def _ask_all(core: Core) -> None:
         gate, state = gate_of(core), core.state
         asked = [r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE]
         answers = {r.id: admission(r, gate) for r in asked}
-        apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate))
+        apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate.now))
         did = [
-            credited(r, state.let_in.get(r.id, ()), gate)
+            credited(r, ran_in(r, state, gate.now), gate)
             for r in asked
             if r.progress_source == "planned" and r.id in state.apart | apart
         ]

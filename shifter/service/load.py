@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shifter.service import let_in, peaks, preemption
 from shifter.service.core import Core
 from shifter.service.credit import is_apart
-from shifter.service.gate import FORGOTTEN, gate_of
+from shifter.service.gate import FORGOTTEN
 from shifter.service.heard import take_sample
-from shifter.service.state import EVENTS_KEPT, Published
+from shifter.service.state import EVENTS_KEPT, Published, State
 from shifter.store import grid_events, inputs, log, meters, plans
 from shifter.store import workloads as rows
 from shifter.views import WorkloadState
@@ -39,7 +39,7 @@ def load(core: Core) -> None:
         # Publishing was a sign of life, too.
         state.alive_at = max((at for at in (alive_at, newest and newest[2]) if at), default=None)
         let_in.load(core, told, now)
-        state.apart = _apart(core, now)
+        state.apart = _apart(state)
         state.overrides, state.grid_events = overrides, events_told
         state.courses = peaks.courses(state.published.plan, core.fleet) if state.published else {}
         for s in samples:
@@ -51,8 +51,10 @@ def load(core: Core) -> None:
         state.events.extend(events)
 
 
-def _apart(core: Core, now: datetime) -> frozenset[str]:
-    """Workloads that are known not to run in what their leases hold, as the next beat counts their work."""
-    gate, state = gate_of(core, now), core.state
-    known = ((state.records[i], told) for i, told in state.let_in.items() if i in state.kept_let_in)
-    return frozenset(record.id for record, told in known if is_apart(record, told, gate))
+def _apart(state: State) -> frozenset[str]:
+    """Workloads that did not run in what their leases held when that was kept, as the next beat counts their work.
+
+    A piece that began or ended since is no sign of it: what was planned before counts as planned.
+    """
+    kept = ((state.records[i], state.kept_let_in[i]) for i in state.let_in if i in state.kept_let_in)
+    return frozenset(r.id for r, told in kept if is_apart(r, told.allocations, told.at))

@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 import pytest
 import structlog
@@ -135,6 +136,33 @@ def test_a_timetable_runs_nothing_before_it_starts_and_nothing_after_it_ended() 
     assert set(runs) == {"often", "once"}
     assert runs.count("once") == 1
     assert len(runs) <= count + 1  # one may have begun as it ended
+
+
+def test_a_clock_that_is_set_back_holds_up_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = [timedelta()]
+
+    class OnTheWall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) - back[0]
+
+    monkeypatch.setattr("shifter.background.datetime", OnTheWall)
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", OnTheWall)
+    timetable, runs = Timetable(), list[str]()
+    timetable.every(0.05, "often", runs.append, "often")
+    timetable.every(30.0, "seldom", runs.append, "seldom")
+    timetable.start()
+    try:
+        timetable.once(0.3, "once", runs.append, "once")
+        assert until(lambda: "often" in runs)
+        back[0] = timedelta(hours=1)
+        count = len(runs)
+        timetable.once(30.0, "later", runs.append, "later")
+        assert until(lambda: len(runs) > count + 3 and "once" in runs)
+        assert all(20 < (timetable.due_in_s(name) or 0.0) <= 30 for name in ("seldom", "later"))
+    finally:
+        timetable.end()
+    assert set(runs) == {"often", "once"}
 
 
 def test_log_lines_are_json_and_keep_secrets(lines: io.StringIO) -> None:

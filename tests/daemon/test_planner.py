@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 import time
@@ -69,6 +70,20 @@ def test_requests_larger_than_a_pipe_and_noise_do_no_harm(echo: WorkerPlanner) -
         with pytest.raises(SolverFailed, match=f"ValueError: {size}"):
             echo.plan("x" * size, 30)
     assert echo.restarts == 0
+
+
+def test_one_that_is_left_alone_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "echo.py"
+    script.write_text(textwrap.dedent(ECHO))
+    pipe, words = subprocess.PIPE, tmp_path / "words"
+    with (
+        words.open("wb") as err,
+        subprocess.Popen([sys.executable, str(script)], stdin=pipe, stdout=pipe, stderr=err) as worker,
+    ):
+        assert worker.stdout is not None
+        worker.stdout.close()  # before it is warm; what it is asked by stays open
+        assert worker.wait(30) == 0
+    assert words.read_text() == ""
 
 
 def test_an_error_keeps_its_kind_and_its_facts(echo: WorkerPlanner) -> None:

@@ -303,6 +303,18 @@ def test_how_long_a_slow_stop_takes_is_learnt_though_a_new_plan_comes_first(
     assert made.core.state.stopping == {}
 
 
+def test_no_time_is_credited_twice_where_the_clock_is_set_back(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, 20 * MINUTE, 11.0)
+    ran = made.workload("soft").done
+    clock.moment -= timedelta(minutes=15)
+    live(made, clock, 15 * MINUTE, 11.0)
+    assert made.admission("soft").accelerators == 5
+    assert made.workload("soft").done == pytest.approx(ran)
+    live(made, clock, 6 * MINUTE, 11.0)
+    assert made.workload("soft").done == pytest.approx(ran + 5 * 6 / 60)
+
+
 def test_while_the_store_is_away_what_stopped_is_not_credited(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "shifter.db"
     made = service(f"sqlite:///{path}", clock, guard_hold_s=300)

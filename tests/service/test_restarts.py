@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shifter.clock import ManualClock
+from shifter.domain.rows import Allocation
 from shifter.service import Service
+from shifter.store import workloads as rows
 from shifter.views import AdmissionState, TelemetrySample
 from tests.service.world import HOUR, T0, job, live_until, realtime, service
 
@@ -92,6 +95,20 @@ def test_what_was_kept_out_stays_out(
     assert other.capacity("fra", "h100").deferrable_accelerators == 0
 
 
+def test_what_came_back_just_before_it_was_killed_runs(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=60)
+    planned(made, job("firm", 48, 8, due_h=6.2))
+    measure(made, 13.0)
+    live(made, clock, 5, 13.0)
+    measure(made, 0.0)
+    clock.advance(seconds=61)  # asked before the next beat or measurement
+    assert made.admission("firm").accelerators == 8
+    other = again(made, clock, sqlite_url, timedelta(seconds=2))
+    measure(other, 13.0)
+    other.tick()
+    assert other.admission("firm").accelerators == 8, "it may not be preempted"
+
+
 def test_what_runs_without_a_slot_and_may_not_be_interrupted_goes_on(
     sqlite_url: str, clock: ManualClock
 ) -> None:
@@ -137,3 +154,39 @@ def test_only_what_changes_is_written(sqlite_url: str, clock: ManualClock) -> No
     live(made, clock, 40)
     assert made.core.state.kept_let_in is kept
     assert kept.keys() == {"firm"}
+
+
+def hold(made: Service, *pieces: tuple[float, float, int]) -> None:
+    """Its lease holds these since T0: hours from and to, and accelerators."""
+    held = tuple(Allocation("w", "fra", "h100", T0 + a * HOUR, T0 + b * HOUR, n) for a, b, n in pieces)
+    record = made.core.state.records["w"]
+    record = replace(record, lease=replace(record.lease, allocations=held), done_at=T0)
+    with made.core.change() as change:
+        rows.save(change.db, [record])
+        rows.save_leases(change.db, [record])
+        change.put([record])
+
+
+@pytest.mark.parametrize("after", [(), ((2.0, 3.0, 6),)])
+def test_pieces_that_are_over_are_counted_after_a_restart_that_falls_upon_an_edge(
+    sqlite_url: str, clock: ManualClock, after: tuple[tuple[float, float, int], ...]
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("w", 100, 8, due_h=40))
+    hold(made, (0, 1, 8), (1, 2, 4), *after)
+    live(made, clock, 119)
+    other = again(made, clock, sqlite_url, 1.5 * MINUTE)
+    live(other, clock, 1)
+    assert other.workload("w").done == pytest.approx(12 + 6 * 1.5 / 60 * bool(after), rel=0.01)
+
+
+def test_pieces_that_are_over_are_counted_where_it_stops_before_its_lease_does(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("w", 100, 8, due_h=40))
+    hold(made, (0, 1, 8), (1, 2, 4))
+    live(made, clock, 90)
+    clock.moment = T0 + 1.9 * HOUR
+    made.tick()  # nobody vouches for it any more
+    assert made.workload("w").done == pytest.approx(10 + 4 * (made.core.config.lease_ttl / HOUR), rel=0.01)

@@ -78,6 +78,20 @@ def test_a_workload_and_its_lease_come_back_the_same(database: Database) -> None
         assert rows.load(db) == [leased, record("w2")]
 
 
+def test_what_work_was_told_to_run_in_comes_back_until_it_is_told_otherwise(database: Database) -> None:
+    told = rows.LetIn((Allocation("w1", *POOL, T0, T0 + HOUR, 3, "m", 0.5),), T0 + timedelta(microseconds=1))
+    with database.write() as db:
+        rows.add(db, [record("w1"), record("w2"), record("w3")])
+        rows.save_let_in(db, {"w1": told, "w2": rows.LetIn((), T0)})
+        rows.save(db, [replace(record("w1"), done=1.0)])
+    with database.read() as db:
+        assert rows.let_in(db) == {"w1": told, "w2": rows.LetIn((), T0)}
+    with database.write() as db:
+        rows.save_let_in(db, {"w1": rows.LetIn((), T0 + HOUR)})
+    with database.read() as db:
+        assert rows.let_in(db)["w1"] == rows.LetIn((), T0 + HOUR)
+
+
 def test_the_same_content_has_the_same_hash_however_it_was_written() -> None:
     assert content_hash(job(labels={"a": "1", "b": "2"})) == content_hash(job(labels={"b": "2", "a": "1"}))
     assert content_hash(job()) != content_hash(job(hours=21))
