@@ -2,7 +2,7 @@
 
 ServeGen's week at two sites (`llm_week`), prices and carbon of DE-LU and CAISO, as planned and with what is done to it
 (`realtime_world`), through the service (`realtime_replay`). Three days teach, four are judged: a step of 30 s counts
-where real-time load is more than the accelerators that are left to it. The environment may say otherwise:
+where real-time load at any site is more than the accelerators that are left to it. The environment may say otherwise:
 REALTIME_FIRST_DAYS (how many are judged), and REALTIME_FIRST_SCENARIOS (which, by their names with semicolons between).
 
 Beside it: the same work planned without any reserve or guard (by the median), and run at once on whatever there is.
@@ -80,9 +80,9 @@ def at_once(trace: Trace, span: Span = WEEK) -> Came:
         if step >= span.judged_from:
             came.used_hours += (all_s - left_s) / 3600
             each = (all_s - left_s) / STEP_S / len(SITES)
-            came.over_ratio += sum(trace.realtime[site][step] > COUNT - each + 1e-6 for site in SITES)
+            came.over_ratio += any(trace.realtime[site][step] > COUNT - each + 1e-6 for site in SITES)
     came.due_hours = sum(w.amount for w in trace.work if w.id in asked)
-    came.over_ratio /= span.judged_steps * len(SITES)
+    came.over_ratio /= span.judged_steps
     return came
 
 

@@ -1,7 +1,7 @@
 """A week of real-time load and work through the daemon's own service, and what came of it.
 
 The load is measured every 30 s, posted as telemetry, forecast and planned by the service; what was told to stop goes on
-for 30 s more. A step of 30 s counts where real-time load is more than the accelerators that are left to it.
+for 30 s more. A step of 30 s counts where real-time load at any site is more than the accelerators that are left to it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Came:
 
     name: str
     over_ratio: float = 0.0
-    """Of steps and sites."""
+    """Of the steps in which it was over at any site."""
     over_longest_s: float = 0.0
     used_hours: float = 0.0
     """Accelerator-hours that deferrable work was let in to."""
@@ -107,7 +107,7 @@ class _Replay:
         _tell_forecasts(self.made, data, span)
         self.came = Came(scenario.name)
         self.before: dict[PoolKey, int] = dict.fromkeys(self.fleet.pools, 0)
-        self.run_over = dict.fromkeys(self.fleet.pools, 0)
+        self.run_over_s = 0
 
     def _ask(self, why: str) -> None:
         self.asked = True
@@ -142,7 +142,7 @@ class _Replay:
                 gc.collect()
             if begun:
                 self._take(step)
-        self.came.over_ratio /= self.span.judged_steps * len(self.fleet.pools)
+        self.came.over_ratio /= self.span.judged_steps
         self.came.held_ratio /= self.span.judged_steps
         self.clock.moment = START + self.span.n_steps * STEP
         self.made.heartbeat()
@@ -199,20 +199,21 @@ class _Replay:
         return loads
 
     def _judge(self, step: int, loads: Mapping[PoolKey, float]) -> None:
-        judged = step >= self.span.judged_from
+        judged, any_over = step >= self.span.judged_from, False
         for key, load in loads.items():
             let_in = self.made.capacity(*key).deferrable_accelerators
             there = self.world.available(key[0], step)
             # What was stopped goes on for a step more, but for what is lost with its accelerators.
             occupied = min(there, max(let_in, self.before[key]))
-            over = load > there - occupied + 1e-6 and load > 0
+            any_over |= load > there - occupied + 1e-6 and load > 0
             if judged:
-                self.came.over_ratio += over
                 self.came.used_hours += min(let_in, there) * STEP_S / 3600
                 self.came.stops += let_in < self.before[key]
-                self.run_over[key] = self.run_over[key] + STEP_S if over else 0
-                self.came.over_longest_s = max(self.came.over_longest_s, self.run_over[key])
             self.before[key] = let_in
+        if judged:
+            self.came.over_ratio += any_over
+            self.run_over_s = self.run_over_s + STEP_S if any_over else 0
+            self.came.over_longest_s = max(self.came.over_longest_s, self.run_over_s)
         published = self.made.core.state.published
         if judged and published is not None:
             rows = [published.row_at(key, self.clock.now()) for key in loads]
