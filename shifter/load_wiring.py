@@ -14,6 +14,7 @@ from shifter.errors import InputError
 from shifter.files import read_known_realtime
 from shifter.files.places import raise_all
 from shifter.measuring import WHOLE_POOL, MeasuredLoads
+from shifter.meters.typical import TYPICAL_METER_LABEL
 from shifter.realtime.announced import AnnouncedLoad
 from shifter.realtime.calendar import Calendar
 from shifter.realtime.load import LoadBasis, RealtimeLoad
@@ -33,11 +34,20 @@ def realtime_maker(settings: Settings, fleet: Fleet, clock: Clock, database: Dat
     path, profile = settings.realtime.path, settings.realtime.profile
     if path is not None:
         return partial(_from_file, path, fleet, clock)
+    if profile == "typical" and any(m.kind == "typical" for m in settings.realtime.meters):
+        return partial(_made_up, fleet)
     if profile == "typical":
         return lambda grid: typical_load(fleet, grid)
     if profile == "measured":
         return measured_loads(settings, fleet, clock, database)
     return RealtimeLoad
+
+
+def _made_up(fleet: Fleet, grid: SlotGrid) -> RealtimeLoad:
+    """The typical load where what is measured is made up too: whoever is told the one is told the other."""
+    load = typical_load(fleet, grid)
+    basis = LoadBasis(f"{TYPICAL_LABEL}, {TYPICAL_METER_LABEL}")
+    return replace(load, basis=dict.fromkeys(load.quantiles, basis))
 
 
 def _from_file(path: str, fleet: Fleet, clock: Clock, grid: SlotGrid) -> RealtimeLoad:

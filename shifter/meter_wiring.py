@@ -30,7 +30,7 @@ def meters_of(settings: Settings, fleet: Fleet) -> tuple[Meter, ...]:
             field = f"{place}.{wrong.field}" if wrong.field else place
             mistakes.append(InputError(wrong.detail, field=field, hint=wrong.hint))
             continue
-        found.append(KINDS[wanted.kind](_name(wanted), **_options(wanted)))
+        found.append(KINDS[wanted.kind](_name(wanted), **_options(wanted, fleet)))
     raise_all(mistakes)
     return tuple(found)
 
@@ -38,12 +38,16 @@ def meters_of(settings: Settings, fleet: Fleet) -> tuple[Meter, ...]:
 def _name(wanted: MeterSettings) -> str:
     if wanted.kind == "csv":
         return f"csv {Path(wanted.path).name}"
+    if wanted.kind == "typical":
+        return "typical"
     return " ".join([wanted.kind, "/".join(filter(None, (wanted.site, wanted.pool, wanted.model)))])
 
 
-def _options(wanted: MeterSettings) -> dict[str, Any]:
+def _options(wanted: MeterSettings, fleet: Fleet) -> dict[str, Any]:
     if wanted.kind == "csv":
         return {"path": wanted.path, "every_s": wanted.every_s}
+    if wanted.kind == "typical":
+        return {"fleet": fleet, "seed": wanted.seed, "every_s": wanted.every_s}
     place = Place(
         wanted.site,
         wanted.pool,
@@ -67,6 +71,8 @@ def _unknown(wanted: MeterSettings, fleet: Fleet) -> InputError | None:
     """What the fleet does not know of it."""
     if wanted.kind == "csv":
         return None
+    if wanted.kind == "typical":
+        return None
     if wanted.site not in fleet.by_site:
         return InputError(
             f"there is no site {wanted.site}.",
@@ -88,6 +94,8 @@ def _unknown(wanted: MeterSettings, fleet: Fleet) -> InputError | None:
 def _twice(wanted: MeterSettings, before: tuple[MeterSettings, ...]) -> InputError | None:
     """What another meter tells already."""
     for other in before:
+        if wanted.kind == "typical" or other.kind == "typical":
+            continue  # it stands alone: the settings have seen to that
         if wanted.kind == "csv" or other.kind == "csv":
             if wanted.kind == other.kind == "csv" and wanted.path == other.path:
                 return InputError(f"{wanted.path} is read already.", field="path", hint="Name it once.")

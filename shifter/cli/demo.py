@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +33,8 @@ TOLD = {
     "grid_event.changed": "yellow",
     "grid_event.withdrawn": "yellow",
     "grid.notice": "yellow",
+    "guard.yielded": "magenta",
+    "guard.returned": "magenta",
     "source.failed": "yellow",
     "source.recovered": "green",
     "cycle.failed": "bold red",
@@ -269,10 +271,20 @@ def _pulse(stage: Stage) -> Text:
 
 def _line(event: Event) -> Text:
     kind, data = str(event.kind), event.data
+    when = styled(f"  {local(event.at)}  ", "dim") + styled(f"{kind:<19}", TOLD[kind])
+    if kind.startswith("guard."):
+        return when + styled(f" {data['site']}/{data['pool']}  {_yielded(data)}")
     subject = str(data.get("workload_id") or data.get("id") or data.get("source") or "")
     facts = "  ".join(f"{name} {data[name]}" for name in ("tenant", "class", "error") if data.get(name))
-    when = styled(f"  {local(event.at)}  ", "dim")
-    return when + styled(f"{kind:<19}", TOLD[kind]) + styled(f" {subject}  {facts}")
+    return when + styled(f" {subject}  {facts}")
+
+
+def _yielded(data: Mapping[str, Any]) -> str:
+    """Who stands back for real-time load, which is made up in every demo."""
+    load, there = data["realtime_accelerators"], data["available_accelerators"]
+    needs = f"made-up real-time load needs {number(load, 1)} of {there}"
+    names = ", ".join(f"{name} {n}" for name, n in data["workloads"].items())
+    return f"{needs}; work yields {names}" if names else f"{needs}; no work yields"
 
 
 def _farewell(stage: Stage) -> None:

@@ -106,6 +106,8 @@ def capacity(
         "real-time q: as measured, or else the load at the site's quantile; slots and status show the median (p50).",
         "dim",
     )
+    if any("synthetic" in view["basis"] for view in client.realtime(days=1)):
+        say("Real-time load is synthetic: made up for a demonstration.", "yellow")
 
 
 def _row(r: dict[str, Any], times: LocalTimes) -> tuple[str | Text, ...]:

@@ -7,6 +7,7 @@ executor does over HTTP, and knows nothing that a real one would not.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shifter.clock import Clock
@@ -30,7 +31,10 @@ Run = tuple[str, str, str, str | None]
 
 
 class Executor:
-    """`step()` it often; it is not thread-safe. Deterministic for a seed and the moments it is stepped at."""
+    """`step()` it often; it is not thread-safe. Deterministic for a seed and the moments it is stepped at.
+
+    What has to yield to real-time load does not run, as admission says.
+    """
 
     def __init__(self, service: Service, fleet: Fleet, clock: Clock, seed: int = 1) -> None:
         self._service = service
@@ -77,12 +81,23 @@ class Executor:
             option = option_of(workload, self._fleet, a)
             if option is None:
                 continue
+            let_in = self._let_in(a) if a.start <= end < a.end else a.accelerators
+            if let_in == 0:
+                continue
             run = (a.workload_id, a.site, a.pool, a.model)
             ready = self._serving_from.get(run, max(a.start, start) + option.load)
             running[run] = min(ready, running.get(run, ready))
-            self._gain(a, option.rate, max(ready, start), end)
+            self._gain(replace(a, accelerators=let_in), option.rate, max(ready, start), end)
         # A loaded model stays loaded while its work goes on; it is gone when the work leaves the pool.
         self._serving_from = running
+
+    def _let_in(self, a: Allocation) -> int:
+        """How many of its accelerators it may use now: fewer than planned while it yields."""
+        standing = self._service.admission(a.workload_id).allocations
+        there = sum(
+            s.accelerators for s in standing if (s.site, s.pool, s.model) == (a.site, a.pool, a.model)
+        )
+        return min(a.accelerators, there)
 
     def _gain(self, a: Allocation, rate: float, start: datetime, end: datetime) -> None:
         hours = (min(a.end, end) - max(a.start, start)) / timedelta(hours=1)

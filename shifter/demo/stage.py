@@ -34,6 +34,12 @@ SOURCES_WAIT_S = 6.0
 """Real seconds that the first work waits for the first answers of the sources."""
 SAMPLE_EVERY = timedelta(hours=6)
 """Of the demo's clock: how often the sample file gets a deadline and an id of its own again."""
+METER_REAL_S = 2.0
+"""Real seconds between looks at the made-up meter on a fast clock; 10 s on the real one."""
+METER_SEED = 26287
+"""Of the made-up load: its first surge comes 100 s after the start. It, the next and that of the second morning find
+preemptible work.
+"""
 LEASE_TTL_S = 4 * 3600.0
 """Of the demo's clock: two real minutes."""
 
@@ -178,13 +184,21 @@ def staged(options: Options, tell: Callable[[str], None]) -> Iterator[Stage]:
 
 def _settings(options: Options, folder: Path, fleet_file: Path, zones: Sequence[str]) -> Settings:
     sources = options.sources or (grid.synthetic_source(zones),)
+    speed = 1.0 if options.live else options.speed
+    every_s = min(3600.0, max(10.0, METER_REAL_S * speed))
     return Settings.model_validate(
         {
             "host": options.host,
             "port": options.port,
             "database": options.database or f"sqlite:///{folder / 'demo.db'}",
             "fleet": str(fleet_file),
-            "realtime": {"profile": "typical"},
+            "realtime": {
+                "profile": "typical",
+                "meters": [{"kind": "typical", "every_s": every_s, "seed": METER_SEED}],
+            },
+            # Of the demo's clock, which passes both between two looks where it is fast.
+            "guard": {"hold_s": max(300.0, 2.5 * every_s)},
+            "telemetry": {"max_age_s": max(300.0, 15 * every_s)},
             "forecasts": {"sources": [s.model_dump() for s in sources]},
             "planning": {"slot_minutes": scenario.SLOT_MINUTES, "debounce_s": 0.5},
             "leases": {"ttl_s": LEASE_TTL_S},

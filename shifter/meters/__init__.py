@@ -7,6 +7,7 @@ from shifter.meters.csv import CsvMeter
 from shifter.meters.llama_cpp import LlamaCppMeter
 from shifter.meters.polling import Metering
 from shifter.meters.prometheus import PrometheusMeter
+from shifter.meters.typical import TypicalMeter
 from shifter.meters.vllm import VllmMeter
 
 KINDS: Mapping[str, Callable[..., Meter]] = {
@@ -14,6 +15,7 @@ KINDS: Mapping[str, Callable[..., Meter]] = {
     "vllm": VllmMeter,
     "llama_cpp": LlamaCppMeter,
     "csv": CsvMeter,
+    "typical": TypicalMeter,
 }
 """A kind more is a file more, a line here, and its settings."""
 

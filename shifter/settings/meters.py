@@ -158,12 +158,37 @@ class CsvMeterSettings(_Asked):
     """Where it is."""
 
 
+class TypicalMeterSettings(_Asked):
+    """Load that is made up for a demonstration, always labelled synthetic: of all pools, around `profile: typical`,
+    with a surge every six hours. Nothing is measured; it stands alone.
+    """
+
+    kind: Literal["typical"]
+    """What makes it up."""
+
+    seed: int = 0
+    """Another one makes up another load."""
+
+
+def check_made_up(profile: str | None, meters: tuple[MeterSettings, ...]) -> None:
+    """Raises ValueError where load that is made up would be taken for measured, or stand beside what is."""
+    if any(meter.kind == "typical" for meter in meters):
+        if profile != "typical":
+            raise ValueError("has a meter of kind typical, whose load is made up, without profile: typical")
+        if len(meters) > 1:
+            raise ValueError("has a meter of kind typical, which makes up all pools, and another one")
+
+
 def _check_address(name: str, url: str) -> None:
     if not is_address(url):
         raise ValueError(f"{name} is no address that begins with http:// or https://")
 
 
 MeterSettings = Annotated[
-    PrometheusMeterSettings | VllmMeterSettings | LlamaCppMeterSettings | CsvMeterSettings,
+    PrometheusMeterSettings
+    | VllmMeterSettings
+    | LlamaCppMeterSettings
+    | CsvMeterSettings
+    | TypicalMeterSettings,
     Field(discriminator="kind"),
 ]

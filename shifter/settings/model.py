@@ -16,7 +16,7 @@ from forecasts.slots import SLOT_MINUTES, to_utc
 from shifter.domain.fields import Name, NonNegative, Utc
 from shifter.errors import InputError
 from shifter.settings.grid import ForecastSettings, GridEventSettings
-from shifter.settings.meters import MeterSettings, listed
+from shifter.settings.meters import MeterSettings, check_made_up, listed
 from shifter.settings.section import Days, Hours, Minutes, PositiveSeconds, Section
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ class RealtimeSettings(Section):
             for name in ("prior", "holidays", "announced"):
                 if name in self.model_fields_set:
                     raise ValueError(f"has {name} without profile: measured, which alone looks at it")
+        check_made_up(self.profile, self.meters)
         return self
 
 

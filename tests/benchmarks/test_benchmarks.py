@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -182,3 +183,15 @@ def test_a_command_is_measured() -> None:
     assert 0 < took.cpu_s < 60
     assert took.wall_s > 0
     assert 1 < peak_mib() < 10_000
+
+
+def test_what_is_logged_while_it_is_measured_spoils_no_json() -> None:
+    """In a process of its own, as a benchmark spawns them: nothing else has configured logging there."""
+    program = (
+        "import benchmarks.runner; from shifter.telemetry import get_logger; log = get_logger('shifter.cycle'); "
+        "log.info('plan published'); log.warning('a meter fails', meter='m'); print('{}')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "{}\n"
+    assert "a meter fails" in done.stderr
+    assert "plan published" not in done.stderr

@@ -299,6 +299,22 @@ def test_what_the_pools_hold(demo: Running, ask: Ask) -> None:
     assert not one["stale"]
 
 
+def test_its_load_is_measured_and_said_to_be_made_up(
+    demo: Running, call: Call, capsys: pytest.CaptureFixture[str], ask: Ask
+) -> None:
+    at, until = ("--url", demo.url), time.monotonic() + START_S
+    while not all(c["last_sample_at"] for c in ask("capacity", *at)):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert not any(c["stale"] for c in ask("capacity", *at))
+    assert {v["basis"] for v in ask("realtime", *at)} == {
+        "typical (synthetic), measured by a typical meter (synthetic)"
+    }
+    capsys.readouterr()
+    assert call("capacity", *at) == 0
+    assert "Real-time load is synthetic: made up for a demonstration." in capsys.readouterr().err
+
+
 def test_what_it_believes_of_the_grid(demo: Running, ask: Ask) -> None:
     frame = ask("forecasts", "show", "--zone", "GB", "--for", "6h", "--url", demo.url)
     assert frame["signals"]

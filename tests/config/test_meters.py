@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from shifter.meters import KINDS
 from shifter.meters.csv import CsvMeter
 from shifter.meters.llama_cpp import LlamaCppMeter
 from shifter.meters.prometheus import PrometheusMeter
+from shifter.meters.typical import TypicalMeter
 from shifter.meters.vllm import VllmMeter
 from shifter.settings import check_config, load_settings
 from shifter.settings.reference import _METERS_EXAMPLE
@@ -75,7 +77,7 @@ def test_every_kind_is_made(tmp_path: Path) -> None:
                 assert one.place.prompt_scv == 3.0
                 assert "keys/prom" not in repr(settings)
         assert len({one.name for one in made}) == len(meters)
-    assert set(KINDS) == {"vllm", "csv", "prometheus", "llama_cpp"}
+    assert set(KINDS) == {"vllm", "csv", "prometheus", "llama_cpp", "typical"}
 
 
 def test_the_example_of_the_reference_is_right(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
         (VLLM.replace("chat", "bare"), "nothing says how bare serves requests on H100"),
         (
             VLLM.replace("vllm", "vlm"),
-            "kind must be one of prometheus, vllm, llama_cpp, csv. Did you mean vllm?",
+            "kind must be one of prometheus, vllm, llama_cpp, csv, typical. Did you mean vllm?",
         ),
         ("{path: load.csv}", "realtime.meters[0]: kind is missing."),
         (
@@ -127,6 +129,8 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
         (LOAD.replace("}", ", api_key_file: a, api_key_env: B}"), "keep one"),
         (LOAD.replace("http://p:9090", "http:///p"), "no address"),
         ("{kind: csv}", "path"),
+        ("{kind: typical, every_s: 0}", "every_s"),
+        ("{kind: typical, site: fra}", "realtime.meters[0].site: the key `site` is not known."),
         ("7", "realtime.meters[0]: each entry must be a mapping of keys to values, not 7."),
         ("null", "realtime.meters[0]: each entry must be a mapping of keys to values"),
     ],
@@ -151,6 +155,34 @@ def test_nothing_is_counted_twice(tmp_path: Path, meters: tuple[str, ...], said:
     [found] = problems(tmp_path, *meters)
     assert said in found
     assert found.startswith("6:")
+
+
+def test_a_meter_that_makes_load_up_is_of_the_whole_fleet(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, "{kind: typical, seed: 3}"), {}, {})
+    [made] = meters_of(settings, read_fleet(tmp_path / "fleet.yaml"))
+    assert isinstance(made, TypicalMeter)
+    assert (made.name, made.pool) == ("typical", None)
+    told = {(one.sample.site, one.sample.pool) for one in made.read(datetime(2026, 1, 10, tzinfo=UTC))}
+    assert told == {("fra", "h100"), ("fra", "l40s")}
+
+
+@pytest.mark.parametrize(
+    ("profile", "meters", "said"),
+    [
+        ("measured", ("{kind: typical}",), "whose load is made up, without profile: typical"),
+        ("null", ("{kind: typical}",), "whose load is made up, without profile: typical"),
+        ("typical", ("{kind: typical}", VLLM), "which makes up all pools, and another one"),
+        ("typical", ("{kind: typical}", "{kind: typical}"), "which makes up all pools, and another one"),
+    ],
+)
+def test_load_that_is_made_up_is_not_learnt_from_nor_mixed_with_what_is_measured(
+    tmp_path: Path, profile: str, meters: tuple[str, ...], said: str
+) -> None:
+    file = write(tmp_path, *meters)
+    file.write_text(file.read_text().replace("profile: typical", f"profile: {profile}"))
+    [found] = [p for p in check_config(file) if p.severity == "error"]
+    assert said in found.detail
+    assert found.path == "realtime"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from shifter.views import (
     Health,
     LearntView,
     Lease,
+    LoadView,
     MeanSignals,
     Slack,
     SourceView,
@@ -63,6 +64,7 @@ class FakeService(Service):
         self.faults: tuple[str, ...] = ()
         self.no_plan = False
         self.measured: dict[tuple[str, str], dict[str, Any]] = {}
+        self.basis = "as the settings say"
         self.limits: list[GridEvent] = []
         self.told: list[AnnouncementView] = []
         self.on_trial: Collection[str] = ()
@@ -82,6 +84,11 @@ class FakeService(Service):
             + timedelta(minutes=47)
             + timedelta(seconds=(time.monotonic() - self.started) * self.speed)
         )
+
+    def realtime(self, site: str | None = None, pool: str | None = None, days: int = 14) -> list[LoadView]:
+        """Of each pool what its load stands on, and no more."""
+        asked = [key for key in self.fleet.pools if site in {None, key[0]} and pool in {None, key[1]}]
+        return [LoadView(*key, self.basis, 0.0, None, None, False, 0.99, days, (), ()) for key in asked]
 
     def note(self, kind: EventKind, data: dict[str, Any]) -> None:
         """Something happened."""

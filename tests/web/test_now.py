@@ -165,6 +165,49 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
     assert watched.complaints == []
 
 
+@pytest.mark.parametrize(
+    ("basis", "said"),
+    [
+        ("measured over 20 days", "Real-time load now"),
+        ("typical (synthetic)", "Real-time load now SYNTHETIC MEDIAN AND QUANTILE"),
+        (
+            "typical (synthetic), measured by a typical meter (synthetic)",
+            "Real-time load now SYNTHETIC made up, and not measured",
+        ),
+    ],
+)
+def test_load_that_is_made_up_is_marked(serve, watch, basis, said):
+    service = FakeService(3)
+    service.basis = basis
+    watched = watch()
+    page = watched.open(serve(service).url)
+    page.wait_for_selector("#now:not([hidden])")
+    assert words(page.locator("#now-title")) == said
+    assert watched.complaints == []
+
+
+def test_what_yielded_a_while_ago_is_told_for_an_hour(serve, watch):
+    service = FakeService(10)
+    measure(service, LULEA, row_now(service, LULEA).realtime_p50)
+    name, began = service.items[0].id, service.now
+    of = {"site": "lulea", "pool": "h100"}
+    service.note(EventKind.GUARD_YIELDED, of | {"yielded_accelerators": 8, "workloads": {name: 8}})
+    service.note(EventKind.GUARD_RETURNED, of | {"yielded_accelerators": 0, "workloads": {}})
+    service.log = [replace(event, at=began - HOUR / 2) for event in service.log]
+    url = serve(service).url
+    page = watch().open(url)
+    at = (began - HOUR / 2).strftime("%H:%M")
+    page.wait_for_selector(".now-said")
+    assert words(pool(page, LULEA).locator(".now-said")) == (
+        f"Work yielded 8 accelerators at {at}: {name} (8); none yields now."
+    )
+    assert page.locator("#now .now-said").count() == 1
+    service.log = [replace(event, at=began - HOUR * 2) for event in service.log]
+    page = watch().open(url)
+    page.wait_for_selector("#now:not([hidden])")
+    assert page.locator("#now .now-said").count() == 0
+
+
 def test_many_pools_are_told_worst_first_and_the_rest_is_counted(serve, watch):
     page = watch().open(serve(FakeService(3)).url)
     shown = page.evaluate(

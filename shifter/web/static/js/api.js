@@ -112,6 +112,9 @@ export const capacity = (site, pool) => said(`/v1/capacity/${encodeURIComponent(
 export const gridEvents = () => said("/v1/grid-events");
 export const announcements = () => said("/v1/realtime/announcements");
 
+/** What the real-time load of each pool stands on, in words. It changes with a restart only; null where nobody says. */
+export const loadBases = async () => (await said("/v1/realtime?days=1"))?.map((view) => view.basis) ?? null;
+
 /** Who yields and who returned, newest first; null where nobody says. */
 export const guardEvents = async () => (await said("/v1/events?format=json&newest=50&kind=guard.yielded&kind=guard.returned"))?.reverse() ?? null;
 

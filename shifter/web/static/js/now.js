@@ -8,12 +8,14 @@ import { clock, duration, figure, moment, ms, num, percent, plural, span } from 
 const EVERY_MS = 10000;
 const MOST_POOLS = 10;
 const ROUNDING = 1e-6;
+const LATELY_MS = 36e5; // what yielded within an hour is told still: a new plan may take its place within seconds
 
 /** Keeps `host` current; `now()` is the daemon's clock in ms. `show(plan)` has it read at once. */
 export function createNow(host, now) {
   let plan = null;
   let busy = false;
   let again = false;
+  let bases = null;
 
   async function refresh() {
     if (busy) {
@@ -22,7 +24,8 @@ export function createNow(host, now) {
     }
     busy = true;
     try {
-      drawNow(host, plan, await read(), now());
+      bases ??= await api.loadBases();
+      drawNow(host, plan, { ...(await read()), bases: bases ?? [] }, now());
     } catch {
       // Whether the daemon answers is the header's to say; what was last known stays.
     } finally {
@@ -64,11 +67,20 @@ export function drawNow(host, plan, facts, t) {
   host.hidden = rows.length + notes.length === 0;
   const few = rows.filter((row, i) => row.said.length || i < MOST_POOLS);
   replace(host,
-    h("div", { class: "block-head" }, h("h2", { id: "now-title" }, "Real-time load now"), rows.length ? legend(rows) : null),
+    h("div", { class: "block-head" }, h("h2", { id: "now-title" }, "Real-time load now", rows.length ? madeUp(facts.bases ?? []) : null), rows.length ? legend(rows) : null),
     rows.length ? h("ul", { class: "now-pools" }, heads(), few.map(drawRow)) : null,
     few.length < rows.length ? h("p", { class: "small" }, `and ${plural(rows.length - few.length, "more pool")}, of which there is nothing to tell.`) : null,
     notes.length ? h("div", { class: "now-notes" }, notes) : null,
   );
+}
+
+/** Whether load that is shown here was made up: what plans expect, or even what is "measured". */
+function madeUp(bases) {
+  const words = [...new Set(bases.filter((basis) => basis.includes("synthetic")))];
+  if (!words.length) return null;
+  const measured = words.some((basis) => basis.includes("meter (synthetic)"));
+  return [" ", h("span", { class: "badge synthetic", title: `${words.join("; ")}.` }, measured ? "SYNTHETIC" : "SYNTHETIC MEDIAN AND QUANTILE"),
+    measured ? h("small", {}, " made up, and not measured") : null];
 }
 
 /** What is to be said of a pool; null where it has no real-time load and nothing is amiss. */
@@ -94,6 +106,7 @@ function tell(row, holds, sample, facts, t) {
   else if (slot && over(slot.realtime_q)) say((row.tone = "warn"), "Above its quantile, within what is reserved.");
   if (there < count) say("bad", `${num(count - there)} of ${plural(count, "accelerator")} ${count - there === 1 ? "is" : "are"} not there.`);
   if (holds.yielded_accelerators > 0) say("", ...yieldWords(row, holds, facts, t));
+  else lately(row, facts, t, say);
   if (sample !== null && holds.stale) {
     row.tone ||= "warn";
     say("warn", `Stale: not measured for ${duration((t - sample) / 1000)}. The larger of the last measured and the plan's quantile counts.`);
@@ -110,12 +123,24 @@ function yieldWords({ place, load, slot, there, count }, holds, { guard, limits 
     there < count ? "the loss" : null,
     limited ? "the power limit" : null,
   ].filter(Boolean);
-  const who = Object.entries(known?.workloads ?? {});
+  return [h("b", {}, `Deferrable work yields ${plural(holds.yielded_accelerators, "accelerator")}`), to.length ? ` to ${to.join(" and ")}` : null,
+    whose(known?.workloads ?? {}), ".",
+    known?.endangered?.length ? h("b", { class: "bad" }, ` ${known.endangered.slice(0, 3).join(", ")} may be late.`) : null];
+}
+
+/** By workload, how many accelerators it leaves. */
+function whose(workloads) {
+  const who = Object.entries(workloads);
   const link = (id) => h("a", { href: `${api.root}/workloads/${encodeURIComponent(id)}` }, id);
   const names = who.slice(0, 4).flatMap(([id, n], i) => [i ? ", " : ": ", link(id), ` (${num(n)})`]);
-  return [h("b", {}, `Deferrable work yields ${plural(holds.yielded_accelerators, "accelerator")}`), to.length ? ` to ${to.join(" and ")}` : null,
-    names, who.length > 4 ? ` and ${who.length - 4} more` : null, ".",
-    known?.endangered?.length ? h("b", { class: "bad" }, ` ${known.endangered.slice(0, 3).join(", ")} may be late.`) : null];
+  return [names, who.length > 4 ? ` and ${who.length - 4} more` : null];
+}
+
+/** What yielded here a while ago, and does no more: it may return, or a plan has found other slots for it. */
+function lately({ place }, { guard }, t, say) {
+  const told = guard.find((e) => e.kind === "guard.yielded" && e.data.site === place.site && e.data.pool === place.pool);
+  if (!told || t - ms(told.at) > LATELY_MS) return;
+  say("", `Work yielded ${plural(told.data.yielded_accelerators, "accelerator")} at ${clock(ms(told.at))}`, whose(told.data.workloads ?? {}), "; none yields now.");
 }
 
 const COLUMNS = [["measured", (row) => row.load], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],
