@@ -5,26 +5,28 @@ A walk through time: every forecast knows what came before it and nothing later,
 like the day before), in three pools and in one: requests a second by 10 minutes, 3 days to begin with. And half a year
 of three synthetic pools by 5 minutes: the `typical` day with weekends, holidays, noise that lasts, bursts, growth, a
 client that comes for good, and launches that are announced. Peers hold yesterday's load, the last value or the highest
-so far, times the factor with which, as is known afterwards, they would have held 99 % of the time.
+so far, times the factor with which, as is known afterwards, they would have held 99 % of the time. Last, the first two
+weeks after a meter came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.figure import Figure, Options, Row, Tell, Within
+from benchmarks.figure import AtLeast, Figure, Options, Row, Tell, Within
 from forecasts.slots import Floats, SlotGrid
 from shifter.domain.fleet import Fleet, Pool, Site
 from shifter.realtime.announced import AnnouncedLoad, as_if_none, changes
 from shifter.realtime.calendar import Calendar
+from shifter.realtime.expected import SURE_AFTER_DAYS
 from shifter.realtime.forecast import learn
 from shifter.realtime.measured import History, step_of
 from shifter.realtime.profiles import time_zone, typical_load
@@ -41,6 +43,8 @@ FIRST_DAYS = 3
 MONTHS_START, MONTHS_DAYS, MONTHS_FIRST_DAYS = datetime(2026, 1, 5, tzinfo=UTC), 180, 30
 PLACES = ("DE-LU", "GB", "CAISO-NP15")
 TARGET = Within(99.0, 0.5)
+YOUNG_DAYS, YOUNG_SINCE, YOUNG_SEEDS = (3, 5, 7, 10, 14), (0, 16, 30), 4
+"""Days since a meter came, between which it is judged; and on which days of a course it came."""
 PEERS = ("yesterday", "last value", "highest so far")
 
 
@@ -85,6 +89,8 @@ def run(options: Options, tell: Tell) -> Iterator[Figure | Row]:
             yield beside(f"{part}, {peer}", pools, peer)
         if part == "months":
             yield from by_month(pools)
+    tell("first weeks", 0.9)
+    yield from first_weeks()
 
 
 def of_week(folder: Path) -> Iterator[Course]:
@@ -250,6 +256,31 @@ def by_month(walks: Sequence[Walk]) -> Iterator[Figure]:
         parts = [Walk(w.came[low:high], {}, {}, w.step_minutes) for w in walks]
         held = [_share(part, w.said[0.99][low:high]) for part, w in zip(parts, walks, strict=True)]
         yield Figure(f"months, p99 holds in month {i + 2}", 100 * _mean(held), "%", TARGET)
+
+
+def first_weeks() -> Iterator[Figure]:
+    """How often p99 holds for 48 h ahead after a meter came, without the prior that is held then."""
+    held: dict[tuple[int, int], list[float]] = {days: [] for days in pairwise(YOUNG_DAYS)}
+    for seed in range(1, YOUNG_SEEDS + 1):
+        for course, came in product(of_months(60, seed), YOUNG_SINCE):
+            for days, of in held.items():
+                of.append(_young(course, came, *days))
+    for (first, end), of in held.items():
+        target = AtLeast(TARGET.value - TARGET.tolerance) if first >= SURE_AFTER_DAYS else None
+        worst = f"the worst of {len(of)} times {100 * min(of):.1f} %"
+        yield Figure(
+            f"a young meter, p99 holds, days {first + 1} to {end}", 100 * _mean(of), "%", target, worst
+        )
+
+
+def _young(course: Course, came: int, first: int, end: int) -> float:
+    """What holds of what is said in days `[first, end)` after day `came` of a course, learnt from these alone."""
+    day, known = course.history.steps_a_day, course.history
+    part = known.values[came * day : (came + end + 2) * day]
+    begun = History(known.first + came * day, part, known.step_minutes)
+    w = walk(replace(course, history=begun, first=first * day, every=101, relearn=day // 2))
+    n = (end - first) * day // 101
+    return _share(replace(w, came=w.came[:n]), w.said[0.99][:n])
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.figure import Figure, Options, Skipped, quiet
-from benchmarks.load_forecast import ASKED, Course, beside, of_months, ours, run, walk
+from benchmarks.load_forecast import ASKED, Course, _young, beside, of_months, ours, run, walk
 from shifter.realtime.calendar import Calendar
 from shifter.realtime.measured import History, step_of
 
@@ -63,6 +63,16 @@ def test_the_synthetic_months_are_the_same_each_time_and_announce_their_launches
         assert a.history.values.min() > 0
         assert len(a.announced) == 1
         assert len(a.calendar.holidays) == 2
+
+
+def test_a_young_meter_is_judged_by_what_it_said_in_these_days_alone() -> None:
+    day = 10 + 5 * np.sin(np.arange(DAY) * 2 * np.pi / DAY)
+    values = np.tile(day, 10)
+    assert _young(course(values), 1, 3, 5) == 1
+    values[: 2 * DAY] *= 9  # it came later
+    assert _young(course(values), 2, 3, 5) == 1
+    values[6 * DAY :] *= 9  # nobody could know
+    assert _young(course(values), 2, 3, 5) < 0.9
 
 
 def test_without_the_week_it_says_so(tmp_path: Path) -> None:
