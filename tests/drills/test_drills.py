@@ -138,6 +138,30 @@ def test_without_work_it_brings_its_own_and_cancels_it(real: Client) -> None:
     assert real.workload(own)["state"] == "cancelled"
 
 
+@pytest.mark.parametrize("name", ["lose-domain", "lose-site"])
+def test_what_is_lost_takes_work_of_its_own_with_it(name: str, idle: Client, call: Call) -> None:
+    code, found, words = call(name, "--url", idle.base_url)
+    assert code == 0, (words, json.dumps(found, indent=1))
+    assert "a workload of the drill's own, of up to" in words
+    [stopped] = [
+        check["figures"] for check in found["checks"] if check["promise"].startswith("What has to stop")
+    ]
+    assert stopped["accelerators"] >= 4
+    assert all(unplayed(idle))
+    assert not idle.workloads(state="running")
+    assert any(view["tenant"] == "drill" for view in idle.workloads(state="cancelled"))
+
+
+@pytest.mark.parametrize("name", ["lose-domain", "lose-site"])
+def test_what_is_lost_takes_nothing_with_it_where_no_work_may_be_brought(name: str, idle: Client) -> None:
+    with played(Scene(idle, Options(with_work=False))) as scene:
+        drill = DRILLS[name].make(scene)
+        assert "Nothing has to stop for that." in drill.prepare()
+        before = {view["id"] for view in idle.workloads()}
+        next(iter(drill.run()))
+        assert {view["id"] for view in idle.workloads()} == before
+
+
 def test_without_work_of_its_own_it_says_that_nothing_would_stop(real: Client, call: Call) -> None:
     code, found, words = call("surge", "--no-work", "--yes", "--url", real.base_url)
     assert (code, found) == (1, None)
