@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from shifter.drills.base import Check, Scene, counted, stop_in_words
@@ -20,6 +21,7 @@ from shifter.drills.target import (
     with_own_work,
 )
 from shifter.drills.watched import Watched, never_over, no_flutter, on_time, stopped_at_once, taken_back
+from shifter.errors import NotReady
 
 
 class LoseDomain:
@@ -54,8 +56,9 @@ class LoseDomain:
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene, target = self.scene, again(self.scene, self._target)
-        if self._own and self._own_work(target):
-            with_own_work(scene, [target.key], lambda t: min(self._own, self._own_work(t)))
+        if self._own and not target.yields:
+            with suppress(NotReady):  # then nothing has to stop
+                with_own_work(scene, [target.key], lambda t: min(self._own, self._own_work(t)))
             target = again(scene, target)
         left = target.there - self._lost(target)
         before, asked = scene.feasible(), scene.clock.now()
@@ -85,13 +88,14 @@ class LoseDomain:
         return max(HIGH_S, HIGH_REAL_S * self.scene.clock.speed)
 
     def _own_work(self, target: Target) -> int:
-        """Accelerators of its own work, wide enough that some of it has to stop; 0 where none is brought."""
+        """Accelerators of its own work, so many that some of them have to stop; 0 where none is brought, and where
+        there is no room for so many, as in a strict site, which plans nothing in the margin.
+        """
         if target.yields or not self.scene.options.with_work:
             return 0
-        room, free = beside_load(self.scene, target), target.there - target.load - target.let_in
-        enough = math.floor(free - self._lost(target)) + OWN
-        wide = min(room, max(1, enough))
-        return wide if wide > free - self._lost(target) else 0
+        unharmed = math.floor(target.there - self._lost(target) - target.load - target.let_in)
+        wide = min(beside_load(self.scene, target), unharmed + OWN)
+        return wide if wide > unharmed else 0
 
     def _domains(self, target: Target) -> int:
         site, pool = self.scene.fleet.pools[target.key]

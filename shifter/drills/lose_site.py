@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from shifter.connection import Json
 from shifter.domain.failover import Loss, carried, losses
@@ -68,7 +69,8 @@ class LoseSite:
         """See `Drill`."""
         scene = self.scene
         if self._brings:
-            with_own_work(scene, list(self._lost), self._own_work)
+            with suppress(NotReady):  # then nothing has to stop there
+                with_own_work(scene, list(self._lost), self._own_work)
         self._look()
         before, asked = scene.feasible(), scene.clock.now()
         keys = [*self._lost, *self._left]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ OWN_FOR = timedelta(hours=2)
 SLACK_REAL_S = 2.0
 """[real s] In which its plan is made."""
 PLACED_S = 30.0
+"""[real s] In which it is let in."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Target:
         return max(0, self.let_in - self.yields)
 
 
-def targets(scene: Scene, keys: Iterable[PoolKey] | None = None) -> list[Target]:
+def targets(scene: Scene, keys: Collection[PoolKey] | None = None) -> list[Target]:
     """These pools, or those that were asked for, the one where most may yield first."""
     let_in: dict[PoolKey, dict[str, int]] = {}
     for view in scene.client.workloads(state="running", decided="deferrable", limit=MOST_ASKED):
@@ -133,17 +134,15 @@ def beside_load(scene: Scene, target: Target) -> int:
 
 def with_own_work(
     scene: Scene,
-    keys: Iterable[PoolKey] | None = None,
+    keys: Sequence[PoolKey] | None = None,
     wide: Callable[[Target], int] = outside_reserve,
 ) -> Target:
-    """Hand in work that has to run now, as `wide` as it says, in one of these pools or of those that were asked for,
+    """Hand in work that has to run now, as `wide` as that says, in one of these pools or of those that were asked for,
     and wait until it is let in. Raises NotReady where it is not.
     """
-    for target in targets(scene, keys):
-        accelerators = wide(target)
-        if accelerators < 1 or target.stale:
-            continue
-        workload_id = _submitted(scene, target, accelerators)
+    place = next((t for t in targets(scene, keys) if not t.stale and wide(t) >= 1), None)
+    if place is not None:
+        workload_id = _submitted(scene, place, {key[0] for key in keys or scene.pools}, wide(place))
         ends = time.monotonic() + PLACED_S
         while time.monotonic() < ends:
             scene.tell("work of its own is let in", 1 - (ends - time.monotonic()) / PLACED_S)
@@ -162,7 +161,7 @@ def _cancel(scene: Scene, workload_id: str) -> None:
         scene.client.cancel(workload_id)
 
 
-def _submitted(scene: Scene, target: Target, accelerators: int) -> str:
+def _submitted(scene: Scene, target: Target, sites: Collection[str], accelerators: int) -> str:
     site, pool = scene.fleet.pools[target.key]
     hours = (
         OWN_FOR / timedelta(hours=1) - SLACK_REAL_S * scene.clock.speed / 3600
@@ -175,7 +174,7 @@ def _submitted(scene: Scene, target: Target, accelerators: int) -> str:
                 "id": workload_id,
                 "tenant": "drill",
                 "accelerator_hours": round(accelerators * hours, 3),
-                "sites": [site.name],
+                "sites": sorted(sites),
                 "accelerators": [pool.accelerator],
                 "max_accelerators": accelerators,
                 "deadline": (scene.clock.now() + OWN_FOR).isoformat(),
