@@ -171,6 +171,14 @@ def test_what_is_lost_takes_nothing_with_it_where_no_work_may_be_brought(name: s
         assert {view["id"] for view in idle.workloads()} == before
 
 
+def test_no_work_is_brought_to_where_none_of_it_would_have_to_stop(idle: Client) -> None:
+    scene = Scene(idle, Options())
+    sites = (replace(s, resilience=replace(s.resilience, mode="strict")) for s in scene.fleet.sites)
+    scene.__dict__["fleet"] = replace(scene.fleet, sites=tuple(sites))  # nothing is planned in the margin
+    drill = DRILLS["lose-domain"].make(scene)
+    assert "Nothing has to stop for that." in drill.prepare()
+
+
 def test_without_work_of_its_own_it_says_that_nothing_would_stop(real: Client, call: Call) -> None:
     code, found, words = call("surge", "--no-work", "--yes", "--url", real.base_url)
     assert (code, found) == (1, None)
