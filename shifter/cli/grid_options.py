@@ -94,7 +94,7 @@ def asked_events(
     """Of the file, or the one that the options spell. Raises InputError, BadParameter."""
     window = {"--site": site, "--start": start, "--hours": hours}
     further = {
-        "id": id,
+        "id": id or None,
         "limit_kw": limit_kw,
         "cut_kw": cut_kw,
         "cut_ratio": cut_ratio,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from shifter.cli.console import Column, print_table, say, styled
+from shifter.cli.console import Column, out, print_table, say, styled
 from shifter.cli.text import number, percent, unit_price
 
 MOST_TENANTS = 20
@@ -62,6 +62,13 @@ def print_promises(plan: Mapping[str, Any]) -> None:
         Column("held by nobody"),
     )
     print_table(columns, rows)
+
+
+def say_promises(plan: Mapping[str, Any]) -> None:
+    """The same in a line each."""
+    for one in (plan.get("resilience") or {}).get("promises", ()):
+        style = "bold yellow" if one["missing_slots"] else ""
+        out().print(styled(f"promise: {one['text']}", style), soft_wrap=True)
 
 
 def _survived(promise: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shifter.cli.console import Column, out, print_json, print_table, say
 from shifter.cli.fields import print_fields
-from shifter.cli.limited import print_budgets, print_tenants
+from shifter.cli.limited import print_budgets, print_tenants, say_promises
 from shifter.cli.options import DEFAULT_URL, EVERY, Json, Url, connect
 from shifter.cli.program import command
 from shifter.cli.slots import bar
@@ -49,6 +49,7 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     _print_next(planned, plan, health["now"], url)
     print_budgets(plan)
     print_tenants(plan)
+    say_promises(plan)
     _print_trouble(health, planned + running, late, plan["warnings"])
 
 

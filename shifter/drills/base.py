@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +19,8 @@ from shifter.errors import NotFound, NotReady, ShifterError
 ACTOR = "drill"
 AT_ONCE_S = 5.0
 """[real s] A stop is told within this."""
+SETTLED_S = 10.0
+"""[real s] In which a plan comes after a drill."""
 Tell = Callable[[str, float], None]
 """Called with what it waits for, and how much of that is over (0..1)."""
 
@@ -130,6 +132,8 @@ class Scene:
         self.undone: list[str] = []
         self._undo = ExitStack()
         self._played: set[PoolKey] = set()
+        self._told: set[PoolKey] = set()
+        self._over_at: datetime | None = None
 
     # What is there ---------------------------------------------------------------------------------------
 
@@ -192,11 +196,21 @@ class Scene:
         for key in {(s["site"], s["pool"]) for s in samples} - self._played:
             self._played.add(key)
             self.undoing(f"what was played of {key[0]}/{key[1]} is forgotten", partial(self._over, key))
-        self.client.telemetry(samples)
+        self._send(samples)
 
     def _over(self, key: PoolKey) -> None:
         self._played.discard(key)
-        self.client.telemetry([self.say(key)])
+        self._send([self.say(key)])
+
+    def _send(self, samples: Sequence[Json]) -> None:
+        for s in samples:
+            key = (s["site"], s["pool"])
+            if "realtime_accelerators" in s or "available_accelerators" in s:
+                self._told.add(key)
+            elif key in self._told:
+                self._told.discard(key)
+                self._over_at = self.clock.now()
+        self.client.telemetry(samples)
 
     def undoing(self, what: str, how: Callable[[], Any]) -> None:
         """Do this at the end, whatever happens until then; the last is done first."""
@@ -210,6 +224,13 @@ class Scene:
     def close(self) -> None:
         """Take back what was done. Raises what the last of it that failed raised, after all was tried."""
         self._undo.close()
+
+    def settle(self) -> None:
+        """Wait for a plan that knows nothing more of what was played, for so long as it may well take: whoever looks
+        next, or plays the next drill, finds the daemon as it was.
+        """
+        if self._over_at is not None:
+            self.wait_for_plan(self._over_at, SETTLED_S)
 
     # Waiting ---------------------------------------------------------------------------------------------
 
@@ -247,3 +268,4 @@ def played(scene: Scene) -> Iterator[Scene]:
                 "later; see `shifter grid-events list` and `shifter workloads` for what else it left."
             )
             raise
+    scene.settle()

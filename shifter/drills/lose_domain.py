@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from shifter.drills.base import Check, Scene, counted, stop_in_words
 from shifter.drills.stream import listening
 from shifter.drills.surge import HIGH_REAL_S, HIGH_S
-from shifter.drills.target import Target, again, fresh, targets
+from shifter.drills.target import (
+    OWN,
+    Target,
+    again,
+    beside_load,
+    fresh,
+    targets,
+    told_of_own_work,
+    with_own_work,
+)
 from shifter.drills.watched import Watched, never_over, no_flutter, on_time, stopped_at_once, taken_back
+from shifter.errors import NotReady
 
 
 class LoseDomain:
@@ -31,14 +42,24 @@ class LoseDomain:
         self._target = t = fresh(found[0])
         lost, domains = self._lost(t), self._domains(t)
         stops = max(0, min(t.yields, math.ceil(t.load + t.let_in - t.there + lost)))
+        self._own = self._own_work(t)
+        work = (
+            told_of_own_work(self.scene, self._own)
+            if self._own
+            else stop_in_words(stops, len(t.victims), self._high_s + self.scene.hold_s)
+        )
         return (
             f"{t.name} is told to have lost {lost} of its {t.there} accelerators "
-            f"({counted(domains, 'failure domain')}). {stop_in_words(stops, len(t.victims), 120)}"
+            f"({counted(domains, 'failure domain')}). {work}"
         )
 
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene, target = self.scene, again(self.scene, self._target)
+        if self._own and not target.yields:
+            with suppress(NotReady):  # then nothing has to stop
+                with_own_work(scene, [target.key], lambda t: min(self._own, self._own_work(t)))
+            target = again(scene, target)
         left = target.there - self._lost(target)
         before, asked = scene.feasible(), scene.clock.now()
         with listening(scene.client.base_url, list(target.victims)[:5]) as ears:
@@ -47,8 +68,7 @@ class LoseDomain:
             def lost(_: float) -> list[dict[str, object]]:
                 return [scene.say(target.key, there=left)]
 
-            high_s = max(HIGH_S, HIGH_REAL_S * scene.clock.speed)
-            watched.look("domains are lost", high_s, lost)
+            watched.look("domains are lost", self._high_s, lost)
             yield self._still_held(target, left)
             must = {target.key: math.ceil(target.load + target.let_in - left)}
             yield stopped_at_once(ears, watched, must)
@@ -57,11 +77,25 @@ class LoseDomain:
             yield self._planned_with(asked, target, left, "A new plan counts without them")
             back = scene.clock.now()
             # They count once they have been there for the whole hold.
-            back_s = scene.hold_s + high_s
+            back_s = scene.hold_s + self._high_s
             watched.look("domains are back", back_s, lambda _: [scene.say(target.key, there=target.there)])
             yield self._planned_with(back, target, target.there, "A new plan counts with them again")
             yield no_flutter(ears, watched, target.key)
             yield on_time(scene, before, ears, watched.begun_s)
+
+    @property
+    def _high_s(self) -> float:
+        return max(HIGH_S, HIGH_REAL_S * self.scene.clock.speed)
+
+    def _own_work(self, target: Target) -> int:
+        """Accelerators of its own work, so many that some of them have to stop; 0 where none is brought, and where
+        there is no room for so many, as in a strict site, which plans nothing in the margin.
+        """
+        if target.yields or not self.scene.options.with_work:
+            return 0
+        unharmed = math.floor(target.there - self._lost(target) - target.load - target.let_in)
+        wide = min(beside_load(self.scene, target), unharmed + OWN)
+        return wide if wide > unharmed else 0
 
     def _domains(self, target: Target) -> int:
         site, pool = self.scene.fleet.pools[target.key]

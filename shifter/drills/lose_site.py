@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from shifter.connection import Json
 from shifter.domain.failover import Loss, carried, losses
 from shifter.domain.fleet import PoolKey
-from shifter.drills.base import Check, Options, Scene, counted, stop_in_words
+from shifter.drills.base import Check, Scene, counted, stop_in_words
 from shifter.drills.stream import Ears, listening
 from shifter.drills.surge import HIGH_REAL_S, HIGH_S
-from shifter.drills.target import targets
+from shifter.drills.target import OWN, Target, beside_load, targets, told_of_own_work, with_own_work
 from shifter.drills.watched import (
     Watched,
     never_over,
@@ -43,15 +44,11 @@ class LoseSite:
             raise NotReady(
                 "the fleet has one site, so nothing is left to take over.", hint="Play `lose-domain`."
             )
-        everywhere = Scene(scene.client, Options())
-        found = {t.key: t for t in targets(everywhere)}
         self._loss = self._chosen()
         name = self._loss.sites[0] if self._loss else scene.pools[0][0]
         self._sites = self._loss.sites if self._loss else (name,)
-        self._lost = {key: t for key, t in found.items() if key[0] in self._sites}
-        takers = self._loss.left(scene.fleet) if self._loss else [k for k in found if k not in self._lost]
-        self._left = {key: found[key] for key in takers if not found[key].stale}
-        self._more, self._nowhere = self._taken_over()
+        self._look()
+        self._brings = scene.options.with_work and any(map(self._own_work, self._lost.values()))
         stops = sum(t.yields for t in self._lost.values()) + sum(
             max(0, min(t.yields, math.ceil(t.load + self._more[k] + t.let_in - t.there)))
             for k, t in self._left.items()
@@ -60,14 +57,21 @@ class LoseSite:
         where = ", ".join(
             f"{self._more[k]:.1f} in {t.name}" for k, t in self._left.items() if self._more[k] > 0
         )
+        words = told_of_own_work(scene) if self._brings else ""
+        if stops or not self._brings:
+            words += " " * bool(words) + stop_in_words(stops, len(workloads), self._high_s + scene.hold_s)
         return (
             f"All accelerators of {', '.join(self._sites)} are told to be lost, and its real-time load is told "
-            f"elsewhere ({where or 'it has none'}). {stop_in_words(stops, len(workloads), self._high_s + scene.hold_s)}"
+            f"elsewhere ({where or 'it has none'}). {words}"
         )
 
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene = self.scene
+        if self._brings:
+            with suppress(NotReady):  # then nothing has to stop there
+                with_own_work(scene, list(self._lost), self._own_work)
+        self._look()
         before, asked = scene.feasible(), scene.clock.now()
         keys = [*self._lost, *self._left]
         stays = {k: t.stays for k, t in (self._lost | self._left).items()}
@@ -105,6 +109,21 @@ class LoseSite:
         """The loss that a failover group survives, of the site that was asked for, or the first; None: no group."""
         site = self.scene.options.site
         return next((loss for loss in losses(self.scene.fleet) if site is None or site in loss.sites), None)
+
+    def _look(self) -> None:
+        """Which pools are lost, which are left, and what these are given, as they are now."""
+        fleet = self.scene.fleet
+        found = {t.key: t for t in targets(self.scene, fleet.pools)}
+        self._lost = {key: t for key, t in found.items() if key[0] in self._sites}
+        takers = self._loss.left(fleet) if self._loss else [k for k in found if k not in self._lost]
+        self._left = {key: found[key] for key in takers if not found[key].stale}
+        self._more, self._nowhere = self._taken_over()
+
+    def _own_work(self, target: Target) -> int:
+        """Accelerators of its own work, where nothing at the lost site may be preempted."""
+        if any(t.yields for t in self._lost.values()):
+            return 0
+        return min(OWN, beside_load(self.scene, target))
 
     def _taken_over(self) -> tuple[Mapping[PoolKey, float], float]:
         """What each pool that is left is given, and what finds no room: reserves first, then what is free."""

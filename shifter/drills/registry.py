@@ -27,7 +27,7 @@ DRILLS: Mapping[str, Entry] = {
     "surge": Entry(Surge, "Real-time load of a pool is twice what is expected, for a while."),
     "lose-domain": Entry(LoseDomain, "The largest failure domains of a pool are lost."),
     "lose-site": Entry(LoseSite, "All of a site is lost, and its real-time load comes to the others."),
-    "flap": Entry(Flap, "Real-time load of a pool goes up and down every few seconds."),
+    "flap": Entry(Flap, "Accelerators of a pool come and go every few seconds, and then its real-time load."),
     "silence": Entry(Silence, "A meter that reported falls silent."),
     "bad-telemetry": Entry(BadTelemetry, "A broken meter sends what is late, doubled, impossible or absurd."),
     "curtail": Entry(Curtail, "The grid asks a site to draw a quarter less."),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from shifter.domain.fleet import PoolKey
-from shifter.drills.base import Scene
+from shifter.drills.base import Scene, counted
 from shifter.errors import Conflict, NotFound, NotReady
 
 MOST_ASKED = 1000
@@ -21,6 +21,7 @@ OWN_FOR = timedelta(hours=2)
 SLACK_REAL_S = 2.0
 """[real s] In which its plan is made."""
 PLACED_S = 30.0
+"""[real s] In which it is let in."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ class Target:
         return max(0, self.let_in - self.yields)
 
 
-def targets(scene: Scene) -> list[Target]:
-    """The pools that were asked for, the one where most may yield first."""
+def targets(scene: Scene, keys: Collection[PoolKey] | None = None) -> list[Target]:
+    """These pools, or those that were asked for, the one where most may yield first."""
     let_in: dict[PoolKey, dict[str, int]] = {}
     for view in scene.client.workloads(state="running", decided="deferrable", limit=MOST_ASKED):
         if view["workload"]["preemptible"]:
             for a in scene.client.admission(view["id"])["allocations"]:
                 of = let_in.setdefault((a["site"], a["pool"]), {})
                 of[view["id"]] = of.get(view["id"], 0) + a["accelerators"]
-    found = [_target(scene, key, let_in.get(key, {})) for key in scene.pools]
+    found = [_target(scene, key, let_in.get(key, {})) for key in keys or scene.pools]
     return sorted(found, key=lambda t: (t.stale, -t.yields, t.key))
 
 
@@ -106,7 +107,7 @@ def busiest(scene: Scene) -> Target | None:
     return found if found.yields else None
 
 
-def told_of_own_work(scene: Scene) -> str:
+def told_of_own_work(scene: Scene, most: int = OWN) -> str:
     """What is said beforehand of the work that `with_own_work` brings. Raises NotReady where none is wanted."""
     if not scene.options.with_work:
         raise NotReady(
@@ -114,22 +115,38 @@ def told_of_own_work(scene: Scene) -> str:
             hint="Wait until something does, or let the drill bring its own: leave --no-work out.",
         )
     return (
-        f"Nothing that may be preempted runs there now: a workload of the drill's own, of up to {OWN} accelerators, is "
-        "handed in, made to stop, and cancelled at the end."
+        "Nothing that may be preempted runs there now: a workload of the drill's own, of up to "
+        f"{counted(most, 'accelerator')}, is handed in, made to stop, and cancelled at the end."
     )
 
 
-def with_own_work(scene: Scene) -> Target:
-    """Hand in work that has to run now, and wait until it is let in. Raises NotReady where it is not."""
-    for target in targets(scene):
-        accelerators = min(OWN, int(target.there - target.reserved) - target.let_in)
-        if accelerators < 1 or target.stale:
-            continue
-        workload_id = _submitted(scene, target, accelerators)
+def outside_reserve(target: Target) -> int:
+    """Accelerators for work of the drill's own, outside of what is held for real-time load."""
+    return min(OWN, int(target.there - target.reserved) - target.let_in)
+
+
+def beside_load(scene: Scene, target: Target) -> int:
+    """Accelerators that are free for work that may be preempted, the margin included where it may stand there."""
+    site, _ = scene.fleet.pools[target.key]
+    kept = site.resilience.kept(max(target.quantile, target.load), target.reserved)
+    return 0 if target.stale else max(0, int(target.there - kept + 1e-6) - target.let_in)
+
+
+def with_own_work(
+    scene: Scene,
+    keys: Sequence[PoolKey] | None = None,
+    wide: Callable[[Target], int] = outside_reserve,
+) -> Target:
+    """Hand in work that has to run now, as `wide` as that says, in one of these pools or of those that were asked for,
+    and wait until it is let in. Raises NotReady where it is not.
+    """
+    place = next((t for t in targets(scene, keys) if not t.stale and wide(t) >= 1), None)
+    if place is not None:
+        workload_id = _submitted(scene, place, {key[0] for key in keys or scene.pools}, wide(place))
         ends = time.monotonic() + PLACED_S
         while time.monotonic() < ends:
             scene.tell("work of its own is let in", 1 - (ends - time.monotonic()) / PLACED_S)
-            for found in targets(scene):
+            for found in targets(scene, keys):
                 if workload_id in found.victims:
                     return found
             time.sleep(0.1)
@@ -144,7 +161,7 @@ def _cancel(scene: Scene, workload_id: str) -> None:
         scene.client.cancel(workload_id)
 
 
-def _submitted(scene: Scene, target: Target, accelerators: int) -> str:
+def _submitted(scene: Scene, target: Target, sites: Collection[str], accelerators: int) -> str:
     site, pool = scene.fleet.pools[target.key]
     hours = (
         OWN_FOR / timedelta(hours=1) - SLACK_REAL_S * scene.clock.speed / 3600
@@ -157,6 +174,7 @@ def _submitted(scene: Scene, target: Target, accelerators: int) -> str:
                 "id": workload_id,
                 "tenant": "drill",
                 "accelerator_hours": round(accelerators * hours, 3),
+                "sites": sorted(sites),
                 "accelerators": [pool.accelerator],
                 "max_accelerators": accelerators,
                 "deadline": (scene.clock.now() + OWN_FOR).isoformat(),

@@ -37,6 +37,8 @@ class Moment:
     level: Mapping[PoolKey, float]
     """What the daemon says that real-time load is."""
     stale: Mapping[PoolKey, bool]
+    told_there: Mapping[PoolKey, int] = field(default_factory=dict)
+    """Accelerators that they were told to have."""
 
 
 @dataclass
@@ -84,11 +86,10 @@ class Watched:
             time.sleep(self.step_s)
 
     def _moment(self, said_s: float, given: Sequence[Json]) -> Moment:
-        told = {
-            (s["site"], s["pool"]): float(s["realtime_accelerators"])
-            for s in given
-            if "realtime_accelerators" in s
-        }
+        told, there = (
+            {(s["site"], s["pool"]): s[name] for s in given if name in s}
+            for name in ("realtime_accelerators", "available_accelerators")
+        )
         now = {key: self.scene.capacity(key) for key in self.keys}
         return Moment(
             said_s,
@@ -98,6 +99,7 @@ class Watched:
             {key: of["deferrable_accelerators"] for key, of in now.items()},
             {key: of["realtime_accelerators"] for key, of in now.items()},
             {key: of["stale"] for key, of in now.items()},
+            there,
         )
 
     def highest_told(self, key: PoolKey, at: Moment) -> float:
@@ -106,6 +108,12 @@ class Watched:
         return max(
             (m.told.get(key, 0.0) for m in self.moments if since < m.clock_s <= at.clock_s), default=0.0
         )
+
+    def fewest_told(self, key: PoolKey, at: Moment) -> float:
+        """The same of accelerators, at their fewest."""
+        since = at.answered_s - self.scene.hold_s + self.slack_s
+        told = (m.told_there for m in self.moments if since < m.clock_s <= at.clock_s)
+        return min((there[key] for there in told if key in there), default=math.inf)
 
 
 # What that shows ------------------------------------------------------------------------------------------
@@ -196,6 +204,25 @@ def returned_after_hold(watched: Watched, target: Target, told: float, low_from_
     figures = {"free_after_s": round(free, 1)} | ({} if back is None else {"back_after_s": round(back, 1)})
     late_s = LATELY_S * watched.scene.clock.speed
     return Check(promise, seen, not early and free <= hold + late_s, figures)
+
+
+def back_after_hold(watched: Watched, key: PoolKey, left: int) -> Check:
+    """That accelerators are gone when they are told to be, and back when they have been there for the whole hold;
+    `left` was the fewest.
+    """
+    hold = watched.scene.hold_s
+    promise = f"What is lost counts at once, and what is back when it has been there for {hold:g} s"
+    unheard = sum(m.there[key] > watched.fewest_told(key, m) for m in watched.moments)
+    lost_s = max((m.clock_s for m in watched.moments if m.told_there.get(key) == left), default=0.0)
+    back = next(
+        (m.answered_s - lost_s for m in watched.moments if m.clock_s > lost_s and m.there[key] > left), None
+    )
+    seen = f"at {unheard} of {counted(len(watched.moments), 'look')} more counted than was left; "
+    if back is None:
+        return Check(promise, f"{seen}they still counted as lost at the end", False)
+    in_time = hold - watched.slack_s <= back <= hold + LATELY_S * watched.scene.clock.speed
+    seen += f"back {back:.0f} s after the last loss"
+    return Check(promise, seen, in_time and not unheard, {"back_after_s": round(back, 1)})
 
 
 def no_flutter(ears: Ears, watched: Watched, key: PoolKey) -> Check:

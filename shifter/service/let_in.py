@@ -88,7 +88,7 @@ def _differs(kept: LetIn | None, told: tuple[Allocation, ...], held: Iterable[Al
 def keep(change: Change, state: State, new: Mapping[str, LetIn]) -> None:
     """Stage that it is kept."""
     rows.save_let_in(change.db, new)
-    live = {i: k for i, k in state.kept_let_in.items() if i in state.let_in}
+    live = {i: k for i, k in state.kept_let_in.items() if i in state.records}
     change.set(kept_let_in={**live, **new})
 
 
@@ -107,9 +107,20 @@ def load(core: Core, kept: Mapping[str, LetIn], now: datetime) -> None:
         begun = tuple(a for a in held if a.start < vouched and _runs(record, a) and _is_news(a, told, now))
         if told is not None:
             state.kept_let_in[record.id] = told
-            state.let_in[record.id] = (*told.allocations, *begun)
+            state.let_in[record.id] = (*_left(record, told, now), *begun)
         elif begun:
             state.let_in[record.id] = begun
+
+
+def _left(record: WorkloadRecord, told: LetIn, now: datetime) -> tuple[Allocation, ...]:
+    """Of what it was told to run in, what it may be running in still.
+
+    A slot that has ended since is over: nobody was there who could tell it to go on. Where it reports that it is behind
+    it goes on, as without a restart; so does a grant outside its slots, and what it left of them has to be credited.
+    """
+    if record.progress_source == "reported" or is_apart(record, told.allocations, told.at):
+        return told.allocations
+    return tuple(a for a in leases.current(record.lease.allocations, told.at) if a.end > now)
 
 
 def _runs(record: WorkloadRecord, a: Allocation) -> bool:

@@ -164,6 +164,18 @@ def test_both_commands_have_the_same_options_and_each_reaches_the_event(
     }
 
 
+def test_an_id_without_letters_is_the_default_one(
+    grid: Callable[..., int], made: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in ((), ("--id", "")):
+        assert grid("quote", *AT, "--cut-kw", "1", *given, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["event"]["id"] == "fra-20260110T1700"
+    assert grid("add", *AT, "--cut-kw", "1", "--id", "") == 0
+    assert [event.id for event in made.grid_events()] == ["fra-20260110T1700"]
+    assert grid("add", *AT, "--cut-kw", "1", "--id", " ") == 2
+    assert "id: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.yaml"])
 def test_events_come_from_a_file(grid: Callable[..., int], made: Service, tmp_path: Path, name: str) -> None:
     file = tmp_path / name

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shifter.cli.limited import print_budgets
+from shifter.cli.limited import print_budgets, say_promises
 from shifter.cli.summary import print_summary
 from shifter.cycle import plan_cycle
 from shifter.domain.fleet import Budget, Pool
@@ -97,3 +97,11 @@ def test_each_promise_has_a_line_with_what_it_costs_a_day(
         kind = ["failure", "domains", "of"] if promise.kind == "domains" else ["site"]
         by = ["the", "site", "itself"] if promise.kind == "domains" else ["near"]
         assert [*kind, promise.name, *by, f"{promise.cost_per_day:.2f}", "0.0", "–"] in told
+    say_promises(plan.to_dict())
+    assert capsys.readouterr().out.splitlines() == [f"promise: {p.text}" for p in plan.resilience.promises]
+
+
+def test_nothing_is_said_of_promises_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    say_promises(plan_cycle(cycle_inputs(JOBS)).to_dict())
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")

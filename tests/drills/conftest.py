@@ -91,3 +91,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """On the real clock, with nothing to do."""
     with served(tmp_path_factory.mktemp("real"), None, n_work=0) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """On a clock that runs 60 times as fast as the real one, with nothing to do."""
+    with served(tmp_path_factory.mktemp("idle"), 60, n_work=0) as client:
+        yield client

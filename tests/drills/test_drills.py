@@ -14,6 +14,7 @@ import pytest
 from shifter.cli.main import main
 from shifter.client import Client
 from shifter.drills.base import Options, Scene, played
+from shifter.drills.flap import left_of
 from shifter.drills.registry import DRILLS
 from shifter.drills.stream import Ears, Heard
 from shifter.drills.surge import Surge, surge_of
@@ -21,6 +22,7 @@ from shifter.drills.target import Target, with_own_work
 from shifter.drills.watched import (
     Moment,
     Watched,
+    back_after_hold,
     never_over,
     no_flutter,
     on_time,
@@ -79,6 +81,13 @@ def test_a_drill_finds_its_promises_kept_and_leaves_nothing(name: str, fast: Cli
     assert any(verdicts(found).values())
     assert all(unplayed(fast))
     assert "Nothing" in words or "will stop for up to" in words
+    scene = Scene(fast, Options())
+    assert all(scene.row(key)["realtime_q"] < 16 for key in scene.pools), "no plan holds what was played"
+    if name == "flap":
+        parts = [c["promise"] for c in found["checks"] if c["kept"] and "in again more often" in c["promise"]]
+        assert [part.rpartition(" ")[2] for part in parts] == ["(hardware)", "(load)"]
+        [gone] = [c["figures"] for c in found["checks"] if c["promise"].startswith("What is lost counts")]
+        assert gone["back_after_s"] == pytest.approx(HOLD_S, abs=2.5 * 60)
     if name == "surge":
         figures = {key: value for check in found["checks"] for key, value in check["figures"].items()}
         assert figures["accelerators"] > 0
@@ -138,6 +147,38 @@ def test_without_work_it_brings_its_own_and_cancels_it(real: Client) -> None:
     assert real.workload(own)["state"] == "cancelled"
 
 
+@pytest.mark.parametrize("name", ["lose-domain", "lose-site"])
+def test_what_is_lost_takes_work_of_its_own_with_it(name: str, idle: Client, call: Call) -> None:
+    code, found, words = call(name, "--url", idle.base_url)
+    assert code == 0, (words, json.dumps(found, indent=1))
+    assert "a workload of the drill's own, of up to" in words
+    [stopped] = [
+        check["figures"] for check in found["checks"] if check["promise"].startswith("What has to stop")
+    ]
+    assert stopped["accelerators"] >= 4
+    assert all(unplayed(idle))
+    assert not idle.workloads(state="running")
+    assert any(view["tenant"] == "drill" for view in idle.workloads(state="cancelled"))
+
+
+@pytest.mark.parametrize("name", ["lose-domain", "lose-site"])
+def test_what_is_lost_takes_nothing_with_it_where_no_work_may_be_brought(name: str, idle: Client) -> None:
+    with played(Scene(idle, Options(with_work=False))) as scene:
+        drill = DRILLS[name].make(scene)
+        assert "Nothing has to stop for that." in drill.prepare()
+        before = {view["id"] for view in idle.workloads()}
+        next(iter(drill.run()))
+        assert {view["id"] for view in idle.workloads()} == before
+
+
+def test_no_work_is_brought_to_where_none_of_it_would_have_to_stop(idle: Client) -> None:
+    scene = Scene(idle, Options())
+    sites = (replace(s, resilience=replace(s.resilience, mode="strict")) for s in scene.fleet.sites)
+    scene.__dict__["fleet"] = replace(scene.fleet, sites=tuple(sites))  # nothing is planned in the margin
+    drill = DRILLS["lose-domain"].make(scene)
+    assert "Nothing has to stop for that." in drill.prepare()
+
+
 def test_without_work_of_its_own_it_says_that_nothing_would_stop(real: Client, call: Call) -> None:
     code, found, words = call("surge", "--no-work", "--yes", "--url", real.base_url)
     assert (code, found) == (1, None)
@@ -195,6 +236,23 @@ def test_a_call_that_is_wrong_says_so(
     got, found, told = call(*args, "--url", fast.base_url)
     assert (got, found) == (code, None)
     assert words in told
+
+
+def test_status_says_what_the_promise_that_is_tried_costs(
+    fast: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promises = fast.plan()["resilience"]["promises"]
+    assert {(p["kind"], p["name"]) for p in promises} >= {
+        ("domains", "fra"),
+        ("site", "fra"),
+        ("site", "ber"),
+    }
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--url", fast.base_url])
+    assert not ended.value.code
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("promise: ")]
+    assert [line.partition(": surviving the loss of ")[2] != "" for line in told] == [True] * len(promises)
+    assert any(line.startswith("promise: surviving the loss of site fra costs ") for line in told)
 
 
 def test_the_drills_are_listed(call: Call) -> None:
@@ -275,6 +333,47 @@ def test_a_stop_that_is_not_told_is_seen(watched: Watched) -> None:
     assert stopped_at_once(Ears(), watched, {KEY: 0}).kept is None
 
 
+@pytest.fixture
+def flapping(watched: Watched) -> Watched:
+    """20 accelerators are told to be left, and all in turn, every 4 s for 30 s; they count as lost for another 60 s."""
+    watched.moments = [
+        replace(
+            m,
+            answered_s=m.clock_s,
+            told_there={KEY: 20 if m.clock_s < 30 and m.clock_s % 8 < 4 else 32},
+            there={KEY: 20 if m.clock_s < 88 else 32},
+        )
+        for m in watched.moments
+    ]
+    return watched
+
+
+def test_accelerators_that_are_back_after_the_hold_are_seen(flapping: Watched) -> None:
+    check = back_after_hold(flapping, KEY, 20)
+    assert check.kept, check.seen
+    assert check.figures["back_after_s"] == pytest.approx(62, abs=2)
+
+
+def test_accelerators_that_come_back_early_are_seen(flapping: Watched) -> None:
+    flapping.moments = [replace(m, there={KEY: 20 if m.clock_s < 40 else 32}) for m in flapping.moments]
+    flapping.scene.hold_s = 600.0  # so long that no step of the clock hides it
+    assert back_after_hold(flapping, KEY, 20).kept is False
+
+
+def test_accelerators_that_are_lost_and_still_count_are_seen(flapping: Watched) -> None:
+    flapping.moments[1:2] = [replace(m, there={KEY: 32}) for m in flapping.moments[1:2]]
+    check = back_after_hold(flapping, KEY, 20)
+    assert check.kept is False
+    assert check.seen.startswith("at 1 of 60 looks more counted than was left")
+
+
+def test_accelerators_that_never_come_back_are_seen(flapping: Watched) -> None:
+    flapping.moments = [replace(m, there={KEY: 20}) for m in flapping.moments]
+    check = back_after_hold(flapping, KEY, 20)
+    assert check.kept is False
+    assert "still counted as lost" in check.seen
+
+
 def test_flutter_is_seen(watched: Watched) -> None:
     watched.scene.hold_s = 3600.0
     once: tuple[tuple[str, dict[str, int]], ...] = (("guard.yielded", {"w": 3}), ("guard.returned", {}))
@@ -311,6 +410,13 @@ def test_work_that_is_late_and_unnamed_is_seen(
     assert on_time(scene, before, Ears([Heard(0.1, told)]), 0.0).kept, "an earlier plan of the drill named it"
     short["reason"] = ""
     assert on_time(scene, before, Ears([Heard(0.1, told)]), 0.0).kept is False
+
+
+def test_hardware_that_flaps_leaves_what_load_needs() -> None:
+    assert left_of(TARGET) == 8  # 4 of load, and half of what may yield
+    assert left_of(replace(TARGET, let_in=20)) == 20  # and what may not be stopped
+    assert left_of(replace(TARGET, load=40.0)) == 31  # there is too little as it is
+    assert left_of(replace(TARGET, there=0)) == 0
 
 
 def test_the_largest_surge_leaves_what_may_not_be_stopped() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from shifter.clock import ManualClock
 from shifter.domain.rows import Allocation
-from shifter.service import Service
+from shifter.service import Service, let_in
 from shifter.store import workloads as rows
+from shifter.store.workloads import LetIn
 from shifter.views import AdmissionState, TelemetrySample
 from tests.service.world import HOUR, T0, job, live_until, realtime, service
 
@@ -144,6 +145,50 @@ def test_what_began_while_the_daemon_was_away_is_taken_to_run_where_its_lease_he
     measure(other, 16.0)
     other.tick()
     assert other.admission("whole").accelerators == 8
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_slot_that_ended_while_the_daemon_was_away_is_over_unless_its_work_is_behind(
+    sqlite_url: str, clock: ManualClock, behind: bool
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("whole", 16, 8, due_h=30, interruptible=False))
+    [piece] = made.lease("whole").allocations
+    live_until(made, clock, piece.end - MINUTE)
+    if behind:
+        made.progress("whole", done=8.0)
+    made.tick()
+    assert made.core.state.let_in["whole"] == (piece,)
+    other = again(made, clock, sqlite_url, 2 * MINUTE)
+    assert other.core.state.let_in["whole"] == ((piece,) if behind else ())
+    assert other.admission("whole").admit is behind
+    other.tick()
+    assert other.workload("whole").state == ("planned" if behind else "done")
+
+
+def test_a_slot_that_goes_on_goes_on_after_a_restart(sqlite_url: str, clock: ManualClock) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("whole", 16, 8, due_h=30, interruptible=False))
+    [piece] = made.lease("whole").allocations
+    live_until(made, clock, piece.start + MINUTE)
+    made.tick()
+    other = again(made, clock, sqlite_url, 2 * MINUTE)
+    assert other.core.state.let_in["whole"] == (piece,)
+    measure(other, 16.0)
+    assert other.admission("whole").accelerators == 8, "it may not be preempted"
+
+
+def test_what_is_kept_of_live_work_stays_where_nobody_has_asked_for_it_since(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock)
+    planned(made, job("a", 100, 8, due_h=40), job("b", 100, 8, due_h=40))
+    made.tick()
+    kept = {"a": LetIn((), T0), "b": LetIn((), T0), "gone": LetIn((), T0)}
+    made.core.state.kept_let_in, made.core.state.let_in = dict(kept), {"gone": ()}
+    with made.core.change() as change:
+        let_in.keep(change, made.core.state, {"b": LetIn((), T0 + MINUTE)})
+    assert made.core.state.kept_let_in == {"a": kept["a"], "b": LetIn((), T0 + MINUTE)}
 
 
 def test_only_what_changes_is_written(sqlite_url: str, clock: ManualClock) -> None:
