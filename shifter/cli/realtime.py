@@ -75,10 +75,10 @@ def _print_models(found: list[dict[str, Any]]) -> None:
     columns = (
         Column("pool"),
         Column("model"),
-        Column(times.header("at"), expendable=70),
+        Column(times.header("at"), expendable=80),
         Column("requests/s", "right"),
-        Column("prompt tokens", "right", expendable=80),
-        Column("output tokens", "right", expendable=80),
+        Column("prompt tokens", "right", expendable=60),
+        Column("output tokens", "right", expendable=60),
         Column("accelerators", "right"),
     )
     rows = [
