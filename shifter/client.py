@@ -183,7 +183,7 @@ class Client:
         return int(self._object("POST", "/v1/telemetry", body=[dict(s) for s in samples])["accepted"])
 
     def realtime(self, site: str | None = None, pool: str | None = None, days: int = 14) -> list[Json]:
-        """What real-time load is expected, and how often that held in the last `days`."""
+        """What real-time load is expected, how often that held in the last `days`, and what arrived last by model."""
         return self._list("GET", "/v1/realtime", {"site": site, "pool": pool, "days": days})
 
     def announce(self, announcement: Mapping[str, Any]) -> Json:

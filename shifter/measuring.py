@@ -26,7 +26,8 @@ from shifter.realtime.forecast import LEARN_DAYS, Learnt, learn
 from shifter.realtime.load import LoadBasis, RealtimeLoad
 from shifter.realtime.measured import STEP_MINUTES, History, step_of
 from shifter.realtime.profiles import QUANTILES
-from shifter.store import announcements, loads
+from shifter.service.anew import Anew, sized_anew, sizings
+from shifter.store import announcements, loads, traffic
 from shifter.store.db import Database
 from shifter.telemetry import get_logger
 
@@ -86,6 +87,7 @@ class MeasuredLoads:
         self._known: Mapping[PoolKey, _Known] | None = None
         self._histories: dict[PoolKey, History] = {}
         self._read_to = 0
+        self._sizings = sizings(fleet)
         self._learning = threading.Lock()
 
     def __call__(self, grid: SlotGrid) -> RealtimeLoad:
@@ -98,7 +100,7 @@ class MeasuredLoads:
         assert known is not None
         step = step_of(now)
         with self._database.errors(), self._database.read() as db:
-            fresh = loads.steps(db, min(self._read_to, step) - LATE // timedelta(minutes=STEP_MINUTES))
+            fresh, _ = self._steps(db, min(self._read_to, step) - LATE // timedelta(minutes=STEP_MINUTES))
             all_announced = self._all_announced(db)
         asked = sorted({*QUANTILES, *(site.resilience.quantile for site in self._fleet.sites)})
         priors = self._priors(grid, asked)
@@ -128,8 +130,10 @@ class MeasuredLoads:
         if self._known is None or step_of(now) < self._read_to:  # a clock set back may have been far ahead
             again = begun
         with self._database.errors(), self._database.read() as db:
-            found = loads.steps(db, step_of(again))
+            found, anew = self._steps(db, step_of(again))
             announced = self._all_announced(db)
+        if self._known is None and anew != Anew():
+            log.info("measured load was sized otherwise", sized_anew=anew.sized, stands_as_it_was=anew.stand)
         known = {}
         for key in found.keys() | self._histories.keys():
             if key not in self._fleet.pools:
@@ -140,6 +144,11 @@ class MeasuredLoads:
             # Of a clock that was set back there may be steps that have yet to come.
             known[key] = _Known(history, learn(usual.until(step_of(now) + 1), self._calendars[key[0]]))
         self._known, self._read_to = known, step_of(now)
+
+    def _steps(self, db: Connection, first: int) -> tuple[loads.Steps, Anew]:
+        """What was measured from a step on, in accelerators as traffic is sized today."""
+        found = loads.steps(db, first)
+        return sized_anew(self._fleet, found, traffic.sized_otherwise(db, first, self._sizings))
 
     def said(self) -> list[loads.Said]:
         """What is held now at each site's quantile for the slots ahead, of the pools that were ever measured."""

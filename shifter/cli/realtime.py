@@ -25,7 +25,8 @@ def realtime(
     """What real-time load is expected, and how often that held.
 
     In accelerators: what a plan made now would hold, and what that stands on. `held` is how often the load stayed
-    within the site's quantile, as it was said so many hours ahead.
+    within the site's quantile, as it was said so many hours ahead. Where meters tell requests, below that: what arrived
+    last, by model.
     """
     client = connect(url)
     if place is not None and place.count("/") != 1:
@@ -36,6 +37,7 @@ def realtime(
         print_json(found[0] if place else found)
         return
     _print_pools(found, days)
+    _print_models(found)
     if place:
         _print_slots(found[0])
 
@@ -62,6 +64,37 @@ def _print_pools(found: list[dict[str, Any]], days: int) -> None:
     if leads:
         said = "at the site's quantile q of the load, over"
         say(f"held: how often what was said so many hours ahead was enough, {said} {days} days.", "dim")
+
+
+def _print_models(found: list[dict[str, Any]]) -> None:
+    """What arrived last, of the pools of which traffic is told."""
+    told = [view for view in found if view.get("by_model")]  # a daemon of before says nothing of it
+    if not told:
+        return
+    times = LocalTimes(view["by_model_at"] for view in told)
+    columns = (
+        Column("pool"),
+        Column("model"),
+        Column(times.header("at"), expendable=80),
+        Column("requests/s", "right"),
+        Column("prompt tokens", "right", expendable=60),
+        Column("output tokens", "right", expendable=60),
+        Column("accelerators", "right"),
+    )
+    rows = [
+        (
+            f"{view['site']}/{view['pool']}",
+            m["model"],
+            times(view["by_model_at"]),
+            number(m["requests_per_s"], 2),
+            *("–" if m[name] is None else number(m[name], 0) for name in ("prompt_tokens", "output_tokens")),
+            number(m["accelerators"], 0),
+        )
+        for view in told
+        for m in view["by_model"]
+    ]
+    print_table(columns, rows)
+    say("requests: what arrived last, in the highest sample of five minutes, and what that needs.", "dim")
 
 
 def _row(view: dict[str, Any], width: int, n_leads: int) -> tuple[str | Text, ...]:

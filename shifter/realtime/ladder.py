@@ -34,12 +34,16 @@ def most_each_about(
 
     Raises InputError as it does.
     """
-    rounded = replace(
+    return _between(profile, rounded_up(traffic), slo, name)
+
+
+def rounded_up(traffic: Traffic) -> Traffic:
+    """With the lengths by which it is sized: those that hardly differ are one."""
+    return replace(
         traffic,
         prompt_tokens=_rounded_up(traffic.prompt_tokens),
         output_tokens=max(1.0, _rounded_up(traffic.output_tokens)),
     )
-    return _between(profile, rounded, slo, name)
 
 
 @lru_cache(maxsize=4096)

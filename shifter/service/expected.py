@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +14,18 @@ from forecasts.slots import SlotGrid
 from shifter.domain.fleet import PoolKey
 from shifter.errors import InputError, NotReady
 from shifter.realtime.load import RealtimeLoad
-from shifter.realtime.measured import STEP_MINUTES, step_of
+from shifter.realtime.measured import STEP_MINUTES, start_of, step_of
+from shifter.service.anew import models_anew
 from shifter.service.capacity import check_asked
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.snapshot import with_measured
-from shifter.store import loads
-from shifter.views import LoadCoverage, LoadSlot, LoadView
+from shifter.store import loads, traffic
+from shifter.views import LoadCoverage, LoadSlot, LoadView, ModelLoad
 
 LEADS_H = (0, 6, 24, 48)
 """[h] Between these, coverage is told."""
+LATELY = timedelta(hours=1)
 MOST_DAYS = loads.SAID_DAYS
 
 
@@ -41,11 +45,33 @@ def realtime(core: Core, site: str | None, pool: str | None, days: int) -> list[
     with core.reading() as db:
         said = loads.said_since(db, since - timedelta(hours=LEADS_H[-1]), site, pool)
         came = loads.steps(db, step_of(since), site, pool)
+        arrived = traffic.steps(db, step_of(now - LATELY), step_of(now) + 1, site, pool)
+    last = _last(core, arrived)
     return [
-        _view(core, key, load, now, days, [s for s in said if (s.site, s.pool) == key], came.get(key, {}))
+        replace(
+            _view(
+                core, key, load, now, days, [s for s in said if (s.site, s.pool) == key], came.get(key, {})
+            ),
+            **last.get(key, {}),
+        )
         for key in core.fleet.pools
         if site in {None, key[0]} and pool in {None, key[1]}
     ]
+
+
+def _last(core: Core, arrived: traffic.Steps) -> dict[PoolKey, dict[str, Any]]:
+    """What each pool's view says of its models: of the last step in which traffic was told."""
+    newest = {(site, pool): step for site, pool, step in sorted(arrived)}
+    of, _ = models_anew(core.fleet, {key: arrived[key] for key in ((*p, step) for p, step in newest.items())})
+    return {
+        (site, pool): {"by_model_at": start_of(step), "by_model": tuple(map(_model, models))}
+        for (site, pool, step), models in of.items()
+    }
+
+
+def _model(m: traffic.SizedTraffic) -> ModelLoad:
+    a = m.traffic
+    return ModelLoad(a.model, a.requests_per_s, a.prompt_tokens, a.output_tokens, m.accelerators)
 
 
 def _view(

@@ -19,9 +19,9 @@ from shifter.service import guard, metering, peaks, played
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.level import Level
-from shifter.service.sized import sized
+from shifter.service.sized import arrived, sized
 from shifter.service.state import State
-from shifter.store import inputs, loads
+from shifter.store import inputs, loads, traffic
 from shifter.views import TelemetrySample
 
 CLOCK_SKEW = timedelta(minutes=1)
@@ -32,6 +32,7 @@ ABSURD = 10
 @dataclass
 class _Waiting:
     samples: list[TelemetrySample]
+    arrived: list[traffic.Arrived]
     kept: Future[int] = field(default_factory=Future)
 
 
@@ -49,7 +50,9 @@ class Ear:
         """How many were taken, once they are kept. Raises InputError, NotFound; the future raises NotReady."""
         now = self._core.now()
         taken = [checked(self._core, sample, f"[{i}].", now) for i, sample in enumerate(samples)]
-        waiting = _Waiting(taken)
+        fleet = self._core.fleet
+        told = (arrived(fleet, sample, one.at) for sample, one in zip(samples, taken, strict=True))
+        waiting = _Waiting(taken, [one for one in told if one is not None])
         if not taken:
             waiting.kept.set_result(0)
             return waiting.kept
@@ -70,7 +73,11 @@ class Ear:
             # Who hung up is not answered; what they sent is kept.
             listening = [waiting for waiting in batch if waiting.kept.set_running_or_notify_cancel()]
             try:
-                keep(self._core, [sample for waiting in batch for sample in waiting.samples])
+                keep(
+                    self._core,
+                    [sample for waiting in batch for sample in waiting.samples],
+                    [one for waiting in batch for one in waiting.arrived],
+                )
             except BaseException as error:  # each of them has to hear of it, whatever it is
                 for waiting in listening:
                     waiting.kept.set_exception(error)
@@ -79,8 +86,9 @@ class Ear:
                     waiting.kept.set_result(len(waiting.samples))
 
 
-def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
-    """Answers look at these from now on; write them, and what follows from them, in one transaction.
+def keep(core: Core, samples: Sequence[TelemetrySample], told: Sequence[traffic.Arrived] = ()) -> None:
+    """Answers look at these from now on; write them, the traffic that they were `told` as, and what follows from them,
+    in one transaction.
 
     Raises NotReady where the store is away. They are not kept then, and whoever sent them hears that; but they count
     all the same, since real-time load does not wait for a database. Nor does it wait for what else is being written.
@@ -96,6 +104,7 @@ def keep(core: Core, samples: Sequence[TelemetrySample]) -> None:
                 real = [s for s in ordered if not s.drill]
                 inputs.add_telemetry(change.db, real)
                 loads.count(change.db, real)
+                traffic.count(change.db, told)
                 metered: list[metering.Span] = []
                 for s in ordered:
                     metered += metering.spans(core, imports.get(s.site), s)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import datetime
 from functools import lru_cache
 
 from shifter.domain.fleet import Fleet, Pool
@@ -13,10 +16,13 @@ from shifter.files.places import suggestion
 from shifter.realtime.ladder import most_each_about
 from shifter.realtime.sizing import replicas_for
 from shifter.realtime.traffic import Traffic
+from shifter.store.traffic import Arrived, SizedTraffic
 from shifter.views import ModelTraffic, TelemetrySample
 
 ABSURD = 1000
 """Who needs so many times the pool was measured in another unit."""
+METHOD = 1
+"""Counts up where the code comes to size the same traffic to another number: what was sized before is sized anew."""
 
 
 def sized(fleet: Fleet, sample: TelemetrySample, where: str = "") -> TelemetrySample:
@@ -54,6 +60,44 @@ def sized(fleet: Fleet, sample: TelemetrySample, where: str = "") -> TelemetrySa
             )
         total += needed
     return replace(sample, realtime_accelerators=float(total), traffic=None)
+
+
+def arrived(fleet: Fleet, sample: TelemetrySample, at: datetime) -> Arrived | None:
+    """The traffic of a sample that has been `sized`, as it is kept beside its accelerators; None where it has none, and
+    of drills.
+    """
+    if sample.traffic is None or sample.pool is None or sample.drill:
+        return None
+    pool = fleet.pools[sample.site, sample.pool][1]
+    models = tuple(
+        SizedTraffic(
+            a,
+            float(_needed(fleet, pool, a, "")),
+            sizing_of(sample.site, pool, fleet.by_model[a.model]),
+        )
+        for a in sample.traffic
+    )
+    return Arrived(sample.site, sample.pool, at, models)
+
+
+def sizing_of(site: str, pool: Pool, model: Model) -> str:
+    """A fingerprint of how requests to a model are sized at a pool: another one where that may give another number.
+
+    Of a model that cannot be sized there, too.
+    """
+    accelerator = pool.accelerator
+    serving = model.serving.get(accelerator)
+    return _fingerprint((site, pool.name, model.name), serving, model.latency_slo, model.replica(accelerator))
+
+
+@lru_cache(maxsize=4096)
+def _fingerprint(
+    of: tuple[str, str, str], serving: Serving | None, slo: LatencySlo | None, replica: int
+) -> str:
+    if serving is not None and serving.measured:  # stands over both
+        serving, slo = replace(serving, profile=None), None
+    said = [METHOD, of, serving and asdict(serving), slo and asdict(slo), replica]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def serving_mistake(fleet: Fleet, pool: Pool, name: str) -> InputError | None:
@@ -104,15 +148,18 @@ def _needed(fleet: Fleet, pool: Pool, arriving: ModelTraffic, here: str) -> int:
 @lru_cache(maxsize=16_384)
 def _replicas(serving: Serving, slo: LatencySlo | None, arriving: ModelTraffic) -> int:
     rate, name = arriving.requests_per_s, arriving.model
-    return int(replicas_for(serving, _traffic(arriving), slo, rate, name, most_each_about))
+    return int(replicas_for(serving, traffic_of(arriving), slo, rate, name, most_each_about))
 
 
 def _entry(model: Model) -> str:
     return f"models[{model.name}]"
 
 
-def _traffic(arriving: ModelTraffic) -> Traffic:
-    """Where nothing arrives, lengths say nothing and may be left out."""
+def traffic_of(arriving: ModelTraffic) -> Traffic:
+    """What its requests are like. Where nothing arrives, lengths say nothing and may be left out.
+
+    Raises InputError where they are and something does.
+    """
     for name in ("prompt_tokens", "output_tokens"):
         if arriving.requests_per_s > 0 and getattr(arriving, name) is None:
             raise InputError(

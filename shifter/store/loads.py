@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shifter.domain.fleet import PoolKey
 from shifter.realtime.measured import peaks_of, step_of
 from shifter.store import tables as t
+from shifter.store import traffic
 from shifter.views import TelemetrySample
 
 SAID_DAYS = 60
@@ -125,6 +126,9 @@ def _said(r: Row[tuple[object, ...]]) -> Said:
 
 
 def prune(db: Connection, before: datetime, now: datetime) -> int:
-    """Forget what was measured before `before`, and what was said long ago; answers how many steps went."""
+    """Forget what was measured before `before`, its traffic too, and what was said long ago; answers how many steps
+    went.
+    """
+    traffic.prune(db, before)
     db.execute(delete(t.load_said).where(t.load_said.c.made_at < now - timedelta(days=SAID_DAYS)))
     return db.execute(delete(t.load_steps).where(t.load_steps.c.step < step_of(before))).rowcount

@@ -152,6 +152,24 @@ load_steps = Table(
     Index(None, "step"),
 )
 
+load_traffic = Table(
+    "load_traffic",
+    metadata,
+    Column("site", NAME, primary_key=True),
+    Column("pool", NAME, primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False, comment="as of load_steps"),
+    Column("model", NAME, primary_key=True),
+    Column("requests_per_s", Float, nullable=False, comment="in the step's highest sample"),
+    Column("prompt_tokens", Float, comment="mean of a request; NULL where none arrived"),
+    Column("output_tokens", Float, comment="mean of a request; NULL where none arrived"),
+    Column("prompt_scv", Float, nullable=False),
+    Column("output_scv", Float, nullable=False),
+    Column("arrival_scv", Float, nullable=False),
+    Column("accelerators", Float, nullable=False, comment="that it was sized to"),
+    Column("sizing", HASH, nullable=False, comment="fingerprint of how"),
+    Index(None, "step", "sizing"),
+)
+
 load_said = Table(
     "load_said",
     metadata,

@@ -25,7 +25,7 @@ from shifter.views.grid import (
     ReportSlot,
     WouldMeet,
 )
-from shifter.views.loads import AnnouncementView, LoadCoverage, LoadSlot, LoadView
+from shifter.views.loads import AnnouncementView, LoadCoverage, LoadSlot, LoadView, ModelLoad
 from shifter.views.plain import to_plain
 from shifter.views.pools import Capacity, ModelTraffic, SlotView, TelemetrySample
 from shifter.views.reasons import BindingLimit, ChainLink, Explanation, MeanSignals, Quote, QuoteOption
@@ -66,6 +66,7 @@ __all__ = [
     "LoadSlot",
     "LoadView",
     "MeanSignals",
+    "ModelLoad",
     "ModelTraffic",
     "ProgressSource",
     "Quote",

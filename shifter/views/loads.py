@@ -29,6 +29,20 @@ class LoadCoverage:
 
 
 @dataclass(frozen=True)
+class ModelLoad:
+    """What arrived for one model at a pool in the highest sample of five minutes."""
+
+    model: str
+    requests_per_s: float
+    prompt_tokens: float | None
+    """Mean of a request; null where nothing arrived and nothing was told."""
+    output_tokens: float | None
+    """The same of an answer."""
+    accelerators: float
+    """That it needs as it is sized now, whole replicas."""
+
+
+@dataclass(frozen=True)
 class LoadView:
     """The real-time load of one pool: what a plan made now would hold, and what that stands on."""
 
@@ -49,6 +63,10 @@ class LoadView:
     coverage: tuple[LoadCoverage, ...]
     """At `quantile`; empty while nothing is measured."""
     slots: tuple[LoadSlot, ...]
+    by_model: tuple[ModelLoad, ...] = ()
+    """What arrived last, where telemetry told traffic within an hour; empty where it told accelerators, or nothing."""
+    by_model_at: datetime | None = None
+    """When the five minutes begin that `by_model` is of."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from shifter.api.app import create_app
 from shifter.api.server import ApiServer
 from shifter.cli.realtime import held
-from shifter.views import LoadCoverage, LoadSlot, LoadView
+from shifter.views import LoadCoverage, LoadSlot, LoadView, ModelLoad
 from tests.web.fake_service import FakeService
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -44,7 +44,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         return [v for v in (VIEW, SILENT) if pool in {None, v.pool}]
 
     monkeypatch.setattr(FakeService, "realtime", answered, raising=False)
-    with ApiServer(create_app(FakeService(3))) as server:
+    with ApiServer(create_app(FakeService(3)), port=0) as server:
         yield server.url
 
 
@@ -69,6 +69,36 @@ def test_all_pools_in_one_table(
     assert "frankfurt/h100: forecast from 20.0 days measured." in told
     assert "held: how often what was said so many hours ahead was enough" in told
     assert [v["pool"] for v in ask("realtime", "--url", url)] == ["h100", "l40s"]
+
+
+def test_what_arrived_last_by_model(
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    ask: Callable[..., Any],
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert call("realtime", "--url", url) == 0
+    assert "requests/s" not in capsys.readouterr().out, "where no traffic is told there is no table of it"
+    arrived = (ModelLoad("chat", 42.456, 812.4, 148.9, 16.0), ModelLoad("embed", 0.0, None, None, 0.0))
+    told = replace(VIEW, by_model=arrived, by_model_at=T0)
+    monkeypatch.setattr(FakeService, "realtime", lambda *_: [told, SILENT])
+    assert call("realtime", "--url", url) == 0
+    shown = capsys.readouterr()
+    table = shown.out[shown.out.index("requests/s") :].splitlines()
+    [chat] = [line.split() for line in table if "chat" in line]
+    [embed] = [line.split() for line in table if "embed" in line]
+    assert (chat[0], chat[-4:]) == ("frankfurt/h100", ["42.46", "812", "149", "16"])
+    assert embed[-4:] == ["0.00", "–", "–", "0"]
+    assert "l40s" not in "".join(table)
+    assert "requests: what arrived last" in " ".join(shown.err.split())
+    assert ask("realtime", "--url", url)[0]["by_model"][0] == {
+        "model": "chat",
+        "requests_per_s": 42.456,
+        "prompt_tokens": 812.4,
+        "output_tokens": 148.9,
+        "accelerators": 16.0,
+    }
 
 
 def test_one_pool_slot_by_slot(

@@ -59,6 +59,16 @@ LOAD: dict[str, Any] = {
             "accelerators": {"p50": 14.2, "p90": 17.1, "p99": 21.6},
         }
     ],
+    "by_model": [
+        {
+            "model": "llama-3.3-70b",
+            "requests_per_s": 42.5,
+            "prompt_tokens": 812.4,
+            "output_tokens": 148.9,
+            "accelerators": 16.0,
+        }
+    ],
+    "by_model_at": "2026-01-10T00:25:00Z",
 }
 
 _WORTH = {

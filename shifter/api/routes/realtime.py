@@ -33,6 +33,6 @@ def realtime(
 ) -> Response:
     """By pool, what a plan made now would hold for real-time load in each slot of the horizon, by quantile; what that
     stands on, in words; how old the last sample is; and how often what was held at the site's quantile was enough, by
-    how far ahead it was said.
+    how far ahead it was said. Where telemetry tells traffic, also what arrived last, by model.
     """
     return answer(service.realtime(site, pool, days))
