@@ -154,11 +154,12 @@ def take_sample(state: State, s: TelemetrySample, now: datetime, hold: timedelta
             state.measured[key] = s
         _hear(state, state.levels, "realtime_accelerators", s, s.realtime_accelerators, now, hold)
     if s.available_accelerators is not None:
-        told = state.available.get(key)
+        told, counted = state.available.get(key), state.missing.get(key, Level()).at(now, hold)
         if told is None or s.at >= min(told.at, now):
-            news |= told is None or told.available_accelerators != s.available_accelerators
             state.available[key] = s
         _hear(state, state.missing, "available_accelerators", s, -float(s.available_accelerators), now, hold)
+        # What is back counts later, and is news only then: hardware that flaps is no reason for a plan each time.
+        news |= told is None or state.missing[key].at(now, hold) != counted
     return news
 
 

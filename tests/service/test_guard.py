@@ -242,6 +242,33 @@ def test_a_pool_that_flaps_stops_work_once(made: Service, clock: ManualClock) ->
     assert EventKind.GUARD_RETURNED not in kinds(made)
 
 
+def test_hardware_that_flaps_is_a_reason_for_a_plan_where_what_counts_changes(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = service(sqlite_url, clock, guard_hold_s=300)
+    asked: list[str] = []
+    made.core.replan = asked.append
+    measure(made, 1.0, available=16)
+    asked.clear()
+    for _ in range(6):
+        for there in (12, 16):
+            clock.advance(minutes=0.5)
+            measure(made, 1.0, available=there)
+    assert asked == ["telemetry"]
+    measure(made, 1.0, available=8)
+    assert asked == ["telemetry"] * 2
+    made.tick()
+    clock.advance(minutes=1)
+    measure(made, 1.0, available=16)
+    assert made.capacity(*POOL).available_accelerators == 8
+    assert asked.count("telemetry") == 2
+    clock.advance(minutes=6)
+    made.heartbeat()
+    made.tick()
+    assert made.capacity(*POOL).available_accelerators == 16
+    assert "accelerators" in asked
+
+
 def test_what_is_lost_does_not_come_back_by_itself(sqlite_url: str, clock: ManualClock) -> None:
     made = service(sqlite_url, clock, guard_hold_s=300, telemetry_days=1)
     measure(made, 1.0, available=4)

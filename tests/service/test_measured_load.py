@@ -108,8 +108,8 @@ def test_two_weeks_of_samples_hold_what_they_show_and_a_plan_can_be_made_again(w
 def test_less_of_the_prior_is_held_as_days_come(world: World) -> None:
     world.live(5)
     held, basis = world.held()
-    assert held == pytest.approx(np.maximum(held, 16 * 9 / 13))
-    assert basis == "forecast from 5.0 days measured; no less than 69 % of the whole pool"
+    assert held == pytest.approx(np.maximum(held, 16 * 2 / 6))
+    assert basis == "forecast from 5.0 days measured; no less than 33 % of the whole pool"
 
 
 def test_late_duplicated_and_disordered_samples_make_the_same_steps(
