@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from forecasts.slots import isoformat_z
 from shifter.domain.fleet import PoolKey
+from shifter.domain.grid_event import most_kw
 from shifter.errors import InputError, NotFound, NotReady
 from shifter.service import guard, metering, peaks, played
 from shifter.service.core import Core
@@ -26,7 +27,7 @@ from shifter.views import TelemetrySample
 
 CLOCK_SKEW = timedelta(minutes=1)
 ABSURD = 10
-"""What is measured to be so many times the pool was measured in another unit."""
+"""What is measured to be so many times the pool, or all that a site could draw, was measured in another unit."""
 
 
 @dataclass
@@ -225,6 +226,15 @@ def checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> T
                 f"{sample.realtime_accelerators:g} is no load of {count} accelerators.",
                 field=f"{where}realtime_accelerators",
                 hint=f"Give accelerators in use; more than {ABSURD} times the pool is taken for a mistake.",
+            )
+    if sample.import_kw is not None:
+        site = core.fleet.by_site[sample.site]
+        most = max(most_kw(site), site.power_limit_kw or 0.0)
+        if sample.import_kw > ABSURD * most:
+            raise InputError(
+                f"{sample.import_kw:g} kW is no import of a site that draws {most:.4g} kW at the most.",
+                field=f"{where}import_kw",
+                hint=f"Give kW; more than {ABSURD} times that is taken for a mistake.",
             )
     if sample.at > now + CLOCK_SKEW:
         raise InputError(

@@ -176,6 +176,15 @@ def test_an_id_without_letters_is_the_default_one(
     assert "id: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "90000"])
+def test_hours_that_are_none_are_refused_by_the_option_that_was_given(
+    grid: Callable[..., int], capsys: pytest.CaptureFixture[str], hours: str
+) -> None:
+    when = [*AT[: AT.index("--hours")], "--hours", hours, *AT[AT.index("--hours") + 2 :]]
+    assert grid("quote", *when, "--cut-kw", "1") == 2
+    assert "--hours" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.yaml"])
 def test_events_come_from_a_file(grid: Callable[..., int], made: Service, tmp_path: Path, name: str) -> None:
     file = tmp_path / name

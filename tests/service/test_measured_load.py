@@ -14,6 +14,7 @@ from sqlalchemy import delete, select
 from forecasts.slots import SlotGrid, isoformat_z
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle
+from shifter.domain.grid_event import most_kw
 from shifter.errors import InputError
 from shifter.files import read_known_realtime
 from shifter.measuring import LOAD_FORECAST, MeasuredLoads, learn_load
@@ -147,6 +148,15 @@ def test_what_is_absurd_is_refused_by_its_field_and_nothing_is_kept(world: World
     assert world.steps() == {}
     world.post((NOW, 0.0), (NOW - 5 * MINUTE, 160.0))
     assert world.steps() == {step_of(NOW): 0.0, step_of(NOW - 5 * MINUTE): 160.0}
+
+
+def test_an_import_that_the_site_could_not_draw_is_refused_and_counts_for_no_peak(world: World) -> None:
+    made, fleet = world.service, world.service.core.fleet
+    most = most_kw(fleet.sites[0])
+    with pytest.raises(InputError, match=r"is no import of a site that draws .* kW at the most") as caught:
+        made.telemetry([TelemetrySample("fra", NOW, import_kw=1000 * most)], "meter")
+    assert caught.value.field == "[0].import_kw"
+    made.telemetry([TelemetrySample("fra", NOW, import_kw=2 * most)], "meter")  # what else is there
 
 
 def test_silence_holds_the_last_forecast_and_widens_it(world: World) -> None:
