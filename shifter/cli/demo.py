@@ -43,6 +43,9 @@ TOLD = {
 }
 """Events that the demo tells of as they happen, and their style; plans come too often to be news."""
 
+RETURNED = {"load": "work returns", "plan": "a new plan has taken over"}
+"""Why less yields than before, or nothing."""
+
 PULSE = timedelta(hours=1)
 """Of the demo's clock: how often it says what runs."""
 
@@ -280,11 +283,23 @@ def _line(event: Event) -> Text:
 
 
 def _yielded(data: Mapping[str, Any]) -> str:
-    """Who stands back for real-time load, which is made up in every demo."""
+    """Who stands back for real-time load, which is made up in every demo.
+
+    >>> yields = {"realtime_accelerators": 37.0, "available_accelerators": 32, "workloads": {"captions": 8}}
+    >>> _yielded(yields | {"drill": True})
+    'a drill: made-up real-time load needs 37.0 of 32; work yields captions 8'
+    >>> _yielded(yields | {"workloads": {}, "by": "plan"})
+    'made-up real-time load needs 37.0 of 32; a new plan has taken over'
+    >>> _yielded(yields | {"realtime_accelerators": 26, "by": "load"})
+    'made-up real-time load needs 26.0 of 32; work returns, but for captions 8'
+    """
     load, there = data["realtime_accelerators"], data["available_accelerators"]
-    needs = f"made-up real-time load needs {number(load, 1)} of {there}"
+    drill = "a drill: " if data.get("drill") else ""
+    needs = f"{drill}made-up real-time load needs {number(load, 1)} of {there}"
     names = ", ".join(f"{name} {n}" for name, n in data["workloads"].items())
-    return f"{needs}; work yields {names}" if names else f"{needs}; no work yields"
+    if why := RETURNED.get(data.get("by", "")):
+        return f"{needs}; {why}" + (f", but for {names}" if names else "")
+    return f"{needs}; work yields {names}"
 
 
 def _farewell(stage: Stage) -> None:

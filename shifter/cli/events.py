@@ -66,7 +66,11 @@ def _plain(name: str, value: Any) -> str:
 
 def _line(event: dict[str, Any]) -> Text:
     kind = event["kind"]
-    facts = "  ".join(f"{k}={_plain(k, v)}" for k, v in event["data"].items() if _is_plain(v))
+    facts = "  ".join(
+        f"{k}={_plain(k, v)}" for k, v in event["data"].items() if _is_plain(v) and k != "drill"
+    )
+    if event["data"].get("drill"):
+        facts += "  a drill"
     return Text.assemble(
         (f"{event['id']:>6}  ", "dim"),
         (local(event["at"]), "dim"),

@@ -22,6 +22,8 @@ LEAST_RATIO = 0.001
 """Less is no cut."""
 NOTICE = timedelta(minutes=15)
 REBOUND = timedelta(hours=1)
+MOST_HOURS = 24.0 * 365
+"""[h] No window that somebody means is longer."""
 KW = 1e-3
 """A figure of a plan is rounded to so much."""
 PLAN_WITHIN_S = 60.0
@@ -43,8 +45,13 @@ class Curtail:
     def prepare(self) -> str:
         """See `Drill`. Raises InputError where there is no such window."""
         scene = self.scene
-        if scene.options.hours <= 0:
-            raise InputError("a window has some length.", field="--hours", hint="Give hours, such as 3.")
+        hours = scene.options.hours
+        if not 0 < hours <= MOST_HOURS:  # not a number is neither
+            raise InputError(
+                f"a window has some length, of up to {MOST_HOURS:g} hours; {hours:g} is none.",
+                field="--hours",
+                hint="Give hours, such as 3.",
+            )
         self._cut = CUT_RATIO
         first = self._quote = self._chosen()
         if (

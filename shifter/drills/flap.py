@@ -43,7 +43,7 @@ class Flap:
         if self._target is None:
             return told_of_own_work(self.scene)
         t, load = self._target, surge_of(self._target)
-        stops = min(t.yields, math.ceil(max(load + t.let_in - t.there, t.load + t.let_in - left_of(t))))
+        stops = max(t.stops(load, t.there), t.stops(t.load, left_of(t)))
         for_s = (2 * HOLDS + 1) * self.scene.hold_s
         return (
             f"{t.name} is told to have {left_of(t)} and {t.there} accelerators in turn, and then {load:g} and "
@@ -76,7 +76,7 @@ class Flap:
             "accelerators stay", scene.hold_s + lately_s, lambda _: stay, lambda m: m.there[key] > left
         )
         watched.look("work is back", lately_s, lambda _: stay, lambda m: m.let_in[key] >= target.let_in)
-        yield stopped_at_once(ears, watched, {key: math.ceil(target.load + target.let_in - left)})
+        yield stopped_at_once(ears, watched, {key: target.stops(target.load, left)})
         yield back_after_hold(watched, key, left)
         yield never_over(watched, {key: target.stays})
         yield no_flutter(ears, watched, key)
@@ -92,7 +92,7 @@ class Flap:
             f"{low:.0f} and {high:g}",
             lambda first: scene.say(key, high if first else low),
         )
-        yield stopped_at_once(ears, watched, {key: math.ceil(high + target.let_in - target.there)})
+        yield stopped_at_once(ears, watched, {key: target.stops(high, target.there)})
         yield never_over(watched, {key: target.stays})
         yield no_flutter(ears, watched, key)
 

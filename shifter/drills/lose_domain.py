@@ -41,7 +41,7 @@ class LoseDomain:
         )
         self._target = t = fresh(found[0])
         lost, domains = self._lost(t), self._domains(t)
-        stops = max(0, min(t.yields, math.ceil(t.load + t.let_in - t.there + lost)))
+        stops = t.stops(t.load, t.there - lost)
         self._own = self._own_work(t)
         work = (
             told_of_own_work(self.scene, self._own)
@@ -70,8 +70,7 @@ class LoseDomain:
 
             watched.look("domains are lost", self._high_s, lost)
             yield self._still_held(target, left)
-            must = {target.key: math.ceil(target.load + target.let_in - left)}
-            yield stopped_at_once(ears, watched, must)
+            yield stopped_at_once(ears, watched, {target.key: target.stops(target.load, left)})
             yield never_over(watched, {target.key: target.stays})
             yield taken_back(ears, watched)
             yield self._planned_with(asked, target, left, "A new plan counts without them")
@@ -114,10 +113,12 @@ class LoseDomain:
         asked = site.resilience.lose_domains > 0
         if not asked:
             seen += f"; {site.name} does not ask for the loss of a domain to be survived"
-        kept = left >= target.quantile - 1e-6
-        return Check(
-            promise, seen, kept if asked else None, {"left": left, "quantile": round(target.quantile, 3)}
-        )
+        kept: bool | None = left >= target.quantile - 1e-6 if asked else None
+        over = target.load - left
+        if target.metered and over > 1e-6:
+            kept = None
+            seen += f"; the load of this moment is more than is left by {over:.1f}: no reserve could hold it"
+        return Check(promise, seen, kept, {"left": left, "quantile": round(target.quantile, 3)})
 
     def _planned_with(self, since: datetime, target: Target, count: int, promise: str) -> Check:
         plan = self.scene.wait_for_plan(since, counts={target.key: count})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -50,8 +49,7 @@ class LoseSite:
         self._look()
         self._brings = scene.options.with_work and any(map(self._own_work, self._lost.values()))
         stops = sum(t.yields for t in self._lost.values()) + sum(
-            max(0, min(t.yields, math.ceil(t.load + self._more[k] + t.let_in - t.there)))
-            for k, t in self._left.items()
+            t.stops(t.load + self._more[k], t.there) for k, t in self._left.items()
         )
         workloads = {i for t in (*self._lost.values(), *self._left.values()) for i in t.victims}
         where = ", ".join(
@@ -86,9 +84,9 @@ class LoseSite:
                 ]
 
             watched.look("the site is lost", self._high_s, lost)
-            must = {k: t.let_in for k, t in self._lost.items()}
-            must |= {k: math.ceil(t.load + self._more[k] + t.let_in - t.there) for k, t in self._left.items()}
-            yield stopped_at_once(ears, watched, {k: n for k, n in must.items() if n > stays[k]})
+            must = {k: t.yields for k, t in self._lost.items()}
+            must |= {k: t.stops(t.load + self._more[k], t.there) for k, t in self._left.items()}
+            yield stopped_at_once(ears, watched, must)
             yield never_over(watched, stays)
             plan = scene.wait_for_plan(asked, counts=dict.fromkeys(self._lost, 0))
             yield self._planned_elsewhere(plan, before, ears, watched.begun_s)

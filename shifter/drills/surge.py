@@ -43,7 +43,7 @@ class Surge:
         if self._target is None:
             return told_of_own_work(scene)
         t, load = self._target, surge_of(self._target)
-        stops = min(t.yields, math.ceil(load + t.let_in - t.there))
+        stops = t.stops(load, t.there)
         return (
             f"Real-time load of {t.name} is told as {load:g} accelerators instead of {t.load:.0f}. "
             f"{stop_in_words(stops, len(t.victims), self._high_s + scene.hold_s)}"
@@ -64,8 +64,7 @@ class Surge:
             watched.look("load is low again", within_s, low_again, lambda m: m.level[target.key] < load)
             watched.look("work is back", min(scene.hold_s, AFTER_REAL_S * scene.clock.speed), low_again)
             scene.wait_for_plan(asked)
-            must = {target.key: math.ceil(load + target.let_in - target.there)}
-            yield stopped_at_once(ears, watched, must)
+            yield stopped_at_once(ears, watched, {target.key: target.stops(load, target.there)})
             yield never_over(watched, {target.key: target.stays})
             yield taken_back(ears, watched)
             yield returned_after_hold(watched, target, load, low_from_s)

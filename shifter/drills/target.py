@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +19,7 @@ MOST_ASKED = 1000
 OWN = 4
 """Accelerators of the drill's own work."""
 OWN_FOR = timedelta(hours=2)
+ROUNDING = 1e-6
 SLACK_REAL_S = 2.0
 """[real s] In which its plan is made."""
 PLACED_S = 30.0
@@ -41,6 +43,8 @@ class Target:
     victims: Mapping[str, int]
     """Of what is let in, that of work that may be preempted, by workload."""
     stale: bool
+    metered: bool = True
+    """Whether `load` was measured."""
 
     @property
     def name(self) -> str:
@@ -56,6 +60,10 @@ class Target:
     def stays(self) -> int:
         """What runs and may not be stopped, or whose it is was not looked at."""
         return max(0, self.let_in - self.yields)
+
+    def stops(self, load: float, there: int) -> int:
+        """Of what may yield, what has to where load is so high and so many accelerators are there."""
+        return max(0, min(self.yields, math.ceil(load + self.let_in - there - ROUNDING)))
 
 
 def targets(scene: Scene, keys: Collection[PoolKey] | None = None) -> list[Target]:
@@ -83,6 +91,7 @@ def _target(scene: Scene, key: PoolKey, victims: Mapping[str, int]) -> Target:
         reserved=row["reserved"],
         victims=victims,
         stale=now["stale"],
+        metered=now["last_sample_at"] is not None,
     )
 
 

@@ -177,6 +177,21 @@ class Gate:
             return count
         return min(count, max(0, round(-self.state.missing[key].at(self.now, self.hold))))
 
+    def played(self, key: PoolKey) -> bool:
+        """Whether what a drill tells counts there now: of its load, or of its accelerators."""
+        state = self.state
+        for name, last, levels in (
+            ("realtime_accelerators", state.measured, state.levels),
+            ("available_accelerators", state.available, state.missing),
+        ):
+            real, sample = state.real_levels.get((*key, name)), last.get(key)
+            if real is None or sample is None or is_forgotten(sample, self.now):
+                continue
+            # A meter may have spoken since: the higher of the two counts.
+            if sample.drill or levels[key].at(self.now, self.hold) != real.at(self.now, self.hold):
+                return True
+        return False
+
     def silent(self, key: PoolKey) -> bool:
         """Whether a pool reported once and not lately, and is not forgotten yet."""
         sample = self.state.measured.get(key)

@@ -8,7 +8,7 @@ stream of events, and asks for a new plan. It looks at every measurement that co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
@@ -27,6 +27,8 @@ from shifter.views import AdmissionState, EventKind
 
 SHORT = "real-time short"
 """What the names of the faults begin with while work that may not stop stands where real-time load is."""
+BY_LOAD, BY_PLAN = "load", "plan"
+"""Why less yields than before."""
 Taken = Mapping[str, Mapping[PoolKey, int]]
 """Accelerators that are left, by workload and pool."""
 ByPool = Mapping[PoolKey, Mapping[str, int]]
@@ -49,17 +51,26 @@ def look(core: Core) -> None:
             core.state.stopping = {i: told for i, told in core.state.stopping.items() if i in live}
 
 
-def react(core: Core, change: Change, gate: Gate, sites: Iterable[str]) -> None:
-    """Stage what follows where at these sites something else yields now than was told: events, leases, a new plan."""
+def react(
+    core: Core, change: Change, gate: Gate, sites: Iterable[str], played: Collection[PoolKey] = ()
+) -> None:
+    """Stage what follows where at these sites something else yields now than was told: events, leases, a new plan.
+
+    `played`: of which pools a drill spoke just now, also to say that it is over.
+    """
     changed = _changed(core, gate, sites)
     if not changed:
         return
     told = core.state.yielded
     now = {**told, **{site: gate.yielded_at(core.fleet.by_site[site]) for site in changed}}
     _take_back(core, change, gate, _whose(core, gate, changed))
+    left = dict(core.state.left)
     for site in changed:
-        _tell(change, gate, _by_pool(told.get(site, {})), _by_pool(now[site]))
-    change.set(yielded=now)
+        _tell(change, gate, _by_pool(told.get(site, {})), _by_pool(now[site]), played)
+        left[site] = {
+            i: {key: _left(gate, i, key, n) for key, n in of.items()} for i, of in now[site].items()
+        }
+    change.set(yielded=now, left=left)
     change.replan = "real-time load"
 
 
@@ -127,15 +138,32 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
     change.set(let_in=now_in, admitted=admitted, apart=frozenset(apart), stopping=stopping)
 
 
-def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool) -> None:
+def _left(gate: Gate, workload_id: str, key: PoolKey, given: int) -> int:
+    """What a workload may still run in in a pool where it yields so much; none where its lease holds nothing there."""
+    record = next((r for r in gate.standing.holders.get(key[0], ()) if r.id == workload_id), None)
+    stands = () if record is None else gate.stands_in(record)
+    return sum(a.accelerators for a in stands if (a.site, a.pool) == key) - given
+
+
+def _returned_by(gate: Gate, key: PoolKey, was: Mapping[str, int], given: Mapping[str, int]) -> str:
+    """Why less yields: `load`, where any of it is let in again, and `plan`, where none is: the plan in force holds
+    nothing there any more that had to yield.
+    """
+    left = gate.state.left.get(key[0], {})
+    again = any(_left(gate, i, key, given.get(i, 0)) > left.get(i, {}).get(key, 0) for i in was)
+    return BY_LOAD if again else BY_PLAN
+
+
+def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool, played: Collection[PoolKey]) -> None:
     for key in sorted(told.keys() | now.keys()):
         was, given = told.get(key, {}), now.get(key, {})
         if was == given:
             continue
         more = sum(given.values()) - sum(was.values())
         records = (gate.state.records.get(i) for i in given)
+        yields = more > 0 or (more == 0 and given)
         change.event(
-            EventKind.GUARD_YIELDED if more > 0 or (more == 0 and given) else EventKind.GUARD_RETURNED,
+            EventKind.GUARD_YIELDED if yields else EventKind.GUARD_RETURNED,
             site=key[0],
             pool=key[1],
             realtime_accelerators=gate.measured(key),
@@ -144,6 +172,8 @@ def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool) -> None:
             before=sum(was.values()),
             workloads=given,
             endangered=[r.id for r in records if r is not None and spare_time(r, gate) < gate.hold],
+            **({} if yields else {"by": _returned_by(gate, key, was, given)}),
+            **({"drill": True} if key in played or gate.played(key) else {}),
         )
 
 

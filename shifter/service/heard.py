@@ -113,7 +113,8 @@ def keep(core: Core, samples: Sequence[TelemetrySample], told: Sequence[traffic.
                 metering.keep(change, metered)
                 change.set(measured_import=imports, meters=counted)
                 change.replan = "telemetry" if matters else ""
-                guard.react(core, change, gate_of(core, change.at), sites)
+                played_of = {(s.site, s.pool) for s in ordered if s.drill and s.pool is not None}
+                guard.react(core, change, gate_of(core, change.at), sites, played_of)
         except NotReady:
             guard.remember(core, gate_of(core), sites)
             raise

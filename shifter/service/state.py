@@ -142,6 +142,8 @@ class State:
     """Who held what by lease when that was last asked."""
     yielded: Mapping[str, Mapping[str, Mapping[PoolKey, int]]] = field(default_factory=dict)
     """Accelerators of their slots that workloads were last told to leave to real-time load, by site and workload."""
+    left: Mapping[str, Mapping[str, Mapping[PoolKey, int]]] = field(default_factory=dict)
+    """What they were left there then, likewise."""
     stopping: Mapping[str, Stopping] = field(default_factory=dict)
     """Who was told to leave accelerators, and has not said that it did."""
     freed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

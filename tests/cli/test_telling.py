@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shifter.cli import explain, quote, status
+from shifter.cli import events, explain, quote, status
 from shifter.cli.demo import carbon_saved, why_more_carbon
 from shifter.cli.serve import store
 from shifter.cli.shown import is_hopeless, print_one, print_workloads, why_hopeless
@@ -377,3 +377,10 @@ def test_why_work_is_hopeless() -> None:
     told = why_hopeless(_view(**LATE), width)
     due = local("2026-01-10T12:00:00Z")
     assert f"by its deadline, {due}, not even at full width from now on" in told
+
+
+def test_an_event_of_a_drill_says_so_and_why_work_returns() -> None:
+    data = {"site": "fra", "pool": "h100", "workloads": {"w": 8}, "by": "plan"}
+    event = {"id": 7, "at": "2026-01-10T00:00:00Z", "kind": "guard.returned", "data": data | {"drill": True}}
+    assert events._line(event).plain.endswith("site=fra  pool=h100  by=plan  a drill")
+    assert events._line(event | {"data": data}).plain.endswith("by=plan")

@@ -16,6 +16,7 @@ from shifter.cli.main import main
 from shifter.client import Client
 from shifter.drills.base import Options, Scene, played
 from shifter.drills.flap import left_of
+from shifter.drills.lose_domain import LoseDomain
 from shifter.drills.registry import DRILLS
 from shifter.drills.stream import Ears, Heard
 from shifter.drills.surge import Surge, surge_of
@@ -230,6 +231,13 @@ def test_a_drill_is_not_kept(fast: Client) -> None:
         (["surge", "--pool", "nothing"], 1, "there is no pool nothing"),
         (["lose-site", "--pool", "h100"], 2, "a whole site is lost"),
         (["curtail", "--hours", "0"], 2, "a window has some length"),
+        (
+            ["curtail", "--hours", "nan"],
+            2,
+            "--hours: a window has some length, of up to 8760 hours; nan is none.",
+        ),
+        (["curtail", "--hours", "inf"], 2, "--hours: a window"),
+        (["curtail", "--hours", "1e300"], 2, "--hours: a window"),
         (["explode"], 2, "there is no drill 'explode'"),
     ],
 )
@@ -320,6 +328,63 @@ def test_work_beside_too_much_load_is_seen(watched: Watched) -> None:
     assert "stayed in the way" in never_over(watched, {KEY: 3}).seen
 
 
+def test_load_that_alone_is_more_than_there_is_is_not_said_to_fit(watched: Watched) -> None:
+    watched.moments = [replace(m, there={KEY: 0}) if m.clock_s < 20 else m for m in watched.moments]
+    check = never_over(watched, {})
+    assert check.kept
+    assert check.promise == "Nothing that may yield stands in the way of real-time load"
+    assert check.seen == (
+        "60 looks; closest: 30 + 0 of 32 in fra/h100; load alone needs 30.0 of 0 in fra/h100: "
+        "nothing more could yield"
+    )
+    assert "closest: 30 + 3 of 0" in never_over(_with(watched, 3), {}).seen
+    assert never_over(watched, {}).kept is False
+    assert never_over(watched, {KEY: 3}).kept  # that may not be stopped
+    watched.moments = watched.moments[:5]
+    assert never_over(_with(watched, 0), {}).seen.startswith("5 looks; load alone")
+
+
+def _with(watched: Watched, accelerators: int) -> Watched:
+    with_let_in(watched, 0, accelerators)
+    return watched
+
+
+def test_what_no_reserve_could_hold_is_not_seen_as_broken(fast: Client) -> None:
+    drill = LoseDomain(Scene(fast, Options(site="fra")))
+    surging = replace(TARGET, load=27.0, quantile=27.2, let_in=0, victims={})
+    check = drill._still_held(surging, 24)
+    assert check.kept is None
+    assert check.seen == (
+        "24 are left for 27.2 (p99); the load of this moment is more than is left by 3.0: no reserve could hold it"
+    )
+    assert drill._still_held(replace(surging, load=20.0), 24).kept is False, "a reserve could have held that"
+    assert drill._still_held(replace(surging, metered=False), 24).kept is False, "nobody measured a surge"
+    assert drill._still_held(TARGET, 24).kept
+    assert surging.stops(27.0, 24) == 0
+    assert TARGET.stops(27.0, 24) == 8
+    assert TARGET.stops(20.0, 24) == 4
+    assert TARGET.stops(10.0, 24) == 0
+
+
+def test_domains_are_lost_in_a_surge_in_which_nothing_may_stop(idle: Client, call: Call) -> None:
+    now = Scene(idle, Options()).clock.now
+    measured = {"site": "ber", "pool": "h100", "realtime_accelerators": 27.0}
+    idle.telemetry([measured | {"at": now().isoformat()}])
+    try:
+        code, found, words = call("lose-domain", "--site", "ber", "--no-work", "--url", idle.base_url)
+    finally:
+        idle.telemetry([measured | {"at": now().isoformat(), "realtime_accelerators": 0.0}])
+    assert code == 0, (words, json.dumps(found, indent=1))
+    assert "Nothing has to stop for that." in words
+    seen = {check["promise"]: (check["seen"], check["kept"]) for check in found["checks"]}
+    held, kept = seen["What is left holds real-time load at its quantile"]
+    assert kept is None
+    assert "more than is left by 3.0: no reserve could hold it" in held
+    [stop] = [of for promise, of in seen.items() if promise.startswith("What has to stop")]
+    assert stop == ("nothing had to stop", None)
+    assert "27.0 of 24 in ber/h100" in seen["Nothing that may yield stands in the way of real-time load"][0]
+
+
 def test_work_that_returns_early_is_seen(fast: Client, watched: Watched) -> None:
     watched.scene.hold_s = 600.0  # so long that no step of the clock hides it
     assert returned_after_hold(watched, TARGET, 30.0, 10.0).kept is False
@@ -384,6 +449,9 @@ def test_flutter_is_seen(watched: Watched) -> None:
     ears = heard(*once, *once)
     ears.events = [replace(h, at_s=watched.begun_s + 1) for h in ears.events]
     assert no_flutter(ears, watched, KEY).kept is False
+    back = no_flutter(ears, watched, KEY).figures["returns"]
+    ears.events[-1].event["data"]["by"] = "plan"
+    assert no_flutter(ears, watched, KEY).figures["returns"] == back - 1 == 1, "a new plan took over"
     ears.events = ears.events[:2]
     assert no_flutter(ears, watched, KEY).kept
 

@@ -139,7 +139,46 @@ def test_work_comes_back_once_the_load_has_been_low_for_the_whole_hold(
     live(made, clock, 2 * MINUTE, 2.0)
     assert made.admission("soft").accelerators == 8
     assert kinds(made)[-1] is EventKind.GUARD_RETURNED
+    assert made.events()[-1].data["by"] == "load", "it is let in again"
     assert made.core.state.yielded == {"fra": {}}
+
+
+def test_a_load_that_falls_in_part_lets_work_in_again_in_part(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 2.0)
+    measure(made, 14.0)
+    live(made, clock, HOLD + MINUTE, 11.0)
+    told = [e.data for e in made.events() if e.kind is EventKind.GUARD_RETURNED]
+    assert [(t["by"], t["yielded_accelerators"]) for t in told] == [("load", 3)]
+
+
+def test_work_that_a_new_plan_has_elsewhere_did_not_return(made: Service, clock: ManualClock) -> None:
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 2.0)
+    measure(made, 2.0, available=0)
+    assert made.admission("soft").state is AdmissionState.STOP
+    assert "by" not in made.events()[-1].data, "that is why it returns"
+    assert made.cycle().outcome == "published"
+    assert not made.lease("soft").allocations or made.lease("soft").allocations[0].start > clock.now()
+    made.tick()
+    told = [e for e in made.events() if e.kind is EventKind.GUARD_RETURNED]
+    assert [(e.data["by"], e.data["yielded_accelerators"]) for e in told] == [("plan", 0)]
+    assert not made.admission("soft").admit
+    assert all("drill" not in e.data for e in made.events())
+
+
+def test_what_is_left_to_work_by_a_new_plan_is_no_return_either(made: Service, clock: ManualClock) -> None:
+    """It ran in 4 of its 8, and the plan holds no more than that for it now."""
+    plan(made, soft())
+    live(made, clock, 10 * MINUTE, 2.0)
+    measure(made, 12.0)
+    assert made.admission("soft").accelerators == 4
+    assert made.cycle().outcome == "published"
+    asked = made.admission("soft")  # whoever runs it asks before the guard looks
+    made.tick()
+    told = [e.data for e in made.events() if e.kind is EventKind.GUARD_RETURNED]
+    assert asked.accelerators <= 4
+    assert [t["by"] for t in told] == ["plan"]
 
 
 def test_what_it_did_is_credited_as_it_ran(made: Service, clock: ManualClock) -> None:

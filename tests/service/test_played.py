@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 from shifter.clock import ManualClock
 from shifter.errors import InputError
 from shifter.service import Service
+from shifter.service.gate import gate_of
 from shifter.views import AdmissionState, TelemetrySample
 from tests.service.world import POOL, job, realtime, service
 
@@ -52,6 +53,51 @@ def test_it_counts_and_is_forgotten_when_the_drill_is_over(made: Service) -> Non
     assert made.admission("soft").accelerators == 10
     now = made.capacity(*POOL)
     assert (now.last_sample_at, now.stale, now.yielded_accelerators) == (None, False, 0)
+
+
+def guards(made: Service) -> list[tuple[str, bool | None, str | None]]:
+    """What the guard told: the event, whether of a drill, and why work returns."""
+    told = (e for e in made.events() if str(e.kind).startswith("guard."))
+    return [(str(e.kind), e.data.get("drill"), e.data.get("by")) for e in told]
+
+
+def test_what_the_guard_tells_of_a_drill_is_marked_to_its_end(made: Service) -> None:
+    tell(made, 12.0)
+    tell(made)
+    tell(made, there=8)
+    tell(made)
+    both = [("guard.yielded", True, None), ("guard.returned", True, "load")]
+    assert guards(made) == both * 2
+    tell(made, 12.0, drill=False)
+    assert guards(made)[len(both * 2) :] == [("guard.yielded", None, None)]
+
+
+def test_what_a_meter_tells_under_a_drill_is_marked_while_the_higher_is_played(
+    made: Service, clock: ManualClock
+) -> None:
+    tell(made, 3.0, drill=False)
+    clock.advance(seconds=1)
+    tell(made, 8.0)
+    clock.advance(seconds=1)
+    tell(made, 3.0, drill=False)
+    assert made.core.state.measured[POOL].drill is False
+    made.cancel("soft", "ann")
+    made.tick()
+    assert guards(made)[-1][1] is True
+    clock.advance(seconds=HOLD_S + 1)  # the drill was killed: what it told of the load is over with the hold
+    tell(made, 3.0, drill=False)
+    made.tick()
+    gate = gate_of(made.core)
+    assert not gate.played(POOL)
+
+
+def test_what_a_killed_drill_told_is_a_drill_no_more_once_it_is_forgotten(
+    made: Service, clock: ManualClock
+) -> None:
+    tell(made, there=12)
+    assert gate_of(made.core).played(POOL)
+    clock.advance(hours=1, seconds=1)
+    assert not gate_of(made.core).played(POOL)
 
 
 def test_what_a_meter_said_before_counts_again(made: Service, clock: ManualClock) -> None:

@@ -208,6 +208,36 @@ def test_what_yielded_a_while_ago_is_told_for_an_hour(serve, watch):
     assert page.locator("#now .now-said").count() == 0
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"by": "load"}, "; it has returned."),
+        ({"by": "plan", "drill": True}, " (a drill); a new plan has taken over."),
+    ],
+)
+def test_it_is_said_whether_what_yielded_came_back_and_whether_in_a_drill(serve, watch, told, said):
+    service = FakeService(10)
+    measure(service, LULEA, row_now(service, LULEA).realtime_p50)
+    of = {"site": "lulea", "pool": "h100"} | told
+    yields = {k: v for k, v in of.items() if k != "by"}
+    service.note(EventKind.GUARD_YIELDED, yields | {"yielded_accelerators": 8, "workloads": {"w": 8}})
+    service.note(EventKind.GUARD_RETURNED, of | {"yielded_accelerators": 0, "workloads": {}})
+    watched = watch()
+    page = watched.open(serve(service).url)
+    page.wait_for_selector(".now-said")
+    assert words(pool(page, LULEA).locator(".now-said")).endswith(f": w (8){said}")
+    assert watched.complaints == []
+    shown = page.evaluate(
+        """async (data) => {
+            const { eventWord, eventDetail } = await import("/static/js/words.js");
+            return [eventWord("guard.returned", data), eventDetail({ at: null, data }).more];
+        }""",
+        of,
+    )
+    word = "Work returns" if told["by"] == "load" else "Work yielded; a new plan has taken over"
+    assert shown == [word, "a drill" if "drill" in told else ""]
+
+
 def test_many_pools_are_told_worst_first_and_the_rest_is_counted(serve, watch):
     page = watch().open(serve(FakeService(3)).url)
     shown = page.evaluate(

@@ -65,7 +65,7 @@ export function drawEvents(host, events) {
   const lines = [];
   for (const event of events) {
     const last = lines[lines.length - 1];
-    if (last && last.kind === event.kind && last.more < 200) last.more += 1;
+    if (last && eventWord(last.kind, last.data) === eventWord(event.kind, event.data) && last.more < 200) last.more += 1;
     else lines.push({ ...event, more: 0 });
   }
   replace(host, h("h2", { id: "events-title" }, "Recent events"),
@@ -75,7 +75,7 @@ export function drawEvents(host, events) {
           const { subject, more, workload, at } = eventDetail(event);
           return h("li", { class: isBad(event.kind) ? "bad" : null },
             h("time", { title: at ? moment(at) : "", ...(at ? { datetime: new Date(at).toISOString() } : {}) }, at ? `${day(at).slice(0, 3)} ${clock(at)}` : ""),
-            h("span", {}, eventWord(event.kind), " ", workload ? link(workload) : h("code", {}, subject.slice(0, 24)),
+            h("span", {}, eventWord(event.kind, event.data), " ", workload ? link(workload) : h("code", {}, subject.slice(0, 24)),
               event.more ? h("small", {}, ` and ${event.more} before it`) : null, more ? h("small", {}, ` ${more}`) : null));
         })));
 }

@@ -124,7 +124,7 @@ function yieldWords({ place, load, slot, there, count }, holds, { guard, limits 
     limited ? "the power limit" : null,
   ].filter(Boolean);
   return [h("b", {}, `Deferrable work yields ${plural(holds.yielded_accelerators, "accelerator")}`), to.length ? ` to ${to.join(" and ")}` : null,
-    whose(known?.workloads ?? {}), ".",
+    whose(known?.workloads ?? {}), known?.drill ? " (a drill)." : ".",
     known?.endangered?.length ? h("b", { class: "bad" }, ` ${known.endangered.slice(0, 3).join(", ")} may be late.`) : null];
 }
 
@@ -138,9 +138,11 @@ function whose(workloads) {
 
 /** What yielded here a while ago, and does no more: it may return, or a plan has found other slots for it. */
 function lately({ place }, { guard }, t, say) {
-  const told = guard.find((e) => e.kind === "guard.yielded" && e.data.site === place.site && e.data.pool === place.pool);
+  const here = guard.filter((e) => e.data.site === place.site && e.data.pool === place.pool);
+  const told = here.find((e) => e.kind === "guard.yielded");
   if (!told || t - ms(told.at) > LATELY_MS) return;
-  say("", `Work yielded ${plural(told.data.yielded_accelerators, "accelerator")} at ${clock(ms(told.at))}`, whose(told.data.workloads ?? {}), "; none yields now.");
+  say("", `Work yielded ${plural(told.data.yielded_accelerators, "accelerator")} at ${clock(ms(told.at))}`, whose(told.data.workloads ?? {}), told.data.drill ? " (a drill)" : null,
+    here[0].data.by === "plan" ? "; a new plan has taken over." : here[0].data.by === "load" ? "; it has returned." : "; none yields now.");
 }
 
 const COLUMNS = [["measured", (row) => row.load], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],

@@ -70,19 +70,20 @@ const EVENT_WORDS = {
   "source.recovered": "Source answers again",
   "telemetry.stale": "Telemetry is stale",
   "guard.yielded": "Work yields",
-  "guard.returned": "Work may return",
+  "guard.returned": "Work returns",
   "guard.freed": "Work has stopped",
   fault: "Fault",
 };
 const BAD = new Set(["plan.rejected", "cycle.failed", "workload.late", "forecast.rejected", "source.failed", "telemetry.stale", "fault"]);
 
-export const eventWord = (kind) => EVENT_WORDS[kind] ?? kind;
+const TAKEN_OVER = "Work yielded; a new plan has taken over"; // it did not return
+export const eventWord = (kind, data) => (kind === "guard.returned" && data?.by === "plan" ? TAKEN_OVER : EVENT_WORDS[kind] ?? kind);
 export const isBad = (kind) => BAD.has(kind);
 
 /** What an event is about: an id, a name, a reason. */
 export function eventDetail(event) {
   const d = event.data ?? {};
   const subject = d.workload_id ?? d.id ?? d.source ?? d.name ?? d.plan_id ?? d.site ?? "";
-  const more = d.error ?? d.detail ?? d.reason ?? d.state ?? d.zone ?? "";
+  const more = d.error ?? d.detail ?? d.reason ?? d.state ?? d.zone ?? (d.drill === true ? "a drill" : "");
   return { subject: String(subject), more: typeof more === "string" ? more : "", workload: d.workload_id ?? null, at: ms(event.at) };
 }
