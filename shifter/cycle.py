@@ -144,7 +144,7 @@ def plan_cycle(inputs: CycleInputs, effort: Effort = Effort.WHOLE) -> Plan:
     if violations:
         raise PlanRejected(
             f"the plan breaks {len(violations)} conditions, the first: {violations[0]}.",
-            hint="It is not published; the last good plan stays. Report this with the inputs' id.",
+            hint="It is not published; the last good plan stays. Report this with its inputs.",
             violations=[str(v) for v in violations],
         )
     return plan

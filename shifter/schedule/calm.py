@@ -95,11 +95,12 @@ def _with_missing(
     problem: ScheduleProblem, announced: AnnouncedWork, own: Own, ledger: Ledger, at: Prices
 ) -> Own | None:
     """`own`, and what it lacks; None where that has no room. `ledger` is written to."""
-    found = dict(own)
+    found, until_us = dict(own), _until_us(problem, own)
     missing = [job for job in problem.jobs if not is_done(job, own.get(job.id, ()))]
     for job in sorted(missing, key=lambda j: (j.plain, room_us(j), -j.hours, j.id)):
         may_lack = job.open_ended or job.id in announced.short
-        pieces = _completed(problem, job, own.get(job.id, []), ledger, at, may_lack=may_lack)
+        until = min(job.due_us, until_us.get(job.id, job.due_us))
+        pieces = _completed(problem, job, own.get(job.id, []), ledger, at, may_lack=may_lack, until_us=until)
         if not (may_lack or is_done(job, pieces)):
             return None
         if pieces:
@@ -107,12 +108,33 @@ def _with_missing(
     return found
 
 
+def _until_us(problem: ScheduleProblem, own: Own) -> dict[str, int]:
+    """Of each step that others wait for, the first moment at which one of those runs, or may.
+
+    What is announced of that one stays, where it is all of it; else it may run in its part of the chain's time.
+    """
+    found: dict[str, int] = {}
+    for job in problem.jobs:
+        pieces = own.get(job.id, ()) if job.depends_on else ()
+        begins_us = min(p.start_us for p in pieces) if pieces and is_done(job, pieces) else job.start_us
+        for before in job.depends_on:
+            found[before] = min(found.get(before, begins_us), begins_us)
+    return found
+
+
 def _completed(
-    problem: ScheduleProblem, job: Job, own: Sequence[Piece], ledger: Ledger, at: Prices, *, may_lack: bool
+    problem: ScheduleProblem,
+    job: Job,
+    own: Sequence[Piece],
+    ledger: Ledger,
+    at: Prices,
+    *,
+    may_lack: bool,
+    until_us: int,
 ) -> list[Piece]:
     """A job's pieces and what they lack, as far as there is room. `ledger` is written to."""
     left = job.hours - work_hours(job, own)
-    if own and (longer := _extended(job, own, left, ledger)) is not None:
+    if own and (longer := _extended(job, own, left, ledger, until_us)) is not None:
         return longer
     if own and job.plain:
         return merge_pieces([*own, *top_up(job, ledger, own, left, at)])
@@ -130,15 +152,18 @@ def _price(problem: ScheduleProblem, at: Prices, way: Way, firm: bool) -> Floats
     return at.of_way(way, problem.pools[way.pool].site, firm, NOBODY)
 
 
-def _extended(job: Job, own: Sequence[Piece], hours: float, ledger: Ledger) -> list[Piece] | None:
+def _extended(
+    job: Job, own: Sequence[Piece], hours: float, ledger: Ledger, until_us: int
+) -> list[Piece] | None:
     """The pieces, one of them longer by so much work, where that is little and has room; the last that has it.
+    None where there is none that may end by `until_us`.
 
     What began late lacks a little.
     """
     for piece in sorted(own, key=lambda p: (-p.end_us, p)):
         way = job.ways[piece.way]
         end_us = piece.end_us + int(-(-hours * HOUR_US // (piece.accelerators * way.speed)))
-        if end_us > min(job.due_us, piece.end_us + ledger.problem.slot_us):
+        if end_us > min(until_us, piece.end_us + ledger.problem.slot_us):
             continue
         first, last = ledger.problem.cells_touched(piece.end_us, end_us)
         free = ledger.most(job, way)[first:last]

@@ -20,7 +20,8 @@ from shifter.service.state import Published
 from shifter.service.submissions import reclassified
 from shifter.store import plans
 from shifter.store import workloads as rows
-from shifter.store.snapshots import inputs_to_json
+from shifter.store.snapshots import inputs_to_json, text_id
+from shifter.store.types import compressed
 from shifter.store.workloads import WorkloadRecord
 from shifter.telemetry import get_logger
 from shifter.views import LIVE_STATES, CycleView, EventKind, WorkloadState
@@ -79,7 +80,10 @@ class Cycles:
         for _ in range(ATTEMPTS):
             inputs = snapshot.take(core)
             text = inputs_to_json(inputs)
-            plan = core.planner.plan(text, core.config.cycle_deadline_s)
+            try:
+                plan = core.planner.plan(text, core.config.cycle_deadline_s)
+            except PlanRejected as error:
+                raise _reportable(core, error, text) from error
             try:
                 return publish(core, plan, text, inputs, trigger)
             except Overtaken as error:
@@ -95,7 +99,20 @@ class Cycles:
         violations = [str(v) for v in error.facts.get("violations", ())][:50]
         log.warning("no plan was published", trigger=trigger, code=error.code, error=str(error))
         if not isinstance(error, NotReady):
-            core.tell(kind, trigger=trigger, code=error.code, error=str(error), violations=violations)
+            kept = {"inputs_id": error.facts["inputs_id"]} if "inputs_id" in error.facts else {}
+            core.tell(kind, trigger=trigger, code=error.code, error=str(error), violations=violations, **kept)
+
+
+def _reportable(core: Core, error: PlanRejected, text: str) -> PlanRejected:
+    """The error, saying where the inputs are kept; as it is where the store is away."""
+    key, inputs = text_id(text), compressed(text)
+    try:
+        with core.change() as change:
+            plans.add_rejected(change.db, key, inputs, change.at)
+    except NotReady:
+        return error
+    hint = f"{error.hint} They are kept: GET /v1/plans/{key}/inputs."
+    return PlanRejected(error.detail, hint=hint.strip(), field=error.field, **error.facts, inputs_id=key)
 
 
 def publish(core: Core, plan: Plan, text: str, inputs: CycleInputs, trigger: str) -> Published:

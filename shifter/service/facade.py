@@ -251,7 +251,10 @@ class Service(GridDemands, Announcing):
         return published.by_id(self.core, plan_id)
 
     def plan_inputs(self, plan_id: str) -> CycleInputs:
-        """What that plan was made from; `plan_cycle` of it gives the same plan. Raises NotFound."""
+        """What that plan was made from; `plan_cycle` of it gives the same plan. A rejected one's go by `inputs_id`.
+
+        Raises NotFound.
+        """
         return published.inputs(self.core, plan_id)
 
     # Inputs ----------------------------------------------------------------------------------------------

@@ -37,12 +37,11 @@ def by_id(core: Core, plan_id: str) -> Plan:
 
 
 def inputs(core: Core, plan_id: str) -> CycleInputs:
-    """What it was made from. Raises NotFound."""
+    """What it was made from; that of a plan which was rejected goes by the inputs' own id. Raises NotFound."""
     from shifter.store.snapshots import inputs_from_json
 
     with core.reading() as db:
-        key = plans.inputs_id_of(db, plan_id)
-        text = None if key is None else plans.inputs_text(db, key)
+        text = plans.inputs_text(db, plans.inputs_id_of(db, plan_id) or plan_id)
     if text is None:
         raise NotFound(f"the inputs of {plan_id} are not kept.", field="id", hint=OLDER)
     return inputs_from_json(text)

@@ -13,6 +13,9 @@ from shifter.store import tables as t
 from shifter.store.snapshots import text_id
 from shifter.store.types import compressed
 
+REJECTED_KEPT = 50
+"""Inputs of rejected plans, the newest: a cycle that keeps failing is tried again every two minutes."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -42,13 +45,27 @@ def add(db: Connection, kept: Kept, at: datetime) -> int:
     current again.
     """
     plan, key = kept.plan, kept.plan.inputs_id
-    if db.execute(select(t.cycle_inputs.c.id).where(t.cycle_inputs.c.id == key)).scalar() is None:
-        db.execute(insert(t.cycle_inputs), {"id": key, "created_at": at, "body": kept.inputs})
+    _add_inputs(db, key, kept.inputs, at)
     version = int(db.execute(select(func.coalesce(func.max(t.plans.c.version), 0))).scalar_one()) + 1
     db.execute(delete(t.plans).where(t.plans.c.plan_id == plan.plan_id))
     row = {"plan_id": plan.plan_id, "version": version, "inputs_id": key, "published_at": at}
     db.execute(insert(t.plans), {**row, "body": kept.body})
     return version
+
+
+def add_rejected(db: Connection, key: str, inputs: bytes, at: datetime) -> None:
+    """Keep what a plan that was rejected was made from, `compressed`, under its `text_id`; forget the oldest such."""
+    _add_inputs(db, key, inputs, at)
+    made = t.cycle_inputs.c
+    without_plan = made.id.not_in(select(t.plans.c.inputs_id))
+    old = select(made.id).where(without_plan).order_by(made.created_at.desc(), made.id).offset(REJECTED_KEPT)
+    gone = db.execute(old).scalars().all()
+    db.execute(delete(t.cycle_inputs).where(made.id.in_(gone)))
+
+
+def _add_inputs(db: Connection, key: str, inputs: bytes, at: datetime) -> None:
+    if db.execute(select(t.cycle_inputs.c.id).where(t.cycle_inputs.c.id == key)).scalar() is None:
+        db.execute(insert(t.cycle_inputs), {"id": key, "created_at": at, "body": inputs})
 
 
 def newest(db: Connection) -> tuple[Plan, int, datetime] | None:

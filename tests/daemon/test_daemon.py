@@ -153,6 +153,7 @@ def test_a_cycle_that_goes_wrong_leaves_the_last_good_plan(tmp_path: Path, troub
         event = next(e for e in made.service.events() if e.kind is kind)
         if trouble == "reject":
             assert event.data["violations"] == ["capacity: fra/h100: over by 3"]
+            assert made.service.plan_inputs(event.data["inputs_id"]).submissions
         else:
             assert planner.restarts >= 1
         flag.unlink()

@@ -276,6 +276,35 @@ def test_a_chain_keeps_its_order_whatever_stays() -> None:
     assert rows(kept, "a", "b") == rows(before, "a", "b")
 
 
+@pytest.mark.parametrize(("now", "behind"), [(2.5, 0.2), (3.5, 0.5)])
+def test_a_step_that_is_behind_goes_on_no_longer_than_until_the_next_begins(
+    now: float, behind: float
+) -> None:
+    """The first step runs narrow beside other work, then wider, up to the hour in which the second begins."""
+    steps = [work("a", 14, 20, max_accelerators=8), work("b", 12, 20, max_accelerators=4, depends_on=("a",))]
+    jobs = [*steps, work("x", 21, 3, max_accelerators=7, preemptible=False)]
+    day = [10.0 + 5 * h for h in range(24)]
+    before = plan_cycle(cycle_inputs(jobs, prices=day))
+    ends = max(a.end for a in rows(before, "a"))
+    assert ends == min(a.start for a in rows(before, "b")) > at(now)
+
+    done = {
+        w.id: sum(
+            a.accelerators * (min(a.end, at(now)) - a.start).total_seconds() / 3600
+            for a in rows(before, w.id)
+            if a.start < at(now)
+        )
+        for w in jobs
+    }
+    done["a"] -= behind
+    left = [w for w in jobs if done[w.id] < w.amount]
+    inputs = replace(later(left, now, done, before, day), hold_gap=0.05)
+    plan = plan_cycle(inputs)
+    assert verify_plan(plan, inputs) == []
+    assert not plan.unplaced
+    assert max(a.end for a in rows(plan, "a")) <= min(a.start for a in rows(plan, "b"))
+
+
 def test_nobody_is_late_for_the_sake_of_calm() -> None:
     """All that could stay stands in the way of urgent work, which has nowhere else to go."""
     day = [50.0] * 24

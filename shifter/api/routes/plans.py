@@ -138,7 +138,7 @@ def plan_by_id(request: Request, service: ServiceParam, plan_id: PlanId) -> Resp
 )
 def plan_inputs(request: Request, service: ServiceParam, plan_id: PlanId) -> Response:
     """The whole snapshot: fleet, forecasts, real-time load, workloads, policy. Planning from it again gives
-    the same plan, byte for byte.
+    the same plan, byte for byte. Where a plan was rejected, the `inputs_id` of its event takes the place of `plan_id`.
     """
     return answer_tagged(
         request, inputs_to_json(service.plan_inputs(plan_id)).encode(), f"{plan_id}-inputs", FOREVER

@@ -1,0 +1,120 @@
+"""What a rejected plan was made from is kept, so that it can be reported; for its time, and no more of it than some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shifter.clock import ManualClock
+from shifter.cycle import plan_cycle
+from shifter.domain.plan import Plan
+from shifter.errors import NotFound, PlanRejected
+from shifter.planner import InProcessPlanner
+from shifter.service import Service
+from shifter.store.plans import REJECTED_KEPT
+from shifter.store.snapshots import inputs_to_json, text_id
+from shifter.views import EventKind
+from tests.service.world import job, service
+
+
+class Rejecting(InProcessPlanner):
+    """Makes plans of which it says, while `broken`, that they break a condition."""
+
+    broken = True
+    text = ""
+
+    def plan(self, inputs_text: str, deadline_s: float) -> Plan:
+        self.text = inputs_text
+        if self.broken:
+            raise PlanRejected("the plan breaks 1 conditions.", hint="Report it.", violations=["order: b"])
+        return super().plan(inputs_text, deadline_s)
+
+
+@pytest.fixture
+def planner() -> Rejecting:
+    return Rejecting()
+
+
+@pytest.fixture
+def made(sqlite_url: str, clock: ManualClock, planner: Rejecting) -> Service:
+    return service(sqlite_url, clock, planner, plans_days=1.0)
+
+
+def test_a_rejected_plan_can_be_made_again_from_what_its_event_names(
+    made: Service, planner: Rejecting
+) -> None:
+    made.submit([job("w1")], "ann")
+    view = made.cycle()
+    [event] = [e for e in made.events() if e.kind is EventKind.PLAN_REJECTED]
+    key = event.data["inputs_id"]
+    assert key == text_id(planner.text)
+    assert event.data["violations"] == ["order: b"]
+    hint = f"Report it. They are kept: GET /v1/plans/{key}/inputs."
+    assert view.error.endswith(hint)
+    assert event.data["error"] == view.error
+
+    inputs = made.plan_inputs(key)
+    assert inputs_to_json(inputs) == planner.text
+    assert [a.workload_id for a in plan_cycle(inputs).allocations] == ["w1"]
+
+
+def test_what_was_rejected_is_forgotten_in_its_time(
+    made: Service, planner: Rejecting, clock: ManualClock
+) -> None:
+    made.submit([job("w1")], "ann")
+    made.cycle()
+    rejected = text_id(planner.text)
+    planner.broken = False
+    clock.advance(seconds=2)
+    made.cycle()
+    published = made.plan()
+    by_own_id, by_plan = (made.plan_inputs(id) for id in (published.inputs_id, published.plan_id))
+    assert inputs_to_json(by_own_id) == inputs_to_json(by_plan)
+    made.prune()
+    assert inputs_to_json(made.plan_inputs(rejected)) != inputs_to_json(by_plan)
+    clock.advance(hours=25)
+    made.heartbeat()
+    made.prune()
+    with pytest.raises(NotFound):
+        made.plan_inputs(rejected)
+    assert inputs_to_json(made.plan_inputs(published.plan_id)) == inputs_to_json(by_plan)
+
+
+def test_only_the_newest_are_kept_and_none_of_a_plan_goes(
+    made: Service, planner: Rejecting, clock: ManualClock
+) -> None:
+    made.submit([job("w1")], "ann")
+    planner.broken = False
+    made.cycle()
+    planner.broken = True
+    keys = []
+    for _ in range(REJECTED_KEPT + 2):
+        clock.advance(seconds=1)
+        made.cycle()
+        keys.append(text_id(planner.text))
+    for gone in keys[:2]:
+        with pytest.raises(NotFound):
+            made.plan_inputs(gone)
+    for kept in (keys[2], keys[-1], made.plan().inputs_id):
+        assert text_id(inputs_to_json(made.plan_inputs(kept))) == kept
+
+
+def test_a_store_that_is_away_changes_nothing_of_the_answer(tmp_path: Path, clock: ManualClock) -> None:
+    path, away = tmp_path / "shifter.db", tmp_path / "away.db"
+
+    class Meanwhile(Rejecting):
+        def plan(self, inputs_text: str, deadline_s: float) -> Plan:
+            if path.exists():
+                path.rename(away)
+            return super().plan(inputs_text, deadline_s)
+
+    planner = Meanwhile()
+    made = service(f"sqlite:///{path}", clock, planner)
+    made.submit([job("w1")], "ann")
+    view = made.cycle()
+    assert away.exists()
+    assert (view.outcome, view.error) == ("rejected", "the plan breaks 1 conditions. Report it.")
+    away.rename(path)
+    with pytest.raises(NotFound):
+        made.plan_inputs(text_id(planner.text))
