@@ -171,6 +171,9 @@ class TestSilence:
         b = blend(more, outcomes, np.append(prior, 1e-12))
         # What is right to rounding errs to either side, by the order of a sum.
         assume(not (np.abs(b.combined - outcomes) < 1e-9).any())
+        # So does what one gains in one value and loses in the others: its rate is made of the order of a sum.
+        gains = np.sign(b.combined - outcomes) * (b.combined - members)
+        assume(not ((np.abs(gains.sum(-1)) < 1e-9) & (np.abs(gains).max(-1) > 1e-9)).any())
         np.testing.assert_allclose(a.combined, b.combined, atol=1e-6)
         c = blend(more, outcomes, np.append(prior, share))
         np.testing.assert_allclose(b.combined, c.combined, atol=1e-9)
