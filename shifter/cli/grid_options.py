@@ -56,8 +56,6 @@ ReboundRatio = Annotated[
 ]
 Notice = Annotated[str | None, typer.Option("--notice", help="The notice that was agreed, such as 15min.")]
 Id = Annotated[str | None, typer.Option("--id", help="Its id; default: made of site and start.")]
-MOST_HOURS = 8784
-"""[h] A year: a window that is longer was spelt in another unit."""
 
 
 def takes_events(command: Callable[..., None]) -> Callable[..., None]:
@@ -116,8 +114,9 @@ def asked_events(
             raise typer.BadParameter(
                 f"give FILE, or --site, --start, --hours and a cut or a limit: {name} is missing."
             )
-    if not 0 < (hours or 0.0) <= MOST_HOURS:
-        raise typer.BadParameter(f"--hours is {hours}: give more than 0, and no more than {MOST_HOURS}.")
+    from shifter.domain.grid_event import check_hours
+
+    check_hours(hours or 0.0)
     begin = parse_time(start or "", "--start")
     end = begin + timedelta(hours=hours or 0.0)
     spelt = {

@@ -283,6 +283,20 @@ def most_kw(site: Site) -> float:
     return drawn + (0.0 if site.battery is None else site.battery.power_kw)
 
 
+MOST_HOURS = 24.0 * 365
+"""[h] No window that somebody means is longer."""
+
+
+def check_hours(hours: float) -> None:
+    """Raises InputError for what is no length of a window; not a number is none."""
+    if not 0 < hours <= MOST_HOURS:
+        raise InputError(
+            f"a window has some length, of up to {MOST_HOURS:g} hours; {hours:g} is none.",
+            field="--hours",
+            hint="Give hours, such as 3.",
+        )
+
+
 def check_grid_event(event: GridEvent) -> None:
     """Raises InputError, with the field, for an event that contradicts itself."""
     if event.end <= event.start:

@@ -13,17 +13,15 @@ from pydantic import TypeAdapter
 
 from shifter.connection import Json
 from shifter.domain.capping import import_kw
-from shifter.domain.grid_event import GridEvent, most_kw
+from shifter.domain.grid_event import GridEvent, check_hours, most_kw
 from shifter.drills.base import Check, Scene, counted
-from shifter.errors import Conflict, InputError, NotFound
+from shifter.errors import Conflict, NotFound
 
 CUT_RATIO = 0.25
 LEAST_RATIO = 0.001
 """Less is no cut."""
 NOTICE = timedelta(minutes=15)
 REBOUND = timedelta(hours=1)
-MOST_HOURS = 24.0 * 365
-"""[h] No window that somebody means is longer."""
 KW = 1e-3
 """A figure of a plan is rounded to so much."""
 PLAN_WITHIN_S = 60.0
@@ -46,12 +44,7 @@ class Curtail:
         """See `Drill`. Raises InputError where there is no such window."""
         scene = self.scene
         hours = scene.options.hours
-        if not 0 < hours <= MOST_HOURS:  # not a number is neither
-            raise InputError(
-                f"a window has some length, of up to {MOST_HOURS:g} hours; {hours:g} is none.",
-                field="--hours",
-                hint="Give hours, such as 3.",
-            )
+        check_hours(hours)
         self._cut = CUT_RATIO
         first = self._quote = self._chosen()
         if (
