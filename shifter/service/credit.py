@@ -19,10 +19,12 @@ def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], now: datetime
 
 
 def ran_in(record: WorkloadRecord, state: State, now: datetime) -> tuple[Allocation, ...]:
-    """What it ran in since its work was last counted. Until it was first apart that is what its lease held: pieces of
-    it that are over may not have been counted yet.
+    """What it ran in since its work was last counted. Where nobody asked yet that is what its lease held, and so it is
+    until it was first apart: pieces of it that are over may not have been counted yet.
     """
-    told = state.let_in.get(record.id, ())
+    told = state.let_in.get(record.id)
+    if told is None:
+        return record.lease.allocations
     if record.id in state.apart:
         return told
     over = (a for a in record.lease.allocations if a.end <= now)

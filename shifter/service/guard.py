@@ -12,14 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
-from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.service import leases, let_in, preemption
 from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Change, Core
-from shifter.service.credit import credited, is_apart
+from shifter.service.credit import credited, is_apart, ran_in
 from shifter.service.gate import Gate, gate_of
-from shifter.service.state import State
 from shifter.service.yielding import ROUNDING, spare_time
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
@@ -80,16 +78,12 @@ def remember(core: Core, gate: Gate, sites: Iterable[str]) -> None:
     for old in _whose(core, gate, _changed(core, gate, sites)):
         answer = admission(old, gate)
         if is_apart(old, answer.allocations, gate.now) and state.let_in.get(old.id) != answer.allocations:
-            record = credited(old, _ran_in(state, old), gate)
+            record = credited(old, ran_in(old, state, gate.now), gate)
             with state.changed:
                 state.records[old.id] = record
                 state.let_in = {**state.let_in, old.id: answer.allocations}
                 state.apart |= {old.id}
                 state.generation += 1
-
-
-def _ran_in(state: State, record: WorkloadRecord) -> tuple[Allocation, ...]:
-    return state.let_in.get(record.id, ()) if record.id in state.apart else record.lease.allocations
 
 
 def _changed(core: Core, gate: Gate, sites: Iterable[str]) -> list[str]:
@@ -117,8 +111,8 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         answer = admission(old, gate)
         if answer.state is AdmissionState.REJECTED:
             continue
-        ran_in = _ran_in(state, old)
-        record = credited(old, ran_in, gate)
+        ran = ran_in(old, state, gate.now)
+        record = credited(old, ran, gate)
         if is_apart(record, answer.allocations, gate.now):
             apart.add(record.id)
         places = {(a.site, a.pool, a.model or "") for a in answer.allocations}
@@ -129,7 +123,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         moved.append(record)
         before, version = admitted.get(old.id, AdmissionState.WAIT), record.lease.version
         tell_changed(change, gate, record.id, answer.state, before, version, answer.accelerators)
-        preemption.tell(stopping, record, leases.current(ran_in, gate.now), answer.allocations, change.at)
+        preemption.tell(stopping, record, leases.current(ran, gate.now), answer.allocations, change.at)
         now_in[record.id], admitted[record.id] = answer.allocations, answer.state
     rows.save(change.db, moved)
     rows.save_leases(change.db, moved)
@@ -140,7 +134,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
 
 def _left(gate: Gate, workload_id: str, key: PoolKey, given: int) -> int:
     """What a workload may still run in in a pool where it yields so much; none where its lease holds nothing there."""
-    record = next((r for r in gate.standing.holders.get(key[0], ()) if r.id == workload_id), None)
+    record = gate.state.records.get(workload_id)
     stands = () if record is None else gate.stands_in(record)
     return sum(a.accelerators for a in stands if (a.site, a.pool) == key) - given
 

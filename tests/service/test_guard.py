@@ -18,6 +18,7 @@ from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import Workload
 from shifter.errors import NotReady
 from shifter.service import Service
+from shifter.service.credit import ran_in
 from shifter.service.level import STEPS, Level
 from shifter.store import workloads as rows
 from shifter.views import AdmissionState, EventKind, TelemetrySample
@@ -188,6 +189,30 @@ def test_what_it_did_is_credited_as_it_ran(made: Service, clock: ManualClock) ->
     measure(made, 12.0)  # from this moment on it has four
     live(made, clock, HOUR, 12.0, 10 * MINUTE)
     assert made.workload("soft").done == pytest.approx(12)
+
+
+def test_what_nobody_asked_for_yet_ran_as_its_lease_held(made: Service, clock: ManualClock) -> None:
+    """From then on it runs in what it is left."""
+    plan(made, soft())
+    made.core.state.let_in.clear()
+    for _ in range(6):
+        clock.advance(minutes=10)
+        made.heartbeat()
+    measure(made, 12.0)
+    assert made.workload("soft").done == pytest.approx(8)
+    live(made, clock, HOUR, 12.0, 10 * MINUTE)
+    assert made.workload("soft").done == pytest.approx(12)
+
+
+def test_what_a_beat_is_first_to_find_apart_is_credited_as_its_lease_held(
+    made: Service, clock: ManualClock
+) -> None:
+    plan(made, soft())
+    record = made.core.record("soft")
+    made.core.state.let_in.clear()
+    assert ran_in(record, made.core.state, clock.now()) == record.lease.allocations
+    made.core.state.let_in["soft"] = ()
+    assert ran_in(record, made.core.state, clock.now()) == ()
 
 
 def test_a_load_that_flutters_stops_work_once(made: Service, clock: ManualClock) -> None:
