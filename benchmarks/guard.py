@@ -56,6 +56,8 @@ class Told:
     """What was sent when, and what was heard when [s of one monotonic clock]."""
 
     sent: dict[str, float] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    """Work that was told to stop, and not to run again: by a surge, or by a plan that has it later."""
     delays_ms: list[float] = field(default_factory=list)
     answers_ms: list[float] = field(default_factory=list)
     refused: int = 0
@@ -147,8 +149,12 @@ async def listen(port: int, told: Told, ready: asyncio.Event) -> None:
             ready.set()
             if line.startswith(b"data: "):
                 data = json.loads(line[6:])["data"]
-                if data["state"] in {"stop", "wait"} and (sent := told.sent.pop(data["workload_id"], None)):
-                    told.delays_ms.append(1000 * (time.monotonic() - sent))
+                workload, state = data["workload_id"], data["state"]
+                told.stopped -= {workload}
+                if state != "run":
+                    told.stopped |= {workload}
+                    if sent := told.sent.pop(workload, None):
+                        told.delays_ms.append(1000 * (time.monotonic() - sent))
     finally:
         writer.close()
 
@@ -182,7 +188,8 @@ async def post(port: int, load: Load, told: Told) -> None:
     while (passed := time.monotonic() - begun) < load.for_s:
         while n < passed * load.posts_per_s:
             pool, accelerators = pools[n % len(pools)], rng.uniform(1.0, 3.0)
-            if passed > next_surge and passed > quiet[pool] and passed < load.for_s - load.calm_s:
+            due = next_surge < passed < load.for_s - load.calm_s
+            if due and passed > quiet[pool] and pool not in told.stopped:  # else there is nothing to stop
                 next_surge, quiet[pool] = next_surge + load.surge_every_s, passed + 5 * HOLD_S
                 accelerators = COUNT
             todo.put_nowait((pool, accelerators))

@@ -132,6 +132,22 @@ def test_a_stop_is_timed_once_from_its_post_and_one_that_is_not_told_is_missed()
     assert post.measured >= 1000 * ANSWER_S
 
 
+class AllLater(ByTheClock):
+    """By a plan, one pool's work is for later, as is told with the first measurement."""
+
+    async def _answer(self, head: bytes, body: dict[str, object]) -> int:
+        if self.posts == 0 and b"/v1/telemetry" in head:
+            self._tell("stop", "site00.pool1")
+        return await super()._answer(head, body)
+
+
+def test_where_no_work_runs_there_is_nothing_to_stop() -> None:
+    server = AllLater()
+    told = of(server, replace(SMALL, for_s=1.0, settle_s=0.0))
+    assert sorted(server.surges) == ["site00.pool0", "site01.pool0", "site01.pool1"]
+    assert (len(told.delays_ms), told.sent) == (3, {})
+
+
 def test_where_no_stop_is_heard_there_is_nothing_to_time() -> None:
     with pytest.raises(RuntimeError, match="of 2 surges no stop was heard"):
         list(figures(SMALL, Told(sent={"a": 1.0, "b": 2.0})))
