@@ -27,13 +27,14 @@ install: $(VENV)/.project ## shifter and its locked dependencies, into .venv
 
 ##@ Work on it
 
+# Three on two cores: for a third of its time a test waits for a server, a browser or a clock.
 .PHONY: test
 test: install-dev ## Every check that CI makes: lint, types, imports, tests (ARGS=-k battery)
 	@$(SAY) 'Looking for a browser'
 	@bash tests/setup.sh
 	@$(MAKE) lint
 	@$(SAY) 'pytest'
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile $(ARGS)
 
 .PHONY: lint
 lint: install-dev ## ruff, mypy and the import contracts

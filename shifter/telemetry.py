@@ -65,11 +65,18 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _redact_line,
     ]
+    # Without the variables of each frame: they may hold anything, and to print them takes seconds.
+    plain = structlog.dev.plain_traceback
+    as_data = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        [
+            structlog.processors.format_exc_info,
+            _redact_line,
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain),
+        ]
         if as_text
         else [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(as_data),
             _redact_line,
             structlog.processors.JSONRenderer(default=str),
         ]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 UNPRIVILEGED = ("postgres", "nobody")
 """Who runs the server where we are root, which PostgreSQL refuses."""
@@ -98,6 +99,14 @@ def pytest_unconfigure() -> None:
         with contextlib.suppress(RuntimeError):
             _cluster.stop()
         shutil.rmtree(_cluster.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_tracebacks() -> None:
+    """Of what a test has go wrong. By itself structlog prints every variable of every frame, which takes seconds."""
+    *first, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*first, plain])
 
 
 @pytest.fixture

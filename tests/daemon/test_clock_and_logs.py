@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -176,6 +176,24 @@ def test_log_lines_are_json_and_keep_secrets(lines: io.StringIO) -> None:
         assert secret not in lines.getvalue()
     assert second["level"] == "warning"
     assert first["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_what_went_wrong_is_told_without_the_variables_of_its_frames(
+    lines: io.StringIO, style: Literal["json", "text"]
+) -> None:
+    configure_logging("info", style, lines)
+    try:
+        innocent = "hunter" + str(2)
+        raise ValueError(f"no answer of https://me:{innocent}@host")
+    except ValueError:
+        get_logger("test").exception("it broke")
+    said = lines.getvalue()
+    assert "it broke" in said
+    assert "ValueError" in said
+    assert "test_what_went_wrong_is_told_without" in said, "where that was"
+    assert "me:***@host" in said
+    assert "hunter2" not in said
 
 
 def view(outcome: str = "published") -> CycleView:
