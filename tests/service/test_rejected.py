@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,10 @@ def planner() -> Rejecting:
 
 
 @pytest.fixture
-def made(sqlite_url: str, clock: ManualClock, planner: Rejecting) -> Service:
-    return service(sqlite_url, clock, planner, plans_days=1.0)
+def made(database_url: str, clock: ManualClock, planner: Rejecting) -> Iterator[Service]:
+    found = service(database_url, clock, planner, plans_days=1.0)
+    yield found
+    found.core.db.close()
 
 
 def test_a_rejected_plan_can_be_made_again_from_what_its_event_names(
