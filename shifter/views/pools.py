@@ -97,7 +97,9 @@ class TelemetrySample:
     import_kw: NonNegative | None = None
     """Measured grid import of the site [kW]."""
     available_accelerators: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back."""
+    """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back. More
+    than the fleet says are refused.
+    """
     drill: bool = False
     """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
     once a sample that says nothing else than `drill` and `pool` says that the drill is over.
