@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli.console import print_json, say, silent_libraries, working
-from shifter.cli.options import Json
+from shifter.cli.options import Json, told_by
 from shifter.cli.text import parse_duration, parse_minutes, parse_time, plural
 from shifter.errors import InputError
 
@@ -142,7 +142,8 @@ def read_inputs(question: _Question) -> CycleInputs:
 
     fleet = read_fleet(question.fleet)
     horizon = parse_duration(question.horizon, "--horizon")
-    grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
+    with told_by({name: f"--{name}" for name in ("slot", "horizon")}):
+        grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
     work = read_workloads(question.workloads, fleet)
     try:
         check_chains(work)
@@ -193,7 +194,8 @@ def _read_frame(question: _Question, grid: Any, zones: tuple[str, ...], currency
     source = make_source("csv", {"path": str(path), "currency": currency})
     asked = one_by_one(source, zones, PLANNED, grid.start - LOOKBACK, grid.end)
     try:
-        answers = ask(source, asked, now=now).or_raise()
+        with told_by({"zone": "--forecasts"}):
+            answers = ask(source, asked, now=now).or_raise()
     except ForecastRejected as error:  # of a file it is a mistake in what was given
         raise InputError(error.detail, field=error.field or str(path), hint=error.hint) from error
     for failure in answers.failures:

@@ -29,6 +29,7 @@ def realtime(
     last, by model.
     """
     client = connect(url)
+    client.options = dict.fromkeys(("site", "pool"), "SITE/POOL")
     if place is not None and place.count("/") != 1:
         raise typer.BadParameter(f"{place!r} is no pool: write it as SITE/POOL.", param_hint="SITE/POOL")
     site, pool = place.split("/") if place else (None, None)

@@ -38,6 +38,7 @@ def slots(
     now = parse_time(client.health()["now"], "health.now")
     first = parse_time(start, "--start") if start else now
     last = parse_time(end, "--end") if end else first + parse_duration(span, "--for")
+    client.options = {"end": "--end" if end else "--for"}
     rows = client.slots(site=site, pool=pool, start=first, end=last)
     if as_json:
         print_json(rows)

@@ -101,7 +101,8 @@ def _without(name: str, *more: str) -> list[str]:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (_without("--slot", "--slot", "7min"), "7 minutes"),
+        (_without("--slot", "--slot", "7min"), "--slot: a slot of 7 minutes"),
+        (_without("--horizon", "--horizon", "0h"), "--horizon: the horizon holds no slot"),
         (_without("--slot", "--slot", "30min30s"), "not a whole number of minutes"),
         (_without("--horizon", "--horizon", "soon"), "--horizon"),
         (_without("--start", "--start", "2026-01-10"), "no time zone"),
@@ -153,6 +154,17 @@ def test_a_gap_in_the_forecasts_is_a_mistake_in_a_file(
     file.write_text("\n".join(lines[:5] + lines[6:]))
     assert call("plan", *_without("--forecasts", "--forecasts", str(file))) == 2
     assert "hint: " in capfd.readouterr().err
+
+
+def test_a_zone_that_the_forecasts_leave_out_is_told_of_their_option(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = Path(PLAN_FILES[PLAN_FILES.index("--forecasts") + 1]).read_text().splitlines()
+    file = tmp_path / "forecasts.csv"
+    file.write_text("\n".join(line.replace("DE-LU", "PL") for line in lines))
+    assert call("plan", *_without("--forecasts", "--forecasts", str(file))) == 2
+    told = " ".join(capfd.readouterr().err.split())
+    assert f"--forecasts: {file} says nothing about the zone 'DE-LU'" in told
 
 
 def test_more_accelerators_than_a_plan_may_say_are_a_mistake_in_it(
