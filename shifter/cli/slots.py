@@ -31,7 +31,7 @@ def slots(
 ) -> None:
     """What each slot holds: real-time, reserved, deferrable, free.
 
-    In accelerators, means over the slot. The bar shows the pool: █ real-time load, ▓ held back beside it,
+    In accelerators, means over the slot. The bar shows the pool: █ real-time load, ▓ reserved beside it,
     ▒ deferrable work, · free.
     """
     client = connect(url)
@@ -57,7 +57,7 @@ def slots(
     )
     print_table(columns, [_row(r, times) for r in rows], empty="The plan has no slots there.")
     if rows:
-        say("█ real-time  ▓ held back beside it  ▒ deferrable  · free", "dim")
+        say("█ real-time  ▓ reserved beside it  ▒ deferrable  · free", "dim")
 
 
 def capacity(

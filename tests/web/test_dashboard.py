@@ -361,6 +361,16 @@ def test_pieces_that_overlap_stand_on_each_other(serve, watch):
     assert found == {("b", 0, 2, 0, 2), ("b", 2, 4, 3, 2), ("a", 2, 4, 0, 3), ("b", 4, 6, 0, 2)}
 
 
+def test_what_is_reserved_is_called_so_everywhere(serve, watch):
+    page = watch().open(serve(FakeService(10)).url)
+    page.wait_for_selector("#now .kinds")
+    assert page.locator(".kinds li", has_text="reserved for failures").count() == 2, (
+        "beside now, and the sites"
+    )
+    assert page.locator("#sites .readout", has_text="reserved beside it").count() == 3
+    assert "held back" not in page.locator("main").inner_text()
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
 def test_budgets_and_tenants_are_shown_only_where_the_fleet_has_them(serve, watch, width, dark):
     service = FakeService(10)
