@@ -220,6 +220,22 @@ def test_degraded_says_why(serve, watch):
     assert "connection refused" in page.locator("#sources").inner_text()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_many_faults_leave_the_page_in_sight_and_are_all_there_once_opened(serve, watch, width):
+    service = FakeService(4)
+    long = "The meter csv fails: load.csv:3.site: there is no site rome. Sites are lulea, frankfurt. " * 4
+    service.faults = (long, "source energy_charts has failed 3 times in a row", "the plan is 2 h old")
+    page = watch(width).open(serve(service).url)
+    state = page.locator("#state")
+    assert state.inner_text().startswith("Degraded: 3 faults")
+    assert state.evaluate("node => node.offsetHeight") < 80
+    assert page.locator("#state li").first.is_hidden()
+    page.locator("#state summary").click()
+    assert page.locator("#state li").all_inner_texts() == list(service.faults[1:])
+    assert state.evaluate("node => node.querySelector('summary').scrollHeight <= node.offsetHeight")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_search_filter_and_order(serve, watch):
     service = FakeService(40)
     page = watch().open(serve(service).url)
