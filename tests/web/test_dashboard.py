@@ -387,6 +387,28 @@ def test_what_is_reserved_is_called_so_everywhere(serve, watch):
     assert "held back" not in page.locator("main").inner_text()
 
 
+def test_a_workload_s_page_adds_up_pieces_that_overlap(serve, watch):
+    service = FakeService(40)
+    [piece] = [a for a in service.current.allocations if a.workload_id == service.items[13].id][:1]
+    half = piece.start + (piece.end - piece.start) / 2
+    pieces = (
+        replace(piece, accelerators=2),
+        replace(piece, accelerators=1, end=half),
+        replace(piece, site="lulea", pool="h100", accelerators=4, start=half),
+    )
+    others = tuple(a for a in service.current.allocations if a.workload_id != piece.workload_id)
+    service.current = replace(service.current, plan_id="p-over", allocations=(*others, *pieces))
+    page = watch().open(f"{serve(service).url}/workloads/{piece.workload_id}")
+    page.wait_for_selector("#when tbody")
+    found = [
+        (row.locator("td").nth(1).inner_text(), row.locator("td").nth(2).inner_text())
+        for row in page.locator("#when tbody tr").all()
+    ]
+    own = f"{piece.site}/{piece.pool}"
+    both = ", ".join(sorted((f"2 on {own}", "4 on lulea/h100"), key=lambda text: text[5:]))
+    assert found == [(own, "3"), (both, "6")]
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
 def test_budgets_and_tenants_are_shown_only_where_the_fleet_has_them(serve, watch, width, dark):
     service = FakeService(10)
