@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -58,10 +59,13 @@ class ApiServer(uvicorn.Server):
             bound.bind((self.host, self._port))
         except OSError as error:
             bound.close()
+            nowhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             raise InputError(
                 f"cannot listen on {self.host}:{self._port}: {error.strerror or error}.",
-                field="port",
-                hint="Is shifter running already? Choose another with --port, or 0 for any that is free.",
+                field="host" if nowhere else "port",
+                hint="Name an interface of this machine, such as 127.0.0.1."
+                if nowhere
+                else "Is shifter running already? Choose another with --port, or 0 for any that is free.",
             ) from None
         bound.listen(2048)
         self._socket = bound

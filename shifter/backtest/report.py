@@ -288,7 +288,7 @@ svg {{ width: 100%; height: auto; }}
 {head}
 <div class="scroll">{table}</div>
 <p class="about">An hour of work is an accelerator-hour that was done by its deadline, and costs what the sites paid
-more for the work; savings are on it. In reserve is work that cannot yield, on accelerators held back for real-time
+more for the work; savings are on it. In reserve is work that cannot yield, on accelerators reserved for real-time
 load. Pieces beyond one a workload are interruptions, or parts at several places.</p>
 {notes}
 <div class="plots">

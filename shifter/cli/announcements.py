@@ -73,7 +73,13 @@ def announce(
         "site": site,
         "pool": pool,
     }
-    kept = connect(url).announce({key: value for key, value in said.items() if value is not None})
+    client = connect(url)
+    client.options = {
+        "name": "NAME",
+        "end": "--hours" if end is None else "--end",
+        "added_accelerators": "--added-accelerators",
+    }
+    kept = client.announce({key: value for key, value in said.items() if value is not None})
     if as_json:
         print_json(kept)
         return

@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from shifter.cli.console import out, print_json, say, silent_libraries, styled, working
+from shifter.cli.options import told_by
 from shifter.cli.program import command, program
 from shifter.cli.signals import stopping
 from shifter.cli.text import by, local, money, number, plural, saving
@@ -108,7 +109,8 @@ def demo(
         sources=sources,
         speed=speed,
     )
-    _play(options)
+    with told_by({name: f"--{name}" for name in ("host", "port")}):
+        _play(options)
 
 
 def _once(zones: Sequence[str], sources: Any, as_json: bool) -> None:

@@ -60,6 +60,7 @@ def drill(
         known = ", ".join(DRILLS)
         raise InputError(f"there is no drill {name!r}.", field="NAME", hint=f"Drills are {known}.")
     client = connect(url)
+    client.options = {"end": "--hours"}
     with working("looking at what runs …"):
         scene = Scene(client, Options(site, pool, hours, with_work))
         chosen = DRILLS[name].make(scene)

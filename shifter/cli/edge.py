@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
+from shifter.cli.options import in_words
 from shifter.cli.program import command
 from shifter.client import Client
 from shifter.connection import Json
@@ -29,6 +31,8 @@ class CommandClient(Client):
 
     places: Sequence[str] = ()
     """Where the workloads that are handed in stand: `workloads.jsonl:3`, one each."""
+    options: Mapping[str, str] = MappingProxyType({})
+    """What the command calls otherwise than the interface: `--hours` for `end`, say."""
 
     def _object(self, method: str, path: str, query: Json | None = None, **how: Any) -> Json:
         with self._told(path):
@@ -56,7 +60,9 @@ class CommandClient(Client):
         more: dict[str, Any] = {}
         if isinstance(error, InputError):
             more["also"] = tuple(self._in_words(other, path) for other in error.also)
-        field = _field(error.field, self.places)
+        field = _field(error.field, self.places, self.options)
+        if not self.places:  # what was sent was spelt by options
+            detail, hint = in_words(detail, self.options), in_words(hint, self.options)
         return type(error)(detail, field=field, hint=hint, **more, **dict(error.facts))
 
     def _nearest(self, name: str) -> str:
@@ -88,21 +94,21 @@ def _name(path: str) -> str:
     return unquote(found[1] or found[2]) if found else ""
 
 
-def _field(field: str, places: Sequence[str]) -> str:
+def _field(field: str, places: Sequence[str], options: Mapping[str, str]) -> str:
     """`body[2].tokens` as `workloads.jsonl:3: tokens`, `query.site` as `--site`."""
     where, _, name = field.partition(".")
     if where == "path":
         return ""  # the detail names what was asked for
     if where == "query":
-        return _option(name)
+        return _option(name, options)
     found = _IN_BODY.fullmatch(field)
     if found is None:
         return field
     index, inner = found.groups()
     if inner.startswith("deadlines") or not places:
-        return "--deadline" if inner.startswith("deadlines") else _option(inner)
+        return "--deadline" if inner.startswith("deadlines") else _option(inner, options)
     return ": ".join(part for part in (places[int(index or 0)], inner) if part)
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}" if name else ""
+def _option(name: str, options: Mapping[str, str]) -> str:
+    return options.get(name) or (f"--{name.replace('_', '-')}" if name else "")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -115,24 +119,54 @@ def _print_slots(lease: dict[str, Any]) -> None:
     rows = lease["allocations"]
     if not rows:
         return
-    times = LocalTimes((m for r in rows for m in (r["start"], r["end"])), seconds=True)
-    further = [key for key in ("model", "cap_kw") if any(key in r for r in rows)]
-    columns = [Column(times.header("from")), Column("to"), Column("pool"), Column("accelerators", "right")]
-    print_table(
-        (*columns, *(Column({"model": "model", "cap_kw": "capped (kW)"}[key]) for key in further)),
-        [
-            (
-                times(r["start"]),
-                times(r["end"]),
-                f"{r['site']}/{r['pool']}",
-                str(r["accelerators"]),
-                *(str(r.get(key, "")) for key in further),
-            )
-            for r in rows
-        ],
+    held = stretches(rows)
+    times = LocalTimes((m for start, end, _ in held for m in (start, end)), seconds=True)
+    columns = (
+        Column(times.header("from")),
+        Column("to"),
+        Column("pool", wrap=True),
+        Column("accelerators", "right"),
     )
+    print_table(columns, [(times(start), times(end), _where(on), str(on.total())) for start, end, on in held])
     stale = " STALE: after this, only its latest start rules." if lease["stale"] else ""
     say(f"Held until {local(lease['valid_until'])} (version {lease['version']}), then renewed.{stale}", "dim")
+
+
+def stretches(pieces: Iterable[Mapping[str, Any]]) -> list[tuple[datetime, datetime, Counter[str]]]:
+    """From when to when how many accelerators are held where. Pieces that overlap are added up, so that no two
+    stretches do; what goes on unchanged is one.
+    """
+    spans = [
+        (datetime.fromisoformat(p["start"]), datetime.fromisoformat(p["end"]), _place(p), p["accelerators"])
+        for p in pieces
+    ]
+    edges = sorted({edge for start, end, *_ in spans for edge in (start, end)})
+    found: list[tuple[datetime, datetime, Counter[str]]] = []
+    for start, end in pairwise(edges):
+        on: Counter[str] = Counter()
+        for begins, ends, place, accelerators in spans:
+            if begins <= start and end <= ends:
+                on[place] += accelerators
+        if found and found[-1][1:] == (start, on):
+            found[-1] = (found[-1][0], end, on)
+        elif on:
+            found.append((start, end, on))
+    return found
+
+
+def _place(piece: Mapping[str, Any]) -> str:
+    """
+    >>> _place({"site": "a", "pool": "b"}), _place({"site": "a", "pool": "b", "model": "m", "cap_kw": 0.4})
+    ('a/b', 'a/b (m, capped at 0.4 kW)')
+    """
+    further = [piece["model"]] if piece.get("model") else []
+    if piece.get("cap_kw") is not None:
+        further.append(f"capped at {piece['cap_kw']:g} kW")
+    return f"{piece['site']}/{piece['pool']}" + (f" ({', '.join(further)})" if further else "")
+
+
+def _where(on: Counter[str]) -> str:
+    return next(iter(on)) if len(on) == 1 else ", ".join(f"{n} on {place}" for place, n in sorted(on.items()))
 
 
 def _print_limits(told: dict[str, Any]) -> None:

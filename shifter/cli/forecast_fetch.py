@@ -14,7 +14,7 @@ import typer
 from shifter.cli.configured import source_of
 from shifter.cli.console import Column, print_json, print_table, say, styled, working
 from shifter.cli.forecast_options import Rates, check_currency, rates_of, span_of
-from shifter.cli.options import Json
+from shifter.cli.options import Json, told_by
 from shifter.cli.text import local, number, parse_duration, parse_time, plural, sparkline
 from shifter.errors import InputError
 
@@ -78,7 +78,11 @@ def fetch(
     _check_file(to_file, currency, rate or ())
     then = _asked_at(made, as_of)
     ahead = span_of(span, "--for")
-    with working(f"asking {source} about {', '.join(zone)} …"), _told_of_retries():
+    with (
+        working(f"asking {source} about {', '.join(zone)} …"),
+        _told_of_retries(),
+        told_by({"zone": "--zone"}),
+    ):
         if every is None and until is None:
             begin = parse_time(start, "--start") if start else then
             answers = _ask(made, zone, wanted, [_Question(then, begin, begin + ahead)])

@@ -118,6 +118,7 @@ def show(
     origin = begin or parse_time(client.health()["now"], "health.now")
     end = origin + span_of(span, "--for")
     then = parse_time(as_of, "--as-of") if as_of else None
+    client.options = {"end": "--for"}
     frame = client.forecasts(zone, start=origin, end=end, as_of=then)
     learnt = [] if then else client.learnt(zone)
     if as_json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from shifter.cli.console import print_json, say
-from shifter.cli.grid_options import takes_events
+from shifter.cli.grid_options import Asked, takes_events
 from shifter.cli.grid_tables import print_events, print_quote, print_report
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import local, parse_time
@@ -21,13 +21,13 @@ app = typer.Typer(
 
 @app.command()
 @takes_events
-def quote(events: list[dict[str, Any]], *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """What an event would cost, who would pay, and whether it can be met; accepts nothing.
 
     The plan is made with it and without it. Exit code 1 where it cannot be met, or makes work late.
     """
     client = connect(url)
-    answers = [client.quote_grid_event(event) for event in events]
+    answers = asked.sent(client, client.quote_grid_event)
     if as_json:
         print_json(answers[0] if len(answers) == 1 else answers)
     else:
@@ -39,13 +39,13 @@ def quote(events: list[dict[str, Any]], *, as_json: Json = False, url: Url = DEF
 
 @app.command()
 @takes_events
-def add(events: list[dict[str, Any]], *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def add(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """Accept events: they bind the next plan, which is made at once.
 
     A cut's baseline is frozen now. The same event again is the same; other content under its id is refused.
     """
     client = connect(url)
-    answers = [client.add_grid_event(event) for event in events]
+    answers = asked.sent(client, client.add_grid_event)
     if as_json:
         print_json(answers)
         return

@@ -5,15 +5,36 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shifter.cli.text import parse_duration, parse_time
 from shifter.errors import InputError
 
+if TYPE_CHECKING:
+    from shifter.cli.edge import CommandClient
+
+OPTIONS = {
+    "end": "--hours",
+    "rebound_minutes": "--rebound",
+    "notice_minutes": "--notice",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "limit_kw",
+            "cut_kw",
+            "cut_ratio",
+            "ramp_kw_per_minute",
+            "rebound_limit_kw",
+            "rebound_ratio",
+        )
+    },
+}
+"""Which option says what a grid event calls so, where they differ."""
 MINUTE = timedelta(minutes=1)
 
 File = Annotated[
@@ -58,16 +79,34 @@ Notice = Annotated[str | None, typer.Option("--notice", help="The notice that wa
 Id = Annotated[str | None, typer.Option("--id", help="Its id; default: made of site and start.")]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Grid events, and the file that they are from; without one, options spell the one that there is."""
+
+    events: list[dict[str, Any]]
+    file: Path | None = None
+
+    def sent(
+        self, client: CommandClient, send: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """What `send` answers to each, a call of the client. What is wrong names its options, or file and id."""
+        client.options = {} if self.file else OPTIONS
+        answers = []
+        for event in self.events:
+            client.places = [f"{self.file}: {event['id']}"] if self.file else ()
+            answers.append(send(event))
+        return answers
+
+
 def takes_events(command: Callable[..., None]) -> Callable[..., None]:
-    """`command(events, ...)` as a command with the options of `asked_events` in place of them, beside its own."""
+    """`command(asked, ...)` as a command with the options of `asked_events` in place of them, beside its own."""
     asked = inspect.signature(asked_events, eval_str=True).parameters
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     signature = inspect.Signature([*asked.values(), *own])
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        events = asked_events(**{name: given.pop(name) for name in asked})
-        command(events, **given)
+        command(asked_events(**{name: given.pop(name) for name in asked}), **given)
 
     run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     run.__signature__ = signature  # type: ignore[attr-defined]
@@ -90,7 +129,7 @@ def asked_events(
     rebound_ratio: ReboundRatio = None,
     notice: Notice = None,
     id: Id = None,
-) -> list[dict[str, Any]]:
+) -> Asked:
     """Of the file, or the one that the options spell. Raises InputError, BadParameter."""
     window = {"--site": site, "--start": start, "--hours": hours}
     further = {
@@ -108,7 +147,7 @@ def asked_events(
     if file is not None:
         if any(value is not None for value in (*window.values(), *further.values())):
             raise typer.BadParameter("give either FILE, or options.")
-        return _of_file(file)
+        return Asked(_of_file(file), file)
     for name, value in window.items():
         if value is None:
             raise typer.BadParameter(
@@ -125,7 +164,7 @@ def asked_events(
         "start": begin.isoformat(),
         "end": end.isoformat(),
     }
-    return [spelt | {key: value for key, value in further.items() if value is not None}]
+    return Asked([spelt | {key: value for key, value in further.items() if value is not None}])
 
 
 def _of_file(file: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,16 @@
-"""Options that many commands share, and the connection that `--url` names."""
+"""Options that many commands share, the connection that `--url` names, and mistakes by the options that were typed."""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from shifter.errors import InputError
 
 if TYPE_CHECKING:
     from shifter.cli.edge import CommandClient
@@ -26,3 +31,32 @@ def connect(url: str) -> CommandClient:
     from shifter.cli.edge import CommandClient
 
     return CommandClient(url)
+
+
+@contextmanager
+def told_by(options: Mapping[str, str]) -> Iterator[None]:
+    """Meanwhile a mistake in a field is told as one of the option that says it: a person knows no fields."""
+    try:
+        yield
+    except InputError as error:
+        raise in_options(error, options) from None
+
+
+def in_options(error: InputError, options: Mapping[str, str]) -> InputError:
+    """The same mistake, and those beside it, with each field by its option."""
+    return InputError(
+        in_words(error.detail, options),
+        field=options.get(error.field, error.field),
+        hint=in_words(error.hint, options),
+        also=tuple(in_options(other, options) for other in error.also),
+        **dict(error.facts),
+    )
+
+
+def in_words(text: str, options: Mapping[str, str]) -> str:
+    """A sentence with fields by their options. Words of everyday language (`start`, `end`) stay: they may be just that.
+
+    >>> in_words("limit_kw and cut_kw are both given.", {"limit_kw": "--limit-kw", "cut_kw": "--cut-kw"})
+    '--limit-kw and --cut-kw are both given.'
+    """
+    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda found: options.get(found[0], found[0]), text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,8 @@ import typer
 
 from shifter.cli.console import print_json, say, silent_libraries, working
 from shifter.cli.options import Json
-from shifter.cli.text import parse_duration, parse_minutes, parse_time, plural
+from shifter.cli.plan_inputs import Question, read_inputs, with_grid_events
+from shifter.cli.text import parse_minutes, parse_time, plural
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,22 +42,6 @@ Verify = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What is to be planned: the files, and the window."""
-
-    fleet: Path
-    workloads: Path
-    forecasts: Path
-    realtime: Path | None
-    start: datetime
-    horizon: str
-    slot_minutes: int
-    time_limit_s: float
-    learn: bool = False
-    grid_events: Path | None = None
-
-
 def plan(
     existing: Existing = None,
     *,
@@ -69,7 +53,8 @@ def plan(
     start: Annotated[
         str | None,
         typer.Option(
-            "--start", help="The moment of planning: nothing later is known, nothing starts before."
+            "--start",
+            help="The moment of planning: nothing later is known, nothing starts before; default: now.",
         ),
     ] = None,
     horizon: Annotated[str, typer.Option("--horizon", help="How far ahead.")] = "48h",
@@ -109,8 +94,18 @@ def plan(
         )
     minutes = parse_minutes(slot, "--slot")
     begin = parse_time(start, "--start") if start else _this_slot(minutes)
-    question = _Question(
-        fleet, workloads, forecasts, realtime, begin, horizon, minutes, time_limit_s, learn, grid_events
+    question = Question(
+        fleet,
+        workloads,
+        forecasts,
+        realtime,
+        begin,
+        horizon,
+        minutes,
+        time_limit_s,
+        learn,
+        grid_events,
+        start_is_now=not start,
     )
     if existing is not None:
         _verify_file(existing, question, as_json)
@@ -130,86 +125,6 @@ def plan(
     _publish(made, inputs, out, as_json, value)
     if verify:
         _finish_verify(made, inputs, quiet=as_json)
-
-
-def read_inputs(question: _Question) -> CycleInputs:
-    """The files as one snapshot, at the moment of planning. Raises InputError."""
-    from forecasts.slots import SlotGrid
-    from shifter.cycle import CycleInputs, Submission
-    from shifter.domain.chains import check_chains
-    from shifter.files import read_fleet, read_realtime, read_workloads
-    from shifter.realtime.load import RealtimeLoad
-
-    fleet = read_fleet(question.fleet)
-    horizon = parse_duration(question.horizon, "--horizon")
-    grid = SlotGrid.covering(question.start, horizon, question.slot_minutes)
-    work = read_workloads(question.workloads, fleet)
-    try:
-        check_chains(work)
-    except InputError as error:
-        where = f"{question.workloads}: {error.field}"
-        raise InputError(error.detail, field=where, hint=error.hint) from error
-    load = RealtimeLoad(grid) if question.realtime is None else read_realtime(question.realtime, grid, fleet)
-    return CycleInputs(
-        now=question.start,
-        fleet=fleet,
-        frame=_read_frame(question, grid, fleet.zones, fleet.currency),
-        realtime=load,
-        submissions=tuple(Submission(w, question.start) for w in work),
-        time_limit_s=question.time_limit_s,
-    )
-
-
-def with_grid_events(inputs: CycleInputs, question: _Question) -> CycleInputs:
-    """The same under the grid events of the file that are known at the moment of planning.
-
-    One with an agreed notice is known from so long before its start. A cut is taken from the plan without any of them.
-    Raises InputError.
-    """
-    if question.grid_events is None:
-        return inputs
-    from dataclasses import replace
-
-    from shifter.files import read_grid_events
-    from shifter.service.baselines import under
-
-    if not question.grid_events.is_file():
-        raise InputError("there is no such file.", field=str(question.grid_events), hint="Check the path.")
-    return replace(inputs, grid_events=under(inputs, read_grid_events(question.grid_events, inputs.fleet)))
-
-
-def _read_frame(question: _Question, grid: Any, zones: tuple[str, ...], currency: str) -> Any:
-    """The newest vintages known at the start, by the csv source, on the grid; and what the older ones teach."""
-    from forecasts.assemble import frame_from_series
-    from forecasts.errors import ForecastRejected
-    from forecasts.extend import LOOKBACK
-    from forecasts.series import PLANNED
-    from forecasts.sources.asking import ask, one_by_one
-    from forecasts.sources.registry import make_source
-
-    path, now = question.forecasts, question.start
-    if not path.is_file():  # a source that does not answer is another matter than a wrong path
-        raise InputError("there is no such file.", field=str(path), hint="Check the path.")
-    source = make_source("csv", {"path": str(path), "currency": currency})
-    asked = one_by_one(source, zones, PLANNED, grid.start - LOOKBACK, grid.end)
-    try:
-        answers = ask(source, asked, now=now).or_raise()
-    except ForecastRejected as error:  # of a file it is a mistake in what was given
-        raise InputError(error.detail, field=error.field or str(path), hint=error.hint) from error
-    for failure in answers.failures:
-        say(str(failure), "bold yellow")
-    outlooks = _outlooks(source, now) if question.learn else None
-    return frame_from_series(
-        answers.series, grid, as_of=now, zones=zones, currency=currency, outlooks=outlooks
-    )
-
-
-def _outlooks(source: Any, now: datetime) -> Any:
-    """What all vintages of the file teach; it says so itself where that is too little."""
-    from forecasts.history import VintageHistory
-    from forecasts.outlooks import Outlooks
-
-    return Outlooks(VintageHistory(s for s in source.read(now=now) if s.known_at <= now))
 
 
 def _this_slot(minutes: int) -> datetime:
@@ -257,7 +172,7 @@ def real_time_of(inputs: CycleInputs) -> list[tuple[str, str]]:
     return [(c.workload.id, c.reason.text) for c in inputs.classified if c.decided is WorkloadClass.REAL_TIME]
 
 
-def _verify_file(path: Path, question: _Question, as_json: bool) -> None:
+def _verify_file(path: Path, question: Question, as_json: bool) -> None:
     from shifter.files import read_plan
 
     if not path.exists():
@@ -265,7 +180,7 @@ def _verify_file(path: Path, question: _Question, as_json: bool) -> None:
     given = read_plan(path)
     hours = (given.horizon.end - given.horizon.start).total_seconds() / 3600
     # The plan says what it was planned for; the options that say so too are for making one.
-    asked = _Question(
+    asked = Question(
         question.fleet,
         question.workloads,
         question.forecasts,

@@ -24,11 +24,12 @@ def realtime(
 ) -> None:
     """What real-time load is expected, and how often that held.
 
-    In accelerators: what a plan made now would hold, and what that stands on. `held` is how often the load stayed
-    within the site's quantile, as it was said so many hours ahead. Where meters tell requests, below that: what arrived
-    last, by model.
+    In accelerators: the median, and the load at the site's quantile (real-time q), for which accelerators are reserved.
+    `held` is how often the load stayed within it, as it was said so many hours ahead. Where meters tell requests, below
+    that: what arrived last, by model.
     """
     client = connect(url)
+    client.options = dict.fromkeys(("site", "pool"), "SITE/POOL")
     if place is not None and place.count("/") != 1:
         raise typer.BadParameter(f"{place!r} is no pool: write it as SITE/POOL.", param_hint="SITE/POOL")
     site, pool = place.split("/") if place else (None, None)
@@ -49,10 +50,10 @@ def _print_pools(found: list[dict[str, Any]], days: int) -> None:
     ]
     columns = (
         Column("pool"),
-        Column("now p50", "right"),
-        Column("q", "right", expendable=60),
-        Column("held now", "right"),
-        Column("at most", "right"),
+        Column("real-time p50", "right"),
+        Column("quantile", "right", expendable=60),
+        Column("real-time q", "right"),
+        Column("q at most", "right"),
         Column("course", expendable=90),
         Column("last sample", "right", expendable=80),
         *(Column(f"held, {low}-{high} h", "right", expendable=70) for low, high in leads),

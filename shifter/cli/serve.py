@@ -13,6 +13,7 @@ from rich.text import Text
 
 from shifter.cli.configured import listed
 from shifter.cli.console import err, say
+from shifter.cli.options import told_by
 from shifter.cli.signals import stopping
 from shifter.errors import InputError
 
@@ -88,9 +89,11 @@ def run(
     settings = load_settings(config, overrides, dict(os.environ))
     if settings.fleet is None:
         raise InputError(
-            "no fleet is named.", field="fleet", hint="Give --fleet fleet.yaml, or set it in --config."
+            "no fleet is named.", field="--fleet", hint="Give --fleet fleet.yaml, or set it in --config."
         )
-    serve(settings)
+    typed = {name: f"--{name}" for name, value in (("host", host), ("port", port)) if value is not None}
+    with told_by(typed):
+        serve(settings)
 
 
 def _overrides(

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli.console import Column, print_json, print_table, say, styled, working
+from shifter.cli.console import print_json, working
 from shifter.cli.failures import CANNOT, report
-from shifter.cli.options import Json
-from shifter.cli.text import number, percent, plural
+from shifter.cli.options import Json, told_by
+from shifter.cli.size_tables import print_chain, print_one
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from shifter.domain.fleet import Fleet
     from shifter.domain.model import Model
     from shifter.domain.serving import LatencySlo
@@ -25,6 +23,24 @@ if TYPE_CHECKING:
     from shifter.realtime.traffic import Traffic
 
 _SIMULATED, _WARMING, _SEED = 30_000, 3_000, 1
+
+OPTIONS = {
+    "requests_per_s": "--rate",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "prompt_tokens",
+            "output_tokens",
+            "prompt_scv",
+            "output_scv",
+            "arrival_scv",
+            "rate_scv",
+            "ttft_ms",
+            "latency_ms",
+        )
+    },
+}
+"""Which option says what sizing calls so."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +106,20 @@ def size(
     from shifter.realtime.traffic import Traffic
 
     known = read_fleet(fleet)
-    try:
-        traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv, rate_scv)
-    except InputError as error:
-        option = f"--{error.field.replace('_', '-')}"
-        raise InputError(error.detail, field=option, hint=error.hint) from None
     found = _model(known, model)
-    slo = _objective(found, ttft_ms, latency_ms, quantile)
-    asked = _Asked(found, _on(found, accelerator), traffic, slo, rate)
+    # What the fleet file says is told of it, and not of an option that nobody gave.
+    typed = {
+        f"latency_slo.{name}": OPTIONS[name]
+        for name, value in (("ttft_ms", ttft_ms), ("latency_ms", latency_ms))
+        if value is not None
+    }
+    if accelerator is not None:
+        typed[f"models[{model}].serving"] = "--accelerator"
     try:
-        with working("sizing …"):
+        with told_by(OPTIONS | typed), working("sizing …"):
+            traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv, rate_scv)
+            slo = _objective(found, ttft_ms, latency_ms, quantile)
+            asked = _Asked(found, _on(found, accelerator), traffic, slo, rate)
             answer = _chain(known, asked, then, accelerator) if then else _one(asked, simulate=simulate)
     except InputError as error:
         if "least_ms" not in error.facts:
@@ -109,9 +129,9 @@ def size(
     if as_json:
         print_json(answer)
     elif then:
-        _print_chain(answer)
+        print_chain(answer)
     else:
-        _print_one(answer)
+        print_one(answer)
 
 
 def _model(fleet: Fleet, name: str) -> Model:
@@ -129,7 +149,9 @@ def _model(fleet: Fleet, name: str) -> Model:
 def _on(model: Model, accelerator: str | None) -> str:
     if accelerator is None and len(model.serving) > 1:
         raise InputError(
-            f"{model.name} serves on {', '.join(model.serving)}.", field="--accelerator", hint="Say which."
+            f"{model.name} serves on {', '.join(model.serving)}.",
+            field="--accelerator",
+            hint="Say which with --accelerator.",
         )
     return accelerator or next(iter(model.serving), next(iter(model.throughput_tokens_per_s)))
 
@@ -246,102 +268,7 @@ def _later_step(fleet: Fleet, text: str, like: Traffic, accelerator: str | None)
             field="--then",
             hint="Write it as MODEL:PROMPT:OUTPUT, such as llama:900:120.",
         ) from None
-    model = _model(fleet, name)
-    on = accelerator if accelerator is not None and accelerator in model.serving else _on(model, None)
-    return _step(model, on, replace(like, prompt_tokens=prompt, output_tokens=output))
-
-
-def _print_one(answer: dict[str, Any]) -> None:
-    each = f" ({plural(answer['accelerators'], 'accelerator')})"
-    say(
-        f"{answer['model']} on {answer['accelerator']}, {answer['requests_per_s']:g} requests per s: "
-        f"{plural(answer['replicas'], 'replica')}{each}",
-        "bold",
-    )
-    slo = answer["latency_slo"]
-    if answer["by"] == "measured":
-        say(
-            "By the measured table; what is below is by the profile."
-            if answer["around"]
-            else "By the measured table.",
-            "dim",
-        )
-    if not answer["around"]:
-        one = (str(answer["replicas"]), str(answer["accelerators"]))
-        print_table((Column("replicas", "right"), Column("accelerators", "right")), [one])
-        return
-    columns = (
-        Column("replicas", "right"),
-        Column("accelerators", "right", expendable=40),
-        Column("utilisation", "right", expendable=60),
-        Column("first token (ms)", "right"),
-        Column("in time", "right"),
-        Column("whole (ms)", "right"),
-        Column("in time", "right"),
-        Column(""),
-    )
-    rows: list[tuple[str | Text, ...]] = [
-        _row(e, e["replicas"] == answer["replicas"]) for e in answer["around"]
-    ]
-    if answer["simulated"] is not None:
-        s = answer["simulated"]
-        rows.append(("", "", "", *_times(s), styled("simulated", "dim")))
-    print_table(columns, rows)
-    asked = [
-        f"{what} within {number(slo[key], 0)} ms"
-        for what, key in (("first token", "ttft_ms"), ("whole answer", "latency_ms"))
-        if slo[key] is not None
-    ]
-    say(
-        f"What {100 * slo['quantile']:g} of 100 requests have at most. Asked of them: {', '.join(asked)}.",
-        "dim",
-    )
-
-
-def _row(e: dict[str, Any], chosen: bool) -> tuple[str | Text, ...]:
-    told = styled("enough", "green") if e["in_time"] else styled("too few", "red")
-    style = "bold" if chosen else ""
-    return (
-        styled(str(e["replicas"]), style),
-        styled(str(e["accelerators"]), style),
-        percent(e["utilisation"]),
-        *_times(e),
-        told,
-    )
-
-
-def _times(e: dict[str, Any]) -> tuple[str, str, str, str]:
-    return (
-        number(e["ttft_ms"], 0),
-        percent(e["ttft_attained"], 2),
-        number(e["latency_ms"], 0),
-        percent(e["latency_attained"], 2),
-    )
-
-
-def _print_chain(answer: dict[str, Any]) -> None:
-    say(
-        f"{answer['chains_per_s']:g} chains per s, {100 * answer['quantile']:g} of 100 within "
-        f"{number(answer['latency_ms'], 0)} ms: {plural(answer['accelerators'], 'accelerator')}",
-        "bold",
-    )
-    columns = (
-        Column("step", "right"),
-        Column("model"),
-        Column("accelerator"),
-        Column("its part (ms)", "right"),
-        Column("replicas", "right"),
-        Column("accelerators", "right"),
-    )
-    rows = [
-        (
-            str(i),
-            s["model"],
-            s["accelerator"],
-            number(s["latency_ms"], 0),
-            str(s["replicas"]),
-            str(s["accelerators"]),
-        )
-        for i, s in enumerate(answer["steps"], 1)
-    ]
-    print_table(columns, rows)
+    with told_by(dict.fromkeys(("--model", "--accelerator", "prompt_tokens", "output_tokens"), "--then")):
+        model = _model(fleet, name)
+        on = accelerator if accelerator is not None and accelerator in model.serving else _on(model, None)
+        return _step(model, on, replace(like, prompt_tokens=prompt, output_tokens=output))

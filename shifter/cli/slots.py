@@ -31,13 +31,14 @@ def slots(
 ) -> None:
     """What each slot holds: real-time, reserved, deferrable, free.
 
-    In accelerators, means over the slot. The bar shows the pool: █ real-time load, ▓ held back beside it,
+    In accelerators, means over the slot. The bar shows the pool: █ real-time load, ▓ reserved beside it,
     ▒ deferrable work, · free.
     """
     client = connect(url)
     now = parse_time(client.health()["now"], "health.now")
     first = parse_time(start, "--start") if start else now
     last = parse_time(end, "--end") if end else first + parse_duration(span, "--for")
+    client.options = {"end": "--end" if end else "--for"}
     rows = client.slots(site=site, pool=pool, start=first, end=last)
     if as_json:
         print_json(rows)
@@ -56,7 +57,7 @@ def slots(
     )
     print_table(columns, [_row(r, times) for r in rows], empty="The plan has no slots there.")
     if rows:
-        say("█ real-time  ▓ held back beside it  ▒ deferrable  · free", "dim")
+        say("█ real-time  ▓ reserved beside it  ▒ deferrable  · free", "dim")
 
 
 def capacity(

@@ -90,7 +90,7 @@ def _each(site: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], boo
             yield name, site[key], key != "peak"
     for pool in site["pools"]:
         yield f"{pool['pool']} accelerator", pool["accelerator"], True
-        yield f"{pool['pool']} no longer held back", pool["held_back"], True
+        yield f"{pool['pool']} no longer reserved", pool["held_back"], True
 
 
 def _site_rows(site: Mapping[str, Any], times: LocalTimes, *, late: bool) -> Iterator[Row]:

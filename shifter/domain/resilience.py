@@ -62,9 +62,9 @@ class Resilience:
 
     __pydantic_config__ = STRICT
 
-    quantile: Annotated[
-        float, Field(gt=0, lt=1, description="of real-time load that is held back for it")
-    ] = 0.99
+    quantile: Annotated[float, Field(gt=0, lt=1, description="of real-time load that is reserved for it")] = (
+        0.99
+    )
     lose_domains: Annotated[
         int, Field(ge=0, le=10_000_000, description="failure domains that may be lost at once")
     ] = 0

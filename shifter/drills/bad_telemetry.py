@@ -50,6 +50,11 @@ class BadTelemetry:
                 "realtime_accelerators",
                 {**good, "realtime_accelerators": 10 * count + 1},
             ),
+            (
+                "of more accelerators than the pool has",
+                "available_accelerators",
+                {**good, "available_accelerators": 10 * count + 1},
+            ),
             ("an hour in the future", "at", {**good, "at": future}),
             ("without a time zone", "at", {**good, "at": "2026-01-10T00:00:00"}),
             ("of a site that is not there", "site", {**good, "site": "drill-nowhere"}),

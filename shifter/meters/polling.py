@@ -26,6 +26,8 @@ AT_ONCE = 10_000
 """Samples of one transaction: others wait for no longer than that takes."""
 OLD = 3.0
 """A meter's reading counts beside another's for so many of its intervals."""
+MOST_NAMED = 5
+"""Rows of a file that a fault names; of more it says how many."""
 
 log = get_logger("shifter.meters")
 
@@ -168,14 +170,15 @@ class Metering:
             if core.set_fault(fault, None):
                 log.info("a meter answers again", meter=meter.name)
             return
-        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        named = " ".join(str(error) for error in errors[:MOST_NAMED])
+        more = f" And {len(errors) - MOST_NAMED} more." if len(errors) > MOST_NAMED else ""
         means = (
             ""
             if meter.pool is None
             else " Nothing is told of its pool meanwhile: silence is no absence of load."
         )
-        if core.set_fault(fault, f"The meter {meter.name} fails: {errors[0]}{more}{means}"):
-            log.warning("a meter fails", meter=meter.name, error=str(errors[0]), exc_info=heard.broke)
+        if core.set_fault(fault, f"The meter {meter.name} fails: {named}{more}{means}"):
+            log.warning("a meter fails", meter=meter.name, error=f"{named}{more}", exc_info=heard.broke)
 
 
 def _may_be_higher(one: Told) -> bool:

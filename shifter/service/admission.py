@@ -37,7 +37,7 @@ def admission(record: WorkloadRecord, gate: Gate) -> Admission:
     if ended is not None:
         return ended
     if record.decided is WorkloadClass.REAL_TIME:
-        text = "It is real-time work: it runs as it arrives, on capacity that is held back for it."
+        text = "It is real-time work: it runs as it arrives, on capacity that is reserved for it."
         return _answer(record, gate, AdmissionState.RUN, text)
     held = gate.stands_in(record)
     if held:

@@ -96,7 +96,7 @@ def _why_slots(
     currency: str,
 ) -> Iterable[str]:
     if view.decided is WorkloadClass.REAL_TIME:
-        yield "It is not shifted: capacity is held back for it, so it has no slots of its own."
+        yield "It is not shifted: capacity is reserved for it, so it has no slots of its own."
         return
     if share is None:
         yield view.note

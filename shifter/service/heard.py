@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from forecasts.slots import isoformat_z
-from shifter.domain.fleet import PoolKey
+from shifter.domain.fleet import Fleet, PoolKey
 from shifter.domain.grid_event import most_kw
 from shifter.errors import InputError, NotFound, NotReady
 from shifter.service import guard, metering, peaks, played
@@ -220,23 +220,7 @@ def checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> T
             field=where.rstrip("."),
             hint="Give realtime_accelerators of a pool, or import_kw of the site.",
         )
-    if sample.pool is not None and sample.realtime_accelerators is not None:
-        count = core.fleet.pools[sample.site, sample.pool][1].count
-        if sample.realtime_accelerators > ABSURD * count:
-            raise InputError(
-                f"{sample.realtime_accelerators:g} is no load of {count} accelerators.",
-                field=f"{where}realtime_accelerators",
-                hint=f"Give accelerators in use; more than {ABSURD} times the pool is taken for a mistake.",
-            )
-    if sample.import_kw is not None:
-        site = core.fleet.by_site[sample.site]
-        most = max(most_kw(site), site.power_limit_kw or 0.0)
-        if sample.import_kw > ABSURD * most:
-            raise InputError(
-                f"{sample.import_kw:g} kW is no import of a site that draws {most:.4g} kW at the most.",
-                field=f"{where}import_kw",
-                hint=f"Give kW; more than {ABSURD} times that is taken for a mistake.",
-            )
+    _refuse_absurd(core.fleet, sample, where)
     if sample.at > now + CLOCK_SKEW:
         raise InputError(
             f"{isoformat_z(sample.at)} has not come yet: it is {isoformat_z(now)}.",
@@ -245,3 +229,32 @@ def checked(core: Core, sample: TelemetrySample, where: str, now: datetime) -> T
         )
     sample = sized(core.fleet, sample, where)
     return sample if sample.at <= now else replace(sample, at=now)
+
+
+def _refuse_absurd(fleet: Fleet, sample: TelemetrySample, where: str) -> None:
+    """What nothing real can be: it was measured in another unit, or the fleet file is not what there is."""
+    if sample.pool is not None:
+        count = fleet.pools[sample.site, sample.pool][1].count
+        load, there = sample.realtime_accelerators, sample.available_accelerators
+        if load is not None and load > ABSURD * count:
+            raise InputError(
+                f"{load:g} is no load of {count} accelerators.",
+                field=f"{where}realtime_accelerators",
+                hint=f"Give accelerators in use; more than {ABSURD} times the pool is taken for a mistake.",
+            )
+        if there is not None and there > count:
+            raise InputError(
+                f"there cannot be {there} of {count} accelerators.",
+                field=f"{where}available_accelerators",
+                hint=f"Give how many of {sample.site}/{sample.pool} there are now; where it has grown, raise its count "
+                "in the fleet file first.",
+            )
+    if sample.import_kw is not None:
+        site = fleet.by_site[sample.site]
+        most = max(most_kw(site), site.power_limit_kw or 0.0)
+        if sample.import_kw > ABSURD * most:
+            raise InputError(
+                f"{sample.import_kw:g} kW is no import of a site that draws {most:.4g} kW at the most.",
+                field=f"{where}import_kw",
+                hint=f"Give kW; more than {ABSURD} times that is taken for a mistake.",
+            )

@@ -122,7 +122,7 @@ def _note(record: WorkloadRecord, state: WorkloadState, missing: Unplaced | None
     if state is WorkloadState.LATE:
         return "Its deadline has passed with work left."
     if record.decided is WorkloadClass.REAL_TIME:
-        return "It runs as it arrives, on capacity that is held back for real-time load."
+        return "It runs as it arrives, on capacity that is reserved for real-time load."
     if missing is not None:
         return _cannot(missing)
     held = record.lease.allocations

@@ -20,7 +20,7 @@ class Capacity:
     deferrable_accelerators: int
     """What deferrable work may hold now, by the plan and by what real-time load was last measured to need."""
     reserved_accelerators: float
-    """What is held back for real-time load now, redundancy included; the whole pool where nobody knows."""
+    """What is reserved for real-time load now, redundancy included; the whole pool where nobody knows."""
     realtime_accelerators: float
     """Measured where telemetry is fresh, else the load at the site's quantile, and no less than a meter said that
     fell silent; the whole pool where nobody knows.
@@ -55,7 +55,7 @@ class SlotView:
     preemptible: float
     count: int
     free: float
-    """What is neither held back for real-time load nor held by deferrable work, for work that may not be
+    """What is neither reserved for real-time load nor held by deferrable work, for work that may not be
     preempted.
     """
 
@@ -97,7 +97,9 @@ class TelemetrySample:
     import_kw: NonNegative | None = None
     """Measured grid import of the site [kW]."""
     available_accelerators: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back."""
+    """How many accelerators `pool` has now: fewer where some were lost, until it is told that they are back. More
+    than the fleet says are refused.
+    """
     drill: bool = False
     """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
     once a sample that says nothing else than `drill` and `pool` says that the drill is over.

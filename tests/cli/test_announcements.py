@@ -63,7 +63,13 @@ def test_what_is_wrong_names_the_option(told: Callable[..., int], capsys: pytest
     assert told(*LAUNCH, "--hours", "1", "--site", "muc") == 1
     assert "--site" in capsys.readouterr().err
     assert told(*LAUNCH, "--hours", "0") == 2
-    assert "--end" in capsys.readouterr().err
+    assert "--hours: the window ends at" in capsys.readouterr().err
+    assert told(*LAUNCH, "--end", "2026-01-10T07:00:00Z") == 2
+    assert "--end: the window ends at" in capsys.readouterr().err
+    assert told(*LAUNCH[:-1], "1", "--hours", "1") == 2
+    assert "neither factor nor --added-accelerators changes the load" in capsys.readouterr().err
+    assert told("muc/h100") == 1
+    assert "SITE/POOL: there is no site muc" in capsys.readouterr().err
     assert told("announce", "launch", "--start", "soon", "--hours", "1") == 2
     assert "--start" in capsys.readouterr().err
     assert told("announcements") == 0

@@ -400,7 +400,7 @@ def test_the_next_free_port_is_taken_unless_one_is_asked_for() -> None:
         assert "shifter_http_requests_open 1.0" in counted
         done = shifter("demo", "--port", str(port))
     assert done.returncode == 2
-    assert "cannot listen" in done.stderr
+    assert "--port: cannot listen" in done.stderr
     assert done.stdout == ""
 
 

@@ -220,6 +220,16 @@ class TestTerms:
             True,
         )
 
+    def test_a_window_that_is_too_long_is_told_of_its_option(
+        self, call: Call, capsys: pytest.CaptureFixture[str], sqlite_url: str
+    ) -> None:
+        made = service(sqlite_url, ManualClock(T0))
+        with ApiServer(create_app(made), port=0) as server:
+            at = ("--zone", "DE-LU", "--url", server.url)
+            assert call("forecasts", "show", "--for", "9000d", *at) == 2
+        made.core.db.close()
+        assert "--for: the window holds more than" in capsys.readouterr().err
+
     def test_show(self, call: Call, capsys: pytest.CaptureFixture[str], sqlite_url: str) -> None:
         made = service(sqlite_url, ManualClock(T0))
         frame = world.frame(SlotGrid(T0, 60, 24), T0)
@@ -256,7 +266,7 @@ def test_fetch_as_json(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "told"),
     [
         (("tipical", "--zone", "GB"), "Did you mean 'typical'?"),
-        (("typical", "--zone", "DE"), "does not know the zone"),
+        (("typical", "--zone", "DE"), "--zone: the source typical does not know the zone"),
         (("typical", "--zone", "GB", "--option", "seed"), "KEY=VALUE"),
         (("typical", "--zone", "GB", "--option", "sead=1"), "sead"),
         (("typical", "--zone", "GB", "--for", "long"), "--for"),

@@ -197,11 +197,16 @@ def test_events_come_from_a_file(grid: Callable[..., int], made: Service, tmp_pa
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ((*AT,), "limit_kw"),
+        ((*AT,), "--limit-kw: nothing is asked for."),
+        ((*AT,), "Give one of --limit-kw, --cut-kw and --cut-ratio."),
+        ((*AT, "--cut-kw", "1", "--rebound", "2h"), "--rebound-limit-kw: a rebound needs its limit"),
+        ((*AT, "--cut-kw", "1", "--rebound-limit-kw", "2"), "--rebound: a rebound needs its length"),
+        ((*AT[:3], "2026-01-01T17:00:00Z", *AT[4:], "--cut-kw", "1"), "--hours: the window ended at"),
         ((*AT[:4], "--cut-kw", "1"), "--hours is missing"),
         ((*AT, "--cut-kw", "1", "--limit-kw", "2"), "both given"),
         (("nowhere.yaml",), "no such file"),
         (("bad.jsonl",), "bad.jsonl:2"),
+        (("over.jsonl",), "over.jsonl: a: end: the window ended at"),
         (("bad.jsonl", "--site", "fra"), "either FILE, or options"),
     ],
 )
@@ -215,6 +220,8 @@ def test_what_is_wrong_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     twice = {**EVENTS[1], "limit_kw": -1}
+    over = {**EVENTS[0], "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T02:00:00Z"}
+    Path("over.jsonl").write_text(json.dumps(over))
     Path("bad.jsonl").write_text(f"{json.dumps(EVENTS[0])}\n{json.dumps(twice)}\n")
     assert grid("quote", *args) == 2
     assert says in capsys.readouterr().err

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,8 @@ def _without(name: str, *more: str) -> list[str]:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (_without("--slot", "--slot", "7min"), "7 minutes"),
+        (_without("--slot", "--slot", "7min"), "--slot: a slot of 7 minutes"),
+        (_without("--horizon", "--horizon", "0h"), "--horizon: the horizon holds no slot"),
         (_without("--slot", "--slot", "30min30s"), "not a whole number of minutes"),
         (_without("--horizon", "--horizon", "soon"), "--horizon"),
         (_without("--start", "--start", "2026-01-10"), "no time zone"),
@@ -153,6 +156,46 @@ def test_a_gap_in_the_forecasts_is_a_mistake_in_a_file(
     file.write_text("\n".join(lines[:5] + lines[6:]))
     assert call("plan", *_without("--forecasts", "--forecasts", str(file))) == 2
     assert "hint: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("at", ["2026-11-29T22:10:00Z", "2024-01-01T00:10:00Z"])
+def test_without_a_start_files_of_another_time_are_refused_with_the_start_they_would_do_for(
+    call: Call, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setattr("shifter.cli.plan._this_slot", lambda _: datetime.fromisoformat(at))
+    assert call("plan", *_without("--start")) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    said = " ".join(shown.err.split())
+    assert f"--start: without it the plan begins now, at {at}, and" in said
+    [hint] = re.findall(r"Give (--start \S+), when its newest forecast begins", said)
+    assert call("plan", *_without("--start", *hint.split())) == 0
+
+
+def test_without_a_start_a_load_of_another_time_is_told_with_why_now(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shifter.cli.plan._this_slot", lambda _: datetime(2026, 1, 10, tzinfo=UTC))
+    lines = Path(PLAN_FILES[PLAN_FILES.index("--realtime") + 1]).read_text().splitlines()
+    file = tmp_path / "realtime.csv"
+    file.write_text("\n".join(line.replace("2026-01", "2025-01") for line in lines))
+    args = _without("--start")
+    args[args.index("--realtime") + 1] = str(file)
+    assert call("plan", *args) == 2
+    said = capfd.readouterr().err
+    assert "is not covered" in said
+    assert "Without --start, the plan begins now." in said
+
+
+def test_a_zone_that_the_forecasts_leave_out_is_told_of_their_option(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = Path(PLAN_FILES[PLAN_FILES.index("--forecasts") + 1]).read_text().splitlines()
+    file = tmp_path / "forecasts.csv"
+    file.write_text("\n".join(line.replace("DE-LU", "PL") for line in lines))
+    assert call("plan", *_without("--forecasts", "--forecasts", str(file))) == 2
+    told = " ".join(capfd.readouterr().err.split())
+    assert f"--forecasts: {file} says nothing about the zone 'DE-LU'" in told
 
 
 def test_more_accelerators_than_a_plan_may_say_are_a_mistake_in_it(

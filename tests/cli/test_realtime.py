@@ -57,6 +57,9 @@ def test_all_pools_in_one_table(
         "frankfurt/h100",
         "frankfurt/l40s",
         "99.1 %",
+        "real-time p50",
+        "real-time q",
+        "q at most",
         "held, 0-6 h",
         "95.0 %",
         "12.0",
@@ -65,6 +68,7 @@ def test_all_pools_in_one_table(
         "2 h",
     ):
         assert words in shown.out, words
+    assert "held now" not in shown.out, "`shifter capacity` calls it real-time q"
     told = " ".join(shown.err.split())
     assert "frankfurt/h100: forecast from 20.0 days measured." in told
     assert "held: how often what was said so many hours ahead was enough" in told

@@ -85,6 +85,7 @@ def test_it_serves_and_forgets_nothing(tmp_path: Path, ask: Ask) -> None:
         (("--clock", "yesterday"), "clock"),
         (("--fleet", "/nowhere.yaml"), "/nowhere.yaml"),
         (("--database", "mysql://x"), "database"),
+        (("--host", "no host"), "--host: cannot listen on no host"),
         (("--realtime", "/nowhere.csv"), "/nowhere.csv"),
         (("--forecasts", "/nowhere.csv"), "/nowhere.csv"),
     ],

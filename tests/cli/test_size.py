@@ -28,6 +28,14 @@ models:
     serving:
       H100: {measured: [{replicas: 1, requests_per_s: 40}, {replicas: 4, requests_per_s: 180}]}
       L40S: {measured: [{replicas: 1, requests_per_s: 15}], min_replicas: 2}
+  - name: any
+    throughput_tokens_per_s: {H100: 160}
+    serving: &serving
+      H100: {profile: {prefill_tokens_per_s: 9700, base_ms: 29.5, ms_per_sequence: 0.31, max_sequences: 64}}
+  - name: slow
+    throughput_tokens_per_s: {H100: 160}
+    serving: *serving
+    latency_slo: {latency_ms: 9, quantile: 0.99}
 """
 CHAT = ("--rate", "8", "--prompt-tokens", "1155", "--output-tokens", "211")
 
@@ -137,7 +145,11 @@ def test_no_requests_need_nothing(fleet: tuple[str, str], answer: Any) -> None:
         (("--model", "llama", *CHAT, "--latency-ms", "20000"), 1, "more than the 20,000 ms allowed"),
         (("--model", "lama", *CHAT), 2, "Did you mean `llama`?"),
         (("--model", "llama", *CHAT, "--accelerator", "L40S"), 2, "how llama serves requests on L40S"),
-        (("--model", "embed", *CHAT), 2, "--accelerator: embed serves on H100, L40S. Say which."),
+        (
+            ("--model", "embed", *CHAT),
+            2,
+            "--accelerator: embed serves on H100, L40S. Say which with --accelerator.",
+        ),
         (("--model", "llama", *CHAT, "--then", "llama:9"), 2, "--then: 'llama:9' is no step"),
         (("--model", "llama", *CHAT[:-1], "0"), 2, "--output-tokens: 0 is not between 1 and"),
         (
@@ -145,7 +157,31 @@ def test_no_requests_need_nothing(fleet: tuple[str, str], answer: Any) -> None:
             2,
             "'--rate': Input should be greater than or equal to 0",
         ),
-        (("--model", "llama", "--rate", "inf", *CHAT[2:]), 2, "negative or not a number"),
+        (
+            ("--model", "llama", "--rate", "inf", *CHAT[2:]),
+            2,
+            "--rate: a rate of requests is negative or not a number",
+        ),
+        (
+            ("--model", "llama", "--rate", "1e12", *CHAT[2:]),
+            2,
+            "--rate: 1e+12 requests per s would take more",
+        ),
+        (("--model", "llama", *CHAT, "--latency-ms", "9"), 1, "--latency-ms: no number of replicas"),
+        (("--model", "llama", *CHAT, "--ttft-ms", "9"), 1, "--ttft-ms: no number of replicas"),
+        (("--model", "slow", *CHAT), 1, "latency_slo.latency_ms: no number of replicas"),
+        (("--model", "any", *CHAT), 2, "models[any].latency_slo: nothing says how fast"),
+        (("--model", "any", *CHAT), 2, "Give --ttft-ms, --latency-ms or both."),
+        (("--model", "llama", *CHAT, "--accelerator", "L40S"), 2, "--accelerator: nothing says how llama"),
+        (("--model", "llama", *CHAT, "--then", "llama:-4:9"), 2, "--then: -4 is not between 0 and"),
+        (("--model", "llama", *CHAT, "--then", "llama:nan:9"), 2, "--then: nan is not between 0 and"),
+        (("--model", "llama", *CHAT, "--then", "lama:4:9"), 2, "--then: the fleet has no model `lama`"),
+        (("--model", "llama", *CHAT, "--then", "embed:4:9"), 2, "--then: embed serves on H100, L40S."),
+        (
+            ("--model", "llama", *CHAT, "--then", "llama:9:9", "--latency-ms", "9"),
+            1,
+            "--latency-ms: no number of replicas makes",
+        ),
         (
             ("--model", "embed", "--accelerator", "H100", *CHAT, "--then", "llama:9:9"),
             2,

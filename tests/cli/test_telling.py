@@ -45,6 +45,41 @@ class Daemon:
         return []
 
 
+def test_pieces_that_overlap_are_told_as_what_is_held_when() -> None:
+    pieces = [
+        _piece("09:00", "10:00", 1),
+        _piece("09:00", "11:30", 3),
+        _piece("10:00", "11:00", 1),
+        _piece("11:00", "11:30", 4, "h100"),
+        _piece("15:00", "16:00", 3),
+    ]
+    found = explain.stretches(pieces)
+    assert [(a.strftime("%H:%M"), b.strftime("%H:%M"), dict(on)) for a, b, on in found] == [
+        ("09:00", "11:00", {"london/l40s": 4}),
+        ("11:00", "11:30", {"london/l40s": 3, "london/h100": 4}),
+        ("15:00", "16:00", {"london/l40s": 3}),
+    ]
+
+
+def test_explain_has_a_row_for_each_stretch_of_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TZ", "UTC")
+    pieces = [
+        _piece("09:00", "11:00", 3),
+        {**_piece("09:00", "10:00", 4, "h100"), "model": "m", "cap_kw": 0.4},
+    ]
+    explain._print_slots(
+        {"allocations": pieces, "stale": False, "valid_until": "2026-01-10T09:30:00Z", "version": 3}
+    )
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if "10 Jan" in line]
+    assert rows == [
+        "Sat 10 Jan 09:00 Sat 10 Jan 10:00 4 on london/h100 (m, capped at 0.4 kW), 3 on london/l40s 7",
+        "Sat 10 Jan 10:00 Sat 10 Jan 11:00 london/l40s 3",
+    ]
+
+
 @pytest.mark.parametrize("faults", [[], ["No plan: fx: no rate from USD to EUR is given."]])
 def test_status_says_why_there_is_no_plan(
     faults: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

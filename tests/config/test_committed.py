@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
+from shifter.cli.main import main
 from shifter.errors import InputError
 from shifter.files import read_fleet, read_workloads
 from shifter.files.document import read_document
@@ -107,6 +108,28 @@ def test_the_example_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(fleet.sites) == 3
     assert read_workloads(EXAMPLES / "workloads.jsonl", fleet)
     assert settings.realtime.path == str(EXAMPLES / "realtime.csv")
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("fleet*.yaml")), ids=lambda file: file.name)
+def test_an_example_of_a_fleet_has_no_mistake_and_nothing_to_warn_of(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "check", str(file)])
+    assert ended.value.code == 0
+    assert capsys.readouterr().err.strip() == "No mistakes."
+
+
+@pytest.mark.parametrize(
+    ("model", "by", "rates"),
+    [("llama-3.3-70b", "profile", {0: 1, 8: 3}), ("embed-large", "measured", {20: 1, 100: 4})],
+)
+def test_the_example_says_how_models_serve(model: str, by: str, rates: dict[float, int]) -> None:
+    tokens = ("--prompt-tokens", "800", "--output-tokens", "150")
+    asked = ("size", "--fleet", str(EXAMPLES / "fleet.yaml"), "--model", model, *tokens)
+    found = [answer(*asked, "--rate", str(rate)) for rate in rates]
+    assert [one["by"] for one in found] == [by] * len(found)
+    assert [one["replicas"] for one in found] == list(rates.values())
 
 
 def test_the_example_is_planned_from_its_files() -> None:

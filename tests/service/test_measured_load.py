@@ -150,6 +150,23 @@ def test_what_is_absurd_is_refused_by_its_field_and_nothing_is_kept(world: World
     assert world.steps() == {step_of(NOW): 0.0, step_of(NOW - 5 * MINUTE): 160.0}
 
 
+def test_more_hardware_than_the_pool_has_is_refused_with_what_to_do_and_nothing_is_kept(world: World) -> None:
+    made = world.service
+    with pytest.raises(InputError, match="there cannot be 17 of 16 accelerators") as caught:
+        made.telemetry(
+            [
+                TelemetrySample("fra", NOW, "h100", 4.0),
+                TelemetrySample("fra", NOW, "h100", available_accelerators=17),
+            ],
+            "meter",
+        )
+    assert caught.value.field == "[1].available_accelerators"
+    assert "raise its count in the fleet file" in caught.value.hint
+    assert world.steps() == {}
+    made.telemetry([TelemetrySample("fra", NOW, "h100", available_accelerators=16)], "meter")
+    assert made.capacity("fra", "h100").available_accelerators == 16
+
+
 def test_an_import_that_the_site_could_not_draw_is_refused_and_counts_for_no_peak(world: World) -> None:
     made, fleet = world.service, world.service.core.fleet
     most = most_kw(fleet.sites[0])

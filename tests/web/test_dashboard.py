@@ -220,6 +220,22 @@ def test_degraded_says_why(serve, watch):
     assert "connection refused" in page.locator("#sources").inner_text()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_many_faults_leave_the_page_in_sight_and_are_all_there_once_opened(serve, watch, width):
+    service = FakeService(4)
+    long = "The meter csv fails: load.csv:3.site: there is no site rome. Sites are lulea, frankfurt. " * 4
+    service.faults = (long, "source energy_charts has failed 3 times in a row", "the plan is 2 h old")
+    page = watch(width).open(serve(service).url)
+    state = page.locator("#state")
+    assert state.inner_text().startswith("Degraded: 3 faults")
+    assert state.evaluate("node => node.offsetHeight") < 80
+    assert page.locator("#state li").first.is_hidden()
+    page.locator("#state summary").click()
+    assert page.locator("#state li").all_inner_texts() == list(service.faults[1:])
+    assert state.evaluate("node => node.querySelector('summary').scrollHeight <= node.offsetHeight")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_search_filter_and_order(serve, watch):
     service = FakeService(40)
     page = watch().open(serve(service).url)
@@ -359,6 +375,38 @@ def test_pieces_that_overlap_stand_on_each_other(serve, watch):
     )
     found = {(b["site"], b["from"], b["to"], b["base"], b["accelerators"]) for b in blocks}
     assert found == {("b", 0, 2, 0, 2), ("b", 2, 4, 3, 2), ("a", 2, 4, 0, 3), ("b", 4, 6, 0, 2)}
+
+
+def test_what_is_reserved_is_called_so_everywhere(serve, watch):
+    page = watch().open(serve(FakeService(10)).url)
+    page.wait_for_selector("#now .kinds")
+    assert page.locator(".kinds li", has_text="reserved for failures").count() == 2, (
+        "beside now, and the sites"
+    )
+    assert page.locator("#sites .readout", has_text="reserved beside it").count() == 3
+    assert "held back" not in page.locator("main").inner_text()
+
+
+def test_a_workload_s_page_adds_up_pieces_that_overlap(serve, watch):
+    service = FakeService(40)
+    [piece] = [a for a in service.current.allocations if a.workload_id == service.items[13].id][:1]
+    half = piece.start + (piece.end - piece.start) / 2
+    pieces = (
+        replace(piece, accelerators=2),
+        replace(piece, accelerators=1, end=half),
+        replace(piece, site="lulea", pool="h100", accelerators=4, start=half),
+    )
+    others = tuple(a for a in service.current.allocations if a.workload_id != piece.workload_id)
+    service.current = replace(service.current, plan_id="p-over", allocations=(*others, *pieces))
+    page = watch().open(f"{serve(service).url}/workloads/{piece.workload_id}")
+    page.wait_for_selector("#when tbody")
+    found = [
+        (row.locator("td").nth(1).inner_text(), row.locator("td").nth(2).inner_text())
+        for row in page.locator("#when tbody tr").all()
+    ]
+    own = f"{piece.site}/{piece.pool}"
+    both = ", ".join(sorted((f"2 on {own}", "4 on lulea/h100"), key=lambda text: text[5:]))
+    assert found == [(own, "3"), (both, "6")]
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])

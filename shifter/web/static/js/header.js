@@ -24,18 +24,32 @@ function drawState({ health, connected }) {
   }
   if (!health) return;
   node.className = `state ${health.status}`;
-  const words = why(health);
-  say(node, health.status + words, () => [h("b", {}, WORDS[health.status] ?? health.status), words ? ` ${words}` : ""]);
+  const word = WORDS[health.status] ?? health.status;
+  const faults = faultsOf(health);
+  const words = faults.length ? faults : [standing(health)].filter(Boolean);
+  say(node, [health.status, ...words].join("\n"), () => (folds(faults) ? folded(word, faults) : [h("b", {}, word), words.length ? ` ${words[0]}` : ""]));
 }
 
-/** Why it is not ok, or what "ok" stands on. */
-function why(health) {
+/** Whether so much is wrong that it would push the page off a small screen. */
+const folds = (faults) => faults.length > 1 || faults.some((fault) => fault.length > 120);
+
+/** The first fault, cut off after a few lines; all of all of them when it is opened. */
+const folded = (word, [first, ...others]) => h("details", {},
+  h("summary", {}, h("b", {}, others.length ? `${word}: ${others.length + 1} faults` : word), ` ${first}`),
+  h("ul", {}, others.map((fault) => h("li", {}, fault))));
+
+/** Why it is not ok. */
+function faultsOf(health) {
   const faults = [...(health.faults ?? [])].map((f) => (typeof f === "string" ? f : (f.text ?? f.detail ?? JSON.stringify(f))));
   if (health.database && health.database !== "ok") faults.unshift("the database cannot be reached");
   for (const source of health.sources ?? []) {
     if (source.up === false && !faults.some((f) => f.includes(source.name))) faults.push(`source ${source.name}: ${source.error || "does not answer"}`);
   }
-  if (faults.length) return faults.slice(0, 2).join("; ") + (faults.length > 2 ? `; and ${faults.length - 2} more` : "");
+  return faults;
+}
+
+/** What "ok" stands on. */
+function standing(health) {
   if (health.status !== "ok") return "";
   const n = (health.sources ?? []).length;
   return n ? `plan is current, ${n === 1 ? "its source answers" : `all ${n} sources answer`}` : "plan is current";

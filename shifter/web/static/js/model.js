@@ -178,6 +178,24 @@ export function stackPieces(pieces) {
   return blocks;
 }
 
+/** From when to when how much is held where, `{from, to, accelerators, places: Map}`: pieces that overlap are added up, so that no two stretches do. */
+export function stretches(pieces) {
+  const edges = [...new Set(pieces.flatMap((p) => [p.from, p.to]))].sort((a, b) => a - b);
+  const found = [];
+  for (let i = 0; i + 1 < edges.length; i += 1) {
+    const places = new Map();
+    for (const p of pieces) {
+      const place = `${p.site}/${p.pool}`;
+      if (p.from <= edges[i] && p.to >= edges[i + 1]) places.set(place, (places.get(place) ?? 0) + p.accelerators);
+    }
+    const last = found.at(-1);
+    const same = last?.to === edges[i] && last.places.size === places.size && [...places].every(([place, n]) => last.places.get(place) === n);
+    if (same) last.to = edges[i + 1];
+    else if (places.size) found.push({ from: edges[i], to: edges[i + 1], places, accelerators: [...places.values()].reduce((a, b) => a + b) });
+  }
+  return found;
+}
+
 /** The plan next to running at once. Differences are plan - baseline: negative is saved. */
 export function savings(plan, workloads) {
   const shares = plan.workloads ?? [];

@@ -10,8 +10,8 @@ const chosenPool = new Map();
 
 const LAYERS = [
   ["realtime", "real-time, expected"],
-  ["headroom", "held back for its peaks"],
-  ["margin", "held back for failures"],
+  ["headroom", "reserved for its peaks"],
+  ["margin", "reserved for failures"],
   ["firm", "deferrable"],
   ["preemptible", "deferrable, preemptible"],
 ];
@@ -63,7 +63,7 @@ function drawAccelerators(block, context, series, pools, pool) {
       : h("p", { class: "small" }, pools[0] ?? ""),
     h("ul", { class: "readout" },
       h("li", {}, h("span", { class: "name" }, "real-time"), cell("realtime")),
-      h("li", {}, h("span", { class: "name" }, "held back"), cell("held")),
+      h("li", {}, h("span", { class: "name" }, "reserved beside it"), cell("held")),
       h("li", {}, h("span", { class: "name" }, "deferrable"), cell("deferrable")),
       h("li", {}, h("span", { class: "name" }, "accelerators in all"), cell("count")),
     ),
@@ -75,7 +75,7 @@ function drawAccelerators(block, context, series, pools, pool) {
     range: [0, top * 1.05],
     ticks: false,
     height: 118,
-    label: `Accelerators of ${site.name}: real-time, held back, deferrable, of ${num(top)}.`,
+    label: `Accelerators of ${site.name}: real-time, reserved beside it, deferrable, of ${num(top)}.`,
     draw(p) {
       const colour = siteColour(site.index);
       const faint = css("--plot");

@@ -36,7 +36,7 @@ function each(site) {
   const limits = [["kW of power limit", site.kw, false], ["kW of peak", site.peak, true], [battery, site.battery, false]];
   const pools = site.pools.flatMap(({ pool, accelerator, held_back: held }) => [
     [`${pool} accelerator`, accelerator, false],
-    [`${pool} no longer held back`, held.bound_hours > 0 ? held : null, false],
+    [`${pool} no longer reserved`, held.bound_hours > 0 ? held : null, false],
   ]);
   return [...limits, ...pools].filter(([, one]) => one !== null);
 }

@@ -29,7 +29,7 @@ export function against(plan, now, currency) {
 
 /** One sentence on when and where. */
 export function whenWhere(row) {
-  if (row.view.class === "real_time") return "Real-time: it is never shifted; capacity is held back for it.";
+  if (row.view.class === "real_time") return "Real-time: it is never shifted; capacity is reserved for it.";
   if (row.pieces.length === 0) return row.view.note || "No slots in this plan.";
   const peak = Math.max(...row.blocks.map((b) => b.base + b.accelerators));
   const pieces = row.pieces.length;

@@ -8,7 +8,7 @@ import { createLive } from "./live.js";
 import { track } from "./gantt.js";
 import { lane, laneRow, niceRange, redrawLanes } from "./lane.js";
 import { limitWords } from "./lists.js";
-import { ganttRows, siteList, slotEdges, zoneSeriesOfPlan } from "./model.js";
+import { ganttRows, siteList, slotEdges, stretches, zoneSeriesOfPlan } from "./model.js";
 import { KINDS, kindSample, zoneColours } from "./prices.js";
 import { addLines, axis, placeLines, tickLabels } from "./timeaxis.js";
 import { siteColour } from "./dom.js";
@@ -117,11 +117,14 @@ function drawWhen(block, { plan, row, sites, explanation }) {
   new ResizeObserver(() => ticks.replaceChildren(...tickLabels(ticks.clientWidth || 600))).observe(ticks);
   if (row.blocks.length) {
     block.append(h("div", { class: "table-scroll" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["from–to", "site", "pool", "accelerators"].map((c) => h("th", {}, c)))),
-      h("tbody", {}, row.pieces.toSorted((a, b) => a.from - b.from).map((p) => h("tr", {}, [span(p.from, p.to), p.site, p.pool, p.accelerators].map((c) => h("td", {}, c))))))));
+      h("thead", {}, h("tr", {}, ["from–to", "pool", "accelerators"].map((c) => h("th", {}, c)))),
+      h("tbody", {}, stretches(row.pieces).map((p) => h("tr", {}, [span(p.from, p.to), where(p.places), p.accelerators].map((c) => h("td", {}, c))))))));
   }
   placeLines();
 }
+
+/** The pool; of several, how many on each. */
+const where = (places) => (places.size === 1 ? [...places.keys()][0] : [...places].sort().map(([place, n]) => `${n} on ${place}`).join(", "));
 
 const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, v]) => v !== null && v !== undefined && v !== "").flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]));
 
