@@ -149,6 +149,10 @@ def duration(seconds: float | None) -> str:
     return f"{sign}{days} d {hours} h" if hours else f"{sign}{days} d"
 
 
+LONGEST = timedelta(days=36_500)
+"""Lengths of time over that are typing errors, and no moment is that far ahead."""
+
+
 def parse_duration(text: str, field: str) -> timedelta:
     """`48h`, `30min`, `1h30m`, `2d`. Raises InputError.
 
@@ -160,7 +164,11 @@ def parse_duration(text: str, field: str) -> timedelta:
     if not parts or written != re.sub(r"\s+", "", text.lower()) or any(u not in _UNITS_S for _, u in parts):
         hint = "Write it like 30min, 48h or 7d."
         raise InputError(f"{text!r} is not a length of time.", field=field, hint=hint)
-    return timedelta(seconds=sum(float(n) * _UNITS_S[u] for n, u in parts))
+    total_s = sum(float(n) * _UNITS_S[u] for n, u in parts)
+    if total_s > LONGEST.total_seconds():
+        hint = f"Give at most {LONGEST.days}d."
+        raise InputError(f"{text} is longer than anything is planned for.", field=field, hint=hint)
+    return timedelta(seconds=total_s)
 
 
 def parse_minutes(text: str, field: str) -> int:
