@@ -185,7 +185,7 @@ class Curtail:
         short = [
             r for r in rows if r["realtime_q"] > r["count"] + 1e-6 or r["reserved"] < r["realtime_q"] - 1e-6
         ]
-        moves = "" if self._quote["realtime_untouched"] else "; what is held for other sites moves"
+        moves = "; what is held for other sites moves" if self._quote["reserve_moves"] else ""
         seen = f"{counted(len(rows), 'slot')}, in {len(short)} of them less than its quantile is held{moves}"
         return Check(promise, seen, not short)
 

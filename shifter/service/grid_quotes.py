@@ -22,7 +22,7 @@ from shifter.service import baselines, snapshot
 from shifter.service.core import Core
 from shifter.service.grid_events import checked, known_as, not_over
 from shifter.service.grid_sentences import sentences
-from shifter.service.met import event_slots, missing_kw, same_realtime
+from shifter.service.met import event_slots, missing_kw, same_reserve, survives_less
 from shifter.store import grid_events
 from shifter.store.snapshots import inputs_to_json
 from shifter.views.grid import EventPayer, EventSide, EventSlot, GridEventQuote, WouldMeet
@@ -107,6 +107,7 @@ class Quoted:
         payers = tuple(sorted(self._payers(), key=lambda p: (-p.cost, p.workload_id)))
         met, on_time = missing == 0.0, not any(p.late_accelerator_hours > SEEN for p in payers)
         notice = max(timedelta(0), event.start - now) / timedelta(minutes=1)
+        less = survives_less(self.made, self.without)
         ratios = [s.realtime_kw / s.limit_kw for s in window if s.limit_kw > 0]
         answer = GridEventQuote(
             event=event,
@@ -116,7 +117,9 @@ class Quoted:
             met=met,
             missing_kw=missing,
             on_time=on_time,
-            realtime_untouched=same_realtime(self.without, self.made),
+            realtime_untouched=not less,
+            reserve_moves=not same_reserve(self.without, self.made),
+            survives_less=less,
             realtime_limit_ratio=max(ratios) if ratios and len(ratios) == len(window) else None,
             notice_minutes=notice,
             notice_kept=None if event.notice_minutes is None else notice >= event.notice_minutes,

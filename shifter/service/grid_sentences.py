@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from shifter.domain.grid_event import Baseline
 from shifter.domain.moments import in_words
+from shifter.domain.survival import Promise
 from shifter.views.grid import GridEventQuote, WouldMeet
 
 MOST_NAMES = 3
@@ -22,7 +23,7 @@ def sentences(quote: GridEventQuote) -> Iterator[str]:
         yield "The plan keeps it in every slot, with real-time load at its quantile."
     else:
         yield from _missing(quote)
-    yield _realtime(quote)
+    yield from _realtime(quote)
     yield _cost(quote)
     yield from _who_pays(quote)
     yield from _afterwards(quote)
@@ -67,13 +68,27 @@ def _names(ids: Sequence[str]) -> str:
     return ", ".join(ids[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _realtime(quote: GridEventQuote) -> str:
-    if not quote.realtime_untouched:
-        return "The two plans were made for different real-time load: ask again."
+def _realtime(quote: GridEventQuote) -> Iterator[str]:
+    if quote.survives_less:
+        yield f"Real-time load runs as without it, but {'; '.join(_less_held(p) for p in quote.survives_less)}."
+        return
     if quote.realtime_limit_ratio is None:
-        return "Real-time load is untouched."
-    share = f"{100 * quote.realtime_limit_ratio:.0f} % of the limit"
-    return f"Real-time load is untouched; at its quantile, with all that is idle, it takes up to {share}."
+        yield "Real-time load is untouched."
+    else:
+        share = f"{100 * quote.realtime_limit_ratio:.0f} % of the limit"
+        yield f"Real-time load is untouched; at its quantile, with all that is idle, it takes up to {share}."
+    if quote.reserve_moves:
+        yield "What is held for the loss of others stands elsewhere, and as much as without it."
+
+
+def _less_held(promise: Promise) -> str:
+    what = f"less is held for the loss of {promise.kind} {promise.name}"
+    if promise.missing_accelerators is None:
+        return f"{what}: whether enough is held for it nobody says"
+    slots = f"{promise.missing_slots} slot{'s' if promise.missing_slots > 1 else ''}"
+    return (
+        f"{what}: up to {promise.missing_accelerators:.1f} accelerators of it are held by nobody, in {slots}"
+    )
 
 
 def _cost(quote: GridEventQuote) -> str:

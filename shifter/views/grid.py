@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.survival import Promise
 
 Part = Literal["ramp", "event", "rebound", "after"]
 
@@ -113,7 +114,11 @@ class GridEventQuote:
     on_time: bool
     """Whether no workload becomes late by it."""
     realtime_untouched: bool
-    """Whether the plan with it holds the same for real-time load in every pool and slot as the one without it."""
+    """Whether every loss that the fleet survives is held as well with it. The load is the same: one snapshot's."""
+    reserve_moves: bool
+    """Whether what failover groups hold for losses stands elsewhere, or is less, than without it."""
+    survives_less: tuple[Promise, ...]
+    """Losses that are held less whole with it, as the plan with it says of them."""
     realtime_limit_ratio: float | None
     """The most of the window's limit that real-time load at the quantile takes alone; null where the limit is 0."""
     notice_minutes: float

@@ -52,6 +52,8 @@ GRID_EVENT_QUOTE: dict[str, Any] = {
     "missing_kw": 0.0,
     "on_time": True,
     "realtime_untouched": True,
+    "reserve_moves": False,
+    "survives_less": [],
     "realtime_limit_ratio": 0.84,
     "notice_minutes": 15.0,
     "notice_kept": True,
