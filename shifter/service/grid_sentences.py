@@ -32,6 +32,8 @@ def sentences(quote: GridEventQuote) -> Iterator[str]:
         yield f"It comes {quote.notice_minutes:.0f} minutes ahead; {agreed:.0f} were agreed."
     if quote.would_meet is not None:
         yield from _instead(quote, quote.would_meet)
+    elif not quote.met:
+        yield "Nothing weaker would be met in this window."
 
 
 def _asked(quote: GridEventQuote) -> str:
@@ -137,6 +139,10 @@ def _instead(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:
         if found.cut_kw is not None and found.cut_kw > 0:
             what = f"a cut of {found.cut_kw:,.1f} kW"
             what += f", {100 * found.cut_ratio:.1f} %" if found.cut_ratio else ""
+    if found.rebound_limit_kw is not None:
+        what += f", at most {found.rebound_limit_kw:,.1f} kW in the rebound"
+    if found.without_ramp:
+        what += ", without the ramp"
     late = found.late_workloads
     but = f"; {late} workload{'s' if late > 1 else ''} would still be late" if late else ", and nothing late"
     yield f"What would be met in this window: {what}{but}."

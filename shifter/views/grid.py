@@ -81,7 +81,7 @@ class WouldMeet:
     """What can be met instead, in the same window unless it says so."""
 
     limit_kw: float
-    """The lowest limit that can be met in every slot of the window."""
+    """Of a limit, the lowest that is met in every slot of the window; of a cut, the highest that it leaves in any."""
     cut_kw: float | None
     """The largest cut below the baseline; null where there is no baseline."""
     cut_ratio: float | None
@@ -95,6 +95,10 @@ class WouldMeet:
     """With more notice: from when on nothing that runs and may not be interrupted stands in its way; null where none
     does.
     """
+    rebound_limit_kw: float | None = None
+    """What it takes after the window, where what was asked of the rebound cannot be kept; null where it can."""
+    without_ramp: bool = False
+    """Whether the ramp that was asked cannot be kept, and this is without one."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class GridEventQuote:
     in_the_way: tuple[str, ...]
     """Workloads that run, may not be interrupted, and draw power in slots that are not met."""
     would_meet: WouldMeet | None
-    """Where it is not met, or makes work late: what could be."""
+    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker is."""
     sentences: tuple[str, ...]
     """All of this for a person."""
 
