@@ -20,7 +20,7 @@ from shifter.service import baselines, snapshot
 from shifter.service.core import Core
 from shifter.service.grid_eased import SEEN, Asked, new_late
 from shifter.service.grid_events import checked, known_as, not_over
-from shifter.service.grid_sentences import sentences
+from shifter.service.grid_sentences import sentences, verdict
 from shifter.service.met import same_reserve, survives_less
 from shifter.store import grid_events
 from shifter.store.snapshots import inputs_to_json
@@ -101,9 +101,10 @@ class Quoted(Asked):
             workloads=payers,
             in_the_way=() if met else self._in_the_way(),
             would_meet=None if met and (on_time or not self.eased_in_time) else self.would_meet(met),
+            verdict=(),
             sentences=(),
         )
-        return replace(answer, sentences=tuple(sentences(answer)))
+        return replace(answer, verdict=tuple(verdict(answer)), sentences=tuple(sentences(answer)))
 
     def _asked_kwh(self) -> float | None:
         """Of the slots of the window that lie ahead, as far as they lie in it."""

@@ -19,10 +19,7 @@ def sentences(quote: GridEventQuote) -> Iterator[str]:
     yield f"{_asked(quote)} at {event.site} from {in_words(event.start)} to {in_words(event.end)}."
     if event.frozen_baseline is not None:
         yield f"Its baseline is {_baseline(event.frozen_baseline)}."
-    if quote.met:
-        yield "The plan keeps it in every slot, with real-time load at its quantile."
-    else:
-        yield from _missing(quote)
+    yield from _met(quote)
     yield from _realtime(quote)
     yield _cost(quote)
     yield from _who_pays(quote)
@@ -30,10 +27,16 @@ def sentences(quote: GridEventQuote) -> Iterator[str]:
     if quote.notice_kept is False:
         agreed = event.notice_minutes or 0.0
         yield f"It comes {quote.notice_minutes:.0f} minutes ahead; {agreed:.0f} were agreed."
-    if quote.would_meet is not None:
-        yield from _instead(quote, quote.would_meet)
-    elif not quote.met:
-        yield "Nothing weaker would be met in this window."
+    yield from _instead(quote)
+
+
+def verdict(quote: GridEventQuote) -> Iterator[str]:
+    """What of that whoever accepted it all the same has to know."""
+    yield from _met(quote)
+    if quote.survives_less:
+        yield from _realtime(quote)
+    yield from _late(quote)
+    yield from _instead(quote)
 
 
 def _asked(quote: GridEventQuote) -> str:
@@ -53,7 +56,10 @@ def _baseline(found: Baseline) -> str:
     return f"metered: {found.source}"
 
 
-def _missing(quote: GridEventQuote) -> Iterator[str]:
+def _met(quote: GridEventQuote) -> Iterator[str]:
+    if quote.met:
+        yield "The plan keeps it in every slot, with real-time load at its quantile."
+        return
     over = [s for s in quote.slots if s.over_kw > 0]
     worst = max(over, key=lambda s: s.over_kw)
     many = f"{len(over)} slots" if len(over) > 1 else "one slot"
@@ -114,6 +120,11 @@ def _who_pays(quote: GridEventQuote) -> Iterator[str]:
     many = f"{len(quote.workloads)} workloads move" if len(quote.workloads) > 1 else "1 workload moves"
     ends = f"{len(later)} end later, by up to {max(later) / 60:.1f} h" if later else "none ends later"
     yield f"{many}, {ends}{'' if late else '; all deadlines are kept'}."
+    yield from _late(quote)
+
+
+def _late(quote: GridEventQuote) -> Iterator[str]:
+    late = [p for p in quote.workloads if not p.deadline_kept]
     if late:
         hours = sum(p.late_accelerator_hours for p in late)
         theirs = "their deadlines" if len(late) > 1 else "its deadline"
@@ -132,7 +143,14 @@ def _afterwards(quote: GridEventQuote) -> Iterator[str]:
         yield f"The battery gives {spent:,.1f} kWh in the window, {otherwise:,.1f} kWh without the event."
 
 
-def _instead(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:
+def _instead(quote: GridEventQuote) -> Iterator[str]:
+    if quote.would_meet is not None:
+        yield from _weaker(quote, quote.would_meet)
+    elif not quote.met:
+        yield "Nothing weaker would be met in this window."
+
+
+def _weaker(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:
     what = f"at most {found.limit_kw:,.1f} kW"
     if quote.event.limit_kw is None:
         what = "no cut at all"

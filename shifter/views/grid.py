@@ -148,6 +148,8 @@ class GridEventQuote:
     """Workloads that run, may not be interrupted, and draw power in slots that are not met."""
     would_meet: WouldMeet | None
     """Where it is not met, or makes work late: what could be; null, too, where nothing weaker is."""
+    verdict: tuple[str, ...]
+    """For a person: whether it can be met, by how much not, what is late by it, and what would be met."""
     sentences: tuple[str, ...]
     """All of this for a person."""
 
