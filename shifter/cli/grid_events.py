@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shifter.cli.console import print_json, say
+from shifter.cli.console import print_json, say, working
 from shifter.cli.grid_options import Asked, takes_events
 from shifter.cli.grid_tables import print_events, print_quote, print_report
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import local, parse_time
+from shifter.errors import ShifterError
+
+if TYPE_CHECKING:
+    from shifter.client import Client
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +44,7 @@ def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> Non
 @app.command()
 @takes_events
 def add(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
-    """Accept events: they bind the next plan, which is made at once.
+    """Accept events: they bind the next plan, which is made at once. Each is quoted then, to say whether it can be met.
 
     A cut's baseline is frozen now. The same event again is the same; other content under its id is refused.
     """
@@ -48,10 +52,26 @@ def add(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     answers = asked.sent(client, client.add_grid_event)
     if as_json:
         print_json(answers)
-        return
-    for a in answers:
+    for event, a in zip(asked.events, answers, strict=True):
         source = f", cut from {a['frozen_baseline']['source']}" if a.get("frozen_baseline") else ""
         say(f"{a['id']} binds {a['site']} from {local(a['start'])} to {local(a['end'])}{source}.", "green")
+        _say_verdict(client, event)
+
+
+def _say_verdict(client: Client, event: dict[str, Any]) -> None:
+    """Whether an event that is accepted can be met. What a grid tells is a fact: not even an error changes it."""
+    try:
+        with working("planning with it and without it …"):
+            answer = client.quote_grid_event(event)
+    except ShifterError as error:
+        say(
+            f"Whether it can be met is not known: {error.detail} Ask again: shifter grid-events quote.",
+            "yellow",
+        )
+        return
+    fine = answer["met"] and answer["on_time"] and not answer["survives_less"]
+    for i, sentence in enumerate(answer["verdict"]):
+        say(sentence, "bold yellow" if i == 0 and not fine else "")
 
 
 @app.command(name="list")

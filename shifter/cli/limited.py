@@ -38,13 +38,13 @@ def print_budgets(plan: Mapping[str, Any]) -> None:
 
 
 def print_promises(plan: Mapping[str, Any]) -> None:
-    """What each loss that the fleet survives costs a day, where it has failover groups."""
+    """What each promise to real-time load costs a day, where the fleet has failover groups."""
     said = plan.get("resilience")
     if said is None:
         return
     rows: list[tuple[str | Text, ...]] = [
         (
-            styled(_survived(one), "bold"),
+            styled(_promised(one), "bold"),
             one["group"] or "the site itself",
             "unknown" if one["cost_per_day"] is None else number(one["cost_per_day"]),
             {"at_most": "at most", "solved": ""}.get(one["basis"] or "", ""),
@@ -54,7 +54,7 @@ def print_promises(plan: Mapping[str, Any]) -> None:
         for one in said["promises"]
     ]
     columns = (
-        Column("survives the loss of"),
+        Column("promised"),
         Column("held by", expendable=60),
         Column(f"a day ({plan['currency']})", "right"),
         Column(""),
@@ -71,16 +71,23 @@ def say_promises(plan: Mapping[str, Any]) -> None:
         out().print(styled(f"promise: {one['text']}", style), soft_wrap=True)
 
 
-def _survived(promise: Mapping[str, Any]) -> str:
-    kind = "failure domains of" if promise["kind"] == "domains" else promise["kind"]
-    return f"{kind} {promise['name']}"
+def _promised(promise: Mapping[str, Any]) -> str:
+    kind, name = promise["kind"], promise["name"]
+    others = {
+        "domains": f"loss of failure domains of {name}",
+        "ride_through": f"no grid for a while at {name}",
+        "strict": f"idle reserve of {name}",
+    }
+    return others.get(kind, f"loss of {kind} {name}")
 
 
 def _missing(promise: Mapping[str, Any]) -> str:
-    most = promise["missing_accelerators"]
+    most, slots = promise["missing_accelerators"], promise["missing_slots"]
     if most is None:
         return "unknown"
-    return f"up to {number(most, 1)} in {promise['missing_slots']} slots" if promise["missing_slots"] else "–"
+    kwh = promise.get("missing_kwh", 0.0)
+    amount = f"{number(kwh, 1)} kWh" if kwh else number(most, 1)
+    return f"up to {amount} in {slots} slots" if slots else "–"
 
 
 def print_tenants(plan: Mapping[str, Any]) -> None:

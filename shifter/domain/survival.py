@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from shifter.domain.fleet import Fleet, Site
+
+DOMAINS, RIDE_THROUGH, STRICT = "domains", "ride_through", "strict"
+"""Kinds of promises that a site keeps by itself."""
+
+
+def own_promises(fleet: Fleet) -> Iterator[tuple[str, Site]]:
+    """What sites promise by themselves, in the order in which a plan tells it: before the losses of groups."""
+    yield from ((DOMAINS, site) for site in fleet.sites if site.resilience.lose_domains > 0)
+    yield from ((RIDE_THROUGH, site) for site in fleet.sites if fleet.ride_through_minutes(site) > 0)
+    yield from ((STRICT, site) for site in fleet.sites if site.resilience.mode == "strict")
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One loss that the fleet asks to survive: of failure domains at a site, of a site, or of a zone.
+    """One thing that the fleet asks for real-time load: to survive the loss of failure domains at a site, of a site, of
+    a zone, or of the grid for a while; or that what is reserved is idle.
 
     `cost_per_day` is what the schedule's program costs more with it than without it, all else as it is, scaled to a day
     [the fleet's currency]. `basis` says how that is known: `solved`, both programs were; `at_most`, by the prices of
@@ -15,11 +29,11 @@ class Promise:
     """
 
     kind: str
-    """`domains`, `site` or `zone`."""
+    """`domains`, `ride_through`, `strict`, `site` or `zone`."""
     name: str
-    """Of the site, or of the zone, that is lost, or loses domains."""
+    """Of the site, or of the zone, that is lost, or that keeps it by itself."""
     group: str | None
-    """That takes over; None for the loss of domains, which the site itself bears."""
+    """That takes over; None for what a site keeps by itself."""
     cost_per_day: float | None
     basis: str | None
     late_accelerator_hours: float
@@ -27,7 +41,10 @@ class Promise:
     missing_accelerators: float | None
     """The most of the lost accelerators that nobody can take over in any slot, whatever is planned; None: not known."""
     missing_slots: int
+    """Slots in which it is not kept whole, whatever is planned."""
     text: str
+    missing_kwh: float = 0.0
+    """Of a ride-through, the most that battery and UPS cannot give in any slot, however full they are."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
-"""`curtail`: the grid asks for a quarter less: quoted, accepted, kept by the plan, and withdrawn at the end."""
+"""`curtail`: the grid asks for less: quoted, accepted, kept by the plan, and withdrawn at the end.
+
+A quarter less, where some site can do that with room to spare. Else a limit that can be kept, and that takes most.
+"""
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
@@ -14,12 +17,10 @@ from pydantic import TypeAdapter
 from shifter.connection import Json
 from shifter.domain.capping import import_kw
 from shifter.domain.grid_event import GridEvent, check_hours, most_kw
+from shifter.drills.asked import CUT_RATIO, REBOUND_RATIO, has_room, roomy, taken_kw, with_room
 from shifter.drills.base import Check, Scene, counted
 from shifter.errors import Conflict, NotFound
 
-CUT_RATIO = 0.25
-LEAST_RATIO = 0.001
-"""Less is no cut."""
 NOTICE = timedelta(minutes=15)
 REBOUND = timedelta(hours=1)
 KW = 1e-3
@@ -30,6 +31,41 @@ PLAN_WITHIN_S = 60.0
 def moment(text: str) -> datetime:
     """A time as the interface writes it."""
     return datetime.fromisoformat(text)
+
+
+@dataclass
+class Seen:
+    """Slots of a limit as they came, by their start, and by how much each was over it [kW]."""
+
+    slots: set[str] = field(default_factory=set)
+    broken_kw: dict[str, float] = field(default_factory=dict)
+    load_alone_kw: dict[str, float] = field(default_factory=dict)
+    """Where real-time load alone was: it goes first, and nothing else stood there."""
+
+    def look(self, row: Json, slots: Sequence[Json], over_kw: float) -> None:
+        """One power row of a plan, with what its site's pools hold in that slot."""
+        start = row["start"]
+        self.slots.add(start)
+        if over_kw > KW:
+            stands = any(s["deferrable"] for s in slots) or row["charge_kw"]
+            over = self.broken_kw if stands else self.load_alone_kw
+            over[start] = max(over.get(start, 0.0), over_kw)
+
+    @property
+    def kept(self) -> bool | None:
+        """None where nothing could be seen of it."""
+        if self.broken_kw or not self.slots:
+            return False
+        return True if self.slots - set(self.load_alone_kw) else None
+
+    def words(self, n_plans: int) -> str:
+        """All of it."""
+        n = len(self.broken_kw)
+        told = f"{counted(len(self.slots), 'slot')} under {counted(n_plans, 'plan')}, {n} of them over it"
+        if not self.load_alone_kw:
+            return told
+        most_kw = max(self.load_alone_kw.values())
+        return f"{told}; in {len(self.load_alone_kw)} real-time load alone takes up to {most_kw:.2f} kW more"
 
 
 class Curtail:
@@ -45,49 +81,65 @@ class Curtail:
         scene = self.scene
         hours = scene.options.hours
         check_hours(hours)
-        self._cut = CUT_RATIO
-        first = self._quote = self._chosen()
-        if (
-            not first["met"]
-            and (offered := (first["would_meet"] or {}).get("cut_ratio") or 0.0) >= LEAST_RATIO
-        ):
-            self._cut = math.floor(1e4 * offered) / 1e4
-            self._quote = scene.client.quote_grid_event(self._event())
-        asked, q = self._event(), self._quote
+        self._took_s = 0.0
+        asked, quote = self._chosen()
+        self._quote = quote or self._quoted_now(asked)
+        if not self._quote["met"] and (instead := self._quote["would_meet"]) is not None:
+            after_kw = instead["rebound_limit_kw"]
+            asked = {**asked, "limit_kw": roomy(instead["limit_kw"])}
+            asked |= {} if after_kw is None else {"rebound_limit_kw": roomy(after_kw)}
+            self._quote = self._quoted_now(asked)
+        self._asked = asked
+        q, start = self._quote, self._event["start"].replace("+00:00", "Z")
         payers = [w for w in q["workloads"] if w["later_minutes"] > 0 or w["cost"] > 0]
         until = "through to its end" if scene.clock.simulated else "until there is a plan with it"
-        instead = (
-            "" if q is first else f" ({100 * CUT_RATIO:g} % cannot be met; the quote says that this can)"
-        )
+        what = f"{100 * CUT_RATIO:g} % less"
+        if "limit_kw" in asked:
+            what = f"at most {asked['limit_kw']:g} kW ({what} would leave real-time load no room to grow)"
         return (
-            f"A grid event asks {self._site} to draw {100 * self._cut:g} % less{instead} for {scene.options.hours:g} h "
-            f"from {asked['start'].replace('+00:00', 'Z')} on; it is watched {until}, and withdrawn. By its quote "
-            f"{counted(len(payers), 'workload')} would be later or dearer, and it costs {q['extra_cost']:.2f} "
-            f"{q['currency']}."
+            f"A grid event asks {self._site} to draw {what} for {hours:g} h from {start} on; it is watched {until}, "
+            f"and withdrawn. By its quote {counted(len(payers), 'workload')} would be later or dearer, and it costs "
+            f"{q['extra_cost']:.2f} {q['currency']}."
         )
 
-    def _chosen(self) -> Json:
-        """The site: that which was asked for, else the one that draws most of those where it can be met; its quote."""
+    def _chosen(self) -> tuple[Json, Json | None]:
+        """What is asked, and of which of the sites that were asked for; with its quote, where there is one.
+
+        A quarter less at the one that draws most of those that can do so with room to spare. Where none can: a limit
+        with that room, at the one where it takes most of what is drawn otherwise.
+        """
         scene, now = self.scene, self.scene.clock.now()
-        asked = {key[0] for key in scene.pools}
-        rows = [r for r in scene.client.plan()["power"] if r["site"] in asked]
+        known = {key[0] for key in scene.pools}
+        rows = [r for r in scene.client.plan()["power"] if r["site"] in known]
         rows = [r for r in rows if moment(r["start"]) <= now < moment(r["end"])]
         sites = [r["site"] for r in sorted(rows, key=lambda r: -r["import_kw"])]
-        quotes: dict[str, Json] = {}
-        for self._site in sites or sorted(asked):
-            quotes[self._site] = scene.client.quote_grid_event(self._event())
-            if quotes[self._site]["met"]:
-                break
-        else:
-            self._site = next(iter(quotes))
-        return quotes[self._site]
+        cut = {"cut_ratio": CUT_RATIO, "rebound_ratio": REBOUND_RATIO}
+        limits: dict[str, Json] = {}
+        takes_kw: dict[str, float] = {}
+        for self._site in sites or sorted(known):
+            quote = self._quoted_now(cut)
+            if has_room(quote):
+                return cut, quote
+            limits[self._site] = with_room(quote)
+            takes_kw[self._site] = taken_kw(quote, limits[self._site]["limit_kw"])
+        self._site = max(takes_kw, key=takes_kw.__getitem__)
+        return limits[self._site], None
+
+    def _quoted_now(self, asked: Json) -> Json:
+        """The quote of what may be accepted next."""
+        began_s = time.monotonic()
+        self._event = self._from_now(asked)
+        quote = self.scene.client.quote_grid_event(self._event)
+        self._took_s = max(self._took_s, time.monotonic() - began_s)
+        return quote
 
     def run(self) -> Iterator[Check]:
         """See `Drill`."""
         scene = self.scene
+        if scene.clock.now() + NOTICE > moment(self._event["start"]):  # somebody took long to agree
+            self._quote = self._quoted_now(self._asked)
         yield self._quoted()
-        asked = scene.clock.now()
-        event = self._event()
+        asked, event = scene.clock.now(), self._event
         began_s = time.monotonic()
         scene.undoing(f"grid event {event['id']} is withdrawn", lambda: self._withdraw(event["id"]))
         accepted = scene.client.add_grid_event(event)
@@ -113,13 +165,14 @@ class Curtail:
             "Afterwards it is told what the meter saw, and nothing is made up", seen, bool(report["slots"])
         )
 
-    def _event(self) -> Json:
-        """From the first slot's edge that is at least the notice ahead."""
+    def _from_now(self, asked: Json) -> Json:
+        """From the first slot's edge that is at least the notice ahead, when its quote is made."""
         scene = self.scene
         row = scene.client.slots(self._site)[0]
         length = moment(row["end"]) - moment(row["start"])
         edge = moment(row["end"])
-        while edge < scene.clock.now() + NOTICE:
+        ahead = NOTICE + timedelta(seconds=2 * self._took_s * scene.clock.speed)
+        while edge < scene.clock.now() + ahead:
             edge += length
         hours = timedelta(hours=scene.options.hours)
         return {
@@ -127,10 +180,9 @@ class Curtail:
             "site": self._site,
             "start": edge.isoformat(),
             "end": (edge + hours).isoformat(),
-            "cut_ratio": self._cut,
             "notice_minutes": NOTICE / timedelta(minutes=1),
             "rebound_minutes": min(REBOUND, hours) / timedelta(minutes=1),
-            "rebound_ratio": 1.0,
+            **asked,
         }
 
     def _quoted(self) -> Check:
@@ -185,39 +237,32 @@ class Curtail:
         short = [
             r for r in rows if r["realtime_q"] > r["count"] + 1e-6 or r["reserved"] < r["realtime_q"] - 1e-6
         ]
-        moves = "" if self._quote["realtime_untouched"] else "; what is held for other sites moves"
+        moves = "; what is held for other sites moves" if self._quote["reserve_moves"] else ""
         seen = f"{counted(len(rows), 'slot')}, in {len(short)} of them less than its quantile is held{moves}"
         return Check(promise, seen, not short)
 
     def _through(self, event: GridEvent) -> Iterator[Check]:
         """Watch each slot as it comes, by the plan that is in force then, to the end of the rebound."""
         scene = self.scene
-        seen: dict[str, float] = {}
-        plans: set[str] = set()
+        seen, plans = Seen(), set[str]()
         whole_s = (event.holds_until - event.start).total_seconds()
         while (now := scene.clock.now()) < event.holds_until:
             plan = scene.client.plan()
             plans.add(plan["plan_id"])
             self._slots = [row for row in plan["slots"] if row["site"] == self._site]
-            for row in plan["power"]:
-                start, end = (moment(row[name]) for name in ("start", "end"))
-                if row["site"] == self._site and start <= now < end:
-                    over = self._over_kw(row, event)
-                    if over is not None:
-                        seen[row["start"]] = max(seen.get(row["start"], -math.inf), over)
+            here = [row for row in plan["power"] if row["site"] == self._site]
+            for row in (r for r in here if moment(r["start"]) <= now < moment(r["end"])):
+                if (over_kw := self._over_kw(row, event)) is not None:
+                    seen.look(row, [s for s in self._slots if s["start"] == row["start"]], over_kw)
             scene.tell("the window", (now - event.start).total_seconds() / whole_s)
             time.sleep(min(0.5, max(0.02, scene.clock.real_s(60))))
         promise = (
             "The limit, and that of the rebound, are kept to the end by every plan that is made meanwhile"
         )
-        broken = [kw for kw in seen.values() if kw > KW]
-        words = (
-            f"{counted(len(seen), 'slot')} under {counted(len(plans), 'plan')}, {len(broken)} of them over it"
-        )
+        words, kept = seen.words(len(plans)), seen.kept
         if not self._quote["met"]:
-            yield Check(promise, f"{words}; it was said beforehand that it cannot be met", None)
-        else:
-            yield Check(promise, words, bool(seen) and not broken, {"over_kw": round(max([0.0, *broken]), 3)})
+            words, kept = f"{words}; it was said beforehand that it cannot be met", None
+        yield Check(promise, words, kept, {"over_kw": round(max([0.0, *seen.broken_kw.values()]), 3)})
 
     def _withdraw(self, event_id: str) -> None:
         with suppress(NotFound, Conflict):  # it never came to be, or is over by itself

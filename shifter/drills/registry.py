@@ -30,5 +30,5 @@ DRILLS: Mapping[str, Entry] = {
     "flap": Entry(Flap, "Accelerators of a pool come and go every few seconds, and then its real-time load."),
     "silence": Entry(Silence, "A meter that reported falls silent."),
     "bad-telemetry": Entry(BadTelemetry, "A broken meter sends what is late, doubled, impossible or absurd."),
-    "curtail": Entry(Curtail, "The grid asks a site to draw a quarter less."),
+    "curtail": Entry(Curtail, "The grid asks a site to draw a quarter less, or at most what can be kept."),
 }

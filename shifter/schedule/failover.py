@@ -62,11 +62,15 @@ class Placing:
         terms = [*installed_terms(), self.term]
         return solve(self.problem, self.work, self.capacity, time_limit_s=time_limit_s, terms=terms)
 
-    def again(self, problem: ScheduleProblem) -> Placing:
-        """The same coarse program of a problem in which pools leave something else to work."""
+    def again(self, problem: ScheduleProblem, term: FailoverTerm | None = None) -> Placing:
+        """The same program of a problem whose sites and pools leave something else to work, or hold by another term."""
+        if self.how == PROGRAM:
+            same = replace(self.problem, pools=problem.pools, sites=problem.sites)
+            return replace(self, problem=same, capacity=Capacity.of(problem), term=term or self.term)
         minutes = self.problem.grid.slot_minutes
         other = coarsen(problem, Capacity.of(problem), self.work, slot_minutes=minutes)
-        return replace(self, problem=other.problem, capacity=other.capacity)
+        own = self.term if term is None else _on_hours(term, self.slot_of)
+        return replace(self, problem=other.problem, capacity=other.capacity, term=own)
 
     def bill(self, solution: Solution) -> tuple[float, float]:
         """What its optimum costs without late work and broken limits [currency], and how much work is late [h]."""
@@ -189,15 +193,19 @@ def _coarse(problem: ScheduleProblem, term: FailoverTerm) -> Placing:
     minutes = coarsest_minutes(problem.grid.slot_minutes)
     work = Clusters(with_spans(problem).jobs).about(CLUSTERS)
     coarse = coarsen(problem, Capacity.of(problem), work, slot_minutes=minutes)
-    first = np.searchsorted(coarse.slot_of, np.arange(coarse.problem.grid.n_slots))
-    on_hours = replace(
+    on_hours = _on_hours(term, coarse.slot_of)
+    return Placing(COARSE, coarse.problem, coarse.work, coarse.capacity, on_hours, coarse.slot_of)
+
+
+def _on_hours(term: FailoverTerm, slot_of: Ints) -> FailoverTerm:
+    first = np.searchsorted(slot_of, np.arange(int(slot_of[-1]) + 1))
+    return replace(
         term,
         lost=[replace(one, load=np.maximum.reduceat(one.load, first)) for one in term.lost],
         room=np.minimum.reduceat(term.room, first, axis=1),
         headroom_kw=np.minimum.reduceat(term.headroom_kw, first, axis=1),
         own_kw=np.maximum.reduceat(term.own_kw, first, axis=1),
     )
-    return Placing(COARSE, coarse.problem, coarse.work, coarse.capacity, on_hours, coarse.slot_of)
 
 
 def asked_of(

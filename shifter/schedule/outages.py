@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shifter.domain.fleet import Fleet
+import numpy as np
+
+from forecasts.slots import Floats
+from shifter.domain.fleet import Fleet, Site
 from shifter.domain.plant import most_carried_kwh
 from shifter.schedule.problem import ScheduleProblem
+from shifter.schedule.sites import SiteArrays
 
 LEAST = 1e-3
 """kW and kWh: less than this is not missing."""
+
+
+def missing_kwh(arrays: SiteArrays, site: Site) -> Floats:
+    """What a site's battery and UPS cannot give for as long as it asks, however full they are, (n_slots,)."""
+    hours, load_kw = arrays.ride_through_hours, arrays.ride_through_kw
+    return np.maximum(0.0, hours * load_kw - most_carried_kwh(site.battery, site.ups, load_kw, hours))
 
 
 def outages(problem: ScheduleProblem, fleet: Fleet) -> Iterator[str]:
@@ -17,7 +27,7 @@ def outages(problem: ScheduleProblem, fleet: Fleet) -> Iterator[str]:
     shortfall, and another matter."""
     for arrays, site in zip(problem.sites, fleet.sites, strict=True):
         hours, load_kw, battery = arrays.ride_through_hours, arrays.ride_through_kw, site.battery
-        short = hours * load_kw - most_carried_kwh(battery, site.ups, load_kw, hours)
+        short = missing_kwh(arrays, site)
         if short.max() > LEAST:
             yield (
                 f"{site.name}: real-time load cannot be carried without the grid for {60 * hours:g} minutes: up to "

@@ -9,16 +9,25 @@ from functools import cached_property
 
 import numpy as np
 
+from forecasts.slots import Floats
 from shifter.domain.effort import Effort
 from shifter.domain.failover import Loss, losses
 from shifter.domain.fleet import Fleet, Site
 from shifter.domain.plan import Plan
-from shifter.domain.survival import PlanResilience, Promise
+from shifter.domain.survival import (
+    DOMAINS,
+    RIDE_THROUGH,
+    STRICT,
+    PlanResilience,
+    Promise,
+    own_promises,
+)
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
-from shifter.schedule.failover import PROGRAM, Failover, Placing, hold
+from shifter.schedule.failover import PROGRAM, Failover, Placing, asked_of, hold
+from shifter.schedule.outages import LEAST, missing_kwh
 from shifter.schedule.problem import ScheduleProblem
-from shifter.schedule.program import EXCESS, Capacity, Rows
+from shifter.schedule.program import EXCESS, Rows
 from shifter.schedule.rooms import with_envelope
 from shifter.schedule.solve import Solution, linear_program
 from shifter.schedule.terms.registry import installed_terms
@@ -40,6 +49,15 @@ LATE_HOURS = 0.05
 """Work that is late by less is not told [accelerator-hours]."""
 
 FREE, NO_MONEY = "costs nothing", "costs no money"
+NO_PRICE = "has a cost that no program says"
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a site promises by itself."""
+
+    kind: str
+    site: Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +115,7 @@ def resilience_of(
     made: Failover, problem: ScheduleProblem, fleet: Fleet, envelope: Envelope, *, time_limit_s: float
 ) -> PlanResilience:
     """What the plan says of it. `problem` and `envelope` are those without what groups hold."""
-    sites = [site for site in fleet.sites if site.resilience.lose_domains > 0]
-    asked: list[Site | Loss] = [*sites, *losses(fleet)]
+    asked: list[Own | Loss] = [*(Own(kind, site) for kind, site in own_promises(fleet)), *losses(fleet)]
     priced = [_Priced()] * len(asked)
     joint = None
     if made.placing is not None and made.solution is not None:
@@ -109,30 +126,34 @@ def resilience_of(
         priced = [pricing.of(_without(one, made, problem, fleet, envelope)) for one in asked]
     ahead = 1.0 - problem.now_us / (problem.grid.n_slots * problem.slot_us)
     days = max(ahead * problem.grid.n_slots * problem.grid.slot_hours / 24, 1e-9)
-    promises = (_promise(one, made, found, days, fleet) for one, found in zip(asked, priced, strict=True))
+    pairs = zip(asked, priced, strict=True)
+    promises = (_promise(one, made, found, days, fleet, problem) for one, found in pairs)
     return PlanResilience(made.how, None if joint is None else round(joint, 6) + 0.0, tuple(promises))
 
 
 def _without(
-    one: Site | Loss, made: Failover, problem: ScheduleProblem, fleet: Fleet, envelope: Envelope
+    one: Own | Loss, made: Failover, problem: ScheduleProblem, fleet: Fleet, envelope: Envelope
 ) -> Placing:
-    """The program in which one promise is not made: of domains, nothing is reserved; of a loss, nothing is lost."""
+    """The program in which one promise is not made: of domains, nothing is reserved; of a ride-through, nothing is
+    stored for it; of an idle reserve, it is shared; of a loss, nothing is lost."""
     placing = made.placing
     assert placing is not None
     if isinstance(one, Loss):
         gone = {k for k, demand in enumerate(made.lost) if demand.loss == one}
         left = [replace(x, load=0.0 * x.load) if k in gone else x for k, x in enumerate(placing.term.lost)]
         return replace(placing, term=replace(placing.term, lost=left))
-    own = {(one.name, pool.name) for pool in one.pools}
-    freed = {
-        key: replace(held, reserved=held.quantile, kept=held.quantile) if key in own else held
-        for key, held in envelope.items()
-    }
-    bare = with_envelope(problem, fleet, freed)
-    if placing.how == PROGRAM:
-        same = replace(placing.problem, pools=bare.pools, sites=bare.sites)
-        return replace(placing, problem=same, capacity=Capacity.of(bare))
-    return placing.again(bare)
+    if one.kind == RIDE_THROUGH:
+        freely = (replace(x, ride_through_hours=0.0) if x.name == one.site.name else x for x in problem.sites)
+        return placing.again(replace(problem, sites=tuple(freely)))
+    own = {(one.site.name, pool.name) for pool in one.site.pools}
+    freed = {key: replace(envelope[key], kept=envelope[key].quantile) for key in own}
+    if one.kind == DOMAINS:
+        freed = {key: replace(held, reserved=held.quantile) for key, held in freed.items()}
+        return placing.again(with_envelope(problem, fleet, {**envelope, **freed}))
+    bare = with_envelope(problem, fleet, {**envelope, **freed})
+    shared = replace(one.site, resilience=replace(one.site.resilience, mode="shared"))
+    sites = tuple(shared if site is one.site else site for site in fleet.sites)
+    return placing.again(bare, asked_of(bare, replace(fleet, sites=sites), envelope, made.lost))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +179,21 @@ class _Pricing:
                 pass
         if late > EXCESS or any(over > EXCESS for over in self.solution.excess.values()):
             return _Priced()  # what late work or a broken limit costs the program is in its prices
-        gain = self._gain(less)
+        gain = None if self._beyond_prices(less) else self._gain(less)
         return _Priced() if gain is None else _Priced(gain, AT_MOST)
+
+    def _beyond_prices(self, less: Placing) -> bool:
+        """Where prices say nothing of it: other work counts in the rows themselves; or the battery cannot hold what is
+        asked of it, and what that costs the program is in its prices.
+        """
+        pairs = zip(self.placing.problem.sites, less.problem.sites, strict=True)
+        short = (
+            self.solution.values[f"short_kwh.{i}"].max()
+            for i, (site, other) in enumerate(pairs)
+            if site.battery is not None and site.ride_through_hours > other.ride_through_hours
+        )
+        rows_differ = (self.placing.term.strict != less.term.strict)[self.placing.term.pools].any()
+        return bool(rows_differ) or any(kwh > EXCESS for kwh in short)
 
     def _gain(self, less: Placing) -> float | None:
         """What the prices say that it costs at the most [currency]; None where the time is over.
@@ -187,39 +221,59 @@ def _rows(placing: Placing) -> Mapping[str, Rows]:
     return linear_program(placing.problem, placing.work, placing.capacity, terms)[0].rows
 
 
-def _promise(one: Site | Loss, made: Failover, priced: _Priced, days: float, fleet: Fleet) -> Promise:
-    kind: str
-    group: str | None
+def _promise(
+    one: Own | Loss, made: Failover, priced: _Priced, days: float, fleet: Fleet, problem: ScheduleProblem
+) -> Promise:
     cost = None if priced.cost is None else round(max(0.0, priced.cost) / days, 6) + 0.0
     late = round(priced.late_hours, 6) if priced.late_hours > EXCESS else 0.0
+    missing: Floats | None = np.zeros(1)
     if isinstance(one, Loss):
-        missing = made.missing(one)
-        kind, name, group = one.group.survive, one.name, one.group.name
-        what = f"{kind} {name}"
+        missing, kind, name, group = made.missing(one), str(one.group.survive), one.name, one.group.name
     else:
-        missing, kind, name, group = np.zeros(1), "domains", one.name, None
-        n = one.resilience.lose_domains
-        what = f"{n} failure domain{'s' if n > 1 else ''} of each pool at {name}"
+        kind, name, group = one.kind, one.site.name, None
     short = 0 if missing is None else int((missing > EXCESS).sum())
     most = None if missing is None else round(float(missing.max(initial=0.0)) if short else 0.0, 6)
     costs = _costs(cost, priced.basis, fleet.currency)
     if late and costs == FREE:
         costs = NO_MONEY
-    text = f"surviving the loss of {what} {costs}"
+    text = f"{_what(one, fleet)} {costs}"
     if late:
         text += (
             f", {'but' if costs == NO_MONEY else 'and'} {late:.1f} accelerator-hours of work are late for it"
         )
     if short:
         text += f"; up to {most:.1f} accelerators of it are held by nobody, in {short} slots"
-    return Promise(
-        kind, name, group, cost, priced.basis if cost is not None else None, late, most, short, text
-    )
+    basis = priced.basis if cost is not None else None
+    promise = Promise(kind, name, group, cost, basis, late, most, short, text)
+    return _as_carried(promise, fleet, problem) if kind == RIDE_THROUGH else promise
+
+
+def _what(one: Own | Loss, fleet: Fleet) -> str:
+    if isinstance(one, Loss):
+        return f"surviving the loss of {one.group.survive} {one.name}"
+    if one.kind == RIDE_THROUGH:
+        minutes = fleet.ride_through_minutes(one.site)
+        return f"carrying real-time load at {one.site.name} for {minutes:g} minutes without the grid"
+    if one.kind == STRICT:
+        return f"keeping what is reserved at {one.site.name} idle"
+    n = one.site.resilience.lose_domains
+    return f"surviving the loss of {n} failure domain{'s' if n > 1 else ''} of each pool at {one.site.name}"
+
+
+def _as_carried(promise: Promise, fleet: Fleet, problem: ScheduleProblem) -> Promise:
+    """A ride-through with what it lacks."""
+    [arrays] = (site for site in problem.sites if site.name == promise.name)
+    short = missing_kwh(arrays, fleet.by_site[promise.name])
+    slots, most = int((short > LEAST).sum()), round(float(short.max()), 6)
+    if not slots:
+        return promise
+    text = f"{promise.text}; up to {most:.1f} kWh of it are missing, in {slots} slots"
+    return replace(promise, missing_kwh=most, missing_slots=slots, text=text)
 
 
 def _costs(cost: float | None, basis: str | None, currency: str) -> str:
     if cost is None:
-        return "has a cost that no program says"
+        return NO_PRICE
     if cost < NOTHING:
         return FREE
     if cost < LEAST_SAID:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from shifter.domain.grid_event import Baseline
 from shifter.domain.moments import in_words
+from shifter.domain.survival import Promise
 from shifter.views.grid import GridEventQuote, WouldMeet
 
 MOST_NAMES = 3
@@ -18,19 +19,24 @@ def sentences(quote: GridEventQuote) -> Iterator[str]:
     yield f"{_asked(quote)} at {event.site} from {in_words(event.start)} to {in_words(event.end)}."
     if event.frozen_baseline is not None:
         yield f"Its baseline is {_baseline(event.frozen_baseline)}."
-    if quote.met:
-        yield "The plan keeps it in every slot, with real-time load at its quantile."
-    else:
-        yield from _missing(quote)
-    yield _realtime(quote)
+    yield from _met(quote)
+    yield from _realtime(quote)
     yield _cost(quote)
     yield from _who_pays(quote)
     yield from _afterwards(quote)
     if quote.notice_kept is False:
         agreed = event.notice_minutes or 0.0
         yield f"It comes {quote.notice_minutes:.0f} minutes ahead; {agreed:.0f} were agreed."
-    if quote.would_meet is not None:
-        yield from _instead(quote, quote.would_meet)
+    yield from _instead(quote)
+
+
+def verdict(quote: GridEventQuote) -> Iterator[str]:
+    """What of that whoever accepted it all the same has to know."""
+    yield from _met(quote)
+    if quote.survives_less:
+        yield from _realtime(quote)
+    yield from _late(quote)
+    yield from _instead(quote)
 
 
 def _asked(quote: GridEventQuote) -> str:
@@ -50,7 +56,10 @@ def _baseline(found: Baseline) -> str:
     return f"metered: {found.source}"
 
 
-def _missing(quote: GridEventQuote) -> Iterator[str]:
+def _met(quote: GridEventQuote) -> Iterator[str]:
+    if quote.met:
+        yield "The plan keeps it in every slot, with real-time load at its quantile."
+        return
     over = [s for s in quote.slots if s.over_kw > 0]
     worst = max(over, key=lambda s: s.over_kw)
     many = f"{len(over)} slots" if len(over) > 1 else "one slot"
@@ -67,13 +76,27 @@ def _names(ids: Sequence[str]) -> str:
     return ", ".join(ids[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _realtime(quote: GridEventQuote) -> str:
-    if not quote.realtime_untouched:
-        return "The two plans were made for different real-time load: ask again."
+def _realtime(quote: GridEventQuote) -> Iterator[str]:
+    if quote.survives_less:
+        yield f"Real-time load runs as without it, but {'; '.join(_less_held(p) for p in quote.survives_less)}."
+        return
     if quote.realtime_limit_ratio is None:
-        return "Real-time load is untouched."
-    share = f"{100 * quote.realtime_limit_ratio:.0f} % of the limit"
-    return f"Real-time load is untouched; at its quantile, with all that is idle, it takes up to {share}."
+        yield "Real-time load is untouched."
+    else:
+        share = f"{100 * quote.realtime_limit_ratio:.0f} % of the limit"
+        yield f"Real-time load is untouched; at its quantile, with all that is idle, it takes up to {share}."
+    if quote.reserve_moves:
+        yield "What is held for the loss of others stands elsewhere, and as much as without it."
+
+
+def _less_held(promise: Promise) -> str:
+    what = f"less is held for the loss of {promise.kind} {promise.name}"
+    if promise.missing_accelerators is None:
+        return f"{what}: whether enough is held for it nobody says"
+    slots = f"{promise.missing_slots} slot{'s' if promise.missing_slots > 1 else ''}"
+    return (
+        f"{what}: up to {promise.missing_accelerators:.1f} accelerators of it are held by nobody, in {slots}"
+    )
 
 
 def _cost(quote: GridEventQuote) -> str:
@@ -97,6 +120,11 @@ def _who_pays(quote: GridEventQuote) -> Iterator[str]:
     many = f"{len(quote.workloads)} workloads move" if len(quote.workloads) > 1 else "1 workload moves"
     ends = f"{len(later)} end later, by up to {max(later) / 60:.1f} h" if later else "none ends later"
     yield f"{many}, {ends}{'' if late else '; all deadlines are kept'}."
+    yield from _late(quote)
+
+
+def _late(quote: GridEventQuote) -> Iterator[str]:
+    late = [p for p in quote.workloads if not p.deadline_kept]
     if late:
         hours = sum(p.late_accelerator_hours for p in late)
         theirs = "their deadlines" if len(late) > 1 else "its deadline"
@@ -115,13 +143,24 @@ def _afterwards(quote: GridEventQuote) -> Iterator[str]:
         yield f"The battery gives {spent:,.1f} kWh in the window, {otherwise:,.1f} kWh without the event."
 
 
-def _instead(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:
+def _instead(quote: GridEventQuote) -> Iterator[str]:
+    if quote.would_meet is not None:
+        yield from _weaker(quote, quote.would_meet)
+    elif not quote.met:
+        yield "Nothing weaker would be met in this window."
+
+
+def _weaker(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:
     what = f"at most {found.limit_kw:,.1f} kW"
     if quote.event.limit_kw is None:
         what = "no cut at all"
         if found.cut_kw is not None and found.cut_kw > 0:
             what = f"a cut of {found.cut_kw:,.1f} kW"
             what += f", {100 * found.cut_ratio:.1f} %" if found.cut_ratio else ""
+    if found.rebound_limit_kw is not None:
+        what += f", at most {found.rebound_limit_kw:,.1f} kW in the rebound"
+    if found.without_ramp:
+        what += ", without the ramp"
     late = found.late_workloads
     but = f"; {late} workload{'s' if late > 1 else ''} would still be late" if late else ", and nothing late"
     yield f"What would be met in this window: {what}{but}."

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.survival import Promise
 
 Part = Literal["ramp", "event", "rebound", "after"]
 
@@ -80,7 +81,7 @@ class WouldMeet:
     """What can be met instead, in the same window unless it says so."""
 
     limit_kw: float
-    """The lowest limit that can be met in every slot of the window."""
+    """Of a limit, the lowest that is met in every slot of the window; of a cut, the highest that it leaves in any."""
     cut_kw: float | None
     """The largest cut below the baseline; null where there is no baseline."""
     cut_ratio: float | None
@@ -94,6 +95,10 @@ class WouldMeet:
     """With more notice: from when on nothing that runs and may not be interrupted stands in its way; null where none
     does.
     """
+    rebound_limit_kw: float | None = None
+    """What it takes after the window, where what was asked of the rebound cannot be kept; null where it can."""
+    without_ramp: bool = False
+    """Whether the ramp that was asked cannot be kept, and this is without one."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,11 @@ class GridEventQuote:
     on_time: bool
     """Whether no workload becomes late by it."""
     realtime_untouched: bool
-    """Whether the plan with it holds the same for real-time load in every pool and slot as the one without it."""
+    """Whether every loss that the fleet survives is held as well with it. The load is the same: one snapshot's."""
+    reserve_moves: bool
+    """Whether what failover groups hold for losses stands elsewhere, or is less, than without it."""
+    survives_less: tuple[Promise, ...]
+    """Losses that are held less whole with it, as the plan with it says of them."""
     realtime_limit_ratio: float | None
     """The most of the window's limit that real-time load at the quantile takes alone; null where the limit is 0."""
     notice_minutes: float
@@ -138,7 +147,9 @@ class GridEventQuote:
     in_the_way: tuple[str, ...]
     """Workloads that run, may not be interrupted, and draw power in slots that are not met."""
     would_meet: WouldMeet | None
-    """Where it is not met, or makes work late: what could be."""
+    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker is."""
+    verdict: tuple[str, ...]
+    """For a person: whether it can be met, by how much not, what is late by it, and what would be met."""
     sentences: tuple[str, ...]
     """All of this for a person."""
 

@@ -15,9 +15,11 @@ from shifter.api.server import ApiServer
 from shifter.cli import grid_events
 from shifter.cli.grid_options import asked_events
 from shifter.clock import ManualClock
+from shifter.domain.grid_event import GridEvent
+from shifter.errors import SolverFailed
 from shifter.files import read_fleet
 from shifter.service import Service
-from shifter.views import TelemetrySample
+from shifter.views import GridEventQuote, TelemetrySample
 from tests.cli.helpers import DATA, PLAN_FILES
 from tests.service.world import HOUR, T0, job, realtime, service
 
@@ -99,6 +101,43 @@ def test_what_cannot_be_met_ends_with_1_and_says_what_could(
     assert "at most 4.6 kW" in told.err
     assert grid("quote", *AT, "--limit-kw", "4", "--json") == 1
     assert json.loads(capsys.readouterr().out)["missing_kw"] == pytest.approx(0.6)
+
+
+def test_who_adds_what_cannot_be_met_is_told_so_and_what_could_be(
+    grid: Callable[..., int], capsys: pytest.CaptureFixture[str], made: Service
+) -> None:
+    assert grid("add", *AT, "--limit-kw", "4") == 0, "what a grid tells is a fact"
+    assert [event.limit_kw for event in made.grid_events()] == [4.0]
+    told = capsys.readouterr()
+    assert "fra-20260110T1700 binds fra" in told.err
+    assert "It cannot be met in 3 slots" in told.err
+    assert "0.6 kW are missing" in told.err
+    assert "What would be met in this window: at most 4.6 kW" in told.err
+    assert grid("add", *AT, "--limit-kw", "4", "--json") == 0
+    told = capsys.readouterr()
+    assert [event["limit_kw"] for event in json.loads(told.out)] == [4.0]
+    assert "0.6 kW are missing" in told.err
+    assert grid("add", *AT, "--limit-kw", "9", "--id", "e2") == 0
+    told = capsys.readouterr()
+    assert "The plan keeps it in every slot" in told.err
+    assert "missing" not in told.err
+
+
+def test_an_event_is_accepted_where_nobody_can_say_whether_it_can_be_met(
+    grid: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    made: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(event: GridEvent) -> GridEventQuote:
+        raise SolverFailed("the solver gave no answer.", hint="Try again.")
+
+    monkeypatch.setattr(made, "quote_grid_event", fails)
+    assert grid("add", *AT, "--limit-kw", "4") == 0
+    assert [event.limit_kw for event in made.grid_events()] == [4.0]
+    told = capsys.readouterr().err
+    assert "Whether it can be met is not known: the solver gave no answer." in told
+    assert "shifter grid-events quote" in told
 
 
 def test_a_plan_from_files_keeps_the_events_that_it_knows_of(

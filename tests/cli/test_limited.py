@@ -78,6 +78,14 @@ def test_without_tenants_there_is_no_word_of_them(capsys: pytest.CaptureFixture[
     assert "fairness" not in told
 
 
+HELD = {
+    "site": ("loss of site", "near"),
+    "domains": ("loss of failure domains of", "the site itself"),
+    "ride_through": ("no grid for a while at", "the site itself"),
+    "strict": ("idle reserve of", "the site itself"),
+}
+
+
 def test_each_promise_has_a_line_with_what_it_costs_a_day(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +93,7 @@ def test_each_promise_has_a_line_with_what_it_costs_a_day(
     load = {(name, "p"): {0.5: 1.0, 0.99: n} for name, n in (("a", 4.0), ("b", 2.0))}
     sites = [
         site("a", pools=(Pool("p", "X", 10, failure_domains=2),), resilience=Resilience(lose_domains=1)),
-        site("b"),
+        site("b", resilience=Resilience(ride_through_minutes=30, mode="strict")),
     ]
     inputs = cycle_inputs([work("w", 120, 24, preemptible=False)], sites=sites, load=load)
     groups = (FailoverGroup("near", ("a", "b")),)
@@ -94,9 +102,9 @@ def test_each_promise_has_a_line_with_what_it_costs_a_day(
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert plan.resilience is not None
     for promise in plan.resilience.promises:
-        kind = ["failure", "domains", "of"] if promise.kind == "domains" else ["site"]
-        by = ["the", "site", "itself"] if promise.kind == "domains" else ["near"]
-        assert [*kind, promise.name, *by, f"{promise.cost_per_day:.2f}", "0.0", "–"] in told
+        kind, by = (words.split() for words in HELD[promise.kind])
+        missing = ["up", "to", "1.0", "kWh", "in", "24", "slots"] if promise.kind == "ride_through" else ["–"]
+        assert [*kind, promise.name, *by, f"{promise.cost_per_day:.2f}", "0.0", *missing] in told
     say_promises(plan.to_dict())
     assert capsys.readouterr().out.splitlines() == [f"promise: {p.text}" for p in plan.resilience.promises]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shifter.api.server import ApiServer
+from shifter.cli.main import main
 from shifter.client import Client
 from shifter.clock import SystemClock, parse_clock
 from shifter.daemon import Daemon
@@ -18,6 +21,7 @@ from shifter.settings import Settings
 from tests.daemon.world import until
 
 Serve = Callable[..., Client]
+Call = Callable[..., tuple[int, Any, str]]
 FLEET = """\
 currency: EUR
 sites:
@@ -98,3 +102,23 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """On a clock that runs 60 times as fast as the real one, with nothing to do."""
     with served(tmp_path_factory.mktemp("idle"), 60, n_work=0) as client:
         yield client
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """`shifter drill ARGS --json`: exit code, document, words."""
+
+    def run(*args: str) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["drill", *args, "--json"])
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), document(shown.out), shown.err
+
+    return run
+
+
+def document(out: str) -> Any:
+    """The JSON among what the daemon in this process logs."""
+    begin = out.find("{\n")
+    return json.JSONDecoder().raw_decode(out[begin:])[0] if begin >= 0 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,30 +32,9 @@ from shifter.drills.watched import (
     stopped_at_once,
     unnamed,
 )
-from tests.drills.conftest import HOLD_S, served
+from tests.drills.conftest import HOLD_S, Call, served
 
-Call = Callable[..., tuple[int, Any, str]]
 KEY = ("fra", "h100")
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """`shifter drill ARGS --json`: exit code, document, words."""
-
-    def run(*args: str) -> tuple[int, Any, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(["drill", *args, "--json"])
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), document(shown.out), shown.err
-
-    return run
-
-
-def document(out: str) -> Any:
-    """The JSON among what the daemon in this process logs."""
-    begin = out.find("{\n")
-    return json.JSONDecoder().raw_decode(out[begin:])[0] if begin >= 0 else None
 
 
 def unplayed(client: Client) -> Iterator[bool]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
+from forecasts.slots import SlotGrid
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
 from shifter.domain.plant import Battery
+from shifter.domain.resilience import FailoverGroup
 from shifter.errors import Conflict, InputError, NotFound
+from shifter.realtime.load import RealtimeLoad
 from shifter.service import Service
-from tests.service.world import FLEET, HOUR, T0, job, live_until, realtime, service
+from tests.service.world import FLEET, HOUR, POOL, T0, job, live_until, realtime, service
 
 IDLE_KW, BUSY_KW = 1.6, 0.6
 """All sixteen idle, and one that is busy on top of that."""
@@ -23,6 +28,16 @@ def world(url: str, clock: ManualClock, **changes: Any) -> Service:
     made.submit([job("w1", hours=40, width=11, due_h=24, preemptible=True)], "ann")
     made.cycle()
     return made
+
+
+def steps(start: datetime, end: datetime) -> Any:
+    """Less real-time load from one moment to another than before and after."""
+
+    def make(grid: SlotGrid) -> RealtimeLoad:
+        high = np.array([4.0 if start <= e < end else 5.0 for e in grid.edges[:-1]])
+        return RealtimeLoad(grid, {POOL: {0.5: 0.8 * high, 0.99: high}})
+
+    return make
 
 
 def event(start: float = 17, hours: float = 3, **asked: Any) -> GridEvent:
@@ -94,6 +109,34 @@ def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be
     assert made.quote_grid_event(event(cut_ratio=cut.would_meet.cut_ratio - 1e-3)).met
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"rebound_minutes": 120, "rebound_limit_kw": 4.2},
+        {"ramp_kw_per_minute": 0.001},
+        {"rebound_minutes": 120, "rebound_limit_kw": 4.2, "ramp_kw_per_minute": 0.001},
+    ],
+    ids="+".join,
+)
+def test_advice_is_kept_where_what_was_asked_around_the_window_cannot_be(
+    sqlite_url: str, clock: ManualClock, after: dict[str, float]
+) -> None:
+    """Real-time load alone draws 4.0 kW in the window and up to 4.6 kW around it."""
+    made = service(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    made.cycle()
+    quote = made.quote_grid_event(event(limit_kw=3.9, **after))
+    found = quote.would_meet
+    assert found is not None
+    eased: dict[str, Any] = {"ramp_kw_per_minute": None} if found.without_ramp else {}
+    eased |= {"rebound_limit_kw": found.rebound_limit_kw} if found.rebound_limit_kw else {}
+    assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw, **eased)).met
+    assert bool(found.rebound_limit_kw) == ("rebound_limit_kw" in after)
+    assert found.without_ramp == ("ramp_kw_per_minute" in after)
+    text = " ".join(quote.sentences)
+    assert ("in the rebound" in text) == ("rebound_limit_kw" in after)
+    assert ("without the ramp" in text) == ("ramp_kw_per_minute" in after)
+
+
 def test_work_that_may_not_be_interrupted_stands_in_the_way_until_it_ends(
     sqlite_url: str, clock: ManualClock
 ) -> None:
@@ -138,6 +181,53 @@ def test_a_battery_gives_what_it_holds(sqlite_url: str, clock: ManualClock) -> N
     quote = made.quote_grid_event(event(limit_kw=4.0, hours=2))
     assert quote.with_event.battery_kwh >= quote.without.battery_kwh
     assert "The battery gives" in " ".join(quote.sentences)
+
+
+def group_of_three(url: str, clock: ManualClock) -> Service:
+    """Sites of 16 that take over from each other, 4.8 of real-time load each, and firm work for nearly all else."""
+    [site] = FLEET.sites
+    sites = tuple(replace(site, name=name) for name in ("fra", "ber", "muc"))
+    fleet = replace(FLEET, sites=sites, failover_groups=(FailoverGroup("de", tuple(s.name for s in sites)),))
+
+    def load(grid: SlotGrid) -> RealtimeLoad:
+        median, high = (np.full(grid.n_slots, n) for n in (3.0, 4.8))
+        return RealtimeLoad(grid, {(s.name, "h100"): {0.5: median, 0.99: high} for s in sites})
+
+    made = service(url, clock, fleet=fleet, realtime=load)
+    made.submit([job("w1", hours=120, width=20, due_h=9)], "ann")
+    made.cycle()
+    return made
+
+
+def test_what_a_group_holds_elsewhere_leaves_real_time_load_untouched(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = group_of_three(sqlite_url, clock)
+    quote = made.quote_grid_event(event(1, 6, limit_kw=4.6))
+    assert quote.met
+    assert quote.reserve_moves, "under this limit fra has power for nothing of the others"
+    assert quote.realtime_untouched
+    assert quote.survives_less == ()
+    text = " ".join(quote.sentences)
+    assert "ask again" not in text
+    assert "Real-time load is untouched" in text
+    assert "What is held for the loss of others stands elsewhere, and as much as without it." in text
+
+
+def test_an_event_that_leaves_too_little_for_a_loss_says_for_which(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = group_of_three(sqlite_url, clock)
+    made.add_grid_event(replace(event(1, 6, limit_kw=4.6), id="at-ber", site="ber"), "dso")
+    quote = made.quote_grid_event(event(1, 6, limit_kw=4.6))
+    assert quote.met
+    assert [(p.kind, p.name, p.missing_slots) for p in quote.survives_less] == [("site", "muc", 6)]
+    assert not quote.realtime_untouched
+    text = " ".join(quote.sentences)
+    assert (
+        "less is held for the loss of site muc: up to 4.4 accelerators of it are held by nobody, in 6 slots"
+        in text
+    )
 
 
 @pytest.mark.parametrize(

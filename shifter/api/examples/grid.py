@@ -52,6 +52,8 @@ GRID_EVENT_QUOTE: dict[str, Any] = {
     "missing_kw": 0.0,
     "on_time": True,
     "realtime_untouched": True,
+    "reserve_moves": False,
+    "survives_less": [],
     "realtime_limit_ratio": 0.84,
     "notice_minutes": 15.0,
     "notice_kept": True,
@@ -100,6 +102,7 @@ GRID_EVENT_QUOTE: dict[str, Any] = {
     ],
     "in_the_way": [],
     "would_meet": None,
+    "verdict": ["The plan keeps it in every slot, with real-time load at its quantile."],
     "sentences": [
         "25.0 % less at frankfurt from Sat 10 Jan 2026 17:00 UTC to Sat 10 Jan 2026 18:00 UTC.",
         "The plan keeps it in every slot, with real-time load at its quantile.",

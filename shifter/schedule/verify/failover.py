@@ -14,6 +14,7 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.failover import Loss, carried, losses
 from shifter.domain.fleet import PoolKey
+from shifter.domain.survival import own_promises
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.fleet import Part, Program, Variables
 from shifter.schedule.verify.loads import SiteLoad
@@ -31,8 +32,8 @@ def check_failover(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]
             yield Violation(ViolationCode.FAILOVER, "resilience", "the fleet has no failover groups")
         return
     every = list(losses(case.fleet))
-    domains = [("domains", s.name, None) for s in case.fleet.sites if s.resilience.lose_domains > 0]
-    asked = [*domains, *((one.group.survive, one.name, one.group.name) for one in every)]
+    own = [(kind, site.name, None) for kind, site in own_promises(case.fleet)]
+    asked = [*own, *((one.group.survive, one.name, one.group.name) for one in every)]
     told = [] if said is None else [(p.kind, p.name, p.group) for p in said.promises]
     if told != asked:
         yield Violation(ViolationCode.FAILOVER, "resilience", "its promises are not those of the fleet")
@@ -43,7 +44,7 @@ def check_failover(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]
     free = _all_that_is_free(case)
     stays_kw = _stays_kw(case)
     nothing = {key: np.zeros(case.grid.n_slots) for key in stays_kw}
-    for loss, promise in zip(every, said.promises[len(domains) :], strict=True):
+    for loss, promise in zip(every, said.promises[len(own) :], strict=True):
         left_kw = {name: _headroom_kw(case, by_site[name], stays_kw) for name in loss.group.sites}
         most_kw = {name: _headroom_kw(case, by_site[name], nothing) for name in loss.group.sites}
         least = _unplaced(case, loss, free, most_kw)

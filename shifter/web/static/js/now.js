@@ -218,8 +218,8 @@ function announced(list, t) {
   }));
 }
 
-/** What the plan promises to survive, and what that costs. */
+/** What the plan promises to real-time load, and what that costs. */
 function promises(plan) {
-  return note("promises", "What real-time load survives", (plan?.resilience?.promises ?? []).map((one) =>
-    h("li", { class: one.missing_accelerators > ROUNDING ? "bad" : null }, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
+  return note("promises", "What real-time load is promised", (plan?.resilience?.promises ?? []).map((one) =>
+    h("li", { class: one.missing_accelerators > ROUNDING || one.missing_kwh > ROUNDING ? "bad" : null }, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
 }
