@@ -150,7 +150,8 @@ def duration(seconds: float | None) -> str:
 
 
 LONGEST = timedelta(days=36_500)
-"""Lengths of time over that are typing errors, and no moment is that far ahead."""
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+"""What is longer, or at another time, is a typing error; so no sum of both is beyond what can be told."""
 
 
 def parse_duration(text: str, field: str) -> timedelta:
@@ -204,6 +205,9 @@ def parse_time(text: str, field: str) -> datetime:
             field=field,
             hint=f"Write {clock}Z for UTC, {clock}+01:00 for UTC+1.",
         )
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        hint = f"Give a year from {FIRST_YEAR} to {LAST_YEAR}."
+        raise InputError(f"{text} is no time that anything is planned for.", field=field, hint=hint)
     return moment.astimezone(UTC)
 
 

@@ -18,17 +18,13 @@ def is_apart(record: WorkloadRecord, let_in: Iterable[Allocation], now: datetime
     return places(let_in) != places(leases.current(record.lease.allocations, now))
 
 
-def ran_in(record: WorkloadRecord, state: State, now: datetime) -> tuple[Allocation, ...]:
-    """What it ran in since its work was last counted. Where nobody asked yet that is what its lease held, and so it is
-    until it was first apart: pieces of it that are over may not have been counted yet.
+def ran_in(record: WorkloadRecord, state: State) -> tuple[Allocation, ...]:
+    """What it ran in since its work was last counted: what it was let into where that was apart from what its lease
+    held, and else what that held, with a slot that began since anybody asked.
     """
-    told = state.let_in.get(record.id)
-    if told is None:
-        return record.lease.allocations
     if record.id in state.apart:
-        return told
-    over = (a for a in record.lease.allocations if a.end <= now)
-    return (*over, *(a for a in told if a.end > now))
+        return state.let_in.get(record.id, ())
+    return record.lease.allocations
 
 
 def credited(record: WorkloadRecord, ran_in: tuple[Allocation, ...], gate: Gate) -> WorkloadRecord:

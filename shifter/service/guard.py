@@ -78,7 +78,7 @@ def remember(core: Core, gate: Gate, sites: Iterable[str]) -> None:
     for old in _whose(core, gate, _changed(core, gate, sites)):
         answer = admission(old, gate)
         if is_apart(old, answer.allocations, gate.now) and state.let_in.get(old.id) != answer.allocations:
-            record = credited(old, ran_in(old, state, gate.now), gate)
+            record = credited(old, ran_in(old, state), gate)
             with state.changed:
                 state.records[old.id] = record
                 state.let_in = {**state.let_in, old.id: answer.allocations}
@@ -111,7 +111,7 @@ def _take_back(core: Core, change: Change, gate: Gate, records: Iterable[Workloa
         answer = admission(old, gate)
         if answer.state is AdmissionState.REJECTED:
             continue
-        ran = ran_in(old, state, gate.now)
+        ran = ran_in(old, state)
         record = credited(old, ran, gate)
         if is_apart(record, answer.allocations, gate.now):
             apart.add(record.id)

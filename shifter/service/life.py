@@ -142,7 +142,7 @@ def _ask_all(core: Core) -> None:
         answers = {r.id: admission(r, gate) for r in asked}
         apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate.now))
         did = [
-            credited(r, ran_in(r, state, gate.now), gate)
+            credited(r, ran_in(r, state), gate)
             for r in asked
             if r.progress_source == "planned" and r.id in state.apart | apart
         ]

@@ -131,8 +131,17 @@ def test_a_length_of_time_is_never_guessed(text: str) -> None:
         parse_duration(text, "--horizon")
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2026-01-10T00:00:00", "2026-13-10T00:00:00Z"])
-def test_a_time_needs_its_zone(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tomorrow",
+        "2026-01-10T00:00:00",
+        "2026-13-10T00:00:00Z",
+        "9990-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+    ],
+)
+def test_a_time_needs_its_zone_and_a_year_of_ours(text: str) -> None:
     with pytest.raises(InputError, match="--start"):
         parse_time(text, "--start")
 

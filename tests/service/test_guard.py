@@ -18,7 +18,6 @@ from shifter.domain.grid_event import GridEvent
 from shifter.domain.workload import Workload
 from shifter.errors import NotReady
 from shifter.service import Service
-from shifter.service.credit import ran_in
 from shifter.service.level import STEPS, Level
 from shifter.store import workloads as rows
 from shifter.views import AdmissionState, EventKind, TelemetrySample
@@ -204,15 +203,18 @@ def test_what_nobody_asked_for_yet_ran_as_its_lease_held(made: Service, clock: M
     assert made.workload("soft").done == pytest.approx(12)
 
 
-def test_what_a_beat_is_first_to_find_apart_is_credited_as_its_lease_held(
-    made: Service, clock: ManualClock
-) -> None:
-    plan(made, soft())
-    record = made.core.record("soft")
-    made.core.state.let_in.clear()
-    assert ran_in(record, made.core.state, clock.now()) == record.lease.allocations
-    made.core.state.let_in["soft"] = ()
-    assert ran_in(record, made.core.state, clock.now()) == ()
+def test_work_whose_slot_began_since_the_last_beat_ran_in_it(made: Service, clock: ManualClock) -> None:
+    """It was told to wait then, and until when: whoever follows its slots began, and is told to stop."""
+    plan(made, soft(earliest_start=T0 + HOUR, due_h=7.2))
+    begins = made.lease("soft").allocations[0].start
+    live(made, clock, begins - clock.now() - timedelta(seconds=2), 2.0)
+    assert made.admission("soft").state is AdmissionState.WAIT
+    assert made.core.state.let_in["soft"] == ()
+    clock.advance(seconds=4)
+    measure(made, 16.0)
+    assert made.core.state.stopping["soft"].at == clock.now()
+    assert made.admission("soft").state is AdmissionState.STOP
+    assert made.workload("soft").done == pytest.approx(8 * 2 / 3600)
 
 
 def test_a_load_that_flutters_stops_work_once(made: Service, clock: ManualClock) -> None:
