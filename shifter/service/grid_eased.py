@@ -137,13 +137,15 @@ class Asked:
         return max([self._highest_kw, *(s.at_quantile_kw for s in self._floor)]) + LEAST_KW
 
     def search(self, ease: float, *, on_time: bool) -> tuple[Plan, GridEvent]:
-        """The least easing, 0 to 1, that works, to 1/32 of all; `ease` is one that is known to keep the limit."""
+        """The least easing, 0 to 1, that works, to 1/32 of all; `ease` is the least that the window can do with."""
 
         def works(plan: Plan, event: GridEvent) -> bool:
             if missing_kw(event, self.inputs.fleet, plan) > 0:
                 return False
             return not on_time or not new_late(self.without, plan)
 
+        if works(self.made, self.event):
+            return self.made, self.event  # all that was missed is around the window, and is eased there
         low, high = 0.0, ease or 1.0
         best = self._eased(high + 1e-6)
         plan = self._plan(best)
@@ -151,7 +153,7 @@ class Asked:
         if not works(plan, best):
             high, best = 1.0, self._eased(1.0)
             plan = self._plan(best)
-        elif not on_time and not battery:
+        elif ease > 0 and not battery:
             return plan, best  # what the site draws at the least is exact where nothing is stored
         for _ in range(STEPS):
             tried = self._eased((low + high) / 2)

@@ -109,6 +109,7 @@ def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be
     assert made.quote_grid_event(event(cut_ratio=cut.would_meet.cut_ratio - 1e-3)).met
 
 
+@pytest.mark.parametrize(("limit_kw", "lowest_kw"), [(3.9, 4.0), (4.1, 4.1)])
 @pytest.mark.parametrize(
     "after",
     [
@@ -119,14 +120,19 @@ def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be
     ids="+".join,
 )
 def test_advice_is_kept_where_what_was_asked_around_the_window_cannot_be(
-    sqlite_url: str, clock: ManualClock, after: dict[str, float]
+    sqlite_url: str, clock: ManualClock, after: dict[str, float], limit_kw: float, lowest_kw: float
 ) -> None:
     """Real-time load alone draws 4.0 kW in the window and up to 4.6 kW around it."""
     made = service(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    if "ramp_kw_per_minute" not in after:
+        made.submit([job("w1", hours=40, width=11, due_h=24, preemptible=True)], "ann")
     made.cycle()
-    quote = made.quote_grid_event(event(limit_kw=3.9, **after))
+    quote = made.quote_grid_event(event(limit_kw=limit_kw, **after))
     found = quote.would_meet
     assert found is not None
+    assert found.limit_kw == pytest.approx(lowest_kw, abs=0.01), (
+        "the lowest, and no lower than what was asked"
+    )
     eased: dict[str, Any] = {"ramp_kw_per_minute": None} if found.without_ramp else {}
     eased |= {"rebound_limit_kw": found.rebound_limit_kw} if found.rebound_limit_kw else {}
     assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw, **eased)).met
@@ -135,6 +141,32 @@ def test_advice_is_kept_where_what_was_asked_around_the_window_cannot_be(
     text = " ".join(quote.sentences)
     assert ("in the rebound" in text) == ("rebound_limit_kw" in after)
     assert ("without the ramp" in text) == ("ramp_kw_per_minute" in after)
+
+
+def test_a_cut_whose_rebound_alone_cannot_be_kept_stays_as_large_as_it_was_asked(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    quote = made.quote_grid_event(event(cut_ratio=0.25, rebound_minutes=120, rebound_limit_kw=4.2))
+    assert not any(s.over_kw for s in quote.slots if s.part == "event")
+    found = quote.would_meet
+    assert found is not None
+    assert (found.cut_ratio, found.rebound_limit_kw) == (pytest.approx(0.25), pytest.approx(4.6, abs=0.01))
+    assert "no cut at all" not in " ".join(quote.sentences)
+
+
+def test_a_limit_that_its_ramp_alone_does_not_keep_is_eased_no_further_than_the_ramp_needs(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    """Beside the window real-time load alone draws 4.6 kW, and the ramp allows 0.3 kW above its limit there."""
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    quote = made.quote_grid_event(event(limit_kw=4.1, ramp_kw_per_minute=0.01))
+    found = quote.would_meet
+    assert found is not None
+    assert not found.without_ramp
+    highest_kw = max(s.without_kw for s in quote.slots if s.part == "event") + BUSY_KW
+    assert 4.3 - 1e-3 <= found.limit_kw <= 4.3 + (highest_kw - 4.1) / 32
+    assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw)).met
 
 
 def test_work_that_may_not_be_interrupted_stands_in_the_way_until_it_ends(
