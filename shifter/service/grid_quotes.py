@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 from forecasts.slots import isoformat_z
 from shifter.cycle import CycleInputs
@@ -20,6 +21,7 @@ from shifter.service import baselines, snapshot
 from shifter.service.core import Core
 from shifter.service.grid_eased import SEEN, Asked, new_late
 from shifter.service.grid_events import checked, known_as, not_over
+from shifter.service.grid_plans import EventPlans
 from shifter.service.grid_sentences import sentences, verdict
 from shifter.service.met import same_reserve, survives_less
 from shifter.store import grid_events
@@ -27,12 +29,15 @@ from shifter.store.snapshots import inputs_to_json
 from shifter.views.grid import EventPayer, EventSide, GridEventQuote
 
 HOUR = timedelta(hours=1)
+LOOKS_FOR_S = 240.0
+"""[real s] So long from its beginning on, a quote looks for what would be met; a client waits for it 300 s."""
 AFTERWARDS = timedelta(hours=4)
 """So long after the window, or over the rebound's where that is longer, its peak is looked at."""
 
 
 def quote(core: Core, event: GridEvent) -> GridEventQuote:
     """See `Service.quote_grid_event`."""
+    began_s = monotonic()
     checked(core, event)
     not_over(event, core.now())
     with core.reading() as db:
@@ -46,10 +51,11 @@ def quote(core: Core, event: GridEvent) -> GridEventQuote:
             hint="Ask nearer to its time.",
         )
 
-    def plan(given: CycleInputs) -> Plan:
-        return core.quote_planner.plan(inputs_to_json(given), core.config.cycle_deadline_s)
+    def plan(given: CycleInputs, within_s: float) -> Plan:
+        deadline_s = min(within_s, core.config.cycle_deadline_s)
+        return core.quote_planner.plan(inputs_to_json(given), deadline_s)
 
-    return Quoted(event, inputs, plan).answer()
+    return Quoted(event, EventPlans(inputs, event.id, plan, began_s + LOOKS_FOR_S)).answer()
 
 
 def afterwards(event: GridEvent) -> datetime:
@@ -74,6 +80,8 @@ class Quoted(Asked):
         met, on_time = self.missing_kw == 0.0, not any(p.late_accelerator_hours > SEEN for p in payers)
         notice = max(timedelta(0), event.start - now) / timedelta(minutes=1)
         less = survives_less(self.made, self.without)
+        as_asked = met and (on_time or not self.eased_in_time)
+        instead, all_tried = (None, True) if as_asked else self.would_meet(met)
         ratios = [s.realtime_kw / s.limit_kw for s in self.window if s.limit_kw > 0]
         answer = GridEventQuote(
             event=event,
@@ -100,7 +108,8 @@ class Quoted(Asked):
             slots=self.slots,
             workloads=payers,
             in_the_way=() if met else self._in_the_way(),
-            would_meet=None if met and (on_time or not self.eased_in_time) else self.would_meet(met),
+            would_meet=instead,
+            all_tried=all_tried,
             verdict=(),
             sentences=(),
         )

@@ -148,6 +148,8 @@ def _instead(quote: GridEventQuote) -> Iterator[str]:
         yield from _weaker(quote, quote.would_meet)
     elif not quote.met:
         yield "Nothing weaker would be met in this window."
+    if not quote.all_tried:
+        yield "Not all was tried: the time for that was over, or a plan failed. Ask again, or ask for less."
 
 
 def _weaker(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:

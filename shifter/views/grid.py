@@ -147,7 +147,9 @@ class GridEventQuote:
     in_the_way: tuple[str, ...]
     """Workloads that run, may not be interrupted, and draw power in slots that are not met."""
     would_meet: WouldMeet | None
-    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker is."""
+    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker was found."""
+    all_tried: bool
+    """Whether it is the most that could be; false where the time was over, or a plan failed, before all was tried."""
     verdict: tuple[str, ...]
     """For a person: whether it can be met, by how much not, what is late by it, and what would be met."""
     sentences: tuple[str, ...]

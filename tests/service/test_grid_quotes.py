@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from forecasts.slots import SlotGrid
+from shifter.client import SLOW_TIMEOUT_S
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.plan import Plan
 from shifter.domain.plant import Battery
 from shifter.domain.resilience import FailoverGroup
-from shifter.errors import Conflict, InputError, NotFound
+from shifter.errors import Conflict, InputError, NotFound, SolverFailed
+from shifter.planner import InProcessPlanner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import Service
+from shifter.service import Service, grid_quotes
 from tests.service.world import FLEET, HOUR, POOL, T0, job, live_until, realtime, service
 
 IDLE_KW, BUSY_KW = 1.6, 0.6
@@ -151,7 +154,8 @@ def test_a_cut_whose_rebound_alone_cannot_be_kept_stays_as_large_as_it_was_asked
     assert not any(s.over_kw for s in quote.slots if s.part == "event")
     found = quote.would_meet
     assert found is not None
-    assert (found.cut_ratio, found.rebound_limit_kw) == (pytest.approx(0.25), pytest.approx(4.6, abs=0.01))
+    assert found.cut_ratio == pytest.approx(0.25)
+    assert found.rebound_limit_kw == pytest.approx(4.6, abs=0.01)
     assert "no cut at all" not in " ".join(quote.sentences)
 
 
@@ -167,6 +171,77 @@ def test_a_limit_that_its_ramp_alone_does_not_keep_is_eased_no_further_than_the_
     highest_kw = max(s.without_kw for s in quote.slots if s.part == "event") + BUSY_KW
     assert 4.3 - 1e-3 <= found.limit_kw <= 4.3 + (highest_kw - 4.1) / 32
     assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw)).met
+
+
+class Counted(InProcessPlanner):
+    """Keeps what it planned, and fails after so many plans."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.most = 1000
+
+    def plan(self, inputs_text: str, deadline_s: float) -> Plan:
+        if len(self.texts) >= self.most:
+            raise SolverFailed("the cycle took too long.")
+        self.texts.append(inputs_text)
+        return super().plan(inputs_text, deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [
+        ({"limit_kw": 4.0}, 5),  # without it, with it, the least, that least as a limit, and a shorter window
+        ({"limit_kw": 4.1, "rebound_minutes": 120, "rebound_limit_kw": 4.2}, 6),
+        ({"limit_kw": 3.9, "rebound_minutes": 120, "rebound_limit_kw": 4.2}, 7),
+    ],
+)
+def test_a_quote_makes_no_plan_twice_and_few(
+    sqlite_url: str, clock: ManualClock, asked: dict[str, float], most: int
+) -> None:
+    planner = Counted()
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR), planner=planner)
+    planner.texts.clear()
+    made.quote_grid_event(event(**asked))
+    assert len(planner.texts) == len(set(planner.texts)) <= most
+
+
+def with_battery(url: str, clock: ManualClock, planner: Counted) -> Service:
+    """What is stored does not carry real-time load of 4.6 kW through three hours under a limit of 1 kW."""
+    [site] = FLEET.sites
+    cell = Battery(energy_kwh=6, power_kw=4, initial_kwh=5)
+    made = world(url, clock, fleet=replace(FLEET, sites=(replace(site, battery=cell),)), planner=planner)
+    planner.texts.clear()
+    return made
+
+
+def test_a_search_that_fails_or_takes_too_long_ends_with_the_best_that_was_found(
+    sqlite_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = Counted()
+    made = with_battery(sqlite_url, clock, planner)
+    whole = made.quote_grid_event(event(limit_kw=1.0))
+    assert whole.would_meet is not None
+    assert whole.all_tried
+    assert len(planner.texts) == len(set(planner.texts)) <= 10
+    planner.texts.clear()
+    planner.most = 4
+    part = made.quote_grid_event(event(limit_kw=1.0))
+    assert part.would_meet is not None
+    assert not part.all_tried
+    assert part.would_meet.limit_kw >= whole.would_meet.limit_kw
+    assert part.sentences[-1].startswith("Not all was tried")
+    planner.texts.clear()
+    planner.most = 1000
+    monkeypatch.setattr(grid_quotes, "LOOKS_FOR_S", 0.0)
+    none = made.quote_grid_event(event(limit_kw=1.0))
+    assert len(planner.texts) == 2, "with it and without it"
+    assert (none.met, none.missing_kw) == (False, whole.missing_kw)
+    assert (none.would_meet, none.all_tried) == (None, False)
+    assert none.sentences[-1].startswith("Not all was tried")
+
+
+def test_a_client_waits_longer_than_a_quote_looks_for_more() -> None:
+    assert grid_quotes.LOOKS_FOR_S < SLOW_TIMEOUT_S
 
 
 def test_work_that_may_not_be_interrupted_stands_in_the_way_until_it_ends(
