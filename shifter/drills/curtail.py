@@ -27,6 +27,8 @@ REBOUND = timedelta(hours=1)
 KW = 1e-3
 """A figure of a plan is rounded to so much."""
 PLAN_WITHIN_S = 60.0
+MOST_SITES = 3
+"""That are asked what they could do: each answer takes several plans."""
 
 
 def moment(text: str) -> datetime:
@@ -117,8 +119,8 @@ class Curtail:
     def _chosen(self) -> tuple[Json, Json | None]:
         """What is asked, and of which of the sites that were asked for; with its quote, where there is one.
 
-        A quarter less at the one that draws most of those that can do so with room to spare. Where none can: a limit
-        with that room, at the one where it takes most of what is drawn otherwise.
+        A quarter less at the one that draws most of those that can do so with room to spare. Where none of the three
+        that draw most can: a limit with that room, at the one of them where it takes most of what is drawn otherwise.
         """
         scene, now = self.scene, self.scene.clock.now()
         known = {key[0] for key in scene.pools}
@@ -128,7 +130,7 @@ class Curtail:
         cut = {"cut_ratio": CUT_RATIO, "rebound_ratio": REBOUND_RATIO}
         limits: dict[str, Json] = {}
         takes_kw: dict[str, float] = {}
-        for self._site in sites or sorted(known):
+        for self._site in (sites or sorted(known))[:MOST_SITES]:
             quote = self._quoted_now(cut)
             if has_room(quote):
                 return cut, quote

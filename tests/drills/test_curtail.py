@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from shifter.domain.fleet import Pool
 from shifter.domain.plant import Battery
 from shifter.drills.asked import has_room, taken_kw, with_room
 from shifter.drills.battery import unspent_kwh
-from shifter.drills.curtail import Seen
+from shifter.drills.curtail import Curtail, Seen
 from tests.drills.conftest import Call, served
 from tests.service.world import FLEET
 
@@ -54,6 +56,37 @@ def test_the_limit_of_a_drill_leaves_room_for_real_time_load_that_is_forecast_hi
     assert with_room(missed) == {"limit_kw": 9.9, "rebound_limit_kw": 13.2}
     assert with_room(tight) == {"limit_kw": 8.7, "rebound_limit_kw": 13.2}
     assert taken_kw(tight, 8.7) == pytest.approx(2 * 1.3)
+
+
+def test_no_more_than_the_three_sites_that_draw_most_are_asked() -> None:
+    """None of ten has room, and of those that draw most the second has most to give."""
+    now = datetime(2026, 1, 10, tzinfo=UTC)
+    times = {"start": now.isoformat(), "end": (now + timedelta(minutes=15)).isoformat()}
+    names = [f"edge-{i}" for i in range(10)]
+    tight = dict(QUOTED, met=False, slots=[dict(s, without_kw=9.0) for s in QUOTED["slots"]])
+    asked: list[str] = []
+
+    def quoted(event: dict[str, Any]) -> dict[str, Any]:
+        asked.append(event["site"])
+        more_kw = 5.0 if event["site"] == "edge-8" else 0.0
+        return dict(tight, slots=[dict(s, without_kw=s["without_kw"] + more_kw) for s in tight["slots"]])
+
+    power = [{"site": name, "import_kw": float(i), **times} for i, name in enumerate(names)]
+    client = SimpleNamespace(
+        plan=lambda: {"power": power}, slots=lambda site: [times], quote_grid_event=quoted
+    )
+    scene: Any = SimpleNamespace(
+        client=client,
+        clock=SimpleNamespace(now=lambda: now, speed=1.0),
+        pools=[(name, "h100") for name in names],
+        options=SimpleNamespace(hours=0.5),
+    )
+    drill = Curtail(scene)
+    drill._took_s = 0.0
+    limit, _ = drill._chosen()
+    assert asked == ["edge-9", "edge-8", "edge-7"]
+    assert drill._site == "edge-8"
+    assert "limit_kw" in limit
 
 
 @pytest.mark.parametrize(
