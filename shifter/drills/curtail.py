@@ -208,8 +208,11 @@ class Curtail:
             return Check(promise, seen, True, {"not_drawn_kwh": round(q["not_drawn_kwh"], 2)})
         instead = q["would_meet"]
         seen = f"not met by {q['missing_kw']:.2f} kW; "
-        seen += "nothing else could be" if instead is None else f"{instead['limit_kw']:.1f} kW could be"
-        return Check(promise, seen, instead is not None, {"missing_kw": round(q["missing_kw"], 3)})
+        seen += (
+            "nothing was found that could be" if instead is None else f"{instead['limit_kw']:.1f} kW could be"
+        )
+        said = True if instead is not None else False if q["all_tried"] else None
+        return Check(promise, seen, said, {"missing_kw": round(q["missing_kw"], 3)})
 
     def _over_kw(self, row: Json, event: GridEvent) -> float | None:
         """By how much a slot of a plan exceeds what the event allows in it, with real-time load at its quantile [kW].

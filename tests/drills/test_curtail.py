@@ -90,6 +90,24 @@ def test_no_more_than_the_three_sites_that_draw_most_are_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("would_meet", "all_tried", "kept"),
+    [
+        ({"limit_kw": 9.0}, True, True),
+        ({"limit_kw": 9.0}, False, True),
+        (None, True, False),
+        (None, False, None),
+    ],
+)
+def test_a_quote_that_had_no_time_to_look_for_more_breaks_nothing(
+    would_meet: dict[str, float] | None, all_tried: bool, kept: bool | None
+) -> None:
+    scene: Any = None
+    drill = Curtail(scene)
+    drill._quote = {"met": False, "missing_kw": 0.6, "would_meet": would_meet, "all_tried": all_tried}
+    assert drill._quoted().kept is kept
+
+
+@pytest.mark.parametrize(
     ("deferrable", "charge_kw", "unspent_kwh", "kept"),
     [(0.0, 0.0, 0.0, None), (2.0, 0.0, 0.0, False), (0.0, 1.0, 0.0, False), (0.0, 0.0, 1.0, False)],
 )
