@@ -23,7 +23,8 @@ from shifter.service.grid_eased import SEEN, Asked, new_late
 from shifter.service.grid_events import checked, known_as, not_over
 from shifter.service.grid_plans import EventPlans
 from shifter.service.grid_sentences import sentences, verdict
-from shifter.service.met import same_reserve, survives_less
+from shifter.service.met import same_reserve
+from shifter.service.survived import survives_less
 from shifter.store import grid_events
 from shifter.store.snapshots import inputs_to_json
 from shifter.views.grid import EventPayer, EventSide, GridEventQuote
@@ -79,7 +80,7 @@ class Quoted(Asked):
         payers = tuple(sorted(self._payers(), key=lambda p: (-p.cost, p.workload_id)))
         met, on_time = self.missing_kw == 0.0, not any(p.late_accelerator_hours > SEEN for p in payers)
         notice = max(timedelta(0), event.start - now) / timedelta(minutes=1)
-        less = survives_less(self.made, self.without)
+        less = survives_less(self.made, self.without, self.inputs.fleet)
         as_asked = met and (on_time or not self.eased_in_time)
         instead, all_tried = (None, True) if as_asked else self.would_meet(met)
         ratios = [s.realtime_kw / s.limit_kw for s in self.window if s.limit_kw > 0]

@@ -122,7 +122,9 @@ class GridEventQuote:
     reserve_moves: bool
     """Whether what failover groups hold for losses stands elsewhere, or is less, than without it."""
     survives_less: tuple[Promise, ...]
-    """Losses that are held less whole with it, as the plan with it says of them."""
+    """Losses that are held less whole with it, as the plan with it says of them; of a ride-through, sites whose battery
+    has less of what it takes in some slot.
+    """
     realtime_limit_ratio: float | None
     """The most of the window's limit that real-time load at the quantile takes alone; null where the limit is 0."""
     notice_minutes: float

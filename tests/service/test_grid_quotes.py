@@ -337,6 +337,47 @@ def test_an_event_that_leaves_too_little_for_a_loss_says_for_which(
     )
 
 
+@pytest.mark.parametrize("group", [False, True])
+def test_an_event_that_leaves_too_little_for_an_outage_says_where(
+    sqlite_url: str, clock: ManualClock, group: bool
+) -> None:
+    """An empty battery has what half an hour takes after one hour, unless the event lets it charge nothing."""
+    [site] = FLEET.sites
+    cell = Battery(energy_kwh=12, power_kw=4)
+    carried = replace(site.resilience, ride_through_minutes=30)
+    fleet = replace(FLEET, sites=(replace(site, battery=cell, resilience=carried),))
+    if group:
+        other = replace(site, name="ber")
+        fleet = replace(
+            fleet, sites=(*fleet.sites, other), failover_groups=(FailoverGroup("de", ("fra", "ber")),)
+        )
+    made = service(sqlite_url, clock, fleet=fleet, realtime=of_fra)
+    made.cycle()
+    quote = made.quote_grid_event(event(0, 3, limit_kw=4.6))
+    assert quote.met
+    assert [(p.kind, p.name, p.missing_slots) for p in quote.survives_less] == [("ride_through", "fra", 4)]
+    assert quote.survives_less[0].missing_kwh == pytest.approx(0.5 * 5 * 0.7)
+    assert not quote.realtime_untouched
+    text = (
+        "less is stored for an outage of the grid: for 30 minutes without the grid, fra has up to 1.8 kWh too"
+    )
+    assert text in " ".join(quote.sentences)
+    assert text in " ".join(quote.verdict)
+    later = made.quote_grid_event(event(4, 3, limit_kw=4.6))
+    assert later.survives_less == ()
+
+
+def of_fra(grid: SlotGrid) -> RealtimeLoad:
+    """Five at fra, and none elsewhere."""
+    return RealtimeLoad(
+        grid,
+        {
+            POOL: {0.5: np.full(grid.n_slots, 5.0), 0.99: np.full(grid.n_slots, 5.0)},
+            ("ber", "h100"): {0.5: np.zeros(grid.n_slots), 0.99: np.zeros(grid.n_slots)},
+        },
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
