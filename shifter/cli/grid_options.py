@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -88,14 +88,15 @@ class Asked:
 
     def sent(
         self, client: CommandClient, send: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """What `send` answers to each, a call of the client. What is wrong names its options, or file and id."""
+    ) -> Iterator[dict[str, Any]]:
+        """What `send` answers to each, a call of the client, as it comes.
+
+        What is wrong names its options, or file and id.
+        """
         client.options = {} if self.file else OPTIONS
-        answers = []
         for event in self.events:
             client.places = [f"{self.file}: {event['id']}"] if self.file else ()
-            answers.append(send(event))
-        return answers
+            yield send(event)
 
 
 def takes_events(command: Callable[..., None]) -> Callable[..., None]:
