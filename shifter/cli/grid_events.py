@@ -8,7 +8,7 @@ import typer
 
 from shifter.cli.console import print_json, say, working
 from shifter.cli.grid_options import Asked, takes_events
-from shifter.cli.grid_tables import print_events, print_quote, print_report
+from shifter.cli.grid_tables import harmless, print_events, print_quote, print_report
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import local, parse_time
 from shifter.errors import ShifterError
@@ -28,7 +28,8 @@ app = typer.Typer(
 def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """What an event would cost, who would pay, and whether it can be met; accepts nothing.
 
-    The plan is made with it and without it. Exit code 1 where it cannot be met, or makes work late.
+    The plan is made with it and without it. Exit code 1 where it cannot be met, makes work late, or
+    leaves less for the loss of something.
     """
     client = connect(url)
     answers = list(asked.sent(client, client.quote_grid_event))
@@ -37,7 +38,7 @@ def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> Non
     else:
         for answer in answers:
             print_quote(answer)
-    if not all(a["met"] and a["on_time"] for a in answers):
+    if not all(map(harmless, answers)):
         raise typer.Exit(1)
 
 
@@ -76,9 +77,8 @@ def _say_verdict(client: Client, event: dict[str, Any], whose: str) -> None:
             "yellow",
         )
         return
-    fine = answer["met"] and answer["on_time"] and not answer["survives_less"]
     for i, sentence in enumerate(answer["verdict"]):
-        say(f"{whose}{sentence}", "bold yellow" if i == 0 and not fine else "")
+        say(f"{whose}{sentence}", "bold yellow" if i == 0 and not harmless(answer) else "")
 
 
 @app.command(name="list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from shifter.cli import grid_events
 from shifter.cli.grid_options import asked_events
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.survival import Promise
 from shifter.errors import SolverFailed
 from shifter.files import read_fleet
 from shifter.service import Service
@@ -235,6 +237,31 @@ def test_events_come_from_a_file(
     assert [e.id for e in made.grid_events()] == ["a", "b"]
     told = capsys.readouterr().err
     assert told.index("b binds fra") < told.index("a: The plan keeps it") < told.index("b: The plan keeps it")
+
+
+def test_a_quote_of_what_leaves_less_for_a_loss_ends_with_1_and_is_warned_of(
+    grid: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    made: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quoted = made.quote_grid_event
+
+    def less(event: GridEvent) -> GridEventQuote:
+        lost = Promise("site", "ber", "de", None, None, 0.0, 4.4, 6, "said by the plan")
+        return replace(quoted(event), survives_less=(lost,), realtime_untouched=False)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    yellow = "\x1b[1;33m"
+    assert grid("quote", *AT, "--limit-kw", "9") == 0
+    assert yellow not in capsys.readouterr().err
+    monkeypatch.setattr(made, "quote_grid_event", less)
+    assert grid("quote", *AT, "--limit-kw", "9") == 1
+    assert yellow in capsys.readouterr().err
+    assert grid("add", *AT, "--limit-kw", "9") == 0
+    assert yellow in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
