@@ -149,7 +149,7 @@ def _instead(quote: GridEventQuote) -> Iterator[str]:
     if quote.would_meet is not None:
         yield from _weaker(quote, quote.would_meet)
     elif not quote.met:
-        yield "Nothing weaker would be met in this window."
+        yield "Nothing weaker was found that would be met in this window."
     if not quote.all_tried:
         yield "Not all was tried: the time for that was over, or a plan failed. Ask again, or ask for less."
 

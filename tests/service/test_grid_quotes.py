@@ -237,6 +237,7 @@ def test_a_search_that_fails_or_takes_too_long_ends_with_the_best_that_was_found
     assert len(planner.texts) == 2, "with it and without it"
     assert (none.met, none.missing_kw) == (False, whole.missing_kw)
     assert (none.would_meet, none.all_tried) == (None, False)
+    assert none.sentences[-2] == "Nothing weaker was found that would be met in this window."
     assert none.sentences[-1].startswith("Not all was tried")
 
 
