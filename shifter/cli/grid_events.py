@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli.console import print_json, say, working
-from shifter.cli.grid_options import Asked, takes_events
+from shifter.cli.grid_options import TypedEvents, takes_events
 from shifter.cli.grid_tables import harmless, print_events, print_quote, print_report
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import local, parse_time
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 @app.command()
 @takes_events
-def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def quote(asked: TypedEvents, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """What an event would cost, who would pay, and whether it can be met; accepts nothing.
 
     The plan is made with it and without it. Exit code 1 where it cannot be met, makes work late, or
@@ -44,7 +44,7 @@ def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> Non
 
 @app.command()
 @takes_events
-def add(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def add(asked: TypedEvents, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """Accept events: they bind the next plan, which is made at once. Each is quoted then, to say whether it can be met.
 
     A cut's baseline is frozen now. The same event again is the same; other content under its id is refused. Those of a

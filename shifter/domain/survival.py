@@ -12,6 +12,8 @@ from shifter.domain.plant import held_for_outage_kwh
 
 DOMAINS, RIDE_THROUGH, STRICT = "domains", "ride_through", "strict"
 """Kinds of promises that a site keeps by itself."""
+TOLERANCE_ACCELERATORS = 1e-2
+"""What may be missing of all that a loss takes, and it is survived: power is a mean to a thousandth of a kW."""
 
 
 def own_promises(fleet: Fleet) -> Iterator[tuple[str, Site]]:

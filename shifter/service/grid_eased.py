@@ -20,12 +20,12 @@ STEPS = 5
 """Plans that a search makes: it is within 1/32 of what was asked."""
 LEAST_RATIO, LEAST_KW = 0.001, 1e-3
 """The least that an event may cut."""
-SEEN = 0.005
-"""Money, or accelerator-hours, from which on a difference is one."""
+SEEN_HOURS = 0.005
+"""Accelerator-hours from which on a difference is one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class EventOnSnapshot:
     """One event on one snapshot."""
 
     event: GridEvent
@@ -105,7 +105,7 @@ class Asked:
             without_ramp=weaker.ramp_kw_per_minute != event.ramp_kw_per_minute,
         )
 
-    def _with_edges_eased(self) -> Asked:
+    def _with_edges_eased(self) -> EventOnSnapshot:
         """With no ramp, and with a higher limit of the rebound, where those are not kept whatever its window allows."""
         event, fleet = self.event, self.inputs.fleet
         if not event.rebound_minutes and event.ramp_kw_per_minute is None:
@@ -238,4 +238,4 @@ def new_late(without: Plan, made: Plan) -> dict[str, float]:
     """Accelerator-hours that find no room in time with an event and did without it, by workload."""
     before = {u.workload_id: u.accelerator_hours for u in without.unplaced}
     more = {u.workload_id: u.accelerator_hours - before.get(u.workload_id, 0.0) for u in made.unplaced}
-    return {id: hours for id, hours in more.items() if hours > SEEN}
+    return {id: hours for id, hours in more.items() if hours > SEEN_HOURS}

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 from shifter.domain.fleet import Fleet, Site
 from shifter.domain.plan import Plan
-from shifter.domain.survival import RIDE_THROUGH, Promise, ride_through_kwh
+from shifter.domain.survival import RIDE_THROUGH, TOLERANCE_ACCELERATORS, Promise, ride_through_kwh
 
-TOLERANCE_ACCELERATORS = 1e-2
-"""What a loss may lack more and be held as well: the plan's own check allows as much."""
 TOLERANCE_KWH = 1e-3
 """A figure of a plan is rounded to so much."""
 
