@@ -27,6 +27,7 @@ from shifter.domain.workload import Workload
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.profiles import typical_load
 from shifter.service.baselines import of_plan
+from shifter.service.grid_plans import EventPlans
 from shifter.service.grid_quotes import Quoted
 from shifter.views.grid import GridEventQuote
 
@@ -251,7 +252,11 @@ def run(options: Options, tell: Tell) -> Iterator[Line]:
                 done = todo.index((load, (of, usual, whole_jobs), seed)) + (hour - 1) / len(hours)
                 tell(f"load {load:g}, seed {seed}, {hour}:00", done / len(todo))
                 inputs, event = day.asked(hour, usual=usual)
-                quoted = Quoted(event, inputs, plan_cycle, eased_in_time=False)
+                quoted = Quoted(
+                    event,
+                    EventPlans(inputs, event.id, lambda given, _: plan_cycle(given)),
+                    eased_in_time=False,
+                )
                 quotes.append(quoted.answer())
                 others.append(naive(day, inputs, event, quoted.without))
         yield from _figures(f"load {load:g}, of {of}", quotes, others)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shifter.cli.console import print_json, say, working
-from shifter.cli.grid_options import Asked, takes_events
-from shifter.cli.grid_tables import print_events, print_quote, print_report
+from shifter.cli.grid_options import TypedEvents, takes_events
+from shifter.cli.grid_tables import harmless, print_events, print_quote, print_report
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import local, parse_time
 from shifter.errors import ShifterError
@@ -25,53 +25,60 @@ app = typer.Typer(
 
 @app.command()
 @takes_events
-def quote(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def quote(asked: TypedEvents, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """What an event would cost, who would pay, and whether it can be met; accepts nothing.
 
-    The plan is made with it and without it. Exit code 1 where it cannot be met, or makes work late.
+    The plan is made with it and without it. Exit code 1 where it cannot be met, makes work late, or
+    leaves less for the loss of something.
     """
     client = connect(url)
-    answers = asked.sent(client, client.quote_grid_event)
+    answers = list(asked.sent(client, client.quote_grid_event))
     if as_json:
         print_json(answers[0] if len(answers) == 1 else answers)
     else:
         for answer in answers:
             print_quote(answer)
-    if not all(a["met"] and a["on_time"] for a in answers):
+    if not all(map(harmless, answers)):
         raise typer.Exit(1)
 
 
 @app.command()
 @takes_events
-def add(asked: Asked, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def add(asked: TypedEvents, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     """Accept events: they bind the next plan, which is made at once. Each is quoted then, to say whether it can be met.
 
-    A cut's baseline is frozen now. The same event again is the same; other content under its id is refused.
+    A cut's baseline is frozen now. The same event again is the same; other content under its id is refused. Those of a
+    file before one that is refused are in force, and those after it are not sent. With --json nothing is quoted.
     """
     client = connect(url)
-    answers = asked.sent(client, client.add_grid_event)
-    if as_json:
-        print_json(answers)
-    for event, a in zip(asked.events, answers, strict=True):
-        source = f", cut from {a['frozen_baseline']['source']}" if a.get("frozen_baseline") else ""
-        say(f"{a['id']} binds {a['site']} from {local(a['start'])} to {local(a['end'])}{source}.", "green")
-        _say_verdict(client, event)
+    accepted: list[dict[str, Any]] = []
+    try:
+        for a in asked.sent(client, client.add_grid_event):
+            accepted.append(a)
+            source = f", cut from {a['frozen_baseline']['source']}" if a.get("frozen_baseline") else ""
+            binds = f"{a['id']} binds {a['site']} from {local(a['start'])} to {local(a['end'])}"
+            say(f"{binds}{source}.", "green")
+    finally:  # those before one that is refused are in force
+        if as_json:
+            print_json(accepted)
+    if not as_json:
+        for event in asked.events:
+            _say_verdict(client, event, f"{event['id']}: " if len(asked.events) > 1 else "")
 
 
-def _say_verdict(client: Client, event: dict[str, Any]) -> None:
+def _say_verdict(client: Client, event: dict[str, Any], whose: str) -> None:
     """Whether an event that is accepted can be met. What a grid tells is a fact: not even an error changes it."""
     try:
         with working("planning with it and without it …"):
             answer = client.quote_grid_event(event)
     except ShifterError as error:
         say(
-            f"Whether it can be met is not known: {error.detail} Ask again: shifter grid-events quote.",
+            f"{whose}Whether it can be met is not known: {error.detail} Ask again: shifter grid-events quote.",
             "yellow",
         )
         return
-    fine = answer["met"] and answer["on_time"] and not answer["survives_less"]
     for i, sentence in enumerate(answer["verdict"]):
-        say(sentence, "bold yellow" if i == 0 and not fine else "")
+        say(f"{whose}{sentence}", "bold yellow" if i == 0 and not harmless(answer) else "")
 
 
 @app.command(name="list")

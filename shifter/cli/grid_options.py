@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shifter.cli.options import spelt
 from shifter.cli.text import parse_duration, parse_time
 from shifter.errors import InputError
 
@@ -22,17 +23,7 @@ OPTIONS = {
     "end": "--hours",
     "rebound_minutes": "--rebound",
     "notice_minutes": "--notice",
-    **{
-        name: f"--{name.replace('_', '-')}"
-        for name in (
-            "limit_kw",
-            "cut_kw",
-            "cut_ratio",
-            "ramp_kw_per_minute",
-            "rebound_limit_kw",
-            "rebound_ratio",
-        )
-    },
+    **spelt("limit_kw", "cut_kw", "cut_ratio", "ramp_kw_per_minute", "rebound_limit_kw", "rebound_ratio"),
 }
 """Which option says what a grid event calls so, where they differ."""
 MINUTE = timedelta(minutes=1)
@@ -80,7 +71,7 @@ Id = Annotated[str | None, typer.Option("--id", help="Its id; default: made of s
 
 
 @dataclass(frozen=True)
-class Asked:
+class TypedEvents:
     """Grid events, and the file that they are from; without one, options spell the one that there is."""
 
     events: list[dict[str, Any]]
@@ -88,14 +79,15 @@ class Asked:
 
     def sent(
         self, client: CommandClient, send: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """What `send` answers to each, a call of the client. What is wrong names its options, or file and id."""
+    ) -> Iterator[dict[str, Any]]:
+        """What `send` answers to each, a call of the client, as it comes.
+
+        What is wrong names its options, or file and id.
+        """
         client.options = {} if self.file else OPTIONS
-        answers = []
         for event in self.events:
             client.places = [f"{self.file}: {event['id']}"] if self.file else ()
-            answers.append(send(event))
-        return answers
+            yield send(event)
 
 
 def takes_events(command: Callable[..., None]) -> Callable[..., None]:
@@ -129,7 +121,7 @@ def asked_events(
     rebound_ratio: ReboundRatio = None,
     notice: Notice = None,
     id: Id = None,
-) -> Asked:
+) -> TypedEvents:
     """Of the file, or the one that the options spell. Raises InputError, BadParameter."""
     window = {"--site": site, "--start": start, "--hours": hours}
     further = {
@@ -147,7 +139,7 @@ def asked_events(
     if file is not None:
         if any(value is not None for value in (*window.values(), *further.values())):
             raise typer.BadParameter("give either FILE, or options.")
-        return Asked(_of_file(file), file)
+        return TypedEvents(_of_file(file), file)
     for name, value in window.items():
         if value is None:
             raise typer.BadParameter(
@@ -164,7 +156,7 @@ def asked_events(
         "start": begin.isoformat(),
         "end": end.isoformat(),
     }
-    return Asked([spelt | {key: value for key, value in further.items() if value is not None}])
+    return TypedEvents([spelt | {key: value for key, value in further.items() if value is not None}])
 
 
 def _of_file(file: Path) -> list[dict[str, Any]]:

@@ -59,6 +59,11 @@ def _afterwards(event: dict[str, Any]) -> str:
     return f"at most {most} for {number(event['rebound_minutes'], 0)} min"
 
 
+def harmless(answer: dict[str, Any]) -> bool:
+    """Whether what was quoted is met, makes nothing late, and leaves as much for every loss."""
+    return answer["met"] and answer["on_time"] and not answer["survives_less"]
+
+
 def print_quote(answer: dict[str, Any]) -> None:
     """Its slots, who pays, and all of it in sentences."""
     slots = answer["slots"]
@@ -93,7 +98,7 @@ def print_quote(answer: dict[str, Any]) -> None:
     print_table(columns, rows, title=f"{answer['event']['id']}: {asked(answer['event'])}")
     _print_payers(answer)
     for i, sentence in enumerate(answer["sentences"]):
-        say(sentence, "bold yellow" if i == 0 and not (answer["met"] and answer["on_time"]) else "")
+        say(sentence, "bold yellow" if i == 0 and not harmless(answer) else "")
     if answer.get("synthetic"):
         say("Prices and carbon are synthetic: made up for a demonstration.", "yellow")
 

@@ -33,6 +33,15 @@ def connect(url: str) -> CommandClient:
     return CommandClient(url)
 
 
+def spelt(*fields: str) -> dict[str, str]:
+    """Options that are called as the fields are.
+
+    >>> spelt("limit_kw")
+    {'limit_kw': '--limit-kw'}
+    """
+    return {name: f"--{name.replace('_', '-')}" for name in fields}
+
+
 @contextmanager
 def told_by(options: Mapping[str, str]) -> Iterator[None]:
     """Meanwhile a mistake in a field is told as one of the option that says it: a person knows no fields."""

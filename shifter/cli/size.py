@@ -11,7 +11,7 @@ import typer
 
 from shifter.cli.console import print_json, working
 from shifter.cli.failures import CANNOT, report
-from shifter.cli.options import Json, told_by
+from shifter.cli.options import Json, spelt, told_by
 from shifter.cli.size_tables import print_chain, print_one
 from shifter.errors import InputError
 
@@ -26,25 +26,14 @@ _SIMULATED, _WARMING, _SEED = 30_000, 3_000, 1
 
 OPTIONS = {
     "requests_per_s": "--rate",
-    **{
-        name: f"--{name.replace('_', '-')}"
-        for name in (
-            "prompt_tokens",
-            "output_tokens",
-            "prompt_scv",
-            "output_scv",
-            "arrival_scv",
-            "rate_scv",
-            "ttft_ms",
-            "latency_ms",
-        )
-    },
+    **spelt("prompt_tokens", "output_tokens", "prompt_scv", "output_scv", "arrival_scv", "rate_scv"),
+    **spelt("ttft_ms", "latency_ms"),
 }
 """Which option says what sizing calls so."""
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Sizing:
     """One model on one accelerator, and what comes."""
 
     model: Model
@@ -119,7 +108,7 @@ def size(
         with told_by(OPTIONS | typed), working("sizing …"):
             traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv, rate_scv)
             slo = _objective(found, ttft_ms, latency_ms, quantile)
-            asked = _Asked(found, _on(found, accelerator), traffic, slo, rate)
+            asked = _Sizing(found, _on(found, accelerator), traffic, slo, rate)
             answer = _chain(known, asked, then, accelerator) if then else _one(asked, simulate=simulate)
     except InputError as error:
         if "least_ms" not in error.facts:
@@ -168,7 +157,7 @@ def _objective(
     return LatencySlo(ttft_ms or own.ttft_ms, latency_ms or own.latency_ms, quantile or own.quantile)
 
 
-def _one(asked: _Asked, *, simulate: bool) -> dict[str, Any]:
+def _one(asked: _Sizing, *, simulate: bool) -> dict[str, Any]:
     from shifter.realtime.sizing import accelerators_for, expected, serving_on
 
     serving, each = serving_on(asked.model, asked.accelerator), asked.model.replica(asked.accelerator)
@@ -203,7 +192,7 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def _simulated(asked: _Asked, slo: LatencySlo, replicas: int) -> dict[str, Any]:
+def _simulated(asked: _Sizing, slo: LatencySlo, replicas: int) -> dict[str, Any]:
     import numpy as np
 
     from shifter.realtime.simulate import draw, simulate
@@ -220,7 +209,7 @@ def _simulated(asked: _Asked, slo: LatencySlo, replicas: int) -> dict[str, Any]:
     }
 
 
-def _chain(fleet: Fleet, asked: _Asked, then: list[str], accelerator: str | None) -> dict[str, Any]:
+def _chain(fleet: Fleet, asked: _Sizing, then: list[str], accelerator: str | None) -> dict[str, Any]:
     from shifter.realtime.agents import chain_accelerators, split
 
     slo = asked.slo

@@ -60,6 +60,12 @@ def most_carried_kwh(battery: Battery | None, ups: Ups | None, load_kw: Floats, 
     return np.minimum(hours * load_kw, together_kwh)
 
 
+def held_for_outage_kwh(ups: Ups | None, load_kw: Floats, hours: float) -> Floats:
+    """What a battery must hold to carry a load for so long beside a UPS, (n_slots,) [kWh]."""
+    needed_kwh: Floats = hours * load_kw
+    return needed_kwh if ups is None else needed_kwh - ups.carried_kwh(load_kw, hours)
+
+
 @dataclass(frozen=True)
 class Generator:
     """What takes the site over while the grid is away, for as long as that lasts; it never runs by the schedule."""

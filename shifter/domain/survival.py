@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from shifter.domain.fleet import Fleet, Site
+from shifter.domain.plant import held_for_outage_kwh
 
 DOMAINS, RIDE_THROUGH, STRICT = "domains", "ride_through", "strict"
 """Kinds of promises that a site keeps by itself."""
+TOLERANCE_ACCELERATORS = 1e-2
+"""What may be missing of all that a loss takes, and it is survived: power is a mean to a thousandth of a kW."""
 
 
 def own_promises(fleet: Fleet) -> Iterator[tuple[str, Site]]:
@@ -16,6 +21,13 @@ def own_promises(fleet: Fleet) -> Iterator[tuple[str, Site]]:
     yield from ((DOMAINS, site) for site in fleet.sites if site.resilience.lose_domains > 0)
     yield from ((RIDE_THROUGH, site) for site in fleet.sites if fleet.ride_through_minutes(site) > 0)
     yield from ((STRICT, site) for site in fleet.sites if site.resilience.mode == "strict")
+
+
+def ride_through_kwh(fleet: Fleet, site: Site, realtime: Mapping[str, float]) -> float:
+    """What a site's battery must hold for its ride-through of so much real-time load in each pool [accelerators]."""
+    load_kw = site.pue * sum(pool.busy_kw * realtime.get(pool.name, 0.0) for pool in site.pools)
+    [held] = held_for_outage_kwh(site.ups, np.array([load_kw]), fleet.ride_through_minutes(site) / 60)
+    return float(held)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from shifter.domain.capping import import_kw
 from shifter.domain.grid_event import GridEvent, check_hours, most_kw
 from shifter.drills.asked import CUT_RATIO, REBOUND_RATIO, has_room, roomy, taken_kw, with_room
 from shifter.drills.base import Check, Scene, counted
+from shifter.drills.battery import unspent_kwh
 from shifter.errors import Conflict, NotFound
 
 NOTICE = timedelta(minutes=15)
@@ -26,6 +27,8 @@ REBOUND = timedelta(hours=1)
 KW = 1e-3
 """A figure of a plan is rounded to so much."""
 PLAN_WITHIN_S = 60.0
+MOST_SITES = 3
+"""That are asked what they could do: each answer takes several plans."""
 
 
 def moment(text: str) -> datetime:
@@ -40,32 +43,43 @@ class Seen:
     slots: set[str] = field(default_factory=set)
     broken_kw: dict[str, float] = field(default_factory=dict)
     load_alone_kw: dict[str, float] = field(default_factory=dict)
-    """Where real-time load alone was: it goes first, and nothing else stood there."""
+    """Where real-time load alone was: it goes first, nothing else stood there, and the battery gave all that it may."""
 
-    def look(self, row: Json, slots: Sequence[Json], over_kw: float) -> None:
-        """One power row of a plan, with what its site's pools hold in that slot."""
+    def look(self, row: Json, slots: Sequence[Json], over_kw: float, unspent_kwh: float = 0.0) -> None:
+        """One power row of a plan, with what its site's pools hold in that slot, and what its battery could give more.
+
+        That is in this slot, and would still have left what is given in those to come.
+        """
         start = row["start"]
         self.slots.add(start)
         if over_kw > KW:
-            stands = any(s["deferrable"] for s in slots) or row["charge_kw"]
+            stands = any(s["deferrable"] for s in slots) or row["charge_kw"] or unspent_kwh > KW
             over = self.broken_kw if stands else self.load_alone_kw
             over[start] = max(over.get(start, 0.0), over_kw)
 
     @property
     def kept(self) -> bool | None:
-        """None where nothing could be seen of it."""
+        """None where nobody could have kept it in every slot."""
         if self.broken_kw or not self.slots:
             return False
-        return True if self.slots - set(self.load_alone_kw) else None
+        return None if self.load_alone_kw else True
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The most by which a slot was over it, and the most of that by real-time load alone."""
+        most = {"over_kw": self.broken_kw, "load_alone_kw": self.load_alone_kw}
+        return {name: round(max([0.0, *over.values()]), 3) for name, over in most.items()}
 
     def words(self, n_plans: int) -> str:
         """All of it."""
-        n = len(self.broken_kw)
-        told = f"{counted(len(self.slots), 'slot')} under {counted(n_plans, 'plan')}, {n} of them over it"
+        n_over = len(self.broken_kw.keys() | self.load_alone_kw.keys())
+        told = (
+            f"{counted(len(self.slots), 'slot')} under {counted(n_plans, 'plan')}, {n_over} of them over it"
+        )
         if not self.load_alone_kw:
             return told
         most_kw = max(self.load_alone_kw.values())
-        return f"{told}; in {len(self.load_alone_kw)} real-time load alone takes up to {most_kw:.2f} kW more"
+        return f"{told}; {len(self.load_alone_kw)} by real-time load alone, by up to {most_kw:.2f} kW"
 
 
 class Curtail:
@@ -105,8 +119,8 @@ class Curtail:
     def _chosen(self) -> tuple[Json, Json | None]:
         """What is asked, and of which of the sites that were asked for; with its quote, where there is one.
 
-        A quarter less at the one that draws most of those that can do so with room to spare. Where none can: a limit
-        with that room, at the one where it takes most of what is drawn otherwise.
+        A quarter less at the one that draws most of those that can do so with room to spare. Where none of the three
+        that draw most can: a limit with that room, at the one of them where it takes most of what is drawn otherwise.
         """
         scene, now = self.scene, self.scene.clock.now()
         known = {key[0] for key in scene.pools}
@@ -116,7 +130,7 @@ class Curtail:
         cut = {"cut_ratio": CUT_RATIO, "rebound_ratio": REBOUND_RATIO}
         limits: dict[str, Json] = {}
         takes_kw: dict[str, float] = {}
-        for self._site in sites or sorted(known):
+        for self._site in (sites or sorted(known))[:MOST_SITES]:
             quote = self._quoted_now(cut)
             if has_room(quote):
                 return cut, quote
@@ -194,8 +208,11 @@ class Curtail:
             return Check(promise, seen, True, {"not_drawn_kwh": round(q["not_drawn_kwh"], 2)})
         instead = q["would_meet"]
         seen = f"not met by {q['missing_kw']:.2f} kW; "
-        seen += "nothing else could be" if instead is None else f"{instead['limit_kw']:.1f} kW could be"
-        return Check(promise, seen, instead is not None, {"missing_kw": round(q["missing_kw"], 3)})
+        seen += (
+            "nothing was found that could be" if instead is None else f"{instead['limit_kw']:.1f} kW could be"
+        )
+        said = True if instead is not None else False if q["all_tried"] else None
+        return Check(promise, seen, said, {"missing_kw": round(q["missing_kw"], 3)})
 
     def _over_kw(self, row: Json, event: GridEvent) -> float | None:
         """By how much a slot of a plan exceeds what the event allows in it, with real-time load at its quantile [kW].
@@ -253,7 +270,8 @@ class Curtail:
             here = [row for row in plan["power"] if row["site"] == self._site]
             for row in (r for r in here if moment(r["start"]) <= now < moment(r["end"])):
                 if (over_kw := self._over_kw(row, event)) is not None:
-                    seen.look(row, [s for s in self._slots if s["start"] == row["start"]], over_kw)
+                    held = [s for s in self._slots if s["start"] == row["start"]]
+                    seen.look(row, held, over_kw, self._unspent_kwh(row, here, event))
             scene.tell("the window", (now - event.start).total_seconds() / whole_s)
             time.sleep(min(0.5, max(0.02, scene.clock.real_s(60))))
         promise = (
@@ -262,7 +280,14 @@ class Curtail:
         words, kept = seen.words(len(plans)), seen.kept
         if not self._quote["met"]:
             words, kept = f"{words}; it was said beforehand that it cannot be met", None
-        yield Check(promise, words, kept, {"over_kw": round(max([0.0, *seen.broken_kw.values()]), 3)})
+        yield Check(promise, words, kept, seen.figures)
+
+    def _unspent_kwh(self, row: Json, rows: Sequence[Json], event: GridEvent) -> float:
+        """What a plan has the battery give less in a slot than it could, until the event limits nothing any more."""
+        fleet = self.scene.fleet
+        site = fleet.by_site[self._site]
+        ahead = [r for r in rows if row["end"] <= r["start"] and moment(r["start"]) <= event.holds_until]
+        return unspent_kwh(fleet, site, row, ahead, self._slots)
 
     def _withdraw(self, event_id: str) -> None:
         with suppress(NotFound, Conflict):  # it never came to be, or is over by itself

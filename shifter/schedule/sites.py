@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecasts.slots import Floats
 from shifter.domain.fleet import PoolKey
-from shifter.domain.plant import Battery, Ups
+from shifter.domain.plant import Battery, Ups, held_for_outage_kwh
 from shifter.schedule.jobs import Ints
 
 
@@ -93,8 +93,7 @@ class SiteArrays:
     @property
     def ride_through_kwh(self) -> Floats:
         """What the ride-through takes that no UPS gives, (n_slots,) [kWh]."""
-        hours, load_kw = self.ride_through_hours, self.ride_through_kw
-        return hours * load_kw if self.ups is None else hours * load_kw - self.ups.carried_kwh(load_kw, hours)
+        return held_for_outage_kwh(self.ups, self.ride_through_kw, self.ride_through_hours)
 
     def reachable_kwh(self, slot_hours: float) -> Floats:
         """Most energy that it can hold at each slot's start, charged as fast as limits allow, (n_slots,) [kWh].

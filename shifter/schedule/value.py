@@ -25,6 +25,7 @@ from forecasts.slots import Floats, SlotGrid
 from shifter.domain.capping import import_kw
 from shifter.domain.fleet import Fleet, Pool, Site
 from shifter.domain.plan import GREEDY, Plan
+from shifter.domain.plant import held_for_outage_kwh
 from shifter.domain.rows import SlotRow
 from shifter.domain.value import Energise, FleetWorth, PoolWorth, SiteWorth, Span, Worth
 from shifter.realtime.reserve import held_back
@@ -147,10 +148,8 @@ class _Site:
         carried_kw = np.zeros(len(self.limit_kw))
         for pool in self.pools:
             carried_kw += self.site.pue * pool.busy_kw * self._quantile(pool)
-        carried_kwh = self.ride_through_h * carried_kw
-        if self.site.ups is not None:
-            carried_kwh -= self.site.ups.carried_kwh(carried_kw, self.ride_through_h)
-        floor = np.maximum(battery.min_kwh, carried_kwh)
+        held_kwh = held_for_outage_kwh(self.site.ups, carried_kw, self.ride_through_h)
+        floor = np.maximum(battery.min_kwh, held_kwh)
         free_kw = np.clip(self.limit_kw - self.given_kw, 0.0, battery.power_kw)
         gained = np.append(0.0, np.cumsum(hours * battery.charge_efficiency * free_kw)[:-1])
         return kwh_worth(battery, per_kw, np.minimum(floor, battery.initial_kwh + gained), hours)

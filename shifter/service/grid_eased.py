@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +11,8 @@ from shifter.cycle import CycleInputs
 from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
+from shifter.errors import PlanRejected, SolverFailed
+from shifter.service.grid_plans import EventPlans
 from shifter.service.met import event_slots, missing_kw
 from shifter.views.grid import EventSlot, WouldMeet
 
@@ -18,29 +20,31 @@ STEPS = 5
 """Plans that a search makes: it is within 1/32 of what was asked."""
 LEAST_RATIO, LEAST_KW = 0.001, 1e-3
 """The least that an event may cut."""
-SEEN = 0.005
-"""Money, or accelerator-hours, from which on a difference is one."""
-
-MakePlan = Callable[[CycleInputs], Plan]
+SEEN_HOURS = 0.005
+"""Accelerator-hours from which on a difference is one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """One event on one snapshot; `make` plans."""
+class EventOnSnapshot:
+    """One event on one snapshot."""
 
     event: GridEvent
-    inputs: CycleInputs
-    make: MakePlan
+    plans: EventPlans
 
-    @cached_property
+    @property
+    def inputs(self) -> CycleInputs:
+        """The snapshot."""
+        return self.plans.inputs
+
+    @property
     def without(self) -> Plan:
         """The plan of all else."""
-        return self._plan(None)
+        return self.plans.of(None)
 
-    @cached_property
+    @property
     def made(self) -> Plan:
         """The plan with it."""
-        return self._plan(self.event)
+        return self.plans.of(self.event)
 
     @cached_property
     def slots(self) -> tuple[EventSlot, ...]:
@@ -57,49 +61,57 @@ class Asked:
         """The most by which the plan with it does not meet it; 0 where it does."""
         return max((s.over_kw for s in self.slots), default=0.0)
 
-    def _plan(self, event: GridEvent | None) -> Plan:
-        others = tuple(e for e in self.inputs.grid_events if e.id != self.event.id)
-        events = others if event is None else (*others, event)
-        return self.make(replace(self.inputs, grid_events=events, hold_gap=-1.0))
-
     def blocking(self) -> list[Allocation]:
         """What runs at the site, may not be interrupted, and is there in slots that are not met."""
         over = [s for s in self.slots if s.over_kw > 0]
         here = [a for a in self.inputs.pinned if a.site == self.event.site]
         return [a for a in here if any(a.start < s.end and a.end > s.start for s in over)]
 
-    def would_meet(self, met: bool) -> WouldMeet | None:
-        """A weaker event that is met in every slot; and without making work late, where this one is met.
+    def would_meet(self, met: bool) -> tuple[WouldMeet | None, bool]:
+        """A weaker event that is met in every slot, and without making work late where this one is met; and whether all
+        was tried.
 
-        None where there is none: what is told here was planned, and is kept by that plan.
+        None where none was found: what is told here was planned, and is kept by that plan. Where a plan fails, or the
+        time is over, it is the best until then.
         """
-        asked = self if met else self._with_edges_eased()
-        found, weakest = asked.search(0.0 if met else asked.least_easing(), on_time=met)
-        if missing_kw(weakest, self.inputs.fleet, found) > 0:
-            return None
-        cuts = [(weakest.requested_kw(s.start, s.end), s.baseline_kw) for s in self.window]
+        best: WouldMeet | None = None
+        try:
+            asked = self if met else self._with_edges_eased()
+            for weaker in asked.search(0.0 if met else asked.least_easing(), on_time=met):
+                best = self._told(weaker)
+            if best is not None and not met:
+                first, last = self._shorter()
+                best = replace(best, window_start=first, window_end=last)
+        except (SolverFailed, PlanRejected):
+            return best, False
+        return best, True
+
+    def _told(self, weaker: GridEvent) -> WouldMeet:
+        """One that works, which is planned."""
+        cuts = [(weaker.requested_kw(s.start, s.end), s.baseline_kw) for s in self.window]
         known = [(kw or 0.0, base) for kw, base in cuts if base is not None]
-        first, last = (None, None) if met else self._shorter()
-        rebound_kept = asked.event.rebound_limit_kw == self.event.rebound_limit_kw
+        event = self.event
         return WouldMeet(
-            limit_kw=max((weakest.window_kw(s.start, s.end) for s in self.window), default=0.0),
+            limit_kw=max((weaker.window_kw(s.start, s.end) for s in self.window), default=0.0),
             cut_kw=min((kw for kw, _ in known), default=None),
             cut_ratio=min((kw / base for kw, base in known if base > 0), default=None),
-            late_workloads=len(new_late(self.without, found)),
-            window_start=first,
-            window_end=last,
+            late_workloads=len(new_late(self.without, self.plans.of(weaker))),
+            window_start=None,
+            window_end=None,
             from_start=max((a.end for a in self.blocking()), default=None),
-            rebound_limit_kw=None if rebound_kept else asked.event.rebound_limit_kw,
-            without_ramp=asked.event.ramp_kw_per_minute != self.event.ramp_kw_per_minute,
+            rebound_limit_kw=None
+            if weaker.rebound_limit_kw == event.rebound_limit_kw
+            else weaker.rebound_limit_kw,
+            without_ramp=weaker.ramp_kw_per_minute != event.ramp_kw_per_minute,
         )
 
-    def _with_edges_eased(self) -> Asked:
+    def _with_edges_eased(self) -> EventOnSnapshot:
         """With no ramp, and with a higher limit of the rebound, where those are not kept whatever its window allows."""
         event, fleet = self.event, self.inputs.fleet
         if not event.rebound_minutes and event.ramp_kw_per_minute is None:
             return self
         opened = self._eased(1.0)
-        plan = self._plan(opened)
+        plan = self.plans.tried(opened)
         alone = replace(opened, rebound_minutes=None, rebound_limit_kw=None, rebound_ratio=None)
         if missing_kw(alone, fleet, plan) > 0:
             event = replace(event, ramp_kw_per_minute=None)
@@ -126,9 +138,18 @@ class Asked:
 
     @cached_property
     def _floor(self) -> tuple[EventSlot, ...]:
-        """The window under a limit of zero."""
-        nothing = replace(self.event, limit_kw=0.0, cut_kw=None, cut_ratio=None)
-        slots = event_slots(nothing, self.inputs.fleet, self._plan(nothing), self.without)
+        """The window under a limit of zero, and nothing asked around it."""
+        nothing = replace(
+            self.event,
+            limit_kw=0.0,
+            cut_kw=None,
+            cut_ratio=None,
+            ramp_kw_per_minute=None,
+            rebound_minutes=None,
+            rebound_limit_kw=None,
+            rebound_ratio=None,
+        )
+        slots = event_slots(nothing, self.inputs.fleet, self.plans.tried(nothing), self.without)
         return tuple(s for s in slots if s.part == "event")
 
     @property
@@ -136,31 +157,38 @@ class Asked:
         """A limit that is kept in every slot, whatever else is asked."""
         return max([self._highest_kw, *(s.at_quantile_kw for s in self._floor)]) + LEAST_KW
 
-    def search(self, ease: float, *, on_time: bool) -> tuple[Plan, GridEvent]:
-        """The least easing, 0 to 1, that works, to 1/32 of all; `ease` is one that is known to keep the limit."""
+    def search(self, ease: float, *, on_time: bool) -> Iterator[GridEvent]:
+        """What works, each less eased than the one before: the last is the least, to 1/32 of all.
 
-        def works(plan: Plan, event: GridEvent) -> bool:
+        `ease`, 0 to 1, is the least that the window can do with.
+        """
+
+        def works(event: GridEvent) -> bool:
+            plan = self.plans.tried(event)
             if missing_kw(event, self.inputs.fleet, plan) > 0:
                 return False
             return not on_time or not new_late(self.without, plan)
 
+        if works(self.event):
+            yield self.event  # all that was missed is around the window, and is eased there
+            return
         low, high = 0.0, ease or 1.0
-        best = self._eased(high + 1e-6)
-        plan = self._plan(best)
-        battery = self.inputs.fleet.by_site[self.event.site].battery is not None
-        if not works(plan, best):
-            high, best = 1.0, self._eased(1.0)
-            plan = self._plan(best)
-        elif not on_time and not battery:
-            return plan, best  # what the site draws at the least is exact where nothing is stored
+        if works(least := self._eased(high + 1e-6)):
+            yield least
+            if ease > 0 and self.inputs.fleet.by_site[self.event.site].battery is None:
+                return  # what the site draws at the least is exact where nothing is stored
+        else:
+            high, opened = 1.0, self._eased(1.0)
+            if not works(opened):
+                return
+            yield opened
         for _ in range(STEPS):
             tried = self._eased((low + high) / 2)
-            made = self._plan(tried)
-            if works(made, tried):
-                high, best, plan = (low + high) / 2, tried, made
+            if works(tried):
+                high = (low + high) / 2
+                yield tried
             else:
                 low = (low + high) / 2
-        return plan, best
 
     def _eased(self, ease: float) -> GridEvent:
         """The event with its limit moved by that share of the way to what the site would draw without it.
@@ -203,11 +231,11 @@ class Asked:
         if first is None or last is None:
             return best
         alone = replace(self.event, start=first, end=last)
-        return best if missing_kw(alone, self.inputs.fleet, self._plan(alone)) == 0 else (None, None)
+        return best if missing_kw(alone, self.inputs.fleet, self.plans.tried(alone)) == 0 else (None, None)
 
 
 def new_late(without: Plan, made: Plan) -> dict[str, float]:
     """Accelerator-hours that find no room in time with an event and did without it, by workload."""
     before = {u.workload_id: u.accelerator_hours for u in without.unplaced}
     more = {u.workload_id: u.accelerator_hours - before.get(u.workload_id, 0.0) for u in made.unplaced}
-    return {id: hours for id, hours in more.items() if hours > SEEN}
+    return {id: hours for id, hours in more.items() if hours > SEEN_HOURS}

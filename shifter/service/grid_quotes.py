@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 from forecasts.slots import isoformat_z
 from shifter.cycle import CycleInputs
@@ -18,21 +19,28 @@ from shifter.domain.plan import Plan
 from shifter.errors import InputError
 from shifter.service import baselines, snapshot
 from shifter.service.core import Core
-from shifter.service.grid_eased import SEEN, Asked, new_late
+from shifter.service.grid_eased import SEEN_HOURS, EventOnSnapshot, new_late
 from shifter.service.grid_events import checked, known_as, not_over
+from shifter.service.grid_plans import EventPlans
 from shifter.service.grid_sentences import sentences, verdict
-from shifter.service.met import same_reserve, survives_less
+from shifter.service.met import same_reserve
+from shifter.service.survived import survives_less
 from shifter.store import grid_events
 from shifter.store.snapshots import inputs_to_json
 from shifter.views.grid import EventPayer, EventSide, GridEventQuote
 
 HOUR = timedelta(hours=1)
+SEEN_MONEY, SEEN_KWH = 0.005, 0.005
+"""The fleet's currency, and kWh at the meter, from which on a difference is one."""
+LOOKS_FOR_S = 240.0
+"""[real s] So long from its beginning on, a quote looks for what would be met; a client waits for it 300 s."""
 AFTERWARDS = timedelta(hours=4)
 """So long after the window, or over the rebound's where that is longer, its peak is looked at."""
 
 
 def quote(core: Core, event: GridEvent) -> GridEventQuote:
     """See `Service.quote_grid_event`."""
+    began_s = monotonic()
     checked(core, event)
     not_over(event, core.now())
     with core.reading() as db:
@@ -46,10 +54,11 @@ def quote(core: Core, event: GridEvent) -> GridEventQuote:
             hint="Ask nearer to its time.",
         )
 
-    def plan(given: CycleInputs) -> Plan:
-        return core.quote_planner.plan(inputs_to_json(given), core.config.cycle_deadline_s)
+    def plan(given: CycleInputs, within_s: float) -> Plan:
+        deadline_s = min(within_s, core.config.cycle_deadline_s)
+        return core.quote_planner.plan(inputs_to_json(given), deadline_s)
 
-    return Quoted(event, inputs, plan).answer()
+    return Quoted(event, EventPlans(inputs, event.id, plan, began_s + LOOKS_FOR_S)).answer()
 
 
 def afterwards(event: GridEvent) -> datetime:
@@ -58,7 +67,7 @@ def afterwards(event: GridEvent) -> datetime:
 
 
 @dataclass(frozen=True, eq=False)
-class Quoted(Asked):
+class Quoted(EventOnSnapshot):
     """What is answered of it."""
 
     eased_in_time: bool = True
@@ -71,9 +80,11 @@ class Quoted(Asked):
         not_drawn = without.drawn_kwh - made.drawn_kwh
         extra = made.cost - without.cost
         payers = tuple(sorted(self._payers(), key=lambda p: (-p.cost, p.workload_id)))
-        met, on_time = self.missing_kw == 0.0, not any(p.late_accelerator_hours > SEEN for p in payers)
+        met, on_time = self.missing_kw == 0.0, not any(p.late_accelerator_hours > SEEN_HOURS for p in payers)
         notice = max(timedelta(0), event.start - now) / timedelta(minutes=1)
-        less = survives_less(self.made, self.without)
+        less = survives_less(self.made, self.without, self.inputs.fleet)
+        as_asked = met and (on_time or not self.eased_in_time)
+        instead, all_tried = (None, True) if as_asked else self.would_meet(met)
         ratios = [s.realtime_kw / s.limit_kw for s in self.window if s.limit_kw > 0]
         answer = GridEventQuote(
             event=event,
@@ -93,14 +104,15 @@ class Quoted(Asked):
             not_drawn_kwh=not_drawn,
             extra_cost=extra,
             extra_carbon_kg=made.carbon_kg - without.carbon_kg,
-            cost_per_kwh_not_drawn=extra / not_drawn if not_drawn > SEEN else None,
+            cost_per_kwh_not_drawn=extra / not_drawn if not_drawn > SEEN_KWH else None,
             without=without,
             with_event=made,
             afterwards_until=afterwards(event),
             slots=self.slots,
             workloads=payers,
             in_the_way=() if met else self._in_the_way(),
-            would_meet=None if met and (on_time or not self.eased_in_time) else self.would_meet(met),
+            would_meet=instead,
+            all_tried=all_tried,
             verdict=(),
             sentences=(),
         )
@@ -147,7 +159,8 @@ class Quoted(Asked):
             later = timedelta(0)
             if after.finish is not None and was.finish is not None:
                 later = after.finish - was.finish
-            if max(abs(cost), abs(moved), short) <= SEEN and not later:
+            seen = abs(cost) > SEEN_MONEY or max(abs(moved), short) > SEEN_HOURS
+            if not seen and not later:
                 continue
             c = of[after.workload_id]
             yield EventPayer(
@@ -159,7 +172,7 @@ class Quoted(Asked):
                 finish=after.finish,
                 later_minutes=later / timedelta(minutes=1),
                 deadline=c.deadline,
-                deadline_kept=short <= SEEN,
+                deadline_kept=short <= SEEN_HOURS,
                 late_accelerator_hours=short,
             )
 

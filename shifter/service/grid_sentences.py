@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from shifter.domain.grid_event import Baseline
 from shifter.domain.moments import in_words
-from shifter.domain.survival import Promise
+from shifter.domain.survival import RIDE_THROUGH, Promise
 from shifter.views.grid import GridEventQuote, WouldMeet
 
 MOST_NAMES = 3
@@ -90,6 +90,8 @@ def _realtime(quote: GridEventQuote) -> Iterator[str]:
 
 
 def _less_held(promise: Promise) -> str:
+    if promise.kind == RIDE_THROUGH:
+        return f"less is stored for an outage of the grid: {promise.text}"
     what = f"less is held for the loss of {promise.kind} {promise.name}"
     if promise.missing_accelerators is None:
         return f"{what}: whether enough is held for it nobody says"
@@ -147,7 +149,9 @@ def _instead(quote: GridEventQuote) -> Iterator[str]:
     if quote.would_meet is not None:
         yield from _weaker(quote, quote.would_meet)
     elif not quote.met:
-        yield "Nothing weaker would be met in this window."
+        yield "Nothing weaker was found that would be met in this window."
+    if not quote.all_tried:
+        yield "Not all was tried: the time for that was over, or a plan failed. Ask again, or ask for less."
 
 
 def _weaker(quote: GridEventQuote, found: WouldMeet) -> Iterator[str]:

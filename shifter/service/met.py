@@ -9,14 +9,10 @@ from shifter.domain.fleet import Fleet, Site
 from shifter.domain.grid_event import GridEvent, most_kw
 from shifter.domain.plan import Plan
 from shifter.domain.rows import PowerRow, SlotRow
-from shifter.domain.survival import Promise
 from shifter.views.grid import EventSlot, Part
 
 TOLERANCE_KW = 1e-3
 """And a millionth of what is larger than 1000 kW, as the plan's own check allows."""
-TOLERANCE_ACCELERATORS = 1e-2
-"""What a loss may lack more and be held as well: the plan's own check allows as much."""
-
 BASED = frozenset({"event", "rebound"})
 """Parts of an event that a baseline speaks of."""
 
@@ -133,19 +129,3 @@ def same_reserve(a: Plan, b: Plan) -> bool:
         return {(r.site, r.pool, r.start): r.reserved for r in plan.slots}
 
     return reserved(a) == reserved(b)
-
-
-def survives_less(made: Plan, without: Plan) -> tuple[Promise, ...]:
-    """Losses of which one plan holds less than another of the same fleet does, as the former says of them."""
-    if made.resilience is None or without.resilience is None:
-        return ()
-    pairs = zip(made.resilience.promises, without.resilience.promises, strict=True)
-    return tuple(promise for promise, other in pairs if _lacks_more(promise, other))
-
-
-def _lacks_more(promise: Promise, other: Promise) -> bool:
-    most, before = promise.missing_accelerators, other.missing_accelerators
-    if most is None or before is None:
-        return before is not None  # what nobody knows any more counts as less
-    more_slots = promise.missing_slots > other.missing_slots and most > TOLERANCE_ACCELERATORS
-    return more_slots or most > before + TOLERANCE_ACCELERATORS

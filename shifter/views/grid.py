@@ -122,7 +122,9 @@ class GridEventQuote:
     reserve_moves: bool
     """Whether what failover groups hold for losses stands elsewhere, or is less, than without it."""
     survives_less: tuple[Promise, ...]
-    """Losses that are held less whole with it, as the plan with it says of them."""
+    """Losses that are held less whole with it, as the plan with it says of them; of a ride-through, sites whose battery
+    has less of what it takes in some slot.
+    """
     realtime_limit_ratio: float | None
     """The most of the window's limit that real-time load at the quantile takes alone; null where the limit is 0."""
     notice_minutes: float
@@ -147,7 +149,9 @@ class GridEventQuote:
     in_the_way: tuple[str, ...]
     """Workloads that run, may not be interrupted, and draw power in slots that are not met."""
     would_meet: WouldMeet | None
-    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker is."""
+    """Where it is not met, or makes work late: what could be; null, too, where nothing weaker was found."""
+    all_tried: bool
+    """Whether it is the most that could be; false where the time was over, or a plan failed, before all was tried."""
     verdict: tuple[str, ...]
     """For a person: whether it can be met, by how much not, what is late by it, and what would be met."""
     sentences: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from shifter.cli import grid_events
 from shifter.cli.grid_options import asked_events
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.survival import Promise
 from shifter.errors import SolverFailed
 from shifter.files import read_fleet
 from shifter.service import Service
@@ -116,7 +118,7 @@ def test_who_adds_what_cannot_be_met_is_told_so_and_what_could_be(
     assert grid("add", *AT, "--limit-kw", "4", "--json") == 0
     told = capsys.readouterr()
     assert [event["limit_kw"] for event in json.loads(told.out)] == [4.0]
-    assert "0.6 kW are missing" in told.err
+    assert "missing" not in told.err, "JSON holds no verdict, and nobody waits for one"
     assert grid("add", *AT, "--limit-kw", "9", "--id", "e2") == 0
     told = capsys.readouterr()
     assert "The plan keeps it in every slot" in told.err
@@ -225,12 +227,61 @@ def test_hours_that_are_none_are_refused_by_the_option_that_was_given(
 
 
 @pytest.mark.parametrize("name", ["e.jsonl", "e.json", "e.yaml"])
-def test_events_come_from_a_file(grid: Callable[..., int], made: Service, tmp_path: Path, name: str) -> None:
+def test_events_come_from_a_file(
+    grid: Callable[..., int], made: Service, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
     file = tmp_path / name
     lines = "\n".join(json.dumps(e) for e in EVENTS)
     file.write_text(lines if name.endswith("l") and "jsonl" in name else json.dumps(EVENTS, indent=1))
     assert grid("add", str(file)) == 0
     assert [e.id for e in made.grid_events()] == ["a", "b"]
+    told = capsys.readouterr().err
+    assert told.index("b binds fra") < told.index("a: The plan keeps it") < told.index("b: The plan keeps it")
+
+
+def test_a_quote_of_what_leaves_less_for_a_loss_ends_with_1_and_is_warned_of(
+    grid: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    made: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quoted = made.quote_grid_event
+
+    def less(event: GridEvent) -> GridEventQuote:
+        lost = Promise("site", "ber", "de", None, None, 0.0, 4.4, 6, "said by the plan")
+        return replace(quoted(event), survives_less=(lost,), realtime_untouched=False)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    yellow = "\x1b[1;33m"
+    assert grid("quote", *AT, "--limit-kw", "9") == 0
+    assert yellow not in capsys.readouterr().err
+    monkeypatch.setattr(made, "quote_grid_event", less)
+    assert grid("quote", *AT, "--limit-kw", "9") == 1
+    assert yellow in capsys.readouterr().err
+    assert grid("add", *AT, "--limit-kw", "9") == 0
+    assert yellow in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_of_a_file_with_a_refused_event_it_is_said_which_are_in_force(
+    grid: Callable[..., int],
+    made: Service,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    flags: tuple[str, ...],
+) -> None:
+    file = tmp_path / "e.jsonl"
+    past = {**EVENTS[1], "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T02:00:00Z"}
+    file.write_text("\n".join(json.dumps(e) for e in (EVENTS[0], past)))
+    assert grid("add", str(file), *flags) == 2
+    assert [e.id for e in made.grid_events()] == ["a"]
+    told = capsys.readouterr()
+    assert told.err.index("a binds fra") < told.err.index("b: end: the window ended at")
+    assert "b binds" not in told.err
+    if flags:
+        assert [e["id"] for e in json.loads(told.out)] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from forecasts.slots import SlotGrid
+from shifter.client import SLOW_TIMEOUT_S
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.plan import Plan
 from shifter.domain.plant import Battery
-from shifter.domain.resilience import FailoverGroup
-from shifter.errors import Conflict, InputError, NotFound
+from shifter.errors import Conflict, InputError, NotFound, SolverFailed
+from shifter.planner import InProcessPlanner
 from shifter.realtime.load import RealtimeLoad
-from shifter.service import Service
+from shifter.service import Service, grid_quotes
 from tests.service.world import FLEET, HOUR, POOL, T0, job, live_until, realtime, service
 
 IDLE_KW, BUSY_KW = 1.6, 0.6
@@ -109,6 +111,7 @@ def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be
     assert made.quote_grid_event(event(cut_ratio=cut.would_meet.cut_ratio - 1e-3)).met
 
 
+@pytest.mark.parametrize(("limit_kw", "lowest_kw"), [(3.9, 4.0), (4.1, 4.1)])
 @pytest.mark.parametrize(
     "after",
     [
@@ -119,14 +122,19 @@ def test_what_real_time_load_alone_exceeds_is_said_by_how_much_and_what_could_be
     ids="+".join,
 )
 def test_advice_is_kept_where_what_was_asked_around_the_window_cannot_be(
-    sqlite_url: str, clock: ManualClock, after: dict[str, float]
+    sqlite_url: str, clock: ManualClock, after: dict[str, float], limit_kw: float, lowest_kw: float
 ) -> None:
     """Real-time load alone draws 4.0 kW in the window and up to 4.6 kW around it."""
     made = service(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    if "ramp_kw_per_minute" not in after:
+        made.submit([job("w1", hours=40, width=11, due_h=24, preemptible=True)], "ann")
     made.cycle()
-    quote = made.quote_grid_event(event(limit_kw=3.9, **after))
+    quote = made.quote_grid_event(event(limit_kw=limit_kw, **after))
     found = quote.would_meet
     assert found is not None
+    assert found.limit_kw == pytest.approx(lowest_kw, abs=0.01), (
+        "the lowest, and no lower than what was asked"
+    )
     eased: dict[str, Any] = {"ramp_kw_per_minute": None} if found.without_ramp else {}
     eased |= {"rebound_limit_kw": found.rebound_limit_kw} if found.rebound_limit_kw else {}
     assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw, **eased)).met
@@ -135,6 +143,105 @@ def test_advice_is_kept_where_what_was_asked_around_the_window_cannot_be(
     text = " ".join(quote.sentences)
     assert ("in the rebound" in text) == ("rebound_limit_kw" in after)
     assert ("without the ramp" in text) == ("ramp_kw_per_minute" in after)
+
+
+def test_a_cut_whose_rebound_alone_cannot_be_kept_stays_as_large_as_it_was_asked(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    quote = made.quote_grid_event(event(cut_ratio=0.25, rebound_minutes=120, rebound_limit_kw=4.2))
+    assert not any(s.over_kw for s in quote.slots if s.part == "event")
+    found = quote.would_meet
+    assert found is not None
+    assert found.cut_ratio == pytest.approx(0.25)
+    assert found.rebound_limit_kw == pytest.approx(4.6, abs=0.01)
+    assert "no cut at all" not in " ".join(quote.sentences)
+
+
+def test_a_limit_that_its_ramp_alone_does_not_keep_is_eased_no_further_than_the_ramp_needs(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    """Beside the window real-time load alone draws 4.6 kW, and the ramp allows 0.3 kW above its limit there."""
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR))
+    quote = made.quote_grid_event(event(limit_kw=4.1, ramp_kw_per_minute=0.01))
+    found = quote.would_meet
+    assert found is not None
+    assert not found.without_ramp
+    highest_kw = max(s.without_kw for s in quote.slots if s.part == "event") + BUSY_KW
+    assert 4.3 - 1e-3 <= found.limit_kw <= 4.3 + (highest_kw - 4.1) / 32
+    assert made.quote_grid_event(replace(quote.event, limit_kw=found.limit_kw)).met
+
+
+class Counted(InProcessPlanner):
+    """Keeps what it planned, and fails after so many plans."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.most = 1000
+
+    def plan(self, inputs_text: str, deadline_s: float) -> Plan:
+        if len(self.texts) >= self.most:
+            raise SolverFailed("the cycle took too long.")
+        self.texts.append(inputs_text)
+        return super().plan(inputs_text, deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [
+        ({"limit_kw": 4.0}, 5),  # without it, with it, the least, that least as a limit, and a shorter window
+        ({"limit_kw": 4.1, "rebound_minutes": 120, "rebound_limit_kw": 4.2}, 6),
+        ({"limit_kw": 3.9, "rebound_minutes": 120, "rebound_limit_kw": 4.2}, 7),
+    ],
+)
+def test_a_quote_makes_no_plan_twice_and_few(
+    sqlite_url: str, clock: ManualClock, asked: dict[str, float], most: int
+) -> None:
+    planner = Counted()
+    made = world(sqlite_url, clock, realtime=steps(T0 + 17 * HOUR, T0 + 20 * HOUR), planner=planner)
+    planner.texts.clear()
+    made.quote_grid_event(event(**asked))
+    assert len(planner.texts) == len(set(planner.texts)) <= most
+
+
+def with_battery(url: str, clock: ManualClock, planner: Counted) -> Service:
+    """What is stored does not carry real-time load of 4.6 kW through three hours under a limit of 1 kW."""
+    [site] = FLEET.sites
+    cell = Battery(energy_kwh=6, power_kw=4, initial_kwh=5)
+    made = world(url, clock, fleet=replace(FLEET, sites=(replace(site, battery=cell),)), planner=planner)
+    planner.texts.clear()
+    return made
+
+
+def test_a_search_that_fails_or_takes_too_long_ends_with_the_best_that_was_found(
+    sqlite_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = Counted()
+    made = with_battery(sqlite_url, clock, planner)
+    whole = made.quote_grid_event(event(limit_kw=1.0))
+    assert whole.would_meet is not None
+    assert whole.all_tried
+    assert len(planner.texts) == len(set(planner.texts)) <= 10
+    planner.texts.clear()
+    planner.most = 4
+    part = made.quote_grid_event(event(limit_kw=1.0))
+    assert part.would_meet is not None
+    assert not part.all_tried
+    assert part.would_meet.limit_kw >= whole.would_meet.limit_kw
+    assert part.sentences[-1].startswith("Not all was tried")
+    planner.texts.clear()
+    planner.most = 1000
+    monkeypatch.setattr(grid_quotes, "LOOKS_FOR_S", 0.0)
+    none = made.quote_grid_event(event(limit_kw=1.0))
+    assert len(planner.texts) == 2, "with it and without it"
+    assert (none.met, none.missing_kw) == (False, whole.missing_kw)
+    assert (none.would_meet, none.all_tried) == (None, False)
+    assert none.sentences[-2] == "Nothing weaker was found that would be met in this window."
+    assert none.sentences[-1].startswith("Not all was tried")
+
+
+def test_a_client_waits_longer_than_a_quote_looks_for_more() -> None:
+    assert grid_quotes.LOOKS_FOR_S < SLOW_TIMEOUT_S
 
 
 def test_work_that_may_not_be_interrupted_stands_in_the_way_until_it_ends(
@@ -181,53 +288,6 @@ def test_a_battery_gives_what_it_holds(sqlite_url: str, clock: ManualClock) -> N
     quote = made.quote_grid_event(event(limit_kw=4.0, hours=2))
     assert quote.with_event.battery_kwh >= quote.without.battery_kwh
     assert "The battery gives" in " ".join(quote.sentences)
-
-
-def group_of_three(url: str, clock: ManualClock) -> Service:
-    """Sites of 16 that take over from each other, 4.8 of real-time load each, and firm work for nearly all else."""
-    [site] = FLEET.sites
-    sites = tuple(replace(site, name=name) for name in ("fra", "ber", "muc"))
-    fleet = replace(FLEET, sites=sites, failover_groups=(FailoverGroup("de", tuple(s.name for s in sites)),))
-
-    def load(grid: SlotGrid) -> RealtimeLoad:
-        median, high = (np.full(grid.n_slots, n) for n in (3.0, 4.8))
-        return RealtimeLoad(grid, {(s.name, "h100"): {0.5: median, 0.99: high} for s in sites})
-
-    made = service(url, clock, fleet=fleet, realtime=load)
-    made.submit([job("w1", hours=120, width=20, due_h=9)], "ann")
-    made.cycle()
-    return made
-
-
-def test_what_a_group_holds_elsewhere_leaves_real_time_load_untouched(
-    sqlite_url: str, clock: ManualClock
-) -> None:
-    made = group_of_three(sqlite_url, clock)
-    quote = made.quote_grid_event(event(1, 6, limit_kw=4.6))
-    assert quote.met
-    assert quote.reserve_moves, "under this limit fra has power for nothing of the others"
-    assert quote.realtime_untouched
-    assert quote.survives_less == ()
-    text = " ".join(quote.sentences)
-    assert "ask again" not in text
-    assert "Real-time load is untouched" in text
-    assert "What is held for the loss of others stands elsewhere, and as much as without it." in text
-
-
-def test_an_event_that_leaves_too_little_for_a_loss_says_for_which(
-    sqlite_url: str, clock: ManualClock
-) -> None:
-    made = group_of_three(sqlite_url, clock)
-    made.add_grid_event(replace(event(1, 6, limit_kw=4.6), id="at-ber", site="ber"), "dso")
-    quote = made.quote_grid_event(event(1, 6, limit_kw=4.6))
-    assert quote.met
-    assert [(p.kind, p.name, p.missing_slots) for p in quote.survives_less] == [("site", "muc", 6)]
-    assert not quote.realtime_untouched
-    text = " ".join(quote.sentences)
-    assert (
-        "less is held for the loss of site muc: up to 4.4 accelerators of it are held by nobody, in 6 slots"
-        in text
-    )
 
 
 @pytest.mark.parametrize(

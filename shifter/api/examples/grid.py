@@ -102,6 +102,7 @@ GRID_EVENT_QUOTE: dict[str, Any] = {
     ],
     "in_the_way": [],
     "would_meet": None,
+    "all_tried": True,
     "verdict": ["The plan keeps it in every slot, with real-time load at its quantile."],
     "sentences": [
         "25.0 % less at frankfurt from Sat 10 Jan 2026 17:00 UTC to Sat 10 Jan 2026 18:00 UTC.",

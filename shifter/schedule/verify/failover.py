@@ -14,14 +14,11 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.failover import Loss, carried, losses
 from shifter.domain.fleet import PoolKey
-from shifter.domain.survival import own_promises
+from shifter.domain.survival import TOLERANCE_ACCELERATORS, own_promises
 from shifter.schedule.verify.case import Case
 from shifter.schedule.verify.fleet import Part, Program, Variables
 from shifter.schedule.verify.loads import SiteLoad
 from shifter.schedule.verify.violation import Violation, ViolationCode
-
-TOLERANCE = 1e-2
-"""Accelerators, summed over all that are lost: power is a mean to a thousandth of a kW."""
 
 
 def check_failover(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]:
@@ -50,13 +47,13 @@ def check_failover(case: Case, loads: Sequence[SiteLoad]) -> Iterator[Violation]
         least = _unplaced(case, loss, free, most_kw)
         over = _unplaced(case, loss, held, left_kw) - least
         subject = f"{loss.group.name}: {loss.name}"
-        slots = np.flatnonzero(over > TOLERANCE)
+        slots = np.flatnonzero(over > TOLERANCE_ACCELERATORS)
         if len(slots):
             where = f"in {len(slots)} slots from {slots[0]} on"
             detail = f"up to {over.max():.3f} of its accelerators are held by nobody, {where}"
             yield Violation(ViolationCode.FAILOVER, subject, detail)
         missing = promise.missing_accelerators
-        if missing is not None and abs(missing - least.max(initial=0.0)) > TOLERANCE:
+        if missing is not None and abs(missing - least.max(initial=0.0)) > TOLERANCE_ACCELERATORS:
             detail = f"it says that {missing:.3f} accelerators are missing, and it is {least.max():.3f}"
             yield Violation(ViolationCode.FAILOVER, subject, detail)
 
