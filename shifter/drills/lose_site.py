@@ -72,7 +72,6 @@ class LoseSite:
         self._look()
         before, asked = scene.feasible(), scene.clock.now()
         keys = [*self._lost, *self._left]
-        stays = {k: t.stays for k, t in (self._lost | self._left).items()}
         yield self._held()
         with listening(scene.client.base_url) as ears:
             watched = Watched(scene, keys)
@@ -87,7 +86,7 @@ class LoseSite:
             must = {k: t.yields for k, t in self._lost.items()}
             must |= {k: t.stops(t.load + self._more[k], t.there) for k, t in self._left.items()}
             yield stopped_at_once(ears, watched, must)
-            yield never_over(watched, stays)
+            yield never_over(watched)
             plan = scene.wait_for_plan(asked, counts=dict.fromkeys(self._lost, 0))
             yield self._planned_elsewhere(plan, before, ears, watched.begun_s)
         for key in keys:
@@ -181,6 +180,5 @@ class LoseSite:
         silent = unnamed(self.scene, cannot, ears, since_s)
         seen = f"{still:g} accelerators are planned there; {counted(len(cannot), 'workload')} cannot be done in time"
         seen += f", and nobody named why: {some(silent)}" if silent else ""
-        return Check(
-            promise, seen, not silent and still <= sum(t.stays for t in self._lost.values()) * len(rows)
-        )
+        stays = sum(t.stays for t in targets(self.scene, list(self._lost)))
+        return Check(promise, seen, not silent and still <= stays * len(rows))

@@ -54,7 +54,7 @@ class Silence:
             watched.look("the meter is silent", lasts, once, until=lambda m: m.stale[key])
             yield self._stale(watched)
             yield self._load_counts(watched)
-            yield never_over(watched, {key: self._target.stays})
+            yield never_over(watched)
             named = self._named(time.monotonic() + BEAT_S + LATELY_S)
             promise = "The health of the daemon names the pool"
             yield Check(promise, named or "no fault names it", bool(named))

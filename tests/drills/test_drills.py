@@ -298,29 +298,68 @@ def heard(*told: tuple[str, dict[str, int]]) -> Ears:
 
 
 def test_work_beside_too_much_load_is_seen(watched: Watched) -> None:
-    assert never_over(watched, {}).kept
+    assert never_over(watched).kept
     with_let_in(watched, 0, 3)
-    check = never_over(watched, {})
+    check = never_over(watched)
     assert check.kept is False
     assert check.figures["over_accelerators"] == 1
-    assert never_over(watched, {KEY: 3}).kept  # of work that may not be stopped
-    assert "stayed in the way" in never_over(watched, {KEY: 3}).seen
+    kept = never_over(_that_stays(watched, 3))  # it may not be stopped
+    assert kept.kept
+    assert "stayed in the way" in kept.seen
 
 
 def test_load_that_alone_is_more_than_there_is_is_not_said_to_fit(watched: Watched) -> None:
     watched.moments = [replace(m, there={KEY: 0}) if m.clock_s < 20 else m for m in watched.moments]
-    check = never_over(watched, {})
+    check = never_over(watched)
     assert check.kept
     assert check.promise == "Nothing that may yield stands in the way of real-time load"
     assert check.seen == (
         "60 looks; closest: 30 + 0 of 32 in fra/h100; load alone needs 30.0 of 0 in fra/h100: "
         "nothing more could yield"
     )
-    assert "closest: 30 + 3 of 0" in never_over(_with(watched, 3), {}).seen
-    assert never_over(watched, {}).kept is False
-    assert never_over(watched, {KEY: 3}).kept  # that may not be stopped
     watched.moments = watched.moments[:5]
-    assert never_over(_with(watched, 0), {}).seen.startswith("5 looks; load alone")
+    assert never_over(watched).seen.startswith("5 looks; load alone")
+
+
+def test_work_that_may_yield_and_stands_where_load_alone_is_too_much_is_seen(watched: Watched) -> None:
+    watched.moments = [replace(m, there={KEY: 0}) if m.clock_s < 20 else m for m in watched.moments]
+    some_stays = _that_stays(_with(watched, 3), 3)
+    assert never_over(some_stays).kept
+    with_let_in(watched, 10, 4)
+    check = never_over(watched)
+    assert check.kept is False
+    assert "closest: 30 + 4 of 0" in check.seen
+    assert "nothing more could yield" not in check.seen
+
+
+def test_what_may_not_be_stopped_is_looked_at_when_the_pool_is_over(
+    idle: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that was let in after a drill began and before a loss is no work that would not yield; what is let in after
+    the loss is.
+    """
+    let_in = iter([0, 4, 4, 4, 8, 0, 6])
+    there = iter([32, 32, 0, 0, 0, 32, 0])
+    now = {"available_accelerators": 0, "deferrable_accelerators": 0}
+    real = idle.capacity
+
+    def capacity(site: str, pool: str) -> dict[str, Any]:
+        return real(site, pool) | {"realtime_accelerators": 4.0} | now
+
+    monkeypatch.setattr(idle, "capacity", capacity)
+    watched = Watched(Scene(idle, Options()), [KEY])
+    for n, m in zip(let_in, there, strict=True):
+        now |= {"deferrable_accelerators": n, "available_accelerators": m}
+        watched.look("", 1e9, lambda _: [], until=lambda moment: True)
+    assert [m.stays.get(KEY) for m in watched.moments] == [None, None, 4, 4, 4, None, 6]
+    watched.moments.pop(4)
+    assert never_over(watched).kept
+    assert "6 accelerators of work that may not be stopped stayed in the way" in never_over(watched).seen
+
+
+def _that_stays(watched: Watched, accelerators: int) -> Watched:
+    watched.moments = [replace(m, stays={KEY: accelerators}) for m in watched.moments]
+    return watched
 
 
 def _with(watched: Watched, accelerators: int) -> Watched:
