@@ -18,6 +18,7 @@ from shifter.drills.base import Options, Scene, played
 from shifter.drills.flap import left_of
 from shifter.drills.lose_domain import LoseDomain
 from shifter.drills.registry import DRILLS
+from shifter.drills.stopped import BEFOREHAND, in_words
 from shifter.drills.stream import Ears, Heard
 from shifter.drills.surge import Surge, surge_of
 from shifter.drills.target import Target, with_own_work
@@ -32,7 +33,8 @@ from shifter.drills.watched import (
     stopped_at_once,
     unnamed,
 )
-from tests.drills.conftest import HOLD_S, Call, served
+from tests.daemon.world import until
+from tests.drills.conftest import HOLD_S, WORK, Call, served
 
 KEY = ("fra", "h100")
 
@@ -195,6 +197,29 @@ def test_a_meter_of_ones_own_counts_again_after_a_drill(fast: Client) -> None:
     back = fast.capacity("ber", "h100")
     assert back["last_sample_at"] is not None
     assert back["realtime_accelerators"] != 20
+
+
+def test_work_of_others_that_is_told_to_stop_meanwhile_is_named(idle: Client) -> None:
+    with played(Scene(idle, Options())) as scene:
+        with_own_work(scene)
+        due = scene.clock.now() + timedelta(hours=2)
+        idle.submit([{**WORK, "id": "theirs", "accelerator_hours": 22.0, "deadline": due.isoformat()}])
+        until(lambda: idle.admission("theirs")["admit"])
+        scene.play(*(scene.say(key, there=0) for key in scene.pools))
+        until(lambda: [one.state for one in scene.stopped()] not in ([], ["run"]))
+        [theirs] = scene.stopped()
+        assert theirs.workload_id == "theirs", "and not the drill's own"
+        assert "told to stop or wait: theirs (" in in_words([theirs])
+        idle.cancel("theirs")
+
+
+def test_a_drill_says_that_plans_move_other_work_and_names_it(fast: Client, call: Call) -> None:
+    _, found, words = call("lose-site", "--url", fast.base_url)
+    told = " ".join(words.split())
+    assert BEFOREHAND in told
+    assert BEFOREHAND in found["did"]
+    assert {one["workload_id"] for one in found["stopped"]} <= {"w-0", "w-1"}
+    assert ("told to stop or wait: w-" in told) == bool(found["stopped"])
 
 
 def test_a_drill_is_not_kept(fast: Client) -> None:
