@@ -125,14 +125,29 @@ def _until_stopped(tell: Tell, stopped: Callable[[], bool]) -> Tell:
 
 @contextmanager
 def _bar(name: str) -> Iterator[Tell]:
-    """A bar on stderr of what is waited for; nothing at all where that is no terminal."""
+    """A bar on stderr of what is waited for; where that is no terminal, a line when that is something else."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = err()
+    if not console.is_terminal:
+        yield _lines(name)
+        return
     columns = (TextColumn(name), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, share: bar.update(task, completed=max(0.0, min(1.0, share)), description=what)
+
+
+def _lines(name: str) -> Tell:
+    last = ""
+
+    def told(what: str, share: float) -> None:
+        nonlocal last
+        if what != last:
+            last = what
+            say(f"{name}: {what} …", "dim")
+
+    return told
 
 
 def _print(outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,6 +103,9 @@ def test_an_event_is_kept_to_its_end_and_withdrawn(tmp_path: Path, call: Call) -
         assert through
         assert "0 of them over it" in through[0]["seen"]
         assert not client.grid_events()
+        waits = [line for line in words.splitlines() if line.startswith("curtail: the limit is watched")]
+        assert len(waits) == 1, "where stderr is no terminal, each thing that is waited for is one line"
+        assert re.search(r" until 2026-01-10T\d\d:\d\d:00Z, for up to 1 minute …$", waits[0])
 
 
 def test_on_a_real_clock_it_says_what_it_will_do_and_needs_yes(real: Client, call: Call) -> None:
