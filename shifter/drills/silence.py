@@ -29,7 +29,8 @@ class Silence:
         if not found:
             raise NotReady(
                 "every pool there has a meter that reports, and that cannot be made silent from here.",
-                hint="Stop the meter of a pool for a while, and look at `shifter status` and `shifter capacity`.",
+                hint="Stop the meter of a pool for a while, and look at `shifter status` and `shifter capacity`. That "
+                "of the demo is part of it: play this on a daemon without meters, as docs/concepts/demo.md shows.",
             )
         self._target = fresh(found[0])
         return (

@@ -274,6 +274,23 @@ def test_status_says_what_the_promise_that_is_tried_costs(
     assert any(line.startswith("promise: surviving the loss of site fra costs ") for line in told)
 
 
+def test_where_all_pools_have_meters_it_says_where_silence_can_be_played(
+    idle: Client, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's meter cannot be stopped."""
+    measured = {"last_sample_at": "2026-01-10T00:00:00Z"}
+    real = Scene.capacity
+    monkeypatch.setattr(Scene, "capacity", lambda scene, key: real(scene, key) | measured)
+    code, _, words = call("silence", "--url", idle.base_url)
+    assert code == 1
+    [page] = re.findall(r"docs/\S+\.md", words)
+    shown = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    assert re.search(
+        r"^\$ shifter run --config config/examples/shifter.yaml .*--port (\d+)$", shown, re.MULTILINE
+    )
+    assert re.search(r"^\$ shifter drill silence --url \S+$", shown, re.MULTILINE)
+
+
 def test_the_drills_are_listed(call: Call) -> None:
     code, found, _ = call()
     assert code == 0
