@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +14,11 @@ from rich.text import Text
 from shifter.cli.console import Column, err, out, print_json, print_table, say, styled, working
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.signals import stopping
-from shifter.errors import InputError
+from shifter.errors import InputError, ShifterError
 
 if TYPE_CHECKING:
-    from shifter.drills.base import Check, Drill, Outcome, Scene, Tell
+    from shifter.drills.base import Check, Outcome, Scene, Tell
+    from shifter.drills.stopped import Stopped
 
 VERDICTS = {True: ("kept", "green"), False: ("BROKEN", "bold red"), None: ("not seen", "dim")}
 
@@ -53,8 +54,9 @@ def drill(
         _list(as_json)
         return
     with working("loading …"):
-        from shifter.drills.base import Options, Scene, played
+        from shifter.drills.base import Options, Outcome, Scene, played
         from shifter.drills.registry import DRILLS
+        from shifter.drills.stopped import BEFOREHAND, in_words
 
     if name not in DRILLS:
         known = ", ".join(DRILLS)
@@ -64,10 +66,11 @@ def drill(
     with working("looking at what runs …"):
         scene = Scene(client, Options(site, pool, hours, with_work))
         chosen = DRILLS[name].make(scene)
-        did = chosen.prepare()
+        did = f"{chosen.prepare()} {BEFOREHAND}"
     say(did)
     _agreed(scene, yes)
     checks: list[Check] = []
+    stopped: tuple[Stopped, ...] = ()
     try:
         with stopping() as stop, _bar(name) as tell, played(scene):
             scene.tell = _until_stopped(tell, stop.is_set)
@@ -75,7 +78,10 @@ def drill(
     finally:
         for what in scene.undone:
             say(f"Taken back: {what}.", "dim")
-    outcome = _outcome(name, chosen, did, checks, scene)
+        with suppress(ShifterError):  # what went wrong before is what is told
+            stopped = scene.stopped()
+            say(in_words(stopped))
+    outcome = Outcome(name, chosen.promise, did, tuple(checks), tuple(scene.undone), stopped)
     if as_json:
         print_json({**asdict(outcome), "kept": outcome.kept})
     else:
@@ -119,20 +125,29 @@ def _until_stopped(tell: Tell, stopped: Callable[[], bool]) -> Tell:
 
 @contextmanager
 def _bar(name: str) -> Iterator[Tell]:
-    """A bar on stderr of what is waited for; nothing at all where that is no terminal."""
+    """A bar on stderr of what is waited for; where that is no terminal, a line when that is something else."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = err()
+    if not console.is_terminal:
+        yield _lines(name)
+        return
     columns = (TextColumn(name), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, share: bar.update(task, completed=max(0.0, min(1.0, share)), description=what)
 
 
-def _outcome(name: str, chosen: Drill, did: str, checks: list[Check], scene: Scene) -> Outcome:
-    from shifter.drills.base import Outcome
+def _lines(name: str) -> Tell:
+    last = ""
 
-    return Outcome(name, chosen.promise, did, tuple(checks), tuple(scene.undone))
+    def told(what: str, share: float) -> None:
+        nonlocal last
+        if what != last:
+            last = what
+            say(f"{name}: {what} …", "dim")
+
+    return told
 
 
 def _print(outcome: Outcome) -> None:

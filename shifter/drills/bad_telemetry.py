@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from shifter.connection import Connection, Json
-from shifter.drills.base import ACTOR, Check, Scene
+from shifter.drills.base import ACTOR, Check, Scene, stop_in_words
 from shifter.drills.target import fresh, targets
 from shifter.errors import ShifterError
 
@@ -30,7 +30,7 @@ class BadTelemetry:
         self._target = fresh(targets(self.scene)[0])
         return (
             f"Samples that are wrong are sent for {self._target.name}, and one that is right: the load of this moment, "
-            f"{self._target.load:.1f} accelerators. Nothing stops by it."
+            f"{self._target.load:.1f} accelerators. {stop_in_words(0, 0, 0)}"
         )
 
     def run(self) -> Iterator[Check]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from shifter.client import Client
 from shifter.connection import Json
 from shifter.domain.fleet import Fleet, PoolKey
+from shifter.drills.stopped import Stopped, stopped_since
 from shifter.errors import NotFound, NotReady, ShifterError
 
 ACTOR = "drill"
@@ -66,6 +67,8 @@ class Outcome:
     did: str
     checks: tuple[Check, ...]
     undone: tuple[str, ...]
+    stopped: tuple[Stopped, ...] = ()
+    """Work of others that was told to stop or wait meanwhile."""
 
     @property
     def kept(self) -> bool:
@@ -130,6 +133,9 @@ class Scene:
         self.hold_s = float(self.health["guard_hold_s"])
         self.max_age_s = float(self.health["telemetry_max_age_s"])
         self.undone: list[str] = []
+        self.own: set[str] = set()
+        """Workloads that the drill handed in."""
+        self._last_event_id: int | None = None
         self._undo = ExitStack()
         self._played: set[PoolKey] = set()
         self._told: set[PoolKey] = set()
@@ -232,6 +238,16 @@ class Scene:
         if self._over_at is not None:
             self.wait_for_plan(self._over_at, SETTLED_S)
 
+    def begin(self) -> None:
+        """From now on, what is told to stop counts."""
+        newest = self.client.newest_events(1)
+        self._last_event_id = newest[-1]["id"] if newest else 0
+
+    def stopped(self) -> tuple[Stopped, ...]:
+        """Work of others that was told to stop or wait since it began."""
+        since = self._last_event_id
+        return () if since is None else stopped_since(self.client, since, self.own)
+
     # Waiting ---------------------------------------------------------------------------------------------
 
     def wait_for_plan(
@@ -257,6 +273,7 @@ class Scene:
 @contextmanager
 def played(scene: Scene) -> Iterator[Scene]:
     """A scene that is left as it was found. What cannot be taken back is told, with when it ends by itself."""
+    scene.begin()
     try:
         yield scene
     finally:

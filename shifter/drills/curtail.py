@@ -5,6 +5,7 @@ A quarter less, where some site can do that with room to spare. Else a limit tha
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -262,7 +263,11 @@ class Curtail:
         """Watch each slot as it comes, by the plan that is in force then, to the end of the rebound."""
         scene = self.scene
         seen, plans = Seen(), set[str]()
-        whole_s = (event.holds_until - event.start).total_seconds()
+        begun = scene.clock.now()
+        whole_s = (event.holds_until - begun).total_seconds()
+        until = event.holds_until.isoformat().replace("+00:00", "Z")
+        minutes = counted(math.ceil(scene.clock.real_s(whole_s) / 60), "minute")
+        waits = f"the limit is watched until {until}, for up to {minutes}"
         while (now := scene.clock.now()) < event.holds_until:
             plan = scene.client.plan()
             plans.add(plan["plan_id"])
@@ -272,7 +277,7 @@ class Curtail:
                 if (over_kw := self._over_kw(row, event)) is not None:
                     held = [s for s in self._slots if s["start"] == row["start"]]
                     seen.look(row, held, over_kw, self._unspent_kwh(row, here, event))
-            scene.tell("the window", (now - event.start).total_seconds() / whole_s)
+            scene.tell(waits, (now - begun).total_seconds() / whole_s)
             time.sleep(min(0.5, max(0.02, scene.clock.real_s(60))))
         promise = (
             "The limit, and that of the rebound, are kept to the end by every plan that is made meanwhile"

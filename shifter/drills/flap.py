@@ -78,7 +78,7 @@ class Flap:
         watched.look("work is back", lately_s, lambda _: stay, lambda m: m.let_in[key] >= target.let_in)
         yield stopped_at_once(ears, watched, {key: target.stops(target.load, left)})
         yield back_after_hold(watched, key, left)
-        yield never_over(watched, {key: target.stays})
+        yield never_over(watched)
         yield no_flutter(ears, watched, key)
 
     def _load(self, target: Target, ears: Ears) -> Iterator[Check]:
@@ -93,7 +93,7 @@ class Flap:
             lambda first: scene.say(key, high if first else low),
         )
         yield stopped_at_once(ears, watched, {key: target.stops(high, target.there)})
-        yield never_over(watched, {key: target.stays})
+        yield never_over(watched)
         yield no_flutter(ears, watched, key)
 
 

@@ -71,7 +71,7 @@ class LoseDomain:
             watched.look("domains are lost", self._high_s, lost)
             yield self._still_held(target, left)
             yield stopped_at_once(ears, watched, {target.key: target.stops(target.load, left)})
-            yield never_over(watched, {target.key: target.stays})
+            yield never_over(watched)
             yield taken_back(ears, watched)
             yield self._planned_with(asked, target, left, "A new plan counts without them")
             back = scene.clock.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -22,6 +23,18 @@ from shifter.drills.watched import (
     unnamed,
 )
 from shifter.errors import InputError, NotReady
+
+Kinds = defaultdict[str, float]
+"""Accelerators of each kind."""
+
+
+def of_kinds(accelerators: Mapping[str, float]) -> str:
+    """Each kind in its own number: an accelerator of one is no accelerator of another.
+
+    >>> of_kinds({"H100": 34.2, "L40S": 23.7}), of_kinds({"H100": 0.0})
+    ('34.2 H100 + 23.7 L40S', 'nothing')
+    """
+    return " + ".join(f"{n:.1f} {kind}" for kind, n in accelerators.items() if n > 1e-3) or "nothing"
 
 
 class LoseSite:
@@ -72,7 +85,6 @@ class LoseSite:
         self._look()
         before, asked = scene.feasible(), scene.clock.now()
         keys = [*self._lost, *self._left]
-        stays = {k: t.stays for k, t in (self._lost | self._left).items()}
         yield self._held()
         with listening(scene.client.base_url) as ears:
             watched = Watched(scene, keys)
@@ -87,7 +99,7 @@ class LoseSite:
             must = {k: t.yields for k, t in self._lost.items()}
             must |= {k: t.stops(t.load + self._more[k], t.there) for k, t in self._left.items()}
             yield stopped_at_once(ears, watched, must)
-            yield never_over(watched, stays)
+            yield never_over(watched)
             plan = scene.wait_for_plan(asked, counts=dict.fromkeys(self._lost, 0))
             yield self._planned_elsewhere(plan, before, ears, watched.begun_s)
         for key in keys:
@@ -115,7 +127,7 @@ class LoseSite:
         self._lost = {key: t for key, t in found.items() if key[0] in self._sites}
         takers = self._loss.left(fleet) if self._loss else [k for k in found if k not in self._lost]
         self._left = {key: found[key] for key in takers if not found[key].stale}
-        self._more, self._nowhere = self._taken_over()
+        self._more, self._beyond, self._nowhere = self._taken_over()
 
     def _own_work(self, target: Target) -> int:
         """Accelerators of its own work, where nothing at the lost site may be preempted."""
@@ -123,10 +135,12 @@ class LoseSite:
             return 0
         return min(OWN, beside_load(self.scene, target))
 
-    def _taken_over(self) -> tuple[Mapping[PoolKey, float], float]:
-        """What each pool that is left is given, and what finds no room: reserves first, then what is free."""
+    def _taken_over(self) -> tuple[Mapping[PoolKey, float], Kinds, Kinds]:
+        """What each pool that is left is given; and of what is lost, by its kind, what finds room there beyond what is
+        held, and what finds none: reserves first, then what is free.
+        """
         fleet, more = self.scene.fleet, dict.fromkeys(self._left, 0.0)
-        nowhere = 0.0
+        beyond, nowhere = Kinds(float), Kinds(float)
         for key, gone in self._lost.items():
             kind, need = fleet.pools[key][1].accelerator, min(gone.load, gone.count)
             for held_only in (True, False):
@@ -138,8 +152,9 @@ class LoseSite:
                         continue
                     gives = min(need, room * by)
                     need, more[k] = need - gives, more[k] + gives / by
-            nowhere += max(0.0, need)
-        return more, nowhere
+                    beyond[kind] += 0.0 if held_only else gives
+            nowhere[kind] += max(0.0, need)
+        return more, beyond, nowhere
 
     def _carries(self, lost: str, by: str) -> float:
         """What one accelerator of a kind stands for of a lost one."""
@@ -148,25 +163,37 @@ class LoseSite:
         return 1.0 if lost == by else 0.0
 
     def _held(self) -> Check:
-        """What the plan's reserves hold for it."""
+        """What the plan's reserves hold for it; None where the plan said beforehand that nobody holds all of it."""
         sites = ", ".join(self._sites)
         promise = f"What the others hold carries the real-time load of {sites}"
-        asked = sum(min(t.load, t.count) for t in self._lost.values())
+        asked, room = Kinds(float), Kinds(float)
+        for (site, pool), t in self._lost.items():
+            asked[self.scene.fleet.pools[site, pool][1].accelerator] += min(t.load, t.count)
         if self._loss is None:
+            room |= {kind: asked[kind] - self._nowhere[kind] for kind in asked}
             return Check(
                 promise,
-                f"no failover group has {sites}, so nothing is held for its {asked:.1f} accelerators of load; "
-                f"{asked - self._nowhere:.1f} of them find room all the same",
+                f"no failover group has {sites}, so nothing is held for its load of {of_kinds(asked)}; "
+                f"room is found all the same for {of_kinds(room)}",
                 None,
             )
-        over = sum(max(0.0, t.load + self._more[k] - max(t.reserved, t.load)) for k, t in self._left.items())
-        seen = f"{asked:.1f} accelerators of load, {self._nowhere:.1f} without room, {over:.1f} beyond what is held"
-        return Check(
-            promise,
-            seen,
-            self._nowhere + over <= 1e-3,
-            {"missing_accelerators": round(self._nowhere + over, 3)},
-        )
+        seen = f"load of {of_kinds(asked)}; without room: {of_kinds(self._nowhere)}; beyond what is held: "
+        seen += of_kinds(self._beyond)
+        missing = sum(self._nowhere.values()) + sum(self._beyond.values())
+        kept: bool | None = missing <= 1e-3
+        if not kept and (said := self._said_beforehand(self._loss)):
+            seen, kept = f"{seen}; the plan said beforehand: {said}", None
+        return Check(promise, seen, kept, {"missing_accelerators": round(missing, 3)})
+
+    def _said_beforehand(self, loss: Loss) -> str:
+        """What the plan in force says of this loss, where it does not say that all of it is held; else nothing."""
+        wanted = (loss.group.survive, loss.name, loss.group.name)
+        for one in (self.scene.client.plan().get("resilience") or {}).get("promises", ()):
+            if (one["kind"], one["name"], one["group"]) == wanted:
+                if one["missing_accelerators"] is None:
+                    return f"{one['text']}; whether all of it is held, nobody knows"
+                return str(one["text"]) if one["missing_slots"] else ""
+        return ""
 
     def _planned_elsewhere(
         self, plan: Json | None, before: Mapping[str, Json], ears: Ears, since_s: float
@@ -181,6 +208,5 @@ class LoseSite:
         silent = unnamed(self.scene, cannot, ears, since_s)
         seen = f"{still:g} accelerators are planned there; {counted(len(cannot), 'workload')} cannot be done in time"
         seen += f", and nobody named why: {some(silent)}" if silent else ""
-        return Check(
-            promise, seen, not silent and still <= sum(t.stays for t in self._lost.values()) * len(rows)
-        )
+        stays = sum(t.stays for t in targets(self.scene, list(self._lost)))
+        return Check(promise, seen, not silent and still <= stays * len(rows))

@@ -65,7 +65,7 @@ class Surge:
             watched.look("work is back", min(scene.hold_s, AFTER_REAL_S * scene.clock.speed), low_again)
             scene.wait_for_plan(asked)
             yield stopped_at_once(ears, watched, {target.key: target.stops(load, target.there)})
-            yield never_over(watched, {target.key: target.stays})
+            yield never_over(watched)
             yield taken_back(ears, watched)
             yield returned_after_hold(watched, target, load, low_from_s)
             yield no_flutter(ears, watched, target.key)

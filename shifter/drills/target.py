@@ -176,6 +176,7 @@ def _submitted(scene: Scene, target: Target, sites: Collection[str], accelerator
         OWN_FOR / timedelta(hours=1) - SLACK_REAL_S * scene.clock.speed / 3600
     )  # the whole window: it runs at once
     workload_id = f"drill-{uuid.uuid4().hex[:8]}"
+    scene.own.add(workload_id)
     scene.undoing(f"workload {workload_id} is cancelled", lambda: _cancel(scene, workload_id))
     scene.client.submit(
         [

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shifter.connection import Json
 from shifter.domain.fleet import PoolKey
 from shifter.drills.base import AT_ONCE_S, Check, Scene, counted
 from shifter.drills.stream import Ears
-from shifter.drills.target import Target
+from shifter.drills.target import ROUNDING, Target, targets
 from shifter.errors import NotFound, NotReady
 
 SHORTEST_S, LONGEST_S = 0.05, 1.0
@@ -39,6 +39,8 @@ class Moment:
     stale: Mapping[PoolKey, bool]
     told_there: Mapping[PoolKey, int] = field(default_factory=dict)
     """Accelerators that they were told to have."""
+    stays: Mapping[PoolKey, int] = field(default_factory=dict)
+    """Of what is let in, what may not be stopped, in pools that are over."""
 
 
 @dataclass
@@ -80,6 +82,7 @@ class Watched:
                 self.scene.play(*given)
             moment = self._moment(begun + since, given)
             self.moments.append(moment)
+            self.moments[-1] = replace(moment, stays=self._stays(moment))
             self.scene.tell(what, since / for_s)
             if until(moment):
                 return
@@ -101,6 +104,24 @@ class Watched:
             {key: of["stale"] for key, of in now.items()},
             there,
         )
+
+    def _stays(self, moment: Moment) -> Mapping[PoolKey, int]:
+        """What may not be stopped, in pools that are over. It is looked at when one comes to be that: work may have
+        been let in since the drill began; what is let in later, with no room there, is not excused.
+        """
+        before = self.moments[-2].stays if len(self.moments) > 1 else {}
+        over = [key for key in self.keys if moment.let_in[key] and self.over(key, moment) > ROUNDING]
+        new = [key for key in over if key not in before]
+        found = {t.key: t.stays for t in targets(self.scene, new)} if new else {}
+        return {key: before[key] if key in before else found[key] for key in over}
+
+    def load(self, key: PoolKey, at: Moment) -> float:
+        """What counts as load at a look, by what was told or by the daemon [accelerators]."""
+        return max(self.highest_told(key, at), at.level[key])
+
+    def over(self, key: PoolKey, at: Moment) -> float:
+        """By how much load and what is let in exceed what is there [accelerators]."""
+        return self.load(key, at) + at.let_in[key] - at.there[key]
 
     def highest_told(self, key: PoolKey, at: Moment) -> float:
         """What this drill told of a pool, at its highest, within the hold before a look was answered."""
@@ -140,7 +161,7 @@ def stopped_at_once(ears: Ears, watched: Watched, must: Mapping[PoolKey, int]) -
     )
 
 
-def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
+def never_over(watched: Watched) -> Check:
     """That at every look what is let in fits beside what was told, but for what may not be stopped, and where load
     alone is more than there is: there no more can be promised than that nothing else could yield.
     """
@@ -149,27 +170,26 @@ def never_over(watched: Watched, stays: Mapping[PoolKey, int]) -> Check:
     most, alone = 0.0, ""
     for moment in watched.moments:
         for key in watched.keys:
-            load = max(watched.highest_told(key, moment), moment.level[key])
-            held = moment.let_in[key]
-            over = load + held - moment.there[key]
-            if held <= stays.get(key, 0):  # nothing is in there that could yield
+            load, held, there = watched.load(key, moment), moment.let_in[key], moment.there[key]
+            over = watched.over(key, moment)
+            if held <= moment.stays.get(key, 0):  # nothing is in there that could yield
                 stay = max(stay, math.ceil(min(over, held)))
-                if load > moment.there[key] + 1e-6:
-                    if load - moment.there[key] > most:
-                        most = load - moment.there[key]
-                        alone = f"{load:.1f} of {moment.there[key]} in {key[0]}/{key[1]}"
+                if load > there + ROUNDING:
+                    if load - there > most:
+                        most = load - there
+                        alone = f"{load:.1f} of {there} in {key[0]}/{key[1]}"
                     continue
                 over = min(over, 0.0)
             if over > worst:
                 worst = over
-                where = f"{load:.4g} + {held} of {moment.there[key]} in {key[0]}/{key[1]}"
+                where = f"{load:.4g} + {held} of {there} in {key[0]}/{key[1]}"
     seen = counted(len(watched.moments), "look") + (f"; closest: {where}" if where else "")
     if alone:
         promise = "Nothing that may yield stands in the way of real-time load"
-        seen += f"; load alone needs {alone}: nothing more could yield"
+        seen += f"; load alone needs {alone}" + (": nothing more could yield" if worst <= ROUNDING else "")
     if stay > 0:
         seen += f"; {counted(stay, 'accelerator')} of work that may not be stopped stayed in the way"
-    return Check(promise, seen, worst <= 1e-6, {"over_accelerators": round(max(0.0, worst), 3)})
+    return Check(promise, seen, worst <= ROUNDING, {"over_accelerators": round(max(0.0, worst), 3)})
 
 
 def taken_back(ears: Ears, watched: Watched) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from shifter.drills.base import Options, Scene, played
 from shifter.drills.flap import left_of
 from shifter.drills.lose_domain import LoseDomain
 from shifter.drills.registry import DRILLS
+from shifter.drills.stopped import BEFOREHAND, in_words
 from shifter.drills.stream import Ears, Heard
 from shifter.drills.surge import Surge, surge_of
 from shifter.drills.target import Target, with_own_work
@@ -32,7 +34,8 @@ from shifter.drills.watched import (
     stopped_at_once,
     unnamed,
 )
-from tests.drills.conftest import HOLD_S, Call, served
+from tests.daemon.world import until
+from tests.drills.conftest import HOLD_S, WORK, Call, served
 
 KEY = ("fra", "h100")
 
@@ -100,6 +103,9 @@ def test_an_event_is_kept_to_its_end_and_withdrawn(tmp_path: Path, call: Call) -
         assert through
         assert "0 of them over it" in through[0]["seen"]
         assert not client.grid_events()
+        waits = [line for line in words.splitlines() if line.startswith("curtail: the limit is watched")]
+        assert len(waits) == 1, "where stderr is no terminal, each thing that is waited for is one line"
+        assert re.search(r" until 2026-01-10T\d\d:\d\d:00Z, for up to 1 minute …$", waits[0])
 
 
 def test_on_a_real_clock_it_says_what_it_will_do_and_needs_yes(real: Client, call: Call) -> None:
@@ -197,6 +203,29 @@ def test_a_meter_of_ones_own_counts_again_after_a_drill(fast: Client) -> None:
     assert back["realtime_accelerators"] != 20
 
 
+def test_work_of_others_that_is_told_to_stop_meanwhile_is_named(idle: Client) -> None:
+    with played(Scene(idle, Options())) as scene:
+        with_own_work(scene)
+        due = scene.clock.now() + timedelta(hours=2)
+        idle.submit([{**WORK, "id": "theirs", "accelerator_hours": 22.0, "deadline": due.isoformat()}])
+        until(lambda: idle.admission("theirs")["admit"])
+        scene.play(*(scene.say(key, there=0) for key in scene.pools))
+        until(lambda: [one.state for one in scene.stopped()] not in ([], ["run"]))
+        [theirs] = scene.stopped()
+        assert theirs.workload_id == "theirs", "and not the drill's own"
+        assert "told to stop or wait: theirs (" in in_words([theirs])
+        idle.cancel("theirs")
+
+
+def test_a_drill_says_that_plans_move_other_work_and_names_it(fast: Client, call: Call) -> None:
+    _, found, words = call("lose-site", "--url", fast.base_url)
+    told = " ".join(words.split())
+    assert BEFOREHAND in told
+    assert BEFOREHAND in found["did"]
+    assert {one["workload_id"] for one in found["stopped"]} <= {"w-0", "w-1"}
+    assert ("told to stop or wait: w-" in told) == bool(found["stopped"])
+
+
 def test_a_drill_is_not_kept(fast: Client) -> None:
     with played(Scene(fast, Options())) as scene:
         scene.play(scene.say(KEY, 31.0))
@@ -243,6 +272,23 @@ def test_status_says_what_the_promise_that_is_tried_costs(
     told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("promise: ")]
     assert [line.partition(": surviving the loss of ")[2] != "" for line in told] == [True] * len(promises)
     assert any(line.startswith("promise: surviving the loss of site fra costs ") for line in told)
+
+
+def test_where_all_pools_have_meters_it_says_where_silence_can_be_played(
+    idle: Client, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's meter cannot be stopped."""
+    measured = {"last_sample_at": "2026-01-10T00:00:00Z"}
+    real = Scene.capacity
+    monkeypatch.setattr(Scene, "capacity", lambda scene, key: real(scene, key) | measured)
+    code, _, words = call("silence", "--url", idle.base_url)
+    assert code == 1
+    [page] = re.findall(r"docs/\S+\.md", words)
+    shown = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    assert re.search(
+        r"^\$ shifter run --config config/examples/shifter.yaml .*--port (\d+)$", shown, re.MULTILINE
+    )
+    assert re.search(r"^\$ shifter drill silence --url \S+$", shown, re.MULTILINE)
 
 
 def test_the_drills_are_listed(call: Call) -> None:
@@ -298,29 +344,68 @@ def heard(*told: tuple[str, dict[str, int]]) -> Ears:
 
 
 def test_work_beside_too_much_load_is_seen(watched: Watched) -> None:
-    assert never_over(watched, {}).kept
+    assert never_over(watched).kept
     with_let_in(watched, 0, 3)
-    check = never_over(watched, {})
+    check = never_over(watched)
     assert check.kept is False
     assert check.figures["over_accelerators"] == 1
-    assert never_over(watched, {KEY: 3}).kept  # of work that may not be stopped
-    assert "stayed in the way" in never_over(watched, {KEY: 3}).seen
+    kept = never_over(_that_stays(watched, 3))  # it may not be stopped
+    assert kept.kept
+    assert "stayed in the way" in kept.seen
 
 
 def test_load_that_alone_is_more_than_there_is_is_not_said_to_fit(watched: Watched) -> None:
     watched.moments = [replace(m, there={KEY: 0}) if m.clock_s < 20 else m for m in watched.moments]
-    check = never_over(watched, {})
+    check = never_over(watched)
     assert check.kept
     assert check.promise == "Nothing that may yield stands in the way of real-time load"
     assert check.seen == (
         "60 looks; closest: 30 + 0 of 32 in fra/h100; load alone needs 30.0 of 0 in fra/h100: "
         "nothing more could yield"
     )
-    assert "closest: 30 + 3 of 0" in never_over(_with(watched, 3), {}).seen
-    assert never_over(watched, {}).kept is False
-    assert never_over(watched, {KEY: 3}).kept  # that may not be stopped
     watched.moments = watched.moments[:5]
-    assert never_over(_with(watched, 0), {}).seen.startswith("5 looks; load alone")
+    assert never_over(watched).seen.startswith("5 looks; load alone")
+
+
+def test_work_that_may_yield_and_stands_where_load_alone_is_too_much_is_seen(watched: Watched) -> None:
+    watched.moments = [replace(m, there={KEY: 0}) if m.clock_s < 20 else m for m in watched.moments]
+    some_stays = _that_stays(_with(watched, 3), 3)
+    assert never_over(some_stays).kept
+    with_let_in(watched, 10, 4)
+    check = never_over(watched)
+    assert check.kept is False
+    assert "closest: 30 + 4 of 0" in check.seen
+    assert "nothing more could yield" not in check.seen
+
+
+def test_what_may_not_be_stopped_is_looked_at_when_the_pool_is_over(
+    idle: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that was let in after a drill began and before a loss is no work that would not yield; what is let in after
+    the loss is.
+    """
+    let_in = iter([0, 4, 4, 4, 8, 0, 6])
+    there = iter([32, 32, 0, 0, 0, 32, 0])
+    now = {"available_accelerators": 0, "deferrable_accelerators": 0}
+    real = idle.capacity
+
+    def capacity(site: str, pool: str) -> dict[str, Any]:
+        return real(site, pool) | {"realtime_accelerators": 4.0} | now
+
+    monkeypatch.setattr(idle, "capacity", capacity)
+    watched = Watched(Scene(idle, Options()), [KEY])
+    for n, m in zip(let_in, there, strict=True):
+        now |= {"deferrable_accelerators": n, "available_accelerators": m}
+        watched.look("", 1e9, lambda _: [], until=lambda moment: True)
+    assert [m.stays.get(KEY) for m in watched.moments] == [None, None, 4, 4, 4, None, 6]
+    watched.moments.pop(4)
+    assert never_over(watched).kept
+    assert "6 accelerators of work that may not be stopped stayed in the way" in never_over(watched).seen
+
+
+def _that_stays(watched: Watched, accelerators: int) -> Watched:
+    watched.moments = [replace(m, stays={KEY: accelerators}) for m in watched.moments]
+    return watched
 
 
 def _with(watched: Watched, accelerators: int) -> Watched:
