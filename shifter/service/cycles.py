@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation
 from shifter.domain.workload import WorkloadClass
 from shifter.errors import NotReady, PlanRejected, ShifterError, SolverFailed
-from shifter.service import leases, peaks, pinned, snapshot
+from shifter.service import leases, life, peaks, pinned, snapshot
 from shifter.service.core import Core
 from shifter.service.state import Published
 from shifter.service.submissions import reclassified
@@ -57,6 +58,8 @@ class Cycles:
                 published = self._published(trigger)
                 view = replace(view, outcome="published", plan_id=published.plan.plan_id)
                 core.set_fault(PLANNING, None)
+                with suppress(NotReady):  # else the next beat tells it
+                    life.tell_admissions(core, of_running=True)
             except PlanRejected as error:
                 view = replace(view, outcome="rejected", error=str(error))
                 self._failed(EventKind.PLAN_REJECTED, error, trigger)

@@ -78,7 +78,7 @@ def tick(core: Core) -> None:
         _end(core, ended)
     peaks.settle_ended(core)
     guard.look(core)
-    _ask_all(core)
+    tell_admissions(core)
     _tell_silence(core)
     keep_alive_at(core)
 
@@ -131,14 +131,21 @@ def _end(core: Core, candidates: list[WorkloadRecord]) -> None:
         change.replan = "work ended"
 
 
-def _ask_all(core: Core) -> None:
-    """Work out every admission, as a gate would that asks now: tell what changed, and credit what was let in.
+def tell_admissions(core: Core, *, of_running: bool = False) -> None:
+    """Work out admissions, as a gate would that asks now: tell what changed, and credit what was let in. Raises
+    NotReady.
 
+    All of them at each beat; `of_running`: of what was last told to run, which a new plan may have at another time.
     Nobody changes anything meanwhile: what is written follows from what is there.
     """
     with core.writing:
         gate, state = gate_of(core), core.state
-        asked = [r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE]
+        told = state.admitted
+        if of_running:
+            told = {i: s for i, s in told.items() if s is AdmissionState.RUN}
+        asked = [
+            r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE and (not of_running or r.id in told)
+        ]
         answers = {r.id: admission(r, gate) for r in asked}
         apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate.now))
         did = [
@@ -146,11 +153,14 @@ def _ask_all(core: Core) -> None:
             for r in asked
             if r.progress_source == "planned" and r.id in state.apart | apart
         ]
-        changed = _changed_admissions(state.admitted, answers)
+        changed = _changed_admissions(told, answers)
+        rest = {*state.let_in, *state.admitted, *state.apart} - told.keys() if of_running else frozenset()
         seen: dict[str, Any] = {
-            "let_in": {i: a.allocations for i, a in answers.items()},
-            "apart": apart,
-            "admitted": {i: a.state for i, a in answers.items()},
+            "let_in": {i: a for i, a in state.let_in.items() if i in rest}
+            | {i: a.allocations for i, a in answers.items()},
+            "apart": apart | state.apart & rest,
+            "admitted": {i: s for i, s in state.admitted.items() if i in rest}
+            | {i: a.state for i, a in answers.items()},
         }
         new = let_in.not_kept(state, asked, seen["let_in"], gate.now)
         if not did and not changed:

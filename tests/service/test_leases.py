@@ -70,6 +70,26 @@ def test_admission_through_the_life_of_a_workload(made: Service, clock: ManualCl
     assert told == ["run", "rejected"]
 
 
+def test_what_a_new_plan_has_later_is_told_to_stop_with_it(made: Service, clock: ManualClock) -> None:
+    """And not at the next beat: until then it would run where others begin. What was asked for between stays said."""
+    planned(made, job("soft", 16 * 4, 16, due_h=24))
+    live_until(made, clock, made.lease("soft").allocations[0].start)
+    made.tick()
+    assert made.admission("soft").state is AdmissionState.RUN
+    clock.advance(minutes=1)
+    made.heartbeat()
+    made.submit([job("between", 1, 1, due_h=24)], "ann")
+    assert made.admission("between").state is AdmissionState.WAIT
+    now = clock.now()
+    planned(made, job("urgent", 16, 16, due_h=(now - T0) / HOUR + 1.2))
+    [told] = [e.data for e in made.events() if e.kind is EventKind.ADMISSION_CHANGED][1:]
+    assert (told["workload_id"], told["state"], told["before"]) == ("soft", "stop", "run")
+    assert made.core.state.let_in == {"soft": (), "between": ()}
+    made.tick()
+    last = [e.data for e in made.events() if e.kind is EventKind.ADMISSION_CHANGED][2:]
+    assert [(t["workload_id"], t["state"]) for t in last] == [("urgent", "run")]
+
+
 def test_a_pause_between_two_pieces_says_stop(made: Service, clock: ManualClock) -> None:
     # A limit that leaves nothing for two hours cuts the only time it can run in two.
     made.add_grid_event(GridEvent("g", "fra", T0 + 2 * HOUR, T0 + 4 * HOUR, 1.6), "ann")
