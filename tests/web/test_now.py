@@ -68,6 +68,7 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     assert "no meter" in words(pool(page, CENTRAL))
     assert page.locator("#now .now-said").count() == 0
     assert page.locator("#now .now-notes").count() == 0
+    assert page.locator("#badges .promises").count() == 0
     assert page.locator("#now .now-lost").count() == 0
     assert watched.complaints == []
 
@@ -145,7 +146,11 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
         "surviving the loss of site lulea costs 0.15 EUR a day",
     )
     short = replace(
-        promise, name="frankfurt", missing_accelerators=3.0, text="of site frankfurt 3 are missing"
+        promise,
+        name="frankfurt",
+        missing_accelerators=3.0,
+        missing_slots=52,
+        text="of site frankfurt 3 are missing",
     )
     service.current = replace(service.current, resilience=PlanResilience("program", 10.0, (promise, short)))
     watched = watch(width, dark=dark)
@@ -161,6 +166,8 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
     assert "not held" in words(page.locator("[data-note=announced] li").nth(1))
     assert words(page.locator("[data-note=promises] li").nth(0)) == f"S{promise.text[1:]}."
     assert page.locator("[data-note=promises] li.bad").count() == 1
+    assert page.locator("#state b").inner_text() == "OK", "it is no fault of the daemon"
+    assert words(page.locator("#badges .promises")) == "1 promise is not kept"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert watched.complaints == []
 

@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { h, replace } from "./dom.js";
 import { clock, duration, figure, moment, ms, num, percent, plural, span } from "./format.js";
+import { notKept } from "./words.js";
 
 const EVERY_MS = 10000;
 const MOST_POOLS = 10;
@@ -220,6 +221,7 @@ function announced(list, t) {
 
 /** What the plan promises to real-time load, and what that costs. */
 function promises(plan) {
+  const broken = new Set(notKept(plan));
   return note("promises", "What real-time load is promised", (plan?.resilience?.promises ?? []).map((one) =>
-    h("li", { class: one.missing_accelerators > ROUNDING || one.missing_kwh > ROUNDING ? "bad" : null }, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
+    h("li", { class: broken.has(one) ? "bad" : null }, broken.has(one) ? h("b", {}, "Not kept: ") : null, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
 }
