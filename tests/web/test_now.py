@@ -73,6 +73,24 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     assert watched.complaints == []
 
 
+def test_a_cut_s_limits_are_told_from_the_lowest_slot_to_the_highest(serve, watch):
+    service = FakeService(6)
+    first = service.now.replace(minute=0, second=0, microsecond=0) + 9 * HOUR
+    limits = {first + i * HOUR / 2: kw for i, kw in enumerate((11.9, 11.6, 9.2, 9.2))}
+    rows = (
+        replace(r, limit_kw=limits.get(r.start, r.limit_kw)) if r.site == "lyon-edge" else r
+        for r in service.current.power
+    )
+    service.current = replace(service.current, power=tuple(rows))
+    cut = GridEvent("g", "lyon-edge", first, first + 2 * HOUR, source="VTN", cut_ratio=0.2)
+    service.limits = [cut, replace(cut, id="h", start=first + HOUR)]
+    page = watch().open(serve(service).url)
+    page.wait_for_selector("[data-note=limits]")
+    told = [" ".join(text.split()) for text in page.locator("[data-note=limits] li").all_inner_texts()]
+    assert "lyon-edge 20 % less: at most 9.20 to 11.9 kW," in told[0]
+    assert "lyon-edge 20 % less: at most 9.20 kW," in told[1]
+
+
 def test_a_fleet_without_real_time_load_has_no_such_panel(serve, watch):
     service = FakeService(6)
     none = tuple(replace(r, realtime_p50=0.0, realtime_q=0.0, reserved=0.0) for r in service.current.slots)

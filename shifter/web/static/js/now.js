@@ -202,11 +202,13 @@ const when = (start, end, t) => (ms(start) <= t
 function limits(events, plan, t) {
   return note("limits", "Power limits from the grid", events.map((e) => {
     const ofSite = (plan?.power ?? []).filter((row) => row.site === e.site);
-    const kw = (rows, pick) => pick(...rows.map((row) => row.limit_kw ?? Infinity));
-    const inIt = kw(ofSite.filter((row) => ms(row.start) < ms(e.end) && ms(row.end) > ms(e.start)), Math.min);
-    const least = inIt < kw(ofSite, Math.max) ? inIt : null; // else the plan was made before it
+    const kw = (rows) => rows.map((row) => row.limit_kw ?? Infinity);
+    const inIt = kw(ofSite.filter((row) => ms(row.start) < ms(e.end) && ms(row.end) > Math.max(t, ms(e.start))));
+    const [least, most] = [Math.min(...inIt), Math.max(...inIt)];
+    const known = least < Math.max(...kw(ofSite)); // else the plan was made before it
+    const range = figure(least) === figure(most) || !Number.isFinite(most) ? figure(least) : `${figure(least)} to ${figure(most)}`;
     const asked = Number.isFinite(e.limit_kw) ? `at most ${num(e.limit_kw)} kW`
-      : `${e.cut_kw ? `${figure(e.cut_kw)} kW` : percent(e.cut_ratio)} less${least === null ? "" : `: at most ${figure(least)} kW`}`;
+      : `${e.cut_kw ? `${figure(e.cut_kw)} kW` : percent(e.cut_ratio)} less${known ? `: at most ${range} kW` : ""}`;
     return h("li", {}, h("b", {}, e.site), ` ${asked}, `, when(e.start, e.end, t), h("small", {}, `  ${e.source}`));
   }));
 }
