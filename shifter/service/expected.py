@@ -16,7 +16,7 @@ from shifter.errors import InputError, NotReady
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.measured import STEP_MINUTES, start_of, step_of
 from shifter.service.anew import models_anew
-from shifter.service.capacity import check_asked
+from shifter.service.capacity import capacity, check_asked
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.snapshot import with_measured
@@ -83,7 +83,7 @@ def _view(
     said: Iterable[loads.Said],
     came: Mapping[int, float],
 ) -> LoadView:
-    basis = load.basis.get(key)
+    basis, gate = load.basis.get(key), gate_of(core, now)
     last = core.state.measured.get(key)
     if basis is not None:
         words = basis.words
@@ -97,11 +97,13 @@ def _view(
         history_days=round(basis.days, 2) if basis is not None else 0.0,
         last_sample_at=None if last is None else last.at,
         last_sample_age_s=None if last is None else max(0.0, (now - last.at).total_seconds()),
-        silent=gate_of(core, now).silent(key),
+        silent=gate.silent(key),
         quantile=quantile,
         coverage_days=days,
         coverage=coverage([s for s in said if s.quantile == quantile], came),
         slots=_slots(load, key),
+        measured_accelerators=None if last is None else last.realtime_accelerators,
+        realtime_accelerators=capacity(key, gate).realtime_accelerators,
     )
 
 

@@ -65,6 +65,10 @@ class LoadView:
     slots: tuple[LoadSlot, ...]
     by_model: tuple[ModelLoad, ...] = ()
     """What arrived last, where telemetry told traffic within an hour; empty where it told accelerators, or nothing."""
+    measured_accelerators: float | None = None
+    """What was measured at `last_sample_at`; null where nothing ever was."""
+    realtime_accelerators: float | None = None
+    """What counts now, as in `Capacity`."""
     by_model_at: datetime | None = None
     """When the five minutes begin that `by_model` is of."""
 

@@ -53,6 +53,9 @@ def test_a_silent_meter_counts_as_the_larger_of_the_last_measured_and_the_plan(
         counts,
         left,
     )
+    [told] = made.realtime()
+    for view in (silent, told):
+        assert (view.measured_accelerators, view.realtime_accelerators) == (last, counts)
     assert any("fra/h100 has stopped reporting" in f for f in made.health().faults)
 
 

@@ -29,6 +29,7 @@ def row_now(service: FakeService, place: tuple[str, str]) -> SlotRow:
 def measure(service: FakeService, place: tuple[str, str], load: float, **more: Any) -> None:
     service.measured[place] = {
         "realtime_accelerators": load,
+        "measured_accelerators": load,
         "last_sample_at": service.now - timedelta(seconds=40),
     } | more
 
@@ -39,7 +40,14 @@ def surging() -> FakeService:
     held = row_now(service, LULEA)
     measure(service, LULEA, held.reserved + 12, yielded_accelerators=8)
     silent_since = service.now - timedelta(minutes=12)
-    measure(service, CENTRAL, row_now(service, CENTRAL).realtime_q, stale=True, last_sample_at=silent_since)
+    measure(
+        service,
+        CENTRAL,
+        row_now(service, CENTRAL).realtime_q,
+        stale=True,
+        last_sample_at=silent_since,
+        measured_accelerators=2.0,
+    )
     measure(service, EDGE, row_now(service, EDGE).realtime_p50, available_accelerators=17)
     name = service.items[0].id
     yields = {"site": "lulea", "pool": "h100", "yielded_accelerators": 8, "workloads": {name: 8}}
@@ -66,6 +74,8 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     for value in (held.realtime_p50, held.realtime_q, held.reserved):
         assert f"{value:.1f}" in words(pool(page, LULEA))
     assert "no meter" in words(pool(page, CENTRAL))
+    counts = f"{row_now(service, CENTRAL).realtime_q:.1f}"
+    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts, "the quantile, where nothing is measured"
     assert page.locator("#now .now-said").count() == 0
     assert page.locator("#now .now-notes").count() == 0
     assert page.locator("#badges .promises").count() == 0
@@ -115,6 +125,9 @@ def test_a_surge_says_who_yields_to_what_and_marks_what_is_stale_or_lost(serve, 
     )
     assert said.locator("a").first.get_attribute("href") == f"/workloads/{name}"
     assert "Stale: not measured for 12 min." in words(pool(page, CENTRAL))
+    assert words(pool(page, CENTRAL).locator(".now-measured")) == "2.00 12 min ago", "not what counts"
+    counts = f"{row_now(service, CENTRAL).realtime_q:.1f}"
+    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts
     assert "7 of 24 accelerators are not there." in words(pool(page, EDGE))
     load, bar = (pool(page, LULEA).locator(part).bounding_box() for part in (".now-load", ".now-bar"))
     share = service.measured[LULEA]["realtime_accelerators"] / 96

@@ -90,7 +90,9 @@ function rowOf({ site, pool, count, holds }, plan, facts, t) {
   const there = holds?.available_accelerators ?? count;
   const sample = ms(holds?.last_sample_at ?? null);
   const load = sample === null ? null : holds.realtime_accelerators;
-  const row = { place: { site: site.name, pool }, quantile: site.quantile, count, there, load, slot, tone: "", said: [] };
+  const measured = sample === null ? null : (holds.measured_accelerators ?? null);
+  const age = sample === null ? null : (t - sample) / 1000;
+  const row = { place: { site: site.name, pool }, quantile: site.quantile, count, there, measured, counts: holds?.realtime_accelerators, age, load, slot, tone: "", said: [] };
   if (holds) tell(row, holds, sample, facts, t);
   if (!row.said.length && load === null && !(slot?.reserved > ROUNDING)) return null;
   row.worst = row.said.length * 2 + ({ bad: 9, warn: 4 }[row.tone] ?? 0) + (count > 0 ? Math.min(1, (load ?? 0) / count) : 0);
@@ -110,7 +112,7 @@ function tell(row, holds, sample, facts, t) {
   else lately(row, facts, t, say);
   if (sample !== null && holds.stale) {
     row.tone ||= "warn";
-    say("warn", `Stale: not measured for ${duration((t - sample) / 1000)}. The larger of the last measured and the plan's quantile counts.`);
+    say("warn", `Stale: not measured for ${duration(row.age)}. The larger of the last measured and the plan's quantile counts.`);
   }
 }
 
@@ -146,30 +148,35 @@ function lately({ place }, { guard }, t, say) {
     here[0].data.by === "plan" ? "; a new plan has taken over." : here[0].data.by === "load" ? "; it has returned." : "; none yields now.");
 }
 
-const COLUMNS = [["measured", (row) => row.load], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],
+const COLUMNS = [["measured", (row) => row.measured], ["counts", (row) => row.counts], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],
   ["reserved", (row) => row.slot?.reserved], ["there", (row) => row.there]];
+const TITLES = {
+  measured: ({ age }) => (age === null ? null : `the last sample, ${duration(age)} ago`),
+  counts: () => "the highest measured of late; where no meter tells, no less than the plan's quantile",
+  quantile: ({ quantile }) => `${percent(quantile)} of the time no more is expected`,
+};
 
 const heads = () => h("li", { class: "now-pool now-heads", "aria-hidden": "true" }, h("span"), h("span"), COLUMNS.map(([name]) => h("small", {}, name)));
 
 function drawRow(row) {
-  const { place, tone, said, quantile } = row;
+  const { place, tone, said } = row;
   return h("li", { class: `now-pool ${tone && `is-${tone}`}`, data: { pool: `${place.site}/${place.pool}` } },
     h("span", { class: "now-name" }, h("b", {}, place.site), h("small", {}, ` ${place.pool}`)),
     bullet(row),
     COLUMNS.map(([name, value]) => {
       const shown = value(row) ?? null;
-      return h("span", { class: `now-figure now-${name}${name === "there" && row.there < row.count ? " bad" : ""}`, title: name === "quantile" ? `${percent(quantile)} of the time no more is expected` : null },
-        h("small", { class: "now-label" }, name), shown === null ? h("small", {}, name === "measured" ? "no meter" : "–") : h("b", {}, name === "there" ? num(shown) : figure(shown)));
+      return h("span", { class: `now-figure now-${name}${name === "there" && row.there < row.count ? " bad" : ""}`, title: TITLES[name]?.(row) ?? null },
+        h("small", { class: "now-label" }, name), shown === null ? h("small", {}, name === "measured" ? "no meter" : "–") : h("b", {}, name === "there" ? num(shown) : figure(shown)), name === "measured" && shown !== null ? h("small", {}, ` ${duration(Math.max(0, row.age))} ago`) : null);
     }),
     said.length ? h("p", { class: "now-said" }, said.flatMap((one, i) => [i ? " " : null, one])) : null);
 }
 
 /** The load against what is held, on the length of the pool. */
-function bullet({ place, load, slot, there, count }) {
+function bullet({ place, measured, load, slot, there, count }) {
   const whole = Math.max(count, load ?? 0, 1);
   const at = (x) => `${Math.min(100, (100 * x) / whole).toFixed(2)}%`;
   const words = [
-    load === null ? "not measured" : `${figure(load)} accelerators measured`,
+    load === null ? "not measured" : `${figure(measured)} accelerators measured, ${figure(load)} count`,
     slot ? `${figure(slot.realtime_p50)} expected, ${figure(slot.realtime_q)} at the quantile, ${figure(slot.reserved)} reserved` : "no plan",
     `${num(there)} of ${num(count)} there`,
   ];
@@ -182,7 +189,7 @@ function bullet({ place, load, slot, there, count }) {
 }
 
 function legend(rows) {
-  const kinds = [["now-load", "measured"], ["now-median", "median of the plan"], ["layer-headroom", "up to its quantile"], ["layer-margin", "reserved for failures"]];
+  const kinds = [["now-load", "load that counts"], ["now-median", "median of the plan"], ["layer-headroom", "up to its quantile"], ["layer-margin", "reserved for failures"]];
   if (rows.some((row) => row.there < row.count)) kinds.push(["now-lost", "not there"]);
   return h("ul", { class: "kinds" }, kinds.map(([name, text]) => h("li", {}, h("span", { class: `swatch ${name}` }), text)));
 }
