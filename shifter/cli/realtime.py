@@ -98,7 +98,7 @@ def _print_models(found: list[dict[str, Any]]) -> None:
         for m in view["by_model"]
     ]
     print_table(columns, rows)
-    say("requests: what arrived last, in the highest sample of five minutes, and what that needs.", "dim")
+    say("requests: what arrived last, and what that needs.", "dim")
 
 
 def _row(view: dict[str, Any], width: int, n_leads: int) -> tuple[str | Text, ...]:

@@ -60,13 +60,21 @@ def realtime(core: Core, site: str | None, pool: str | None, days: int) -> list[
 
 
 def _last(core: Core, arrived: traffic.Steps) -> dict[PoolKey, dict[str, Any]]:
-    """What each pool's view says of its models: of the last step in which traffic was told."""
+    """What each pool's view says of its models: the last traffic that was told; of before the start, the highest of the
+    last step in which any was.
+    """
     newest = {(site, pool): step for site, pool, step in sorted(arrived)}
     of, _ = models_anew(core.fleet, {key: arrived[key] for key in ((*p, step) for p, step in newest.items())})
-    return {
+    kept = {
         (site, pool): {"by_model_at": start_of(step), "by_model": tuple(map(_model, models))}
         for (site, pool, step), models in of.items()
     }
+    heard = {
+        key: {"by_model_at": one.at, "by_model": tuple(map(_model, one.models))}
+        for key, one in core.state.arrived.items()
+        if one.at >= core.now() - LATELY
+    }
+    return {**kept, **heard}
 
 
 def _model(m: traffic.SizedTraffic) -> ModelLoad:

@@ -30,7 +30,7 @@ class LoadCoverage:
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """What arrived for one model at a pool in the highest sample of five minutes."""
+    """What arrived for one model at a pool, in one sample."""
 
     model: str
     requests_per_s: float
@@ -70,7 +70,7 @@ class LoadView:
     realtime_accelerators: float | None = None
     """What counts now, as in `Capacity`."""
     by_model_at: datetime | None = None
-    """When the five minutes begin that `by_model` is of."""
+    """When that arrived; of before the daemon's start, when the five minutes began of which it was the highest."""
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     for value in (held.realtime_p50, held.realtime_q, held.reserved):
         assert f"{value:.1f}" in words(pool(page, LULEA))
     assert "no meter" in words(pool(page, CENTRAL))
-    counts = f"{row_now(service, CENTRAL).realtime_q:.1f}"
-    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts, "the quantile, where nothing is measured"
+    counts = f"{service.capacity(*CENTRAL).realtime_accelerators:.1f}"
+    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts, "where nothing is measured, too"
     assert page.locator("#now .now-said").count() == 0
     assert page.locator("#now .now-notes").count() == 0
     assert page.locator("#badges .promises").count() == 0
