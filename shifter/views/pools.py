@@ -85,6 +85,9 @@ class ModelTraffic:
     """The same of times between arrivals: 1 is a Poisson stream."""
 
 
+TRAFFIC = "all that arrives at the pool, by model; where no requests come, a model with requests_per_s: 0"
+
+
 @dataclass(frozen=True)
 class TelemetrySample:
     """What was measured at a site: real-time load of a pool, the accelerators that it has, or the site's import."""
@@ -106,5 +109,8 @@ class TelemetrySample:
     """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
     once a sample that says nothing else than `drill` and `pool` says that the drill is over.
     """
-    traffic: Annotated[tuple[ModelTraffic, ...], Field(min_length=1, max_length=1000)] | None = None
+    traffic: Annotated[
+        Annotated[tuple[ModelTraffic, ...], Field(min_length=1, max_length=1000)] | None,
+        Field(description=TRAFFIC),
+    ] = None
     """In place of `realtime_accelerators`: all that arrives at `pool`, by model, to be sized here."""
