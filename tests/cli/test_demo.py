@@ -382,6 +382,9 @@ def test_once_is_a_summary_without_a_server(ask: Ask) -> None:
     assert [u["workload_id"] for u in plan["unplaced"]] == ["board-pack-by-noon-0413"]
     assert plan["unplaced"][0]["earliest_feasible_deadline"]
     assert ask("demo", "--once")["plan_id"] == plan["plan_id"], "it is the same demo every time"
+    page = Path("docs/concepts/demo.md").read_text(encoding="utf-8")
+    emits_more = plan["carbon_kg"] > plan["baseline"]["carbon_kg"]
+    assert ("The first plan is one of them" in page) is emits_more
 
 
 def test_the_next_free_port_is_taken_unless_one_is_asked_for() -> None:
