@@ -77,6 +77,7 @@ def announce(
     client.options = {
         "name": "NAME",
         "end": "--hours" if end is None else "--end",
+        "factor": "--factor",
         "added_accelerators": "--added-accelerators",
     }
     kept = client.announce({key: value for key, value in said.items() if value is not None})

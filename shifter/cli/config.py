@@ -47,6 +47,7 @@ def check(
         if not file.is_file():
             raise InputError("there is no such file.", field=str(file), hint="Check the path.")
         problems += check_config(file)
+    problems = list(dict.fromkeys(problems))  # a file may be given, and named by another that is, too
     wrong = sum(p.severity == "error" for p in problems)
     if as_json:
         print_json({"ok": not wrong, "problems": problems})

@@ -71,7 +71,7 @@ def print_quote(answer: dict[str, Any]) -> None:
     columns = (
         Column(times.header("slot")),
         Column("part"),
-        Column("limit (kW)", "right"),
+        Column("limit at q (kW)", "right"),
         Column("baseline", "right", expendable=70),
         Column("real-time q", "right", expendable=50),
         Column("without it", "right", expendable=60),
@@ -145,7 +145,7 @@ def print_report(answer: dict[str, Any]) -> None:
     columns = (
         Column(times.header("slot")),
         Column("part"),
-        Column("limit (kW)", "right"),
+        Column("meter's limit (kW)", "right"),
         Column("baseline", "right", expendable=60),
         Column("metered", "right"),
         Column("of it metered", "right", expendable=80),
@@ -222,3 +222,9 @@ def _say_sums(a: dict[str, Any]) -> None:
         agreed = number(a["event"]["notice_minutes"], 0)
         say(f"It was accepted {number(a['notice_minutes'], 0)} min ahead; {agreed} min were agreed.")
     say(f"Baseline: {a['baseline_source']}", "dim")
+    if a["event"].get("limit_kw") is None:
+        say(
+            "The meter's limit is the baseline less the cut. A quote's is at the quantile q, with room for more "
+            "real-time load.",
+            "dim",
+        )

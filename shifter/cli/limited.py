@@ -66,9 +66,21 @@ def print_promises(plan: Mapping[str, Any]) -> None:
 
 def say_promises(plan: Mapping[str, Any]) -> None:
     """The same in a line each."""
-    for one in (plan.get("resilience") or {}).get("promises", ()):
-        style = "bold yellow" if one["missing_slots"] else ""
-        out().print(styled(f"promise: {one['text']}", style), soft_wrap=True)
+    for one in _promises(plan):
+        said, style = ("not kept", "bold yellow") if one["missing_slots"] else ("kept", "")
+        out().print(styled(f"promise {said}: {one['text']}", style), soft_wrap=True)
+
+
+def not_kept(plan: Mapping[str, Any]) -> str:
+    """How many promises to real-time load the plan cannot keep whole; empty where it keeps all."""
+    every = _promises(plan)
+    broken = sum(one["missing_slots"] > 0 for one in every)
+    return f"{broken} of {len(every)} {'is' if broken == 1 else 'are'} not kept whole" if broken else ""
+
+
+def _promises(plan: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    said: Sequence[Mapping[str, Any]] = (plan.get("resilience") or {}).get("promises", ())
+    return said
 
 
 def _promised(promise: Mapping[str, Any]) -> str:

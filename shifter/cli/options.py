@@ -63,9 +63,13 @@ def in_options(error: InputError, options: Mapping[str, str]) -> InputError:
 
 
 def in_words(text: str, options: Mapping[str, str]) -> str:
-    """A sentence with fields by their options. Words of everyday language (`start`, `end`) stay: they may be just that.
+    """A sentence with fields by their options. Words of everyday language (start, end) stay where they stand in no
+    backticks: they may be just that.
 
     >>> in_words("limit_kw and cut_kw are both given.", {"limit_kw": "--limit-kw", "cut_kw": "--cut-kw"})
     '--limit-kw and --cut-kw are both given.'
+    >>> in_words("a factor is missing: `factor`.", {"factor": "--factor"})
+    'a factor is missing: --factor.'
     """
-    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda found: options.get(found[0], found[0]), text)
+    field = r"`[a-z]+`|\b[a-z]+(?:_[a-z]+)+\b"
+    return re.sub(field, lambda found: options.get(found[0].strip("`"), found[0]), text)

@@ -24,7 +24,8 @@ def realtime(
 ) -> None:
     """What real-time load is expected, and how often that held.
 
-    In accelerators: the median, and the load at the site's quantile (real-time q), for which accelerators are reserved.
+    In accelerators: the median, and the load at the site's quantile (real-time q), for which accelerators are reserved;
+    what was measured last, and what counts now: the highest measured lately, and where nothing was, the quantile.
     `held` is how often the load stayed within it, as it was said so many hours ahead. Where meters tell requests, below
     that: what arrived last, by model.
     """
@@ -55,7 +56,9 @@ def _print_pools(found: list[dict[str, Any]], days: int) -> None:
         Column("real-time q", "right"),
         Column("q at most", "right"),
         Column("course", expendable=90),
+        Column("measured", "right"),
         Column("last sample", "right", expendable=80),
+        Column("counts", "right"),
         *(Column(f"held, {low}-{high} h", "right", expendable=70) for low, high in leads),
     )
     width = spark_width(96, most=24)
@@ -95,7 +98,7 @@ def _print_models(found: list[dict[str, Any]]) -> None:
         for m in view["by_model"]
     ]
     print_table(columns, rows)
-    say("requests: what arrived last, in the highest sample of five minutes, and what that needs.", "dim")
+    say("requests: what arrived last, and what that needs.", "dim")
 
 
 def _row(view: dict[str, Any], width: int, n_leads: int) -> tuple[str | Text, ...]:
@@ -110,7 +113,9 @@ def _row(view: dict[str, Any], width: int, n_leads: int) -> tuple[str | Text, ..
         number(high[0], 1),
         number(max(high), 1),
         sparkline(high, width),
+        number(view.get("measured_accelerators"), 1),  # a daemon of before says nothing of it
         styled(last, "bold red") if view["silent"] else last,
+        number(view.get("realtime_accelerators"), 1),
         *shares,
     )
 

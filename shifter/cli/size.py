@@ -47,8 +47,13 @@ def size(
     fleet: Annotated[Path, typer.Option("--fleet", help="fleet.yaml: models, and how they serve.")],
     model: Annotated[str, typer.Option("--model", help="A model of the fleet.")],
     rate: Annotated[float, typer.Option("--rate", min=0, help="Requests (or chains) per s.")],
-    prompt_tokens: Annotated[float, typer.Option("--prompt-tokens", help="Mean length of a prompt.")],
-    output_tokens: Annotated[float, typer.Option("--output-tokens", help="Mean length of an answer.")],
+    prompt_tokens: Annotated[
+        float | None,
+        typer.Option("--prompt-tokens", help="Mean length of a prompt; a measured table needs none."),
+    ] = None,
+    output_tokens: Annotated[
+        float | None, typer.Option("--output-tokens", help="Mean length of an answer; the same.")
+    ] = None,
     accelerator: Annotated[
         str | None, typer.Option("--accelerator", help="Default: the only one that the model serves on.")
     ] = None,
@@ -106,9 +111,12 @@ def size(
         typed[f"models[{model}].serving"] = "--accelerator"
     try:
         with told_by(OPTIONS | typed), working("sizing …"):
-            traffic = Traffic(prompt_tokens, output_tokens, prompt_scv, output_scv, arrival_scv, rate_scv)
-            slo = _objective(found, ttft_ms, latency_ms, quantile)
-            asked = _Sizing(found, _on(found, accelerator), traffic, slo, rate)
+            on, slo = _on(found, accelerator), _objective(found, ttft_ms, latency_ms, quantile)
+            if then or not _by_table_alone(found, on):
+                _ask_lengths(prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+            lengths = (prompt_tokens or 0.0, 1.0 if output_tokens is None else output_tokens)
+            traffic = Traffic(*lengths, prompt_scv, output_scv, arrival_scv, rate_scv)
+            asked = _Sizing(found, on, traffic, slo, rate)
             answer = _chain(known, asked, then, accelerator) if then else _one(asked, simulate=simulate)
     except InputError as error:
         if "least_ms" not in error.facts:
@@ -143,6 +151,20 @@ def _on(model: Model, accelerator: str | None) -> str:
             hint="Say which with --accelerator.",
         )
     return accelerator or next(iter(model.serving), next(iter(model.throughput_tokens_per_s)))
+
+
+def _by_table_alone(model: Model, accelerator: str) -> bool:
+    """Whether a table says how it serves, which is right for the lengths at which it was measured, and no profile."""
+    serving = model.serving.get(accelerator)
+    return serving is not None and bool(serving.measured) and serving.profile is None
+
+
+def _ask_lengths(**given: float | None) -> None:
+    for name, value in given.items():
+        if value is None:
+            raise InputError(
+                "a profile sizes by how long requests are.", field=name, hint="Give their mean, in tokens."
+            )
 
 
 def _objective(

@@ -82,7 +82,8 @@ def capacity(
     columns = (
         Column("pool"),
         Column("deferrable now", "right"),
-        Column("real-time q", "right", expendable=70),
+        Column("measured", "right", expendable=60),
+        Column("counts", "right", expendable=70),
         Column("reserved", "right"),
         Column("accelerators", "right", expendable=80),
         Column("dispatch budget", "right"),
@@ -93,22 +94,31 @@ def capacity(
         (
             f"{a['site']}/{a['pool']}",
             number(a["deferrable_accelerators"], 0),
+            number(a.get("measured_accelerators"), 1),  # a daemon of before says nothing of it
             number(a["realtime_accelerators"], 1),
             number(a["reserved_accelerators"], 1),
             number(a.get("count"), 0),
             percent(a["dispatch_budget"]),
             local(a["valid_until"]),
-            styled("stale", "bold red") if a["stale"] else styled("fresh", "green"),
+            _standing(a),
         )
         for a in answers
     ]
     print_table(columns, rows)
     say(
-        "real-time q: as measured, or else the load at the site's quantile; slots and status show the median (p50).",
+        "measured: the last sample of real-time load; counts: the highest of late, or else the load at the site's "
+        "quantile; slots and status show the median (p50).",
         "dim",
     )
     if any("synthetic" in view["basis"] for view in client.realtime(days=1)):
         say("Real-time load is synthetic: made up for a demonstration.", "yellow")
+
+
+def _standing(answer: dict[str, Any]) -> Text:
+    """Whether its figures may be believed; what nobody measures is neither fresh nor stale."""
+    if answer["stale"]:
+        return styled("stale", "bold red")
+    return styled("unmetered", "dim") if answer["last_sample_at"] is None else styled("fresh", "green")
 
 
 def _row(r: dict[str, Any], times: LocalTimes) -> tuple[str | Text, ...]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shifter.cli.console import Column, out, print_json, print_table, say
 from shifter.cli.fields import print_fields
-from shifter.cli.limited import print_budgets, print_tenants, say_promises
+from shifter.cli.limited import not_kept, print_budgets, print_tenants, say_promises
 from shifter.cli.options import DEFAULT_URL, EVERY, Json, Url, connect
 from shifter.cli.program import command
 from shifter.cli.slots import bar
@@ -86,6 +86,8 @@ def _print_plan(plan: dict[str, Any]) -> None:
         ),
         ("carbon", f"{number(plan['carbon_kg'], 0)} kg, at once {number(baseline['carbon_kg'], 0)} kg"),
     ]
+    if broken := not_kept(plan):
+        fields.append(("promises", Text(broken, "bold yellow")))
     print_fields(out(), "", fields)
 
 

@@ -60,7 +60,7 @@ def check_announcement(announcement: Announcement, now: datetime) -> None:
         )
     if announcement.factor == 1 and announcement.added_accelerators == 0:
         raise InputError(
-            "neither factor nor added_accelerators changes the load.",
+            "neither `factor` nor added_accelerators changes the load.",
             field="factor",
             hint="Give a factor that is not 1, as 1.8, or added_accelerators.",
         )

@@ -174,7 +174,20 @@ def apply_measured(
         for key, found in measured.items()
         if timedelta(minutes=-1) <= now - found.at <= max_age and 0 <= found.accelerators < float("inf")
     }
-    return replace(load, quantiles={**load.quantiles, **raised}) if raised else load
+    if not raised:
+        return load
+    basis = {key: _basis(load, key, of) for key, of in raised.items()}
+    return replace(load, quantiles={**load.quantiles, **raised}, basis={**load.basis, **basis})
+
+
+def _basis(load: RealtimeLoad, key: PoolKey, raised: Mapping[float, Floats]) -> LoadBasis:
+    """What it stands on, and that a measurement raised it where one did."""
+    given = load.quantiles.get(key)
+    known = load.basis.get(key) or LoadBasis(
+        "as the settings say" if given else "no real-time load is configured"
+    )
+    same = given is not None and all((raised[p] <= q).all() for p, q in given.items())
+    return known if same else replace(known, words=f"{known.words}, raised to what was measured")
 
 
 def _count(fleet: Fleet | None, key: PoolKey) -> float:

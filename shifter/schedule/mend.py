@@ -31,6 +31,9 @@ from shifter.schedule.standing import Own, is_done
 SHORT_HOURS = 0.01
 """Less than this is no work that falls short [accelerator-hours]."""
 
+LEAST_OVER_KW = 1e-3
+"""Less than this beyond a power limit is none, as in the plan's own check: a battery's figures are a solver's."""
+
 MOST_HELPED = 10
 """So many jobs with a shape that fall short are tried beside all that their sites might do: each asks a solver."""
 
@@ -216,10 +219,15 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
     beside = "with work that is running" if problem.pinned else "alone"
     for i, site in enumerate(problem.sites):
         over = site.quantile_kw - site.own_kw - site.limit_kw
-        if (over > 1e-6).any():
+        given = np.zeros_like(over)
+        if i in batteries:  # as it is planned: where that keeps the limit, nothing is wrong
+            given = np.maximum(0.0, batteries[i].discharge_kw - batteries[i].charge_kw)
+        missing = over - given
+        if (left := missing > LEAST_OVER_KW).any():
+            less = ", beyond what the battery gives" if given[left].any() else ""
             said.append(
-                f"{site.name}: real-time load {beside} exceeds the power limit by up to {over.max():.1f} kW in "
-                f"{int((over > 1e-6).sum())} slots; no deferrable work is planned there then."
+                f"{site.name}: real-time load {beside} exceeds the power limit by up to {missing.max():.1f} kW in "
+                f"{int(left.sum())} slots{less}; no deferrable work is planned there then."
             )
         if (
             site.ramp_kw is not None

@@ -29,6 +29,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
     row = published.row_at(key, gate.now) if published else None
     unknown = row is None or gate.stale
     deferrable = 0 if unknown else gate.let_in_slots(key)
+    sample = gate.last_sample(key)
     return Capacity(
         site=key[0],
         pool=key[1],
@@ -42,7 +43,8 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         stale=unknown or gate.silent(key),
         available_accelerators=gate.count(key),
         yielded_accelerators=sum(taken.get(key, 0) for taken in gate.yielded.values()),
-        last_sample_at=gate.last_sample_at(key),
+        last_sample_at=None if sample is None else sample.at,
+        measured_accelerators=None if sample is None else sample.realtime_accelerators,
     )
 
 

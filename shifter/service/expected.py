@@ -16,7 +16,7 @@ from shifter.errors import InputError, NotReady
 from shifter.realtime.load import RealtimeLoad
 from shifter.realtime.measured import STEP_MINUTES, start_of, step_of
 from shifter.service.anew import models_anew
-from shifter.service.capacity import check_asked
+from shifter.service.capacity import capacity, check_asked
 from shifter.service.core import Core
 from shifter.service.gate import gate_of
 from shifter.service.snapshot import with_measured
@@ -60,13 +60,21 @@ def realtime(core: Core, site: str | None, pool: str | None, days: int) -> list[
 
 
 def _last(core: Core, arrived: traffic.Steps) -> dict[PoolKey, dict[str, Any]]:
-    """What each pool's view says of its models: of the last step in which traffic was told."""
+    """What each pool's view says of its models: the last traffic that was told; of before the start, the highest of the
+    last step in which any was.
+    """
     newest = {(site, pool): step for site, pool, step in sorted(arrived)}
     of, _ = models_anew(core.fleet, {key: arrived[key] for key in ((*p, step) for p, step in newest.items())})
-    return {
+    kept = {
         (site, pool): {"by_model_at": start_of(step), "by_model": tuple(map(_model, models))}
         for (site, pool, step), models in of.items()
     }
+    heard = {
+        key: {"by_model_at": one.at, "by_model": tuple(map(_model, one.models))}
+        for key, one in core.state.arrived.items()
+        if one.at >= core.now() - LATELY
+    }
+    return {**kept, **heard}
 
 
 def _model(m: traffic.SizedTraffic) -> ModelLoad:
@@ -83,7 +91,7 @@ def _view(
     said: Iterable[loads.Said],
     came: Mapping[int, float],
 ) -> LoadView:
-    basis = load.basis.get(key)
+    basis, gate = load.basis.get(key), gate_of(core, now)
     last = core.state.measured.get(key)
     if basis is not None:
         words = basis.words
@@ -97,11 +105,13 @@ def _view(
         history_days=round(basis.days, 2) if basis is not None else 0.0,
         last_sample_at=None if last is None else last.at,
         last_sample_age_s=None if last is None else max(0.0, (now - last.at).total_seconds()),
-        silent=gate_of(core, now).silent(key),
+        silent=gate.silent(key),
         quantile=quantile,
         coverage_days=days,
         coverage=coverage([s for s in said if s.quantile == quantile], came),
         slots=_slots(load, key),
+        measured_accelerators=None if last is None else last.realtime_accelerators,
+        realtime_accelerators=capacity(key, gate).realtime_accelerators,
     )
 
 

@@ -161,10 +161,10 @@ class Gate:
             lately, float(self.fleet.pools[key][1].present(self.now)) if row is None else row.realtime_q
         )
 
-    def last_sample_at(self, key: PoolKey) -> datetime | None:
-        """When its real-time load was last measured; None where it is unmetered."""
+    def last_sample(self, key: PoolKey) -> TelemetrySample | None:
+        """What last measured its real-time load; None where it is unmetered."""
         sample = self.state.measured.get(key)
-        return None if sample is None or is_forgotten(sample, self.now) else sample.at
+        return None if sample is None or is_forgotten(sample, self.now) else sample
 
     def count(self, key: PoolKey, end: datetime | None = None) -> int:
         """Accelerators of a pool that there are now, or at the fewest up to `end`: by maintenance, and as was told.

@@ -7,6 +7,7 @@ from typing import Any
 
 from forecasts.slots import isoformat_z
 from shifter.domain.grid_event import GridEvent, check_grid_event
+from shifter.domain.moments import in_words
 from shifter.errors import Conflict, InputError, NotFound
 from shifter.service import baselines
 from shifter.service.core import Change, Core
@@ -92,7 +93,11 @@ def withdraw(core: Core, event_id: str, actor: str) -> GridEvent:
                 hint="Ask them, or name yourself as they did (Shifter-Actor).",
             )
         if kept.event.holds_until <= core.now():
-            return kept.event
+            raise NotFound(
+                f"{event_id} is over since {in_words(kept.event.holds_until)}: nothing of it is left to take back.",
+                field="id",
+                hint="Look at GET /v1/grid-events.",
+            )
         with core.change() as change:
             over = take_back(change, kept.event, actor)
             change.set(grid_events=tuple(e for e in core.state.grid_events if e.id != event_id))

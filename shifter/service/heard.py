@@ -98,6 +98,10 @@ def keep(core: Core, samples: Sequence[TelemetrySample], told: Sequence[traffic.
     sites = {s.site for s in ordered if s.pool is not None}
     with state.changed:
         matters = _take(core, state, ordered)
+        newest = {(one.site, one.pool): one for one in sorted(told, key=lambda one: one.at)}
+        now, before = core.now(), state.arrived  # a clock that was set back since must not make it deaf
+        later = {k: a for k, a in newest.items() if k not in before or a.at >= min(before[k].at, now)}
+        state.arrived = {**before, **later}
     with core.writing:
         try:
             with core.change() as change:

@@ -19,6 +19,7 @@ from shifter.domain.plan import Plan
 from shifter.domain.rows import Allocation, PowerRow, SlotRow, Unplaced, WorkloadPlan
 from shifter.domain.workload import Override
 from shifter.store.meters import Meter
+from shifter.store.traffic import Arrived
 from shifter.store.workloads import LetIn, WorkloadRecord
 from shifter.views import AdmissionState, CycleView, Event, LearntView, SourceView, TelemetrySample
 
@@ -110,6 +111,8 @@ class State:
     grid_events: tuple[GridEvent, ...] = ()
     measured: dict[PoolKey, TelemetrySample] = field(default_factory=dict)
     """The last sample of real-time load of each pool that ever reported."""
+    arrived: Mapping[PoolKey, Arrived] = field(default_factory=dict)
+    """The last traffic that each pool was told of since the start: the store keeps the highest of five minutes."""
     levels: dict[PoolKey, Level] = field(default_factory=dict)
     """What the real-time load of each of these pools is taken to be."""
     there: Mapping[PoolKey, int] = field(default_factory=dict)

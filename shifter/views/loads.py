@@ -30,7 +30,7 @@ class LoadCoverage:
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """What arrived for one model at a pool in the highest sample of five minutes."""
+    """What arrived for one model at a pool, in one sample."""
 
     model: str
     requests_per_s: float
@@ -65,8 +65,12 @@ class LoadView:
     slots: tuple[LoadSlot, ...]
     by_model: tuple[ModelLoad, ...] = ()
     """What arrived last, where telemetry told traffic within an hour; empty where it told accelerators, or nothing."""
+    measured_accelerators: float | None = None
+    """What was measured at `last_sample_at`; null where nothing ever was."""
+    realtime_accelerators: float | None = None
+    """What counts now, as in `Capacity`."""
     by_model_at: datetime | None = None
-    """When the five minutes begin that `by_model` is of."""
+    """When that arrived; of before the daemon's start, when the five minutes began of which it was the highest."""
 
 
 @dataclass(frozen=True)

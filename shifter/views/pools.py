@@ -22,8 +22,8 @@ class Capacity:
     reserved_accelerators: float
     """What is reserved for real-time load now, redundancy included; the whole pool where nobody knows."""
     realtime_accelerators: float
-    """Measured where telemetry is fresh, else the load at the site's quantile, and no less than a meter said that
-    fell silent; the whole pool where nobody knows.
+    """What counts: the highest measured of late where telemetry is fresh, else the load at the site's quantile, and no
+    less than a meter said that fell silent; the whole pool where nobody knows.
     """
     dispatch_budget: float
     """`deferrable_accelerators / count`, 0..1."""
@@ -37,7 +37,9 @@ class Capacity:
     yielded_accelerators: int = 0
     """Of their slots here, what workloads leave now to real-time load, to lost accelerators or to a power limit."""
     last_sample_at: datetime | None = None
-    """When its real-time load was last measured; null where it never was, or not for a day."""
+    """When its real-time load was last measured; null where it never was, or not for a day: it is unmetered."""
+    measured_accelerators: float | None = None
+    """What that measured; `realtime_accelerators` is what counts, which may be more. Null where it is unmetered."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class ModelTraffic:
     """The same of times between arrivals: 1 is a Poisson stream."""
 
 
+TRAFFIC = "all that arrives at the pool, by model; where no requests come, a model with requests_per_s: 0"
+
+
 @dataclass(frozen=True)
 class TelemetrySample:
     """What was measured at a site: real-time load of a pool, the accelerators that it has, or the site's import."""
@@ -104,5 +109,8 @@ class TelemetrySample:
     """Whether this is played: it counts as any other, and is neither kept nor learnt from. Forgotten after an hour, or
     once a sample that says nothing else than `drill` and `pool` says that the drill is over.
     """
-    traffic: Annotated[tuple[ModelTraffic, ...], Field(min_length=1, max_length=1000)] | None = None
+    traffic: Annotated[
+        Annotated[tuple[ModelTraffic, ...], Field(min_length=1, max_length=1000)] | None,
+        Field(description=TRAFFIC),
+    ] = None
     """In place of `realtime_accelerators`: all that arrives at `pool`, by model, to be sized here."""

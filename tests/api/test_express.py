@@ -102,6 +102,11 @@ class TestTraffic:
         assert made.core.state.measured["fra", "h100"].realtime_accelerators == 1.0
         assert on_loop == [False, False]
 
+    def test_who_sends_no_traffic_is_told_how_to_say_that_none_came(self, api: TestClient) -> None:
+        change: dict[str, Any] = {"realtime_accelerators": None, "traffic": []}
+        hint = post(api, json.dumps({**RIGHT, **change}).encode()).json()["hint"]
+        assert "where no requests come, a model with requests_per_s: 0" in hint
+
     @pytest.mark.parametrize(
         ("change", "field"),
         [

@@ -67,7 +67,7 @@ def test_what_is_wrong_names_the_option(told: Callable[..., int], capsys: pytest
     assert told(*LAUNCH, "--end", "2026-01-10T07:00:00Z") == 2
     assert "--end: the window ends at" in capsys.readouterr().err
     assert told(*LAUNCH[:-1], "1", "--hours", "1") == 2
-    assert "neither factor nor --added-accelerators changes the load" in capsys.readouterr().err
+    assert "neither --factor nor --added-accelerators changes the load" in capsys.readouterr().err
     assert told("muc/h100") == 1
     assert "SITE/POOL: there is no site muc" in capsys.readouterr().err
     assert told("announce", "launch", "--start", "soon", "--hours", "1") == 2

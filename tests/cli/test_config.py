@@ -36,6 +36,19 @@ def test_every_mistake_is_named_with_line_column_and_remedy(
     assert [p["line"] for p in found["problems"]] == [1, 2]
 
 
+def test_what_two_files_lead_to_is_told_once(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = tmp_path / "realtime.csv"
+    load.write_text("site,pool,start,end,accelerators_p50\na,p,2020-01-01T00:00Z,2020-01-02T00:00Z,1\n")
+    file = tmp_path / "shifter.yaml"
+    file.write_text("realtime: realtime.csv\n")
+    assert call("config", "check", str(file), str(load)) == 0
+    told = capsys.readouterr().err
+    assert told.count("all rows end by") == 1
+    assert told.count("only the median") == 1
+
+
 def test_no_such_file(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("config", "check", "/nowhere.yaml") == 2
     assert "no such file" in capsys.readouterr().err

@@ -61,6 +61,7 @@ def test_an_event_is_quoted_accepted_listed_reported_and_withdrawn(
     assert grid("quote", *AT, "--cut-ratio", "0.25") == 0
     told = capsys.readouterr()
     assert "met" in told.out
+    assert "limit at q (kW)" in told.out
     assert "w1" in told.out
     assert "all deadlines are kept" in told.err
     assert made.grid_events() == []
@@ -81,6 +82,8 @@ def test_an_event_is_quoted_accepted_listed_reported_and_withdrawn(
     told = capsys.readouterr()
     assert "█" in told.out
     assert "to come" in told.out
+    assert "meter's limit (kW)" in told.out, "of a cut it is not the quote's, which is at the quantile"
+    assert "The meter's limit is the baseline less the cut." in told.err
     assert "of 1 slot" not in told.err
     assert "Delivered" in told.err
     assert grid("report", "e1", "--json") == 0

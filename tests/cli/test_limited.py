@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shifter.cli.limited import print_budgets, say_promises
+from shifter.cli.limited import not_kept, print_budgets, say_promises
 from shifter.cli.summary import print_summary
 from shifter.cycle import plan_cycle
 from shifter.domain.fleet import Budget, Pool
@@ -106,7 +106,18 @@ def test_each_promise_has_a_line_with_what_it_costs_a_day(
         missing = ["up", "to", "1.0", "kWh", "in", "24", "slots"] if promise.kind == "ride_through" else ["–"]
         assert [*kind, promise.name, *by, f"{promise.cost_per_day:.2f}", "0.0", *missing] in told
     say_promises(plan.to_dict())
-    assert capsys.readouterr().out.splitlines() == [f"promise: {p.text}" for p in plan.resilience.promises]
+    assert capsys.readouterr().out.splitlines() == [
+        f"promise {'not kept' if p.kind == 'ride_through' else 'kept'}: {p.text}"
+        for p in plan.resilience.promises
+    ]
+
+
+def test_promises_that_are_not_kept_whole_are_counted() -> None:
+    kept, broken = {"missing_slots": 0}, {"missing_slots": 52}
+    assert not_kept({"resilience": {"promises": [kept, kept]}}) == ""
+    assert not_kept({"resilience": None}) == not_kept({}) == ""
+    assert not_kept({"resilience": {"promises": [kept, broken]}}) == "1 of 2 is not kept whole"
+    assert not_kept({"resilience": {"promises": [kept, broken, broken]}}) == "2 of 3 are not kept whole"
 
 
 def test_nothing_is_said_of_promises_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:

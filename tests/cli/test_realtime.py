@@ -25,6 +25,8 @@ VIEW = LoadView(
     last_sample_at=T0,
     last_sample_age_s=40.0,
     silent=False,
+    measured_accelerators=2.25,
+    realtime_accelerators=8.9,
     quantile=0.95,
     coverage_days=14,
     coverage=(LoadCoverage(0, 6, 100, 0.991), LoadCoverage(6, 24, 0, None)),
@@ -64,11 +66,15 @@ def test_all_pools_in_one_table(
         "95.0 %",
         "12.0",
         "15.0",
+        "measured",
+        "counts",
+        "2.2",
+        "8.9",
         "40 s",
         "2 h",
     ):
         assert words in shown.out, words
-    assert "held now" not in shown.out, "`shifter capacity` calls it real-time q"
+    assert "held now" not in shown.out
     told = " ".join(shown.err.split())
     assert "frankfurt/h100: forecast from 20.0 days measured." in told
     assert "held: how often what was said so many hours ahead was enough" in told
@@ -122,3 +128,24 @@ def test_what_is_held_is_the_next_higher_quantile_that_is_given() -> None:
     assert held(view) == [2.0]
     assert held({**view, "quantile": 0.95}) == [3.0]
     assert held({**view, "quantile": 0.999}) == [3.0]
+
+
+def test_capacity_tells_what_was_measured_from_what_counts_and_what_nobody_measures(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = FakeService(3)
+    key = ("frankfurt", "h100")
+    service.measured[key] = {
+        "last_sample_at": T0,
+        "measured_accelerators": 2.0,
+        "realtime_accelerators": 8.9,
+        "stale": True,
+    }
+    with ApiServer(create_app(service), port=0) as server:
+        assert call("capacity", "/".join(key), "--url", server.url) == 0
+        stale = capsys.readouterr().out.split()
+        assert call("capacity", "frankfurt/l40s", "--url", server.url) == 0
+        never = capsys.readouterr().out.split()
+    assert {"measured", "counts", "2.0", "8.9", "stale"} <= set(stale)
+    assert "unmetered" in never
+    assert "fresh" not in never

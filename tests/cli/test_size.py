@@ -98,6 +98,14 @@ def test_a_table_and_what_is_kept_warm(fleet: tuple[str, str], answer: Any, shif
     assert (found["replicas"], found["by"], found["around"]) == (3, "measured", [])
     assert answer(*asked, "--accelerator", "L40S", "--rate", "0")["replicas"] == 2
     assert "By the measured table." in shifter(*asked, "--accelerator", "H100", "--rate", "100").stderr
+    bare = ("size", *fleet, "--model", "embed", "--accelerator", "H100", "--rate", "100")
+    assert answer(*bare)["replicas"] == 3, "a table is right for the lengths that it was measured at"
+
+
+def test_a_profile_asks_how_long_requests_are(fleet: tuple[str, str], shifter: Any) -> None:
+    done = shifter("size", *fleet, "--model", "llama", "--rate", "8", "--output-tokens", "211")
+    assert done.returncode == 2
+    assert "--prompt-tokens: a profile sizes by how long requests are." in done.stderr
 
 
 def test_what_is_kept_warm_is_told_where_nothing_comes(fleet: tuple[str, str], answer: Any) -> None:

@@ -138,7 +138,7 @@ def test_what_came_since_is_seen_as_it_was_announced_before_the_next_learning(wo
         ({"pool": "a100"}, NotFound, "pool", "there is no pool a100 at fra"),
         ({"end_h": 4}, InputError, "end", "not after 2026-01-10T04:00:00Z"),
         ({"start_h": -3, "end_h": -1}, InputError, "end", "the window ended at"),
-        ({"factor": 1.0}, InputError, "factor", "neither factor nor added_accelerators"),
+        ({"factor": 1.0}, InputError, "factor", "neither `factor` nor added_accelerators"),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_field(

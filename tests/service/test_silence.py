@@ -53,7 +53,22 @@ def test_a_silent_meter_counts_as_the_larger_of_the_last_measured_and_the_plan(
         counts,
         left,
     )
+    [told] = made.realtime()
+    for view in (silent, told):
+        assert (view.measured_accelerators, view.realtime_accelerators) == (last, counts)
     assert any("fra/h100 has stopped reporting" in f for f in made.health().faults)
+
+
+def test_a_load_that_a_sample_raised_says_so(made: Service) -> None:
+    def basis() -> str:
+        [view] = made.realtime()
+        return view.basis
+
+    assert basis() == "as the settings say"
+    _measure(made, 0.5)
+    assert basis() == "as the settings say", "it raises nothing"
+    _measure(made, 9.0)
+    assert basis() == "as the settings say, raised to what was measured"
 
 
 def test_what_may_not_be_preempted_and_runs_is_counted_as_admission_counts_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -15,9 +16,10 @@ from shifter.api.server import ApiServer
 from shifter.cli import status
 from shifter.clock import ManualClock
 from shifter.domain.grid_event import GridEvent
+from shifter.domain.plant import Battery
 from shifter.service import Service
 from shifter.views import TelemetrySample
-from tests.service.world import HOUR, T0, job, realtime, service
+from tests.service.world import FLEET, HOUR, T0, job, realtime, service
 
 ALONE = "fra: real-time load alone exceeds the power limit by up to"
 
@@ -74,6 +76,23 @@ def test_a_spike_of_measured_load_over_a_limit_is_a_fault(made: Service) -> None
     made.telemetry([TelemetrySample("fra", T0, "h100", 12.0)], "meter")
     made.cycle()
     assert [f for f in made.health().faults if f.startswith(ALONE)]
+
+
+def test_a_limit_that_the_battery_keeps_is_no_fault(sqlite_url: str) -> None:
+    """Idle draws 1.6 kW and real-time load at its quantile 3 * 0.6 kW: 0.4 more than the limit, for two hours."""
+    (site,) = FLEET.sites
+    fleet = replace(FLEET, sites=(replace(site, battery=Battery(2.0, 2.0, 1.0, 1.0, 1.0)),))
+    made = service(sqlite_url, ManualClock(T0), realtime=realtime(2, 3), fleet=fleet)
+    event = GridEvent("cut", "fra", T0 + HOUR, T0 + 3 * HOUR, 3.0)
+    assert made.quote_grid_event(event).met
+    made.add_grid_event(event, "olga")
+    made.cycle()
+    assert made.health().faults == ()
+    # Two hours at 1.2 kW are more than it has.
+    made.add_grid_event(replace(event, id="deep", limit_kw=2.2), "olga")
+    made.cycle()
+    assert [f for f in made.health().faults if f.startswith(ALONE) and "beyond what the battery gives" in f]
+    made.core.db.close()
 
 
 def test_other_warnings_of_the_plan_are_lines_and_no_faults(

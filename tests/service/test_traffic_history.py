@@ -246,6 +246,13 @@ def test_what_arrived_last_is_shown_by_model_as_it_is_sized_now(sqlite_url: str,
     [anew] = now.realtime()
     assert anew.by_model[0].accelerators > view.by_model[0].accelerators
     assert anew.by_model[1] == view.by_model[1]
+    clock.advance(minutes=1)
+    made.telemetry([sample(clock.now(), chat(15.0)), sample(T0, chat(40.0))], "meter")
+    [view] = made.realtime()
+    assert [(m.model, m.requests_per_s) for m in view.by_model] == [("chat", 15.0)], (
+        "the last, not the highest"
+    )
+    assert view.by_model_at == clock.now()
     clock.advance(hours=1, minutes=6)
     assert made.realtime()[0].by_model == (), "no longer lately"
 

@@ -316,6 +316,33 @@ def test_fits_the_screen(serve, watch, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_day_s_name_is_cut_at_the_end_of_the_axis(serve, watch):
+    page = watch(390).open(serve(FakeService(3)).url)
+    nearest_px = page.evaluate(
+        """async () => {
+            const { timeTicks } = await import("/static/js/format.js");
+            const [hour, width] = [36e5, 308];
+            const starts = Array.from({ length: 48 }, (_, i) => Date.parse("2026-01-10T00:00Z") + i * hour / 2);
+            const named = starts.flatMap((start) => timeTicks(start, start + 48 * hour, width)
+                .filter((tick) => tick.midnight && tick.label).map((tick) => start + 48 * hour - tick.t));
+            return Math.min(...named) * width / (48 * hour);
+        }"""
+    )
+    assert nearest_px >= 29, "half of its name"
+
+
+def test_the_bill_stays_within_its_card(serve, watch):
+    page = watch(390).open(serve(FakeService(12)).url)
+    inside = page.evaluate(
+        """() => {
+            const card = document.querySelector("[data-items=cost]").closest(".card");
+            const edge = card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingRight);
+            return [...card.querySelectorAll(".item")].every((item) => item.getBoundingClientRect().right <= edge + 1);
+        }"""
+    )
+    assert inside
+
+
 def test_dark_is_dark(serve, watch):
     page = watch(dark=True).open(serve(FakeService(3)).url)
     red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")

@@ -29,6 +29,7 @@ def row_now(service: FakeService, place: tuple[str, str]) -> SlotRow:
 def measure(service: FakeService, place: tuple[str, str], load: float, **more: Any) -> None:
     service.measured[place] = {
         "realtime_accelerators": load,
+        "measured_accelerators": load,
         "last_sample_at": service.now - timedelta(seconds=40),
     } | more
 
@@ -39,7 +40,14 @@ def surging() -> FakeService:
     held = row_now(service, LULEA)
     measure(service, LULEA, held.reserved + 12, yielded_accelerators=8)
     silent_since = service.now - timedelta(minutes=12)
-    measure(service, CENTRAL, row_now(service, CENTRAL).realtime_q, stale=True, last_sample_at=silent_since)
+    measure(
+        service,
+        CENTRAL,
+        row_now(service, CENTRAL).realtime_q,
+        stale=True,
+        last_sample_at=silent_since,
+        measured_accelerators=2.0,
+    )
     measure(service, EDGE, row_now(service, EDGE).realtime_p50, available_accelerators=17)
     name = service.items[0].id
     yields = {"site": "lulea", "pool": "h100", "yielded_accelerators": 8, "workloads": {name: 8}}
@@ -66,10 +74,31 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     for value in (held.realtime_p50, held.realtime_q, held.reserved):
         assert f"{value:.1f}" in words(pool(page, LULEA))
     assert "no meter" in words(pool(page, CENTRAL))
+    counts = f"{service.capacity(*CENTRAL).realtime_accelerators:.1f}"
+    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts, "where nothing is measured, too"
     assert page.locator("#now .now-said").count() == 0
     assert page.locator("#now .now-notes").count() == 0
+    assert page.locator("#badges .promises").count() == 0
     assert page.locator("#now .now-lost").count() == 0
     assert watched.complaints == []
+
+
+def test_a_cut_s_limits_are_told_from_the_lowest_slot_to_the_highest(serve, watch):
+    service = FakeService(6)
+    first = service.now.replace(minute=0, second=0, microsecond=0) + 9 * HOUR
+    limits = {first + i * HOUR / 2: kw for i, kw in enumerate((11.9, 11.6, 9.2, 9.2))}
+    rows = (
+        replace(r, limit_kw=limits.get(r.start, r.limit_kw)) if r.site == "lyon-edge" else r
+        for r in service.current.power
+    )
+    service.current = replace(service.current, power=tuple(rows))
+    cut = GridEvent("g", "lyon-edge", first, first + 2 * HOUR, source="VTN", cut_ratio=0.2)
+    service.limits = [cut, replace(cut, id="h", start=first + HOUR)]
+    page = watch().open(serve(service).url)
+    page.wait_for_selector("[data-note=limits]")
+    told = [" ".join(text.split()) for text in page.locator("[data-note=limits] li").all_inner_texts()]
+    assert "lyon-edge 20 % less: at most 9.20 to 11.9 kW," in told[0]
+    assert "lyon-edge 20 % less: at most 9.20 kW," in told[1]
 
 
 def test_a_fleet_without_real_time_load_has_no_such_panel(serve, watch):
@@ -96,6 +125,9 @@ def test_a_surge_says_who_yields_to_what_and_marks_what_is_stale_or_lost(serve, 
     )
     assert said.locator("a").first.get_attribute("href") == f"/workloads/{name}"
     assert "Stale: not measured for 12 min." in words(pool(page, CENTRAL))
+    assert words(pool(page, CENTRAL).locator(".now-measured")) == "2.00 12 min ago", "not what counts"
+    counts = f"{row_now(service, CENTRAL).realtime_q:.1f}"
+    assert words(pool(page, CENTRAL).locator(".now-counts")) == counts
     assert "7 of 24 accelerators are not there." in words(pool(page, EDGE))
     load, bar = (pool(page, LULEA).locator(part).bounding_box() for part in (".now-load", ".now-bar"))
     share = service.measured[LULEA]["realtime_accelerators"] / 96
@@ -145,7 +177,11 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
         "surviving the loss of site lulea costs 0.15 EUR a day",
     )
     short = replace(
-        promise, name="frankfurt", missing_accelerators=3.0, text="of site frankfurt 3 are missing"
+        promise,
+        name="frankfurt",
+        missing_accelerators=3.0,
+        missing_slots=52,
+        text="of site frankfurt 3 are missing",
     )
     service.current = replace(service.current, resilience=PlanResilience("program", 10.0, (promise, short)))
     watched = watch(width, dark=dark)
@@ -161,6 +197,8 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
     assert "not held" in words(page.locator("[data-note=announced] li").nth(1))
     assert words(page.locator("[data-note=promises] li").nth(0)) == f"S{promise.text[1:]}."
     assert page.locator("[data-note=promises] li.bad").count() == 1
+    assert page.locator("#state b").inner_text() == "OK", "it is no fault of the daemon"
+    assert words(page.locator("#badges .promises")) == "1 promise is not kept"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert watched.complaints == []
 

@@ -35,6 +35,7 @@ CAPACITY: dict[str, Any] = {
     "available_accelerators": 64,
     "yielded_accelerators": 0,
     "last_sample_at": "2026-01-10T00:29:30Z",
+    "measured_accelerators": 31.0,
 }
 
 LOAD: dict[str, Any] = {
@@ -44,6 +45,8 @@ LOAD: dict[str, Any] = {
     "history_days": 12.4,
     "last_sample_at": "2026-01-10T00:29:30Z",
     "last_sample_age_s": 30.0,
+    "measured_accelerators": 31.0,
+    "realtime_accelerators": 32.0,
     "silent": False,
     "quantile": 0.99,
     "coverage_days": 14,

@@ -76,6 +76,7 @@ export function timeTicks(start, end, width_px) {
   const room = ((end - start) / Math.max(1, width_px)) * 58;
   const days = ticks.filter((tick) => tick.midnight).map((tick) => tick.t);
   for (const tick of ticks) if (tick.t - start < room / 4) tick.label = "";
+  for (const tick of ticks) if (end - tick.t < room / (tick.midnight ? 2 : 4)) tick.label = ""; // it would be cut
   for (const tick of ticks) if (!tick.midnight && days.some((t) => Math.abs(t - tick.t) < room)) tick.label = "";
   return ticks;
 }

@@ -1,8 +1,10 @@
 // The top of both pages: how it does, what time it is for the daemon, what is simulated or made up, how old the plan is.
 
 import { $, h, replace, say } from "./dom.js";
-import { clockSeconds, day, duration, figure, localZone, ms, percent, setZone, shownZone, zoneName } from "./format.js";
+import { root } from "./api.js";
+import { clockSeconds, day, duration, figure, localZone, ms, percent, plural, setZone, shownZone, zoneName } from "./format.js";
 import { axis } from "./timeaxis.js";
+import { notKept } from "./words.js";
 
 const WORDS = { ok: "OK", degraded: "Degraded", failing: "Failing" };
 
@@ -56,7 +58,10 @@ function standing(health) {
 }
 
 function drawBadges({ health }, plan) {
-  const list = [];
+  const broken = notKept(plan);
+  const list = broken.length
+    ? [h("a", { class: "badge promises", href: `${root}/#now-title`, title: broken.map((one) => one.text).join("; ") }, `${plural(broken.length, "promise is", "promises are")} not kept`)]
+    : [];
   if (health?.simulated_clock) {
     list.push(h("span", { class: "badge simulated", title: "This clock does not show the time of day outside." }, `SIMULATED CLOCK ×${Number(health.speed.toFixed(2))}`));
   }

@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { h, replace } from "./dom.js";
 import { clock, duration, figure, moment, ms, num, percent, plural, span } from "./format.js";
+import { notKept } from "./words.js";
 
 const EVERY_MS = 10000;
 const MOST_POOLS = 10;
@@ -89,7 +90,9 @@ function rowOf({ site, pool, count, holds }, plan, facts, t) {
   const there = holds?.available_accelerators ?? count;
   const sample = ms(holds?.last_sample_at ?? null);
   const load = sample === null ? null : holds.realtime_accelerators;
-  const row = { place: { site: site.name, pool }, quantile: site.quantile, count, there, load, slot, tone: "", said: [] };
+  const measured = sample === null ? null : (holds.measured_accelerators ?? null);
+  const age = sample === null ? null : (t - sample) / 1000;
+  const row = { place: { site: site.name, pool }, quantile: site.quantile, count, there, measured, counts: holds?.realtime_accelerators, age, load, slot, tone: "", said: [] };
   if (holds) tell(row, holds, sample, facts, t);
   if (!row.said.length && load === null && !(slot?.reserved > ROUNDING)) return null;
   row.worst = row.said.length * 2 + ({ bad: 9, warn: 4 }[row.tone] ?? 0) + (count > 0 ? Math.min(1, (load ?? 0) / count) : 0);
@@ -109,7 +112,7 @@ function tell(row, holds, sample, facts, t) {
   else lately(row, facts, t, say);
   if (sample !== null && holds.stale) {
     row.tone ||= "warn";
-    say("warn", `Stale: not measured for ${duration((t - sample) / 1000)}. The larger of the last measured and the plan's quantile counts.`);
+    say("warn", `Stale: not measured for ${duration(row.age)}. The larger of the last measured and the plan's quantile counts.`);
   }
 }
 
@@ -145,30 +148,35 @@ function lately({ place }, { guard }, t, say) {
     here[0].data.by === "plan" ? "; a new plan has taken over." : here[0].data.by === "load" ? "; it has returned." : "; none yields now.");
 }
 
-const COLUMNS = [["measured", (row) => row.load], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],
+const COLUMNS = [["measured", (row) => row.measured], ["counts", (row) => row.counts], ["median", (row) => row.slot?.realtime_p50], ["quantile", (row) => row.slot?.realtime_q],
   ["reserved", (row) => row.slot?.reserved], ["there", (row) => row.there]];
+const TITLES = {
+  measured: ({ age }) => (age === null ? null : `the last sample, ${duration(age)} ago`),
+  counts: () => "the highest measured of late; where no meter tells, no less than the plan's quantile",
+  quantile: ({ quantile }) => `${percent(quantile)} of the time no more is expected`,
+};
 
 const heads = () => h("li", { class: "now-pool now-heads", "aria-hidden": "true" }, h("span"), h("span"), COLUMNS.map(([name]) => h("small", {}, name)));
 
 function drawRow(row) {
-  const { place, tone, said, quantile } = row;
+  const { place, tone, said } = row;
   return h("li", { class: `now-pool ${tone && `is-${tone}`}`, data: { pool: `${place.site}/${place.pool}` } },
     h("span", { class: "now-name" }, h("b", {}, place.site), h("small", {}, ` ${place.pool}`)),
     bullet(row),
     COLUMNS.map(([name, value]) => {
       const shown = value(row) ?? null;
-      return h("span", { class: `now-figure now-${name}${name === "there" && row.there < row.count ? " bad" : ""}`, title: name === "quantile" ? `${percent(quantile)} of the time no more is expected` : null },
-        h("small", { class: "now-label" }, name), shown === null ? h("small", {}, name === "measured" ? "no meter" : "–") : h("b", {}, name === "there" ? num(shown) : figure(shown)));
+      return h("span", { class: `now-figure now-${name}${name === "there" && row.there < row.count ? " bad" : ""}`, title: TITLES[name]?.(row) ?? null },
+        h("small", { class: "now-label" }, name), shown === null ? h("small", {}, name === "measured" ? "no meter" : "–") : h("b", {}, name === "there" ? num(shown) : figure(shown)), name === "measured" && shown !== null ? h("small", {}, ` ${duration(Math.max(0, row.age))} ago`) : null);
     }),
     said.length ? h("p", { class: "now-said" }, said.flatMap((one, i) => [i ? " " : null, one])) : null);
 }
 
 /** The load against what is held, on the length of the pool. */
-function bullet({ place, load, slot, there, count }) {
+function bullet({ place, measured, load, slot, there, count }) {
   const whole = Math.max(count, load ?? 0, 1);
   const at = (x) => `${Math.min(100, (100 * x) / whole).toFixed(2)}%`;
   const words = [
-    load === null ? "not measured" : `${figure(load)} accelerators measured`,
+    load === null ? "not measured" : `${figure(measured)} accelerators measured, ${figure(load)} count`,
     slot ? `${figure(slot.realtime_p50)} expected, ${figure(slot.realtime_q)} at the quantile, ${figure(slot.reserved)} reserved` : "no plan",
     `${num(there)} of ${num(count)} there`,
   ];
@@ -181,7 +189,7 @@ function bullet({ place, load, slot, there, count }) {
 }
 
 function legend(rows) {
-  const kinds = [["now-load", "measured"], ["now-median", "median of the plan"], ["layer-headroom", "up to its quantile"], ["layer-margin", "reserved for failures"]];
+  const kinds = [["now-load", "load that counts"], ["now-median", "median of the plan"], ["layer-headroom", "up to its quantile"], ["layer-margin", "reserved for failures"]];
   if (rows.some((row) => row.there < row.count)) kinds.push(["now-lost", "not there"]);
   return h("ul", { class: "kinds" }, kinds.map(([name, text]) => h("li", {}, h("span", { class: `swatch ${name}` }), text)));
 }
@@ -201,11 +209,13 @@ const when = (start, end, t) => (ms(start) <= t
 function limits(events, plan, t) {
   return note("limits", "Power limits from the grid", events.map((e) => {
     const ofSite = (plan?.power ?? []).filter((row) => row.site === e.site);
-    const kw = (rows, pick) => pick(...rows.map((row) => row.limit_kw ?? Infinity));
-    const inIt = kw(ofSite.filter((row) => ms(row.start) < ms(e.end) && ms(row.end) > ms(e.start)), Math.min);
-    const least = inIt < kw(ofSite, Math.max) ? inIt : null; // else the plan was made before it
+    const kw = (rows) => rows.map((row) => row.limit_kw ?? Infinity);
+    const inIt = kw(ofSite.filter((row) => ms(row.start) < ms(e.end) && ms(row.end) > Math.max(t, ms(e.start))));
+    const [least, most] = [Math.min(...inIt), Math.max(...inIt)];
+    const known = least < Math.max(...kw(ofSite)); // else the plan was made before it
+    const range = figure(least) === figure(most) || !Number.isFinite(most) ? figure(least) : `${figure(least)} to ${figure(most)}`;
     const asked = Number.isFinite(e.limit_kw) ? `at most ${num(e.limit_kw)} kW`
-      : `${e.cut_kw ? `${figure(e.cut_kw)} kW` : percent(e.cut_ratio)} less${least === null ? "" : `: at most ${figure(least)} kW`}`;
+      : `${e.cut_kw ? `${figure(e.cut_kw)} kW` : percent(e.cut_ratio)} less${known ? `: at most ${range} kW` : ""}`;
     return h("li", {}, h("b", {}, e.site), ` ${asked}, `, when(e.start, e.end, t), h("small", {}, `  ${e.source}`));
   }));
 }
@@ -220,6 +230,7 @@ function announced(list, t) {
 
 /** What the plan promises to real-time load, and what that costs. */
 function promises(plan) {
+  const broken = new Set(notKept(plan));
   return note("promises", "What real-time load is promised", (plan?.resilience?.promises ?? []).map((one) =>
-    h("li", { class: one.missing_accelerators > ROUNDING || one.missing_kwh > ROUNDING ? "bad" : null }, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
+    h("li", { class: broken.has(one) ? "bad" : null }, broken.has(one) ? h("b", {}, "Not kept: ") : null, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
 }

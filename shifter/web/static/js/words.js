@@ -18,6 +18,9 @@ export const stateWord = (state) => (STATES[state] ?? state).split(",")[0];
 export const inTrouble = (row) =>
   row.view.state === "late" || (row.view.feasible === false && !["done", "cancelled"].includes(row.view.state));
 
+/** Promises to real-time load that a plan cannot keep whole. */
+export const notKept = (plan) => (plan?.resilience?.promises ?? []).filter((one) => one.missing_slots > 0);
+
 /** "€0.40 less than at once (−32 %)", honest when it is more or the same. */
 export function against(plan, now, currency) {
   if (!Number.isFinite(plan) || !Number.isFinite(now)) return null;
