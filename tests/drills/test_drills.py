@@ -269,9 +269,9 @@ def test_status_says_what_the_promise_that_is_tried_costs(
     with pytest.raises(SystemExit) as ended:
         main(["status", "--url", fast.base_url])
     assert not ended.value.code
-    told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("promise: ")]
-    assert [line.partition(": surviving the loss of ")[2] != "" for line in told] == [True] * len(promises)
-    assert any(line.startswith("promise: surviving the loss of site fra costs ") for line in told)
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("promise ")]
+    assert ["kept: surviving the loss of " in line for line in told] == [True] * len(promises)
+    assert any("kept: surviving the loss of site fra costs " in line for line in told)
 
 
 def test_where_all_pools_have_meters_it_says_where_silence_can_be_played(
