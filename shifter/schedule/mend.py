@@ -226,8 +226,8 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
         if (left := missing > LEAST_OVER_KW).any():
             less = ", beyond what the battery gives" if given[left].any() else ""
             said.append(
-                f"{site.name}: real-time load {beside} exceeds the power limit by up to {missing.max():.1f} kW in "
-                f"{int(left.sum())} slots{less}; no deferrable work is planned there then."
+                f"{site.name}: real-time load {beside} exceeds the power limit in force by up to "
+                f"{missing.max():.1f} kW in {int(left.sum())} slots{less}; no deferrable work is planned there then."
             )
         if (
             site.ramp_kw is not None

@@ -128,7 +128,7 @@ def test_a_plant_makes_room_under_a_power_limit() -> None:
     plan = planned(inputs)
     assert not plan.unplaced
     assert all(at(10) <= a.start and a.end <= at(14) for a in plan.allocations)
-    assert any("exceeds the power limit by up to 2.0 kW in 20 slots" in w for w in plan.warnings)
+    assert any("exceeds the power limit in force by up to 2.0 kW in 20 slots" in w for w in plan.warnings)
 
 
 def test_hours_of_which_nothing_is_forecast_have_no_generation_and_are_told() -> None:

@@ -21,7 +21,7 @@ from shifter.service import Service
 from shifter.views import TelemetrySample
 from tests.service.world import FLEET, HOUR, T0, job, realtime, service
 
-ALONE = "fra: real-time load alone exceeds the power limit by up to"
+ALONE = "fra: real-time load alone exceeds the power limit in force by up to"
 
 
 @pytest.fixture

@@ -75,6 +75,17 @@ def test_savings_are_the_plans(serve, watch):
     assert "good" in card.get_attribute("class")
 
 
+def test_what_a_battery_brought_is_not_taken_for_what_work_did(serve, watch):
+    service = FakeService(40)
+    plan = service.current
+    by_work = plan.deferrable_total - plan.baseline.deferrable_total
+    now = replace(plan.baseline, total=plan.cost.total - by_work + 10.0)
+    service.current = replace(plan, baseline=now)
+    page = watch().open(serve(service).url)
+    told = page.locator('[data-card="cost"] [data-besides]').inner_text()
+    assert told == f"€{-by_work:.2f} less by deferrable work, €10.00 less by what else the sites have"
+
+
 def test_is_honest_when_shifting_costs_more(serve, watch):
     service = FakeService(20)
     plan = service.current

@@ -12,13 +12,13 @@ export function drawSavings(host, sums, plan) {
   replace(host,
     card("Cost", {
       ...verdict(sums.cost, cash),
-      lines: [shares(sums.deferrableCost, sums.cost, "costs", "the whole bill"), madeOf(plan.cost, cash), uncertain(plan, cash), unlike],
+      lines: [shares(sums.deferrableCost, sums.cost, cash, "costs", "the whole bill"), madeOf(plan.cost, cash), uncertain(plan, cash), unlike],
       bars: bars(sums.cost, cash),
       note: plan.synthetic ? "synthetic prices" : null,
     }),
     card("Carbon", {
       ...verdict(sums.carbon, carbon),
-      lines: [shares(sums.deferrableCarbon, sums.carbon, "emits", "all emissions")],
+      lines: [shares(sums.deferrableCarbon, sums.carbon, carbon, "emits", "all emissions")],
       bars: bars(sums.carbon, carbon),
       note: plan.synthetic ? "synthetic carbon" : null,
     }),
@@ -69,14 +69,21 @@ function verdict({ plan, now }, write) {
 
 const tone = (difference, slack) => (difference < -slack ? "good" : difference > slack ? "worse" : "even");
 
-function shares(part, whole, verb, wholeName) {
+/** What deferrable work brought of it, and what else the sites have: a battery, their own plant. */
+function shares(part, whole, write, verb, wholeName) {
   const signed = ({ plan, now }) => {
     if (!(Math.abs(now) > 1e-9)) return null;
     const r = (plan - now) / Math.abs(now);
     return `${r < 0 ? "−" : r > 0 ? "+" : ""}${percent(Math.abs(r))}`;
   };
   const [a, b] = [signed(part), signed(whole)];
+  const [byWork, byAll] = [part, whole].map(({ plan, now }) => plan - now);
+  const said = (x) => `${write(Math.abs(x))} ${x < 0 ? "less" : "more"}`;
+  const besides = Math.abs(byAll - byWork) >= 0.005
+    ? h("span", { class: "line", data: { besides: verb } }, `${said(byWork)} by deferrable work, ${said(byAll - byWork)} by what else the sites have`)
+    : null;
   return [
+    besides,
     h("span", { class: "line" }, a ? [h("b", {}, a), ` of what deferrable work ${verb}`] : "no deferrable work in the plan"),
     b ? h("span", { class: "line" }, h("b", {}, b), ` of ${wholeName}`) : null,
   ];
