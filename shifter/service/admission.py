@@ -69,7 +69,7 @@ def _ended(record: WorkloadRecord, gate: Gate) -> Admission | None:
 
 def _inside(record: WorkloadRecord, held: Sequence[Allocation], gate: Gate) -> Admission:
     """It holds accelerators now; what it leaves to real-time load is taken off."""
-    granted = less(held, gate.yielded.get(record.id, {}))
+    granted = less(held, gate.yields_of(record))
     ends = leases.holds_until(record.lease.allocations, gate.now)
     if not granted:
         ran = (
@@ -171,6 +171,7 @@ def tell_changed(
     accelerators: int,
 ) -> None:
     """The event: a gate would now answer otherwise than `before`. `version` is its lease's."""
+    record = gate.state.records.get(workload_id)
     change.event(
         EventKind.ADMISSION_CHANGED,
         workload_id=workload_id,
@@ -178,7 +179,7 @@ def tell_changed(
         before=str(before),
         version=version,
         accelerators=accelerators,
-        yields=sum(gate.yielded.get(workload_id, {}).values()),
+        yields=0 if record is None else sum(gate.yields_of(record).values()),
     )
 
 

@@ -42,7 +42,7 @@ def capacity(key: PoolKey, gate: Gate) -> Capacity:
         valid_until=gate.until,
         stale=unknown or gate.silent(key),
         available_accelerators=gate.count(key),
-        yielded_accelerators=sum(taken.get(key, 0) for taken in gate.yielded.values()),
+        yielded_accelerators=gate.yielded_in(key),
         last_sample_at=None if sample is None else sample.at,
         measured_accelerators=None if sample is None else sample.realtime_accelerators,
     )

@@ -110,10 +110,9 @@ class Gate:
 
     def let_in_slots(self, key: PoolKey) -> int:
         """Accelerators of a pool that workloads are let into now by their leases."""
-        yields = sum(taken.get(key, 0) for taken in self.yielded.values())
         holders = self.standing.holders.get(key[0], ())
         stands = (a for record in holders for a in self.stands_in(record) if (a.site, a.pool) == key)
-        return sum(a.accelerators for a in stands) - yields
+        return sum(a.accelerators for a in stands) - self.yielded_in(key)
 
     def most_held(self, end: datetime) -> Mapping[PoolKey, int]:
         """The most accelerators of each pool that leases in force hold at one moment of `[now, end)`.
@@ -199,17 +198,20 @@ class Gate:
             return False
         return self.now - sample.at > self.telemetry_max_age
 
-    @cached_property
-    def yielded(self) -> Mapping[str, Mapping[PoolKey, int]]:
-        """Accelerators of their slots that workloads leave to real-time load now, by workload; see `yielding`."""
-        found: dict[str, dict[PoolKey, int]] = {}
-        for site in self.fleet.sites:
-            for workload_id, given in self.yielded_at(site).items():
-                found.setdefault(workload_id, {}).update(given)
+    def yields_of(self, record: WorkloadRecord) -> Mapping[PoolKey, int]:
+        """Accelerators of its slots that a workload leaves to real-time load now, where it leaves any."""
+        here = {a.site for a in leases.current(record.lease.allocations, self.now)}
+        found: dict[PoolKey, int] = {}
+        for name in here & self.fleet.by_site.keys():
+            found.update(self.yielded_at(self.fleet.by_site[name]).get(record.id, {}))
         return found
 
+    def yielded_in(self, key: PoolKey) -> int:
+        """Accelerators of a pool that workloads leave to real-time load now."""
+        return sum(taken.get(key, 0) for taken in self.yielded_at(self.fleet.by_site[key[0]]).values())
+
     def yielded_at(self, site: Site) -> Mapping[str, Mapping[PoolKey, int]]:
-        """The same of one site."""
+        """What workloads leave at one site, by workload; see `yielding`."""
         if site.name not in self._by_site:
             self._by_site[site.name] = yields_at(site, self)
         return self._by_site[site.name]

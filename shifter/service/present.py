@@ -101,7 +101,7 @@ def lease_view(record: WorkloadRecord, gate: Gate) -> Lease:
 
 def _left(record: WorkloadRecord, gate: Gate) -> tuple[Allocation, ...]:
     """What it holds, less what it leaves to real-time load now."""
-    taken = gate.yielded.get(record.id)
+    taken = gate.yields_of(record)
     if not taken:
         return record.lease.allocations
     held = leases.current(record.lease.allocations, gate.now)
