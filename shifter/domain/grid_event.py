@@ -194,14 +194,11 @@ class GridEvent:
 
     def withdrawn(self, now: datetime) -> GridEvent:
         """The same, over at `now`: what its grid takes back limits nothing any more, nor its rebound."""
-        return replace(
-            self,
-            end=min(self.end, now),
-            ramp_kw_per_minute=None,
-            rebound_minutes=None,
-            rebound_limit_kw=None,
-            rebound_ratio=None,
-        )
+        return replace(self.without_rebound(), end=min(self.end, now), ramp_kw_per_minute=None)
+
+    def without_rebound(self) -> GridEvent:
+        """The same, with nothing asked after its end."""
+        return replace(self, rebound_minutes=None, rebound_limit_kw=None, rebound_ratio=None)
 
     def limit_of(self, start: datetime, end: datetime, most_kw: float = float("inf")) -> float:
         """The highest import that it allows anywhere in `[start, end)`, infinite where it limits nothing [kW].

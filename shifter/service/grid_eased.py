@@ -112,7 +112,7 @@ class EventOnSnapshot:
             return self
         opened = self._eased(1.0)
         plan = self.plans.tried(opened)
-        alone = replace(opened, rebound_minutes=None, rebound_limit_kw=None, rebound_ratio=None)
+        alone = opened.without_rebound()
         if missing_kw(alone, fleet, plan) > 0:
             event = replace(event, ramp_kw_per_minute=None)
         alone = replace(opened, ramp_kw_per_minute=None)
@@ -139,16 +139,7 @@ class EventOnSnapshot:
     @cached_property
     def _floor(self) -> tuple[EventSlot, ...]:
         """The window under a limit of zero, and nothing asked around it."""
-        nothing = replace(
-            self.event,
-            limit_kw=0.0,
-            cut_kw=None,
-            cut_ratio=None,
-            ramp_kw_per_minute=None,
-            rebound_minutes=None,
-            rebound_limit_kw=None,
-            rebound_ratio=None,
-        )
+        nothing = replace(_limited(self.event.without_rebound(), 0.0), ramp_kw_per_minute=None)
         slots = event_slots(nothing, self.inputs.fleet, self.plans.tried(nothing), self.without)
         return tuple(s for s in slots if s.part == "event")
 
@@ -198,7 +189,7 @@ class EventOnSnapshot:
         """
         event, keep = self.event, max(0.0, 1.0 - ease)
         if keep == 0.0:
-            return replace(event, limit_kw=self._floor_kw, cut_kw=None, cut_ratio=None)
+            return _limited(event, self._floor_kw)
         if event.cut_ratio is not None:
             return replace(event, cut_ratio=max(LEAST_RATIO, keep * event.cut_ratio))
         if event.cut_kw is not None:
@@ -232,6 +223,10 @@ class EventOnSnapshot:
             return best
         alone = replace(self.event, start=first, end=last)
         return best if missing_kw(alone, self.inputs.fleet, self.plans.tried(alone)) == 0 else (None, None)
+
+
+def _limited(event: GridEvent, kw: float) -> GridEvent:
+    return replace(event, limit_kw=kw, cut_kw=None, cut_ratio=None)
 
 
 def new_late(without: Plan, made: Plan) -> dict[str, float]:
