@@ -116,8 +116,10 @@ export function createLive({ load, show }) {
     schedule();
   }
 
+  /** From the newest event that is known on: what happens while the page loads, or between two streams, is not lost. */
   function listen() {
-    const stream = new EventSource(`${api.root}/v1/events`);
+    const from = status.events.length ? `?after=${status.events[0].id}` : "";
+    const stream = new EventSource(`${api.root}/v1/events${from}`);
     for (const kind of [...KINDS, "message"]) stream.addEventListener(kind, hear);
     stream.onopen = () => {
       if (status.connected === false) schedule();
@@ -132,13 +134,12 @@ export function createLive({ load, show }) {
   async function recall() {
     try {
       for (const event of await api.recentEvents(30)) remember(event);
-      show(data, status, { light: true });
     } catch {
       // What happened before is a convenience; the stream tells what happens from now on.
     }
   }
 
-  refresh().then(listen).then(recall);
+  recall().then(refresh).then(listen); // in this order: what comes after the newest event comes after the data, too
   setInterval(poll, POLL_MS);
   setInterval(() => {
     if (status.connected === false) poll();
