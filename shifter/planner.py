@@ -52,7 +52,7 @@ class InProcessPlanner:
 
     def plan(self, inputs_text: str, deadline_s: float) -> Plan:
         """As `Planner.plan`; `deadline_s` only bounds what the solver bounds by itself."""
-        return Plan.from_dict(json.loads(_plan_text(inputs_text)))
+        return Plan.from_json(_plan_text(inputs_text))
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -81,7 +81,7 @@ class WorkerPlanner:
             kind, body = self._answer(inputs_text.encode(), deadline_s)
         if kind == _ERROR:
             raise error_from_dict(json.loads(body))
-        return Plan.from_dict(json.loads(body))
+        return Plan.from_json(body.decode())
 
     def _answer(self, inputs: bytes, deadline_s: float) -> tuple[bytes, bytes]:
         self._started()

@@ -99,9 +99,13 @@ class Plan:
         rows is no number; in rows one that is none is null, which no reader takes."""
         figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ROWS}
         json.dumps(_plain(figures), allow_nan=False)
-        ids = json.dumps({"plan_id": self.plan_id, "inputs_id": self.inputs_id}, separators=(",", ":"))
-        yield f"{ids[:-1]},"
+        yield self.ids_text()
         yield from self._body
+
+    def ids_text(self) -> str:
+        """What `to_json` begins with: all that is not in the body."""
+        ids = json.dumps({"plan_id": self.plan_id, "inputs_id": self.inputs_id}, separators=(",", ":"))
+        return f"{ids[:-1]},"
 
     def content_id(self) -> str:
         """What `plan_id` must be: a hash of all else that the plan says, but for `inputs_id`, which comes later."""
@@ -112,9 +116,15 @@ class Plan:
 
     def named(self) -> Plan:
         """The same plan, its `plan_id` as it must be."""
-        named = replace(self, plan_id=self.content_id())
-        named.__dict__["_body"] = self._body
-        return named
+        return self._saying_the_same(replace(self, plan_id=self.content_id()))
+
+    def made_from(self, inputs_id: str) -> Plan:
+        """The same plan, saying where its inputs are kept."""
+        return self._saying_the_same(replace(self, inputs_id=inputs_id))
+
+    def _saying_the_same(self, other: Plan) -> Plan:
+        other.__dict__["_body"] = self._body
+        return other
 
     @cached_property
     def _body(self) -> tuple[str, ...]:
@@ -124,18 +134,28 @@ class Plan:
         return (*islice(texts, 1, None), "}")
 
     @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The inverse of `to_json`, which this text stays. Raises as `from_dict`; ValueError where it is no JSON."""
+        from pydantic_core import from_json
+
+        plan = cls.from_dict(from_json(text))
+        ids = plan.ids_text()
+        if text.startswith(ids):
+            plan.__dict__["_body"] = (text[len(ids) :],)
+        return plan
+
+    @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Plan:
         """The inverse of `to_dict`.
 
         Raises pydantic's ValidationError where a field is missing or of another type, and ValueError where the cost's
         total is not the sum of its items: here it follows from them, and nothing later would see it.
         """
-        from pydantic import TypeAdapter
-
         body = dict(raw)
         body["cost"] = {k: v for k, v in raw["cost"].items() if k != "total"}
         body["duals"] = Duals.from_dict(raw["duals"])
-        plan = TypeAdapter(cls).validate_python(body)
+        body |= {name: _read(name, rows) for name, rows in raw.items() if name in _ROWS}
+        plan = _plan_adapter().validate_python(body)
         total = raw["cost"].get("total", plan.cost.total)
         if not isinstance(total, float | int) or not isclose(
             total, plan.cost.total, rel_tol=1e-9, abs_tol=1e-6
@@ -160,6 +180,21 @@ def allocations_from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Allocation
 
 ROWS_AT_ONCE = 20_000
 """Rows in one part of the text: some megabytes."""
+READ_AT_ONCE = 250
+"""Rows that are read in one go. No other thread computes meanwhile, and a stop may be waiting for its turn: some ms."""
+
+
+def _read(name: str, rows: Any) -> Any:
+    """A column of rows, as they are in a plan; what is none is left for whoever says what is wrong, and where."""
+    if not isinstance(rows, list):
+        return rows
+    from pydantic import ValidationError
+
+    parts = (rows[at : at + READ_AT_ONCE] for at in range(0, len(rows), READ_AT_ONCE))
+    try:
+        return tuple(row for part in parts for row in _adapter(name).validate_python(part))
+    except ValidationError:
+        return rows
 
 
 def _texts(name: str, value: Any) -> Iterator[str]:
@@ -204,6 +239,13 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(_ROWS[name])
+
+
+@cache
+def _plan_adapter() -> TypeAdapter[Plan]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Plan)
 
 
 def _plain(value: Any) -> Any:

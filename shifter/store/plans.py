@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -28,7 +27,7 @@ class Kept:
     @classmethod
     def of(cls, plan: Plan, inputs_text: str) -> Kept:
         """Putting it into words takes long: it is done before a transaction that everything else waits for."""
-        plan = replace(plan, inputs_id=text_id(inputs_text))
+        plan = plan.made_from(text_id(inputs_text))
         return cls(plan, compressed(plan.to_json()), compressed(inputs_text))
 
 
@@ -73,7 +72,7 @@ def newest(db: Connection) -> tuple[Plan, int, datetime] | None:
     row = db.execute(select(t.plans).order_by(t.plans.c.version.desc()).limit(1)).first()
     if row is None:
         return None
-    return Plan.from_dict(json.loads(row.body)), row.version, row.published_at
+    return Plan.from_json(row.body), row.version, row.published_at
 
 
 def in_force_at(db: Connection, at: datetime) -> Plan | None:
@@ -82,13 +81,13 @@ def in_force_at(db: Connection, at: datetime) -> Plan | None:
         select(t.plans.c.body).where(t.plans.c.published_at <= at).order_by(t.plans.c.version.desc()).limit(1)
     )
     body = db.execute(query).scalar()
-    return None if body is None else Plan.from_dict(json.loads(body))
+    return None if body is None else Plan.from_json(body)
 
 
 def read(db: Connection, plan_id: str) -> Plan | None:
     """A plan that was published, or None."""
     body = db.execute(select(t.plans.c.body).where(t.plans.c.plan_id == plan_id)).scalar()
-    return None if body is None else Plan.from_dict(json.loads(body))
+    return None if body is None else Plan.from_json(body)
 
 
 def inputs_id_of(db: Connection, plan_id: str) -> str | None:

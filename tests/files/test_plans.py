@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from shifter.domain.plan import Plan
+from shifter.domain.plan import READ_AT_ONCE, Plan
 from shifter.domain.rows import Allocation, Baseline, Cost, Duals, Horizon
 from shifter.errors import InputError
 from shifter.files import read_plan, write_plan
@@ -50,6 +51,34 @@ def test_a_total_that_its_items_do_not_add_up_to_is_refused(tmp_path: Path) -> N
         file.write_text(json.dumps(raw))
         with pytest.raises(InputError, match="total"):
             read_plan(file)
+
+
+def test_the_text_that_it_was_read_from_is_the_text_that_it_has() -> None:
+    text = PLAN.to_json()
+    read = Plan.from_json(text)
+    assert read == PLAN
+    assert read.to_json() == text
+    kept = read.made_from("i2")
+    assert kept == replace(PLAN, inputs_id="i2")
+    assert kept.to_json() == replace(PLAN, inputs_id="i2").to_json()
+    spread = json.dumps(json.loads(text), indent=1)
+    assert Plan.from_json(spread).to_json() == text, "of another writer: it is put as ours are"
+
+
+def test_a_row_far_down_that_is_none_is_told_by_its_place(tmp_path: Path) -> None:
+    rows = 3 * READ_AT_ONCE
+    file, raw = tmp_path / "plan.json", replace(PLAN, allocations=PLAN.allocations * rows).to_dict()
+    file.write_text(json.dumps(raw))
+    assert len(read_plan(file).allocations) == rows
+    for bad in (rows - 1, READ_AT_ONCE, 7):
+        raw["allocations"][bad]["accelerators"] = "many"
+    file.write_text(json.dumps(raw))
+    with pytest.raises(InputError) as refused:
+        read_plan(file)
+    told = [refused.value, *refused.value.also]
+    assert [str(e.field).split("allocations", 1)[1] for e in told] == [
+        f"[{bad}].accelerators" for bad in (7, READ_AT_ONCE, rows - 1)
+    ]
 
 
 def test_permissions_of_the_file_are_kept(tmp_path: Path) -> None:
