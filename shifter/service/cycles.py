@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -58,8 +57,6 @@ class Cycles:
                 published = self._published(trigger)
                 view = replace(view, outcome="published", plan_id=published.plan.plan_id)
                 core.set_fault(PLANNING, None)
-                with suppress(NotReady):  # else the next beat tells it
-                    life.tell_admissions(core, of_running=True)
             except PlanRejected as error:
                 view = replace(view, outcome="rejected", error=str(error))
                 self._failed(EventKind.PLAN_REJECTED, error, trigger)
@@ -70,6 +67,8 @@ class Cycles:
                 log.exception("a planning cycle broke", trigger=trigger)
                 view = replace(view, error=f"{type(error).__name__}: {error}")
                 self._failed(EventKind.CYCLE_FAILED, ShifterError(view.error), trigger)
+            if view.outcome == "published":
+                self._tell()
             view = replace(view, duration_s=time.monotonic() - began)
         core.metrics.cycle_seconds.labels(outcome=view.outcome).observe(view.duration_s)
         with core.state.changed:
@@ -92,6 +91,15 @@ class Cycles:
             except Overtaken as error:
                 log.info("work began during the cycle: it is made anew", trigger=trigger, why=str(error))
         raise SolverFailed("work that may not be interrupted kept beginning while it was planned.")
+
+    def _tell(self) -> None:
+        """Whom the new plan has at another time. What is not told here the next beat tells; the plan stands."""
+        try:
+            life.tell_admissions(self._core, of_running=True)
+        except NotReady as error:
+            log.warning("who runs at another time is told at the next beat", error=str(error))
+        except Exception:
+            log.exception("who runs at another time could not be told")
 
     def _failed(self, kind: EventKind, error: ShifterError, trigger: str) -> None:
         core = self._core

@@ -1,9 +1,11 @@
-"""What a rejected plan was made from is kept, so that it can be reported; for its time, and no more of it than some."""
+"""What becomes of a cycle that goes wrong. What a rejected plan was made from is kept, for its time and no more of it
+than some, so that it can be reported."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,7 +14,8 @@ from shifter.cycle import plan_cycle
 from shifter.domain.plan import Plan
 from shifter.errors import NotFound, PlanRejected
 from shifter.planner import InProcessPlanner
-from shifter.service import Service
+from shifter.service import Service, life
+from shifter.service.cycles import PLANNING
 from shifter.store.plans import REJECTED_KEPT
 from shifter.store.snapshots import inputs_to_json, text_id
 from shifter.views import EventKind
@@ -121,3 +124,17 @@ def test_a_store_that_is_away_changes_nothing_of_the_answer(tmp_path: Path, cloc
     away.rename(path)
     with pytest.raises(NotFound):
         made.plan_inputs(text_id(planner.text))
+
+
+def test_a_plan_whose_stops_could_not_be_told_is_published_all_the_same(
+    made: Service, planner: Rejecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner.broken = False
+    made.submit([job("w1")], "ann")
+    with monkeypatch.context() as broken:
+        broken.setattr(life, "tell_admissions", mock.Mock(side_effect=RuntimeError("a mistake of ours")))
+        view = made.cycle()
+    assert (view.outcome, view.error) == ("published", "")
+    assert view.plan_id == made.plan().plan_id
+    assert PLANNING not in made.core.state.faults
+    assert [e.kind for e in made.events()].count(EventKind.CYCLE_FAILED) == 0
