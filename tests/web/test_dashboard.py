@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from playwright.sync_api import Route
 
 from shifter.domain.risk import PlanRisk, RiskPath
 from shifter.domain.rows import Duals, LateLimit
@@ -159,9 +160,14 @@ def test_a_submission_appears_by_itself(serve, watch):
 
 def test_what_happens_before_the_page_listens_is_not_lost(serve, watch):
     service = FakeService(6)
-    watched, held = watch(), []
+    watched = watch()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     # The request for the stream, which stands alone: the other one says `format=json`.
-    watched.page.route(lambda url: "/v1/events" in url and "format" not in url, held.append)
+    watched.page.route(lambda url: "/v1/events" in url and "format" not in url, hold)
     page = watched.open(serve(service).url)
     until = time.monotonic() + 10
     while not held:
