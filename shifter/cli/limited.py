@@ -71,6 +71,12 @@ def say_promises(plan: Mapping[str, Any]) -> None:
         out().print(styled(f"promise {said}: {one['text']}", style), soft_wrap=True)
 
 
+def say_own_promises(worth: Mapping[str, Any]) -> None:
+    """What sites promise by themselves where the plan does not tell of it: `worth` is a `FleetWorth` as JSON."""
+    for one in (one for site in worth["sites"] for one in site["promises"]):
+        out().print(f"promise: {one['text']}", soft_wrap=True)
+
+
 def not_kept(plan: Mapping[str, Any]) -> str:
     """How many promises to real-time load the plan cannot keep whole; empty where it keeps all."""
     every = _promises(plan)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shifter.cli.console import Column, out, print_json, print_table, say
 from shifter.cli.fields import print_fields
-from shifter.cli.limited import not_kept, print_budgets, print_tenants, say_promises
+from shifter.cli.limited import not_kept, print_budgets, print_tenants, say_own_promises, say_promises
 from shifter.cli.options import DEFAULT_URL, EVERY, Json, Url, connect
 from shifter.cli.program import command
 from shifter.cli.slots import bar
@@ -50,6 +50,8 @@ def status(as_json: Json = False, url: Url = DEFAULT_URL) -> None:
     print_budgets(plan)
     print_tenants(plan)
     say_promises(plan)
+    if not plan.get("resilience"):
+        say_own_promises(client.value())
     _print_trouble(health, planned + running, late, plan["warnings"])
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from shifter.cli.console import Column, print_json, print_table, say, spark_width, styled
+from shifter.cli.limited import say_own_promises
 from shifter.cli.options import DEFAULT_URL, Json, Url, connect
 from shifter.cli.text import LocalTimes, number, plural, sparkline, unit_price
 
@@ -69,6 +70,7 @@ def print_worth(told: Mapping[str, Any]) -> None:
     rows = [row for site in told["sites"] for row in _site_rows(site, times, late=late)]
     print_table(columns, rows, title="What one more would save, at the most")
     _print_steps(told["energise_next"], currency, late=late)
+    say_own_promises(told)
     for note in told["notes"]:
         say(note, "yellow")
     if any(one["horizon"] < 0 for one in every):

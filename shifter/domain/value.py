@@ -46,6 +46,19 @@ class PoolWorth:
 
 
 @dataclass(frozen=True)
+class PromiseWorth:
+    """What a site promises real-time load by itself, and what it would save at the most not to [currency]."""
+
+    kind: str
+    """`domains`, `ride_through` or `strict`, as in `resilience` of a plan."""
+    horizon: float | None
+    """Over what is ahead of the plan's horizon; None where that could not be worked out."""
+    per_day: float | None
+    """The same, over 24 hours on average."""
+    text: str
+
+
+@dataclass(frozen=True)
 class SiteWorth:
     """Of one site."""
 
@@ -60,6 +73,8 @@ class SiteWorth:
     new_battery: bool
     """Whether there is no battery yet: it is then of one that is supposed."""
     pools: tuple[PoolWorth, ...]
+    promises: tuple[PromiseWorth, ...] = ()
+    """None where the fleet has failover groups: then the plan says in `resilience` what each costs."""
 
 
 @dataclass(frozen=True)

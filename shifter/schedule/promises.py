@@ -12,27 +12,27 @@ import numpy as np
 from forecasts.slots import Floats
 from shifter.domain.effort import Effort
 from shifter.domain.failover import Loss, losses
-from shifter.domain.fleet import Fleet, Site
+from shifter.domain.fleet import Fleet
 from shifter.domain.plan import Plan
-from shifter.domain.survival import (
-    DOMAINS,
-    RIDE_THROUGH,
-    STRICT,
-    PlanResilience,
-    Promise,
-    own_promises,
-)
+from shifter.domain.survival import DOMAINS, RIDE_THROUGH, PlanResilience, Promise, own_promises
 from shifter.errors import SolverFailed
 from shifter.realtime.reserve import Envelope
 from shifter.schedule.failover import PROGRAM, Failover, Placing, asked_of, hold
 from shifter.schedule.outages import LEAST, missing_kwh
 from shifter.schedule.problem import ScheduleProblem
 from shifter.schedule.program import EXCESS, Rows
+from shifter.schedule.promise_words import (
+    AT_MOST,
+    FREE,
+    NO_MONEY,
+    SOLVED,
+    Own,
+    costs_in_words,
+    in_words,
+)
 from shifter.schedule.rooms import with_envelope
 from shifter.schedule.solve import Solution, linear_program
 from shifter.schedule.terms.registry import installed_terms
-
-SOLVED, AT_MOST = "solved", "at_most"
 
 SOLVED_COLUMNS = 200_000
 """Up to this many variables over all promises each is solved without; beyond, its price is what is known of it."""
@@ -41,23 +41,8 @@ PLACING_SHARE, PRICING_SHARE = 0.2, 0.1
 """Of the time: what placing what is held may take of it, and what pricing promises may. The schedule
 has the rest, and what they leave of it."""
 
-NOTHING, LEAST_SAID = 1e-4, 0.005
-"""A cost below the first is none, as exactly as a program says it; one below the other is not told in figures [currency
-a day]."""
-
 LATE_HOURS = 0.05
 """Work that is late by less is not told [accelerator-hours]."""
-
-FREE, NO_MONEY = "costs nothing", "costs no money"
-NO_PRICE = "has a cost that no program says"
-
-
-@dataclass(frozen=True)
-class Own:
-    """What a site promises by itself."""
-
-    kind: str
-    site: Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +218,10 @@ def _promise(
         kind, name, group = one.kind, one.site.name, None
     short = 0 if missing is None else int((missing > EXCESS).sum())
     most = None if missing is None else round(float(missing.max(initial=0.0)) if short else 0.0, 6)
-    costs = _costs(cost, priced.basis, fleet.currency)
+    costs = costs_in_words(cost, priced.basis, fleet.currency)
     if late and costs == FREE:
         costs = NO_MONEY
-    text = f"{_what(one, fleet)} {costs}"
+    text = f"{in_words(one, fleet)} {costs}"
     if late:
         text += (
             f", {'but' if costs == NO_MONEY else 'and'} {late:.1f} accelerator-hours of work are late for it"
@@ -248,18 +233,6 @@ def _promise(
     return _as_carried(promise, fleet, problem) if kind == RIDE_THROUGH else promise
 
 
-def _what(one: Own | Loss, fleet: Fleet) -> str:
-    if isinstance(one, Loss):
-        return f"surviving the loss of {one.group.survive} {one.name}"
-    if one.kind == RIDE_THROUGH:
-        minutes = fleet.ride_through_minutes(one.site)
-        return f"carrying real-time load at {one.site.name} for {minutes:g} minutes without the grid"
-    if one.kind == STRICT:
-        return f"keeping what is reserved at {one.site.name} idle"
-    n = one.site.resilience.lose_domains
-    return f"surviving the loss of {n} failure domain{'s' if n > 1 else ''} of each pool at {one.site.name}"
-
-
 def _as_carried(promise: Promise, fleet: Fleet, problem: ScheduleProblem) -> Promise:
     """A ride-through with what it lacks."""
     [arrays] = (site for site in problem.sites if site.name == promise.name)
@@ -269,16 +242,6 @@ def _as_carried(promise: Promise, fleet: Fleet, problem: ScheduleProblem) -> Pro
         return promise
     text = f"{promise.text}; up to {most:.1f} kWh of it are missing, in {slots} slots"
     return replace(promise, missing_kwh=most, missing_slots=slots, text=text)
-
-
-def _costs(cost: float | None, basis: str | None, currency: str) -> str:
-    if cost is None:
-        return NO_PRICE
-    if cost < NOTHING:
-        return FREE
-    if cost < LEAST_SAID:
-        return f"costs less than 0.01 {currency} a day"
-    return f"costs {'at most ' if basis == AT_MOST else ''}{cost:.2f} {currency} a day"
 
 
 def warnings_of(made: Failover, problem: ScheduleProblem, fleet: Fleet) -> Iterator[str]:

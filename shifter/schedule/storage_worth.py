@@ -1,8 +1,8 @@
-"""What one more kWh of battery would save: the dual of its size in the program of the battery alone, at prices."""
+"""The program of a battery alone, at prices: what one more kWh would save, and what a floor costs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,21 +26,34 @@ def kwh_worth(battery: Battery, per_kw: Floats, floor_kwh: Floats, hours: float)
     one more would save (Boyd and Vandenberghe 2004, 5.6.2). None where no program could be solved.
     """
     found = _solved(battery, per_kw, floor_kwh, hours)
-    return None if found is None else -found[2]
+    return None if found is None else -found.stored
+
+
+def floor_cost(battery: Battery, per_kw: Floats, floor_kwh: Floats, hours: float) -> float | None:
+    """What it costs a battery alone to hold that much at the slots' starts, beyond its own least [currency]."""
+    free = np.full(len(per_kw), battery.min_kwh)
+    held, not_held = (_solved(battery, per_kw, floor, hours) for floor in (np.maximum(free, floor_kwh), free))
+    return None if held is None or not_held is None else held.cost - not_held.cost
 
 
 def new_kwh_worth(per_kw: Floats, hours: float) -> Floats:
     """The same of a kWh of the `SUPPOSED` battery, (n_slots,): of its energy, and of the power that comes with it."""
     found = _solved(SUPPOSED, per_kw, np.zeros(len(per_kw)), hours)
     assert found is not None, "an empty battery may stay empty"
-    charge, discharge, stored = found
-    return -(stored * SUPPOSED.energy_kwh + (charge + discharge) * SUPPOSED.power_kw)
+    return -(found.stored * SUPPOSED.energy_kwh + (found.charge + found.discharge) * SUPPOSED.power_kw)
 
 
-def _solved(
-    battery: Battery, per_kw: Floats, floor_kwh: Floats, hours: float
-) -> tuple[Floats, Floats, Floats] | None:
-    """Duals of the upper limits of charge, discharge and what is stored at each slot's end, (n_slots,) each, <= 0."""
+class _Alone(NamedTuple):
+    """What a battery costs alone [currency], and the duals of the upper limits of charge, discharge and what is stored
+    at each slot's end, (n_slots,) each, <= 0."""
+
+    cost: float
+    charge: Floats
+    discharge: Floats
+    stored: Floats
+
+
+def _solved(battery: Battery, per_kw: Floats, floor_kwh: Floats, hours: float) -> _Alone | None:
     from scipy.optimize import linprog
     from scipy.sparse import eye_array, hstack
 
@@ -66,5 +79,4 @@ def _solved(
     found: Any = linprog(cost, A_eq=balance.tocsr(), b_eq=begun, bounds=bounds, method="highs")
     if found.status != 0:
         return None
-    charge, discharge, stored = (np.array(part) for part in np.split(found.upper.marginals, 3))
-    return charge, discharge, stored
+    return _Alone(float(found.fun), *(np.array(part) for part in np.split(found.upper.marginals, 3)))

@@ -25,13 +25,15 @@ from forecasts.slots import Floats, SlotGrid
 from shifter.domain.capping import import_kw
 from shifter.domain.fleet import Fleet, Pool, Site
 from shifter.domain.plan import GREEDY, Plan
-from shifter.domain.plant import held_for_outage_kwh
+from shifter.domain.plant import Battery, held_for_outage_kwh
 from shifter.domain.rows import SlotRow
-from shifter.domain.value import Energise, FleetWorth, PoolWorth, SiteWorth, Span, Worth
+from shifter.domain.survival import DOMAINS, RIDE_THROUGH, own_promises
+from shifter.domain.value import Energise, FleetWorth, PoolWorth, PromiseWorth, SiteWorth, Span, Worth
 from shifter.realtime.reserve import held_back
 from shifter.schedule.plan_prices import PlanPrices
+from shifter.schedule.promise_words import AT_MOST, Own, costs_in_words, in_words
 from shifter.schedule.reasons import ReasonCode
-from shifter.schedule.storage_worth import kwh_worth, new_kwh_worth
+from shifter.schedule.storage_worth import floor_cost, kwh_worth, new_kwh_worth
 
 STEP_KW = 100.0
 """The connection that sites are compared by."""
@@ -48,7 +50,7 @@ def fleet_worth(plan: Plan, fleet: Fleet) -> FleetWorth:
     prices = PlanPrices.of(plan, fleet)
     known = plan.status != GREEDY or _any_price(prices)
     seen = [site for site in fleet.sites if site.name in prices.kw] if known else []
-    sites = [_Site(plan, prices, site, fleet.ride_through_minutes(site) / 60) for site in seen]
+    sites = [_Site(plan, prices, site, fleet) for site in seen]
     steps = sorted(
         (step for site in sites for step in site.steps()),
         key=lambda step: (-step.late_accelerator_hours, -step.per_day),
@@ -79,8 +81,9 @@ def only_site(worth: FleetWorth, site: str) -> FleetWorth:
 class _Site:
     """One site, with what the plan says of it."""
 
-    def __init__(self, plan: Plan, prices: PlanPrices, site: Site, ride_through_h: float) -> None:
-        self.prices, self.site, self.ride_through_h = prices, site, ride_through_h
+    def __init__(self, plan: Plan, prices: PlanPrices, site: Site, fleet: Fleet) -> None:
+        self.prices, self.site, self.fleet = prices, site, fleet
+        self.by_plan = plan.resilience is not None
         self.late = _late_hours(plan)
         self.held: defaultdict[str, list[SlotRow]] = defaultdict(list)
         for row in plan.slots:
@@ -112,6 +115,7 @@ class _Site:
                 PoolWorth(pool.name, pool.count, self._accelerators(pool, 1), self._held_back(pool))
                 for pool in self.pools
             ),
+            promises=() if self.by_plan else tuple(self._promises()),
         )
 
     def steps(self) -> Iterator[Energise]:
@@ -141,18 +145,57 @@ class _Site:
 
     def _battery(self) -> Floats | None:
         hours, battery = self.prices.grid.slot_hours, self.site.battery
-        # Its mean over the running slot counts once, that of work by what is left of the slot.
-        per_kw = self.per_kw - self.power * (1.0 - self.prices.rest)
         if battery is None:
-            return new_kwh_worth(per_kw, hours)
+            return new_kwh_worth(self._stored_per_kw(), hours)
+        return kwh_worth(battery, self._stored_per_kw(), self._floor_kwh(battery), hours)
+
+    def _stored_per_kw(self) -> Floats:
+        """What a kW of the battery costs over each slot, (n_slots,): its mean over the running one counts once, that of
+        work by what is left of it."""
+        per_kw: Floats = self.per_kw - self.power * (1.0 - self.prices.rest)
+        return per_kw
+
+    def _floor_kwh(self, battery: Battery) -> Floats:
+        """What it must hold at the slots' starts, as far as it can by then, (n_slots,)."""
         carried_kw = np.zeros(len(self.limit_kw))
         for pool in self.pools:
             carried_kw += self.site.pue * pool.busy_kw * self._quantile(pool)
-        held_kwh = held_for_outage_kwh(self.site.ups, carried_kw, self.ride_through_h)
-        floor = np.maximum(battery.min_kwh, held_kwh)
+        hours = self.fleet.ride_through_minutes(self.site) / 60
+        floor = np.maximum(battery.min_kwh, held_for_outage_kwh(self.site.ups, carried_kw, hours))
         free_kw = np.clip(self.limit_kw - self.given_kw, 0.0, battery.power_kw)
-        gained = np.append(0.0, np.cumsum(hours * battery.charge_efficiency * free_kw)[:-1])
-        return kwh_worth(battery, per_kw, np.minimum(floor, battery.initial_kwh + gained), hours)
+        charged = self.prices.grid.slot_hours * battery.charge_efficiency * free_kw
+        gained = np.append(0.0, np.cumsum(charged)[:-1])
+        reached: Floats = np.minimum(floor, battery.initial_kwh + gained)
+        return reached
+
+    def _promises(self) -> Iterator[PromiseWorth]:
+        for kind in (kind for kind, site in own_promises(self.fleet) if site is self.site):
+            told = self._ride_through() if kind == RIDE_THROUGH else self._margin(kind)
+            cost = None if told is None else _round(max(0.0, told))
+            per_day = None if cost is None else _per_day(self.prices, cost)
+            costs = costs_in_words(per_day, AT_MOST, self.fleet.currency)
+            text = f"{in_words(Own(kind, self.site), self.fleet)} {costs}"
+            yield PromiseWorth(kind, cost, per_day, text)
+
+    def _ride_through(self) -> float | None:
+        """What the battery's floor costs it; nothing where there is none: a UPS is no matter of the schedule."""
+        battery = self.site.battery
+        if battery is None:
+            return 0.0
+        return floor_cost(
+            battery, self._stored_per_kw(), self._floor_kwh(battery), self.prices.grid.slot_hours
+        )
+
+    def _margin(self, kind: str) -> float:
+        """What room for work is worth that a pool keeps to survive the loss of domains; or that is idle where it could
+        be shared."""
+        worth = 0.0
+        for pool in self.pools:
+            q, raised, there = self._quantile(pool), self._unclipped_reserve(pool), self._there(pool)
+            kept = self.site.resilience.kept(q, raised)
+            freed = _room(there, q, q if kind == DOMAINS else raised) - _room(there, kept, raised)
+            worth += float(self._at_room_prices(pool, freed).sum())
+        return worth
 
     def _accelerators(self, pool: Pool, more: int) -> Worth:
         """Of `more` accelerators together: those that real-time load takes first bring nothing, others what is paid."""
@@ -224,16 +267,20 @@ def _room(count: Floats, kept: Floats, reserved: Floats) -> Floats:
 
 def worth_of(prices: PlanPrices, values: Floats, binds: NDArray[np.bool_], late: float = 0.0) -> Worth:
     """Values by slot (n_slots,) [currency] as one figure, over what is ahead and a day of it."""
-    ahead_h = float(prices.rest.sum()) * prices.grid.slot_hours
     total = float(values.sum())
     return Worth(
         horizon=_round(total),
-        per_day=_round(total * EACH_DAY_H / ahead_h) if ahead_h > 0 else 0.0,
+        per_day=_per_day(prices, total),
         bound_hours=_round(float((binds * prices.rest).sum()) * prices.grid.slot_hours),
         binds=tuple(_spans(prices.grid, binds)),
         values=tuple(_round(float(v)) for v in values),
         late_accelerator_hours=late,
     )
+
+
+def _per_day(prices: PlanPrices, total: float) -> float:
+    ahead_h = float(prices.rest.sum()) * prices.grid.slot_hours
+    return _round(total * EACH_DAY_H / ahead_h) if ahead_h > 0 else 0.0
 
 
 def _spans(grid: SlotGrid, binds: NDArray[np.bool_]) -> Iterator[Span]:

@@ -12,6 +12,8 @@ from shifter.api.app import create_app
 from shifter.api.server import ApiServer
 from shifter.cli.value import print_deadlines, print_worth
 from shifter.cycle import plan_cycle
+from shifter.domain.fleet import Pool
+from shifter.domain.resilience import Resilience
 from shifter.schedule.value import fleet_worth
 from shifter.views import to_plain
 from tests.cli.helpers import PLAN_FILES
@@ -62,6 +64,15 @@ def test_each_limit_has_a_line_with_its_unit_its_worth_and_when(capsys: pytest.C
 
 
 @pytest.mark.usefixtures("wide")
+def test_what_a_site_promises_by_itself_is_told_with_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    print_worth(worth(pools=(Pool("p", "X", 10, failure_domains=5),), resilience=Resilience(lose_domains=1)))
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "promise" in line]
+    assert line == "promise: surviving the loss of 1 failure domain of each pool at a costs nothing"
+    print_worth(worth())
+    assert "promise" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("wide")
 def test_where_nothing_is_short_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     print_worth(worth(hours=1))
     told = capsys.readouterr()
@@ -108,6 +119,10 @@ def test_it_asks_the_daemon(
     assert len(rows) == 3
     assert call("value", "--workloads", "--url", daemon.url) == 0
     assert "an hour more saves (EUR)" in capsys.readouterr().out
+    assert call("status", "--url", daemon.url) == 0
+    assert (
+        "promise: surviving the loss of 1 failure domain of each pool at frankfurt" in capsys.readouterr().out
+    )
     assert call("value", "--url", daemon.url) == 0
     assert "energise next" in capsys.readouterr().out
 

@@ -77,7 +77,12 @@ def test_a_calm_day_shows_what_is_held_and_no_more(serve, watch):
     counts = f"{service.capacity(*CENTRAL).realtime_accelerators:.1f}"
     assert words(pool(page, CENTRAL).locator(".now-counts")) == counts, "where nothing is measured, too"
     assert page.locator("#now .now-said").count() == 0
-    assert page.locator("#now .now-notes").count() == 0
+    assert page.locator("#now .now-notes section").count() == 1
+    own = words(page.locator("[data-note=promises] li").nth(0))
+    assert own.startswith("Surviving the loss of 1 failure domain of each pool at frankfurt costs "), own
+    assert "Carrying real-time load at frankfurt for 10 minutes without the grid" in words(
+        page.locator("[data-note=promises] li").nth(1)
+    )
     assert page.locator("#badges .promises").count() == 0
     assert page.locator("#now .now-lost").count() == 0
     assert watched.complaints == []

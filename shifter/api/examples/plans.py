@@ -99,6 +99,14 @@ VALUE: dict[str, Any] = {
             "battery": _WORTH,
             "new_battery": True,
             "pools": [{"pool": "h100", "count": 64, "accelerator": _WORTH, "held_back": _WORTH}],
+            "promises": [
+                {
+                    "kind": "strict",
+                    "horizon": 6.4,
+                    "per_day": 3.2,
+                    "text": "keeping what is reserved at frankfurt idle costs at most 3.20 EUR a day",
+                }
+            ],
         }
     ],
     "energise_next": [

@@ -41,7 +41,7 @@ function show(data, status, { light = false } = {}) {
   }
   drawSources($("sources"), { health: status.health, forecasts: data.forecasts, now: live.now() });
   if (light) return;
-  realTime.show(data.plan);
+  realTime.show(data.plan, data.worth);
   if (data.plan) drawPlan(data);
   else drawWithoutPlan(data, status);
   drawTrouble($("trouble"), ganttRows(data.plan, data.workloads));

@@ -11,9 +11,10 @@ const MOST_POOLS = 10;
 const ROUNDING = 1e-6;
 const LATELY_MS = 36e5; // what yielded within an hour is told still: a new plan may take its place within seconds
 
-/** Keeps `host` current; `now()` is the daemon's clock in ms. `show(plan)` has it read at once. */
+/** Keeps `host` current; `now()` is the daemon's clock in ms. `show(plan, worth)` has it read at once. */
 export function createNow(host, now) {
   let plan = null;
+  let worth = null;
   let busy = false;
   let again = false;
   let bases = null;
@@ -26,7 +27,7 @@ export function createNow(host, now) {
     busy = true;
     try {
       bases ??= await api.loadBases();
-      drawNow(host, plan, { ...(await read()), bases: bases ?? [] }, now());
+      drawNow(host, plan, { ...(await read()), bases: bases ?? [], worth }, now());
     } catch {
       // Whether the daemon answers is the header's to say; what was last known stays.
     } finally {
@@ -42,8 +43,8 @@ export function createNow(host, now) {
     if (!document.hidden) refresh();
   }, EVERY_MS);
   return {
-    show(current) {
-      plan = current;
+    show(currentPlan, currentWorth) {
+      [plan, worth] = [currentPlan, currentWorth];
       refresh();
     },
   };
@@ -64,7 +65,7 @@ async function read() {
 export function drawNow(host, plan, facts, t) {
   const rows = facts.pools.map((pool) => rowOf(pool, plan, facts, t)).filter(Boolean);
   if (rows.length > MOST_POOLS) rows.sort((a, b) => b.worst - a.worst); // else they stay where they are found again
-  const notes = [limits(facts.limits, plan, t), announced(facts.announced, t), promises(plan)].filter(Boolean);
+  const notes = [limits(facts.limits, plan, t), announced(facts.announced, t), promises(plan, rows.length ? facts.worth : null)].filter(Boolean);
   host.hidden = rows.length + notes.length === 0;
   const few = rows.filter((row, i) => row.said.length || i < MOST_POOLS);
   replace(host,
@@ -228,9 +229,10 @@ function announced(list, t) {
   }));
 }
 
-/** What the plan promises to real-time load, and what that costs. */
-function promises(plan) {
+/** What real-time load is promised, and what that costs: by the plan; of sites by themselves, where it does not say, by its prices. */
+function promises(plan, worth) {
   const broken = new Set(notKept(plan));
-  return note("promises", "What real-time load is promised", (plan?.resilience?.promises ?? []).map((one) =>
+  const every = plan?.resilience?.promises ?? worth?.sites.flatMap((site) => site.promises) ?? [];
+  return note("promises", "What real-time load is promised", every.map((one) =>
     h("li", { class: broken.has(one) ? "bad" : null }, broken.has(one) ? h("b", {}, "Not kept: ") : null, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
 }
