@@ -158,6 +158,27 @@ def test_what_changes_between_plans_appears_by_itself(serve, watch):
     assert "Work yields" in page.locator("#events").inner_text()
 
 
+def test_many_promises_are_folded_and_one_that_is_not_kept_stays_in_sight(serve, watch):
+    service = surging()
+    kept = [
+        Promise("site", f"s{i}", "north", cost, "solved", 0.0, 0.0, 0, f"surviving the loss of s{i} costs")
+        for i, cost in enumerate((0.15, 0.4, None))
+    ]
+    broken = replace(kept[0], name="s9", missing_slots=3, text="of s9 some are missing")
+    service.current = replace(service.current, resilience=PlanResilience("program", 10.0, (*kept, broken)))
+    page = watch().open(serve(service).url)
+    page.wait_for_selector("[data-note=promises]")
+    assert words(page.locator("[data-note=promises] > ul > li").nth(0)) == "Not kept: Of s9 some are missing."
+    fold = page.locator("[data-note=promises] details")
+    assert words(fold) == "3 promises: the dearest costs €0.40 a day, of 1 it is not known"
+    fold.locator("summary").click()
+    assert fold.locator("li").count() == 3
+    assert words(fold.locator("li").nth(1)) == "Surviving the loss of s1 costs."
+    service.note(EventKind.GUARD_YIELDED, {"site": "lulea", "pool": "h100", "yielded_accelerators": 3})
+    pool(page, LULEA).locator(".now-said").wait_for(timeout=9_000)
+    assert fold.locator("li").nth(1).is_visible(), "drawn again it is as it was"
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
 def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, watch, width, dark):
     service = surging()
@@ -200,7 +221,7 @@ def test_limits_announcements_and_promises_are_told_where_there_are_any(serve, w
     assert "lyon-edge 25 % less" in words(page.locator("[data-note=limits] li").nth(1))
     assert "launch × 1.8 + 4 accelerators, lulea, " in words(page.locator("[data-note=announced] li").nth(0))
     assert "not held" in words(page.locator("[data-note=announced] li").nth(1))
-    assert words(page.locator("[data-note=promises] li").nth(0)) == f"S{promise.text[1:]}."
+    assert words(page.locator("[data-note=promises] li").nth(1)) == f"S{promise.text[1:]}."
     assert page.locator("[data-note=promises] li.bad").count() == 1
     assert page.locator("#state b").inner_text() == "OK", "it is no fault of the daemon"
     assert words(page.locator("#badges .promises")) == "1 promise is not kept"

@@ -3,11 +3,12 @@
 
 import * as api from "./api.js";
 import { h, replace } from "./dom.js";
-import { clock, duration, figure, moment, ms, num, percent, plural, span } from "./format.js";
+import { clock, duration, figure, moment, money, ms, num, percent, plural, span } from "./format.js";
 import { notKept } from "./words.js";
 
 const EVERY_MS = 10000;
 const MOST_POOLS = 10;
+const MOST_PROMISES = 2; // more are folded: what runs when stays in sight
 const ROUNDING = 1e-6;
 const LATELY_MS = 36e5; // what yielded within an hour is told still: a new plan may take its place within seconds
 
@@ -229,10 +230,26 @@ function announced(list, t) {
   }));
 }
 
+let unfolded = false; // by the reader: so it stays when it is drawn again
+
 /** What real-time load is promised, and what that costs: by the plan; of sites by themselves, where it does not say, by its prices. */
 function promises(plan, worth) {
-  const broken = new Set(notKept(plan));
+  const broken = notKept(plan);
   const every = plan?.resilience?.promises ?? worth?.sites.flatMap((site) => site.promises) ?? [];
-  return note("promises", "What real-time load is promised", every.map((one) =>
-    h("li", { class: broken.has(one) ? "bad" : null }, broken.has(one) ? h("b", {}, "Not kept: ") : null, `${one.text.charAt(0).toUpperCase()}${one.text.slice(1)}.`)));
+  const kept = every.filter((one) => !broken.includes(one));
+  const sentence = ({ text }) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  const lines = kept.map((one) => h("li", {}, sentence(one)));
+  const fold = () => h("li", {}, h("details", { open: unfolded, ontoggle: ({ target }) => { unfolded = target.open; } },
+    h("summary", {}, inAll(kept, plan.currency)), h("ul", { class: "items" }, lines)));
+  return note("promises", "What real-time load is promised", [
+    ...broken.map((one) => h("li", { class: "bad" }, h("b", {}, "Not kept: "), sentence(one))),
+    ...(lines.length > MOST_PROMISES ? [fold()] : lines),
+  ]);
+}
+
+function inAll(kept, currency) {
+  const costs = kept.map((one) => one.cost_per_day ?? one.per_day ?? null);
+  const [dearest, unknown] = [Math.max(...costs), costs.filter((cost) => cost === null).length];
+  const said = dearest < 0.005 ? "none costs money" : `the dearest costs ${money(dearest, currency)} a day`;
+  return `${kept.length} promises: ${said}${unknown ? `, of ${unknown} it is not known` : ""}`;
 }
