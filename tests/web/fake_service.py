@@ -61,6 +61,7 @@ class FakeService(Service):
         self.speed = 60.0 if simulated else 1.0
         self.core: Any = SimpleNamespace(clock=ManualClock(fixture.START))
         self.started = time.monotonic()
+        self.started_at = fixture.START
         self.faults: tuple[str, ...] = ()
         self.no_plan = False
         self.measured: dict[tuple[str, str], dict[str, Any]] = {}
@@ -341,7 +342,7 @@ class FakeService(Service):
             self.faults,
             "0.1.0",
             self.synthetic,
-            fixture.START,
+            self.started_at,
         )
 
     def ready(self) -> bool:

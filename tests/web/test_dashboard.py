@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Route
 
 from shifter.domain.risk import PlanRisk, RiskPath
 from shifter.domain.rows import Duals, LateLimit
@@ -158,26 +156,6 @@ def test_a_submission_appears_by_itself(serve, watch):
     page.wait_for_selector('#events a:text("just-now-1")')
 
 
-def test_what_happens_before_the_page_listens_is_not_lost(serve, watch):
-    service = FakeService(6)
-    watched = watch()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    # The request for the stream, which stands alone: the other one says `format=json`.
-    watched.page.route(lambda url: "/v1/events" in url and "format" not in url, hold)
-    page = watched.open(serve(service).url)
-    until = time.monotonic() + 10
-    while not held:
-        assert time.monotonic() < until, "it never listened"
-        page.wait_for_timeout(20)
-    service.add(replace(fixture.workloads(8)[7], id="meanwhile-1"))
-    held[0].continue_()
-    page.wait_for_selector('.row[data-id="meanwhile-1"]')
-
-
 def test_a_lost_daemon_is_said_and_found_again(serve, watch):
     service = FakeService(6)
     server = serve(service)
@@ -292,6 +270,9 @@ def test_keyboard_reaches_rows_and_their_reasons(serve, watch):
     assert "Runs where the window is cheapest" in tip.inner_text()
     assert link.get_attribute("aria-describedby") == "tip"
     assert "due" in link.get_attribute("aria-label")
+    page.evaluate("scrollBy(0, 40)")
+    settle(page)
+    assert tip.is_visible(), "what is scrolled to by its focus keeps its tip"
     page.keyboard.press("Escape")
     assert not tip.is_visible()
     page.keyboard.press("Enter")

@@ -15,6 +15,7 @@ const REST = 4; // and a refresh that took long is followed by a rest of so many
 const POLL_MS = 10000;
 const RETRY_MS = 3000;
 const KEEP_EVENTS = 60;
+const RECALL_MS = 1000; // what happened is asked for before what is, so that nothing between is lost; but not for longer
 
 /**
  * `load()` fetches what the page needs and returns it; `show(data, status)` draws it. Returns an object with
@@ -28,6 +29,10 @@ export function createLive({ load, show }) {
   let busy = false;
   let again = false;
   let tookMs = 0;
+  let stream = null;
+  let newest = null; // id of the newest event that is known; 0: there was none yet
+  let recalled = null;
+  let behind = true; // what is shown may be older than where the stream begins
 
   function now() {
     const base = ms(status.health?.now) ?? Date.now();
@@ -37,9 +42,14 @@ export function createLive({ load, show }) {
 
   async function readHealth() {
     const health = await api.health();
+    const anew = status.health?.started_at !== health.started_at;
     heard = performance.now();
     status.health = health;
     status.connected = true;
+    if (anew) { // another database may stand behind it, whose events are numbered from 1
+      [status.events, newest] = [[], null];
+      recalled = recall();
+    }
   }
 
   async function refresh() {
@@ -51,6 +61,8 @@ export function createLive({ load, show }) {
     const began = performance.now();
     try {
       await readHealth();
+      await Promise.race([recalled, new Promise((done) => setTimeout(done, RECALL_MS))]);
+      behind = newest === null;
       data = await load();
       status.problem = null;
       status.asOf = now();
@@ -96,6 +108,7 @@ export function createLive({ load, show }) {
   }
 
   function remember(event) {
+    newest = Math.max(newest ?? 0, event.id);
     if (status.events.some((e) => e.id === event.id && e.kind === event.kind)) return;
     status.events = [event, ...status.events].sort((a, b) => b.id - a.id).slice(0, KEEP_EVENTS);
   }
@@ -116,30 +129,36 @@ export function createLive({ load, show }) {
     schedule();
   }
 
-  /** From the newest event that is known on: what happens while the page loads, or between two streams, is not lost. */
+  /** From the newest event that is known on, so that what happens before it begins is not lost. */
   function listen() {
-    const from = status.events.length ? `?after=${status.events[0].id}` : "";
-    const stream = new EventSource(`${api.root}/v1/events${from}`);
+    stream = new EventSource(`${api.root}/v1/events${newest === null ? "" : `?after=${newest}`}`);
     for (const kind of [...KINDS, "message"]) stream.addEventListener(kind, hear);
     stream.onopen = () => {
-      if (status.connected === false) schedule();
+      if (behind || status.connected === false) schedule();
     };
     stream.onerror = () => {
       poll(); // only health decides: a proxy may end a long stream while the daemon is well
       if (stream.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
     };
-    addEventListener("pagehide", () => stream.close(), { once: true });
   }
 
   async function recall() {
     try {
       for (const event of await api.recentEvents(30)) remember(event);
+      newest ??= 0;
+      show(data, status, { light: true });
     } catch {
-      // What happened before is a convenience; the stream tells what happens from now on.
+      // The stream then tells what happens from now on, and what is shown is loaded anew once it has begun.
     }
   }
 
-  recall().then(refresh).then(listen); // in this order: what comes after the newest event comes after the data, too
+  refresh().then(() => recalled).then(listen);
+  addEventListener("pagehide", () => stream?.close());
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    behind = true;
+    listen();
+  });
   setInterval(poll, POLL_MS);
   setInterval(() => {
     if (status.connected === false) poll();

@@ -3,12 +3,14 @@
 import { $, replace } from "./dom.js";
 
 let owner = null;
+let byPointer = false;
 
 /** Show what `content()` makes beside `target`, or at the pointer. */
 export function showTip(target, content, event = null) {
   const tip = $("tip");
   if (owner !== target) replace(tip, content());
   owner = target;
+  byPointer = event !== null;
   tip.hidden = false;
   target.setAttribute("aria-describedby", "tip");
   place(tip, target, event);
@@ -40,4 +42,8 @@ export function sweepTip() {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") hideTip();
 });
-addEventListener("scroll", () => hideTip(), { passive: true, capture: true });
+// What has the focus may have been scrolled to for it: its tip goes along.
+addEventListener("scroll", () => {
+  if (owner && !byPointer) place($("tip"), owner, null);
+  else hideTip();
+}, { passive: true, capture: true });
