@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, delete, insert, select, update
 
 from forecasts import questions
 from forecasts import tables as t
@@ -189,20 +189,22 @@ class ForecastStore:
         at = to_us(before)
         v = t.vintage.c
         with self._write() as db:
+            # A deletion first: SQLite lets no one write after a read who was overtaken by another writer.
+            self._forget(db, v.first_start_us.is_(None) & (v.known_at_us < at))  # rejected
             begun = select(v.first_start_us, v.last_end_us, v.content).where(v.first_start_us < at)
             with db.execute(begun) as rows:
                 gone = sum(len(unpack(r.content, r.first_start_us, min(r.last_end_us, at))) for r in rows)
             # What is over goes; what is not goes on from there, and needs no packing anew: its coverage says so.
-            for old in (
-                (v.first_start_us < at) & (v.last_end_us <= at),
-                v.first_start_us.is_(None) & (v.known_at_us < at),  # rejected
-            ):
-                db.execute(delete(t.fetch).where(t.fetch.c.vintage_id.in_(select(v.id).where(old))))
-                db.execute(delete(t.vintage).where(old))
+            self._forget(db, (v.first_start_us < at) & (v.last_end_us <= at))
             db.execute(update(t.vintage).where(v.first_start_us < at).values(first_start_us=at))
             kept = select(v.series_id).where(v.series_id == t.series.c.id)
             db.execute(delete(t.series).where(~kept.exists()))
         return gone
+
+    def _forget(self, db: Connection, old: ColumnElement[bool]) -> None:
+        v = t.vintage.c
+        db.execute(delete(t.fetch).where(t.fetch.c.vintage_id.in_(select(v.id).where(old))))
+        db.execute(delete(t.vintage).where(old))
 
     @contextmanager
     def _write(self, within: Connection | None = None) -> Iterator[Connection]:

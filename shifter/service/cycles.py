@@ -57,6 +57,7 @@ class Cycles:
                 published = self._published(trigger)
                 view = replace(view, outcome="published", plan_id=published.plan.plan_id)
                 core.set_fault(PLANNING, None)
+                self._tell()
             except PlanRejected as error:
                 view = replace(view, outcome="rejected", error=str(error))
                 self._failed(EventKind.PLAN_REJECTED, error, trigger)
@@ -67,8 +68,6 @@ class Cycles:
                 log.exception("a planning cycle broke", trigger=trigger)
                 view = replace(view, error=f"{type(error).__name__}: {error}")
                 self._failed(EventKind.CYCLE_FAILED, ShifterError(view.error), trigger)
-            if view.outcome == "published":
-                self._tell()
             view = replace(view, duration_s=time.monotonic() - began)
         core.metrics.cycle_seconds.labels(outcome=view.outcome).observe(view.duration_s)
         with core.state.changed:

@@ -151,7 +151,8 @@ class Gate:
         sample = self.state.measured.get(key)
         if sample is None or is_forgotten(sample, self.now):
             return None
-        lately = self.state.levels[key].at(self.now, self.hold)
+        level = self.state.levels.get(key)  # a drill may have ended since
+        lately = (sample.realtime_accelerators or 0.0) if level is None else level.at(self.now, self.hold)
         if not self.silent(key):
             return lately
         published = self.state.published
@@ -174,7 +175,9 @@ class Gate:
         told, count = self.state.available.get(key), self.fleet.pools[key][1].present(self.now, end)
         if told is None or (told.drill and is_forgotten(told, self.now)):
             return count
-        return min(count, max(0, round(-self.state.missing[key].at(self.now, self.hold))))
+        level = self.state.missing.get(key)  # a drill may have ended since
+        there = told.available_accelerators if level is None else round(-level.at(self.now, self.hold))
+        return min(count, max(0, there or 0))
 
     def played(self, key: PoolKey) -> bool:
         """Whether what a drill tells counts there now: of its load, or of its accelerators."""
@@ -183,11 +186,11 @@ class Gate:
             ("realtime_accelerators", state.measured, state.levels),
             ("available_accelerators", state.available, state.missing),
         ):
-            real, sample = state.real_levels.get((*key, name)), last.get(key)
-            if real is None or sample is None or is_forgotten(sample, self.now):
+            real, sample, level = state.real_levels.get((*key, name)), last.get(key), levels.get(key)
+            if real is None or sample is None or level is None or is_forgotten(sample, self.now):
                 continue
             # A meter may have spoken since: the higher of the two counts.
-            if sample.drill or levels[key].at(self.now, self.hold) != real.at(self.now, self.hold):
+            if sample.drill or level.at(self.now, self.hold) != real.at(self.now, self.hold):
                 return True
         return False
 

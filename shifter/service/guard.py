@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from shifter.domain.fleet import PoolKey
 from shifter.domain.workload import WorkloadClass
+from shifter.errors import NotReady
 from shifter.service import leases, let_in, preemption
 from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Change, Core
@@ -34,10 +35,15 @@ ByPool = Mapping[PoolKey, Mapping[str, int]]
 
 def look(core: Core) -> None:
     """Tell what changed in who yields. Raises NotReady where that cannot be written: admission says it all the same."""
-    gate = gate_of(core)
-    if _changed(core, gate, core.fleet.by_site):
-        with core.change() as change:
-            react(core, change, gate_of(core, change.at), core.fleet.by_site)
+    gate, sites = gate_of(core), core.fleet.by_site
+    if _changed(core, gate, sites):
+        with core.writing:
+            try:
+                with core.change() as change:
+                    react(core, change, gate_of(core, change.at), sites)
+            except NotReady:
+                remember(core, gate_of(core), sites)
+                raise
     _tell_short(core, gate)
     there = {key: gate.count(key) for key in core.state.available.keys() & core.fleet.pools.keys()}
     if there != core.state.there:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -28,6 +29,10 @@ from shifter.views import TelemetrySample
 CLOCK_SKEW = timedelta(minutes=1)
 ABSURD = 10
 """What is measured to be so many times the pool, or all that a site could draw, was measured in another unit."""
+
+
+_HEARD = ("levels", "missing", "real_levels", "aside", "planned_levels", "measured", "available")
+"""What samples change of the state, in the order in which it is seen: no sample without its level."""
 
 
 @dataclass
@@ -61,7 +66,12 @@ class Ear:
             self._queue.append(waiting)
             starts, self._busy = not self._busy, True
         if starts:
-            self._writer.submit(self._keep_all)
+            try:
+                self._writer.submit(self._keep_all)
+            except RuntimeError:  # no thread to be had: the next that comes tries again, and keeps this, too
+                with self._lock:
+                    self._busy = False
+                raise
         return waiting.kept
 
     def _keep_all(self) -> None:
@@ -127,21 +137,24 @@ def keep(core: Core, samples: Sequence[TelemetrySample], told: Sequence[traffic.
 def _take(core: Core, state: State, samples: Sequence[TelemetrySample]) -> bool:
     """Into the state; whether a plan should be made for it: more is measured than the plan holds for it."""
     now, hold = core.now(), timedelta(seconds=core.config.guard_hold_s)
-    for name in ("measured", "levels", "available", "missing"):  # whoever reads has the old ones to the end
-        setattr(state, name, dict(getattr(state, name)))
+    draft = copy(state)  # whoever reads meanwhile has what was there before
+    for name in _HEARD:
+        setattr(draft, name, dict(getattr(state, name)))
     matters = False
     for s in samples:
         if s.pool is None:
             continue
         key = (s.site, s.pool)
-        matters |= played.take(state, s) if s.drill else False
-        matters |= take_sample(state, s, now, hold)
+        matters |= played.take(draft, s) if s.drill else False
+        matters |= take_sample(draft, s, now, hold)
         if s.realtime_accelerators is not None and state.published is not None:
-            row, level = state.published.row_at(key, now), state.levels[key].at(now, hold)
+            row, level = state.published.row_at(key, now), draft.levels[key].at(now, hold)
             # A plan that was asked for at this level is not asked for again: it would be the same.
-            asked = state.planned_levels.get(key, 0.0)
+            asked = draft.planned_levels.get(key, 0.0)
             matters |= (row is None or level > row.realtime_q + 1e-6) and level > asked
-            state.planned_levels[key] = level
+            draft.planned_levels[key] = level
+    for name in _HEARD:
+        setattr(state, name, getattr(draft, name))
     return matters
 
 

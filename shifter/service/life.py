@@ -4,9 +4,11 @@ silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from shifter.domain.workload import WorkloadClass, work_left
@@ -23,6 +25,10 @@ from shifter.store.workloads import WorkloadRecord
 from shifter.views import LIVE_STATES, Admission, AdmissionState, EventKind, WorkloadState
 
 FAR = timedelta(days=1)
+AT_ONCE = 5_000
+"""Rows that are forgotten in one transaction."""
+PAUSE_S = 0.01
+"""[real s] Between two of them: who waits for the lock would else come too late for it each time."""
 
 
 def heartbeat(core: Core) -> None:
@@ -63,8 +69,9 @@ def _skip_outage(core: Core, start: datetime, end_at: datetime) -> None:
         change.event(EventKind.FAULT, subject="outage", since=start, until=end_at, over=True)
         change.replan = "an outage ended"
     # What may be interrupted stopped when its lease ran out: where it begins again, it has to find room.
-    whole = {r.id for r in core.state.records.values() if not r.workload.interruptible}
-    core.state.let_in = {i: a for i, a in core.state.let_in.copy().items() if i in whole}
+    with core.writing:
+        whole = {r.id for r in core.state.records.values() if not r.workload.interruptible}
+        core.state.let_in = {i: a for i, a in core.state.let_in.items() if i in whole}
 
 
 def tick(core: Core) -> None:
@@ -74,10 +81,12 @@ def tick(core: Core) -> None:
     """
     now = core.now()
     ended = [r for r in list(core.state.records.values()) if _has_ended(core, r, now)]
-    if ended:
-        _end(core, ended)
-    peaks.settle_ended(core)
-    guard.look(core)
+    try:
+        if ended:
+            _end(core, ended)
+        peaks.settle_ended(core)
+    finally:  # whatever becomes of that: real-time load waits for no store
+        guard.look(core)
     tell_admissions(core)
     _tell_silence(core)
     keep_alive_at(core)
@@ -143,26 +152,28 @@ def tell_admissions(core: Core, *, of_running: bool = False) -> None:
         told = state.admitted
         if of_running:
             told = {i: s for i, s in told.items() if s is AdmissionState.RUN}
-        asked = [
+        flexible = [
             r for r in gate.live if r.decided is WorkloadClass.DEFERRABLE and (not of_running or r.id in told)
         ]
-        answers = {r.id: admission(r, gate) for r in asked}
-        apart = frozenset(r.id for r in asked if is_apart(r, answers[r.id].allocations, gate.now))
+        # What was told to wait, and is real-time work since, has to hear that it runs.
+        since = [r for r in gate.live if r.decided is WorkloadClass.REAL_TIME and r.id in told]
+        answers = {r.id: admission(r, gate) for r in (*flexible, *since)}
+        apart = frozenset(r.id for r in flexible if is_apart(r, answers[r.id].allocations, gate.now))
         did = [
             credited(r, ran_in(r, state), gate)
-            for r in asked
+            for r in flexible
             if r.progress_source == "planned" and r.id in state.apart | apart
         ]
         changed = _changed_admissions(told, answers)
         rest = {*state.let_in, *state.admitted, *state.apart} - told.keys() if of_running else frozenset()
         seen: dict[str, Any] = {
             "let_in": {i: a for i, a in state.let_in.items() if i in rest}
-            | {i: a.allocations for i, a in answers.items()},
+            | {r.id: answers[r.id].allocations for r in flexible},
             "apart": apart | state.apart & rest,
             "admitted": {i: s for i, s in state.admitted.items() if i in rest}
             | {i: a.state for i, a in answers.items()},
         }
-        new = let_in.not_kept(state, asked, seen["let_in"], gate.now)
+        new = let_in.not_kept(state, flexible, seen["let_in"], gate.now)
         if not did and not changed:
             for name, value in seen.items():
                 setattr(state, name, value)
@@ -218,17 +229,32 @@ def prune(core: Core) -> dict[str, int]:
         gone = {
             "workloads": rows.prune(change.db, limit, awaited),
             "plans": plans.prune(change.db, before(config.plans_days)),
-            "log": log.prune(change.db, before(config.events_days), before(config.audit_days)),
-            "telemetry": inputs.prune_telemetry(change.db, before(config.telemetry_days)),
             "load_steps": loads.prune(change.db, before(config.load_days), now),
             "announcements": announcements.prune(change.db, before(config.load_days)),
             "imports": imports.prune(change.db, before(config.audit_days)),
         }
         change.forgotten = old - awaited
         change.set(grid_events=tuple(e for e in core.state.grid_events if e.holds_until > now))
+    gone["log"] = sum(
+        _in_parts(core, partial(forget, before=before(days)))
+        for forget, days in ((log.prune_events, config.events_days), (log.prune_audit, config.audit_days))
+    )
+    gone["telemetry"] = _in_parts(core, partial(inputs.prune_telemetry, before=before(config.telemetry_days)))
     try:
         with core.db.errors():
             gone["forecast_values"] = core.forecasts.prune(before(config.forecasts_days))
     except NotReady as error:
         core.lost_database(error)
     return gone
+
+
+def _in_parts(core: Core, forget: Callable[..., int]) -> int:
+    """Forget some rows at a time: there may be millions, and a stop waits for no more than a part of them."""
+    total = 0
+    while True:
+        with core.change() as change:
+            gone = forget(change.db, most=AT_ONCE)
+        total += gone
+        if gone < AT_ONCE:
+            return total
+        time.sleep(PAUSE_S)

@@ -86,7 +86,9 @@ def telemetry_since(db: Connection, since: datetime, newest_since: datetime) -> 
     ]
 
 
-def prune_telemetry(db: Connection, before: datetime) -> int:
-    """Forget what was measured before `before`, but not what accelerators there are; answers how many samples went."""
+def prune_telemetry(db: Connection, before: datetime, most: int) -> int:
+    """Forget what was measured before `before`, the `most` oldest of it, but not what accelerators there are; answers
+    how many samples went."""
     c = t.telemetry.c
-    return db.execute(delete(t.telemetry).where(c.at < before, c.available_accelerators.is_(None))).rowcount
+    old = select(c.id).where(c.at < before, c.available_accelerators.is_(None)).order_by(c.at).limit(most)
+    return db.execute(delete(t.telemetry).where(c.id.in_(old))).rowcount

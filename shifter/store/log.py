@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from shifter.store import tables as t
 from shifter.views import AuditEntry, Event, EventKind, to_plain
@@ -84,7 +84,16 @@ def audit(db: Connection, subject: str | None, after_id: int, limit: int) -> lis
     ]
 
 
-def prune(db: Connection, events_before: datetime, audit_before: datetime) -> int:
-    """Forget what is older; answers how many entries went."""
-    gone = db.execute(delete(t.events).where(t.events.c.at < events_before)).rowcount
-    return gone + db.execute(delete(t.audit).where(t.audit.c.at < audit_before)).rowcount
+def prune_events(db: Connection, before: datetime, most: int) -> int:
+    """Forget what happened earlier, the `most` oldest of it; answers how many entries went."""
+    return _prune(db, t.events, before, most)
+
+
+def prune_audit(db: Connection, before: datetime, most: int) -> int:
+    """The same of who did it."""
+    return _prune(db, t.audit, before, most)
+
+
+def _prune(db: Connection, table: Table, before: datetime, most: int) -> int:
+    old = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(most)
+    return db.execute(delete(table).where(table.c.id.in_(old))).rowcount
