@@ -7,9 +7,13 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
+from pydantic import TypeAdapter
 
+from shifter.domain import plan as plan_module
 from shifter.domain.plan import READ_AT_ONCE, Plan
 from shifter.domain.rows import Allocation, Baseline, Cost, Duals, Horizon
 from shifter.errors import InputError
@@ -53,16 +57,42 @@ def test_a_total_that_its_items_do_not_add_up_to_is_refused(tmp_path: Path) -> N
             read_plan(file)
 
 
-def test_the_text_that_it_was_read_from_is_the_text_that_it_has() -> None:
-    text = PLAN.to_json()
-    read = Plan.from_json(text)
-    assert read == PLAN
-    assert read.to_json() == text
-    kept = read.made_from("i2")
-    assert kept == replace(PLAN, inputs_id="i2")
-    assert kept.to_json() == replace(PLAN, inputs_id="i2").to_json()
-    spread = json.dumps(json.loads(text), indent=1)
-    assert Plan.from_json(spread).to_json() == text, "of another writer: it is put as ours are"
+def test_the_text_that_it_was_read_from_is_the_text_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = PLAN.named()
+    text = named.to_json()
+    changed = {
+        text.replace('"carbon_kg":40.0', '"carbon_kg":40.5'),
+        text + "\n",
+        text[:-1] + ',"more":1}',
+        json.dumps(json.loads(text), indent=1),
+    }
+    for other in changed:  # not what it is named by: it is put into words as ours are
+        read = Plan.from_json(other)
+        assert read.to_json() == replace(read).to_json()
+    with monkeypatch.context() as once:
+        once.setattr(plan_module, "_texts", mock.Mock(side_effect=AssertionError("it is made again")))
+        read = Plan.from_json(text)
+        assert read == named
+        assert read.to_json() == text
+        kept = read.made_from("i2").to_json()
+    assert kept == replace(named, inputs_id="i2").to_json()
+
+
+def test_it_is_read_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = replace(PLAN, allocations=PLAN.allocations * (2 * READ_AT_ONCE + 1)).named()
+    text, sizes = many.to_json(), []
+
+    class Adapter:
+        def __init__(self, name: str) -> None:
+            self.adapter = TypeAdapter(plan_module._ROWS[name])
+
+        def validate_python(self, rows: list[Any]) -> Any:
+            sizes.append(len(rows))
+            return self.adapter.validate_python(rows)
+
+    monkeypatch.setattr(plan_module, "_adapter", Adapter)
+    assert Plan.from_json(text) == many
+    assert sizes == [READ_AT_ONCE, READ_AT_ONCE, 1]
 
 
 def test_a_row_far_down_that_is_none_is_told_by_its_place(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ import pytest
 
 from shifter.clock import ManualClock
 from shifter.cycle import plan_cycle
+from shifter.domain.grid_event import GridEvent
 from shifter.domain.plan import Plan
-from shifter.errors import NotFound, PlanRejected
+from shifter.errors import NotFound, NotReady, PlanRejected
 from shifter.planner import InProcessPlanner
 from shifter.service import Service, life
 from shifter.service.cycles import PLANNING
 from shifter.store.plans import REJECTED_KEPT
 from shifter.store.snapshots import inputs_to_json, text_id
-from shifter.views import EventKind
-from tests.service.world import job, service
+from shifter.views import AdmissionState, EventKind
+from tests.service.world import HOUR, T0, job, service
 
 
 class Rejecting(InProcessPlanner):
@@ -126,15 +127,31 @@ def test_a_store_that_is_away_changes_nothing_of_the_answer(tmp_path: Path, cloc
         made.plan_inputs(text_id(planner.text))
 
 
-def test_a_plan_whose_stops_could_not_be_told_is_published_all_the_same(
-    made: Service, planner: Rejecting, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [RuntimeError("a mistake of ours"), NotReady("the store is away.")])
+def test_a_plan_whose_stops_could_not_be_told_is_published_and_the_next_beat_tells_them(
+    made: Service,
+    planner: Rejecting,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
 ) -> None:
     planner.broken = False
-    made.submit([job("w1")], "ann")
+    made.submit([job("w1", 48, 8, due_h=9)], "ann")
+    made.cycle()
+    clock.advance(minutes=1)
+    made.heartbeat()
+    made.tick()
+    assert made.admission("w1").state is AdmissionState.RUN
+    made.add_grid_event(GridEvent("none", "fra", T0, T0 + HOUR, 0.0), "ann")  # a new plan has it later
+    made.tick()
+    assert made.admission("w1").state is AdmissionState.RUN
     with monkeypatch.context() as broken:
-        broken.setattr(life, "tell_admissions", mock.Mock(side_effect=RuntimeError("a mistake of ours")))
+        broken.setattr(life, "tell_admissions", mock.Mock(side_effect=trouble))
         view = made.cycle()
     assert (view.outcome, view.error) == ("published", "")
     assert view.plan_id == made.plan().plan_id
     assert PLANNING not in made.core.state.faults
-    assert [e.kind for e in made.events()].count(EventKind.CYCLE_FAILED) == 0
+    seen = len(made.events())
+    made.tick()
+    told = [e.data for e in made.events()[seen:] if e.kind is EventKind.ADMISSION_CHANGED]
+    assert [(t["workload_id"], t["state"]) for t in told] == [("w1", "stop")]
