@@ -91,3 +91,13 @@ def _assumed(told: Mapping[str, Floats]) -> dict[str, Floats]:
     means = {site: float(np.nanmean(of)) for site, of in told.items() if np.isfinite(of).any()}
     dearest = max(means.values(), default=0.0)
     return {site: np.where(np.isfinite(of), of, means.get(site, dearest)) for site, of in told.items()}
+
+
+def late_hours(plan: Plan) -> Mapping[tuple[str, str | None, str | None], float]:
+    """By kind, site and pool of a limit, late work that one more of it would do: each names all that there is."""
+    found: defaultdict[tuple[str, str | None, str | None], float] = defaultdict(float)
+    for work in plan.unplaced:
+        for limit in work.limits:
+            key = limit.kind, limit.site, limit.pool
+            found[key] = max(found[key], limit.saves_accelerator_hours)
+    return found

@@ -12,7 +12,7 @@ most that there is (Boyd and Vandenberghe 2004, 5.6.2). It is near for the first
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -30,8 +30,8 @@ from shifter.domain.rows import SlotRow
 from shifter.domain.survival import DOMAINS, RIDE_THROUGH, own_promises
 from shifter.domain.value import Energise, FleetWorth, PoolWorth, PromiseWorth, SiteWorth, Span, Worth
 from shifter.realtime.reserve import held_back
-from shifter.schedule.plan_prices import PlanPrices
-from shifter.schedule.promise_words import AT_MOST, Own, costs_in_words, in_words
+from shifter.schedule.plan_prices import PlanPrices, late_hours
+from shifter.schedule.promise_words import AT_MOST, FREE, NO_MONEY, Own, costs_in_words, in_words
 from shifter.schedule.reasons import ReasonCode
 from shifter.schedule.storage_worth import floor_cost, kwh_worth, new_kwh_worth
 
@@ -84,7 +84,7 @@ class _Site:
     def __init__(self, plan: Plan, prices: PlanPrices, site: Site, fleet: Fleet) -> None:
         self.prices, self.site, self.fleet = prices, site, fleet
         self.by_plan = plan.resilience is not None
-        self.late = _late_hours(plan)
+        self.late = late_hours(plan)
         self.held: defaultdict[str, list[SlotRow]] = defaultdict(list)
         for row in plan.slots:
             if row.site == site.name:
@@ -173,9 +173,20 @@ class _Site:
             told = self._ride_through() if kind == RIDE_THROUGH else self._margin(kind)
             cost = None if told is None else _round(max(0.0, told))
             per_day = None if cost is None else _per_day(self.prices, cost)
+            text = in_words(Own(kind, self.site), self.fleet)
             costs = costs_in_words(per_day, AT_MOST, self.fleet.currency)
-            text = f"{in_words(Own(kind, self.site), self.fleet)} {costs}"
-            yield PromiseWorth(kind, cost, per_day, text)
+            if kind != RIDE_THROUGH and self._short_of_room():
+                costs = (
+                    f"{NO_MONEY if costs == FREE else costs}, and late work could use some of what it holds"
+                )
+            yield PromiseWorth(kind, cost, per_day, f"{text} {costs}")
+
+    def _short_of_room(self) -> bool:
+        """Whether work is late that more accelerators here would do."""
+        limits = (
+            (kind, self.site.name, pool.name) for kind in ("capacity", "reserve") for pool in self.pools
+        )
+        return any(self.late[limit] > 0 for limit in limits)
 
     def _ride_through(self) -> float | None:
         """What the battery's floor costs it; nothing where there is none: a UPS is no matter of the schedule."""
@@ -312,16 +323,6 @@ def _pinned_kw(plan: Plan, grid: SlotGrid, site: Site) -> Floats:
             touched = slice(max(0, int(np.floor(first))), max(0, int(np.ceil(last))))
             drawn[touched] += a.accelerators * import_kw(site, pools[a.pool], a.cap_kw)
     return drawn
-
-
-def _late_hours(plan: Plan) -> Mapping[tuple[str, str | None, str | None], float]:
-    """By kind, site and pool of a limit, late work that one more of it would do: each names all that there is."""
-    found: defaultdict[tuple[str, str | None, str | None], float] = defaultdict(float)
-    for work in plan.unplaced:
-        for limit in work.limits:
-            key = limit.kind, limit.site, limit.pool
-            found[key] = max(found[key], limit.saves_accelerator_hours)
-    return found
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shifter.cycle import CycleInputs, plan_cycle
+from shifter.cycle import CycleInputs, Submission, plan_cycle
 from shifter.domain.fleet import Pool
 from shifter.domain.plant import Battery, Ups
 from shifter.domain.resilience import FailoverGroup, Resilience
@@ -37,6 +37,11 @@ def with_resilience(inputs: CycleInputs, **changed: Any) -> CycleInputs:
     [here] = inputs.fleet.sites
     here = replace(here, resilience=replace(here.resilience, **changed))
     return replace(inputs, fleet=replace(inputs.fleet, sites=(here,)))
+
+
+def more_than_fits() -> tuple[Submission, ...]:
+    late = [work(f"late{i}", 30, 4, max_accelerators=20, preemptible=False) for i in range(2)]
+    return cycle_inputs(late, hours=4).submissions
 
 
 def told(inputs: CycleInputs) -> dict[str, PromiseWorth]:
@@ -69,6 +74,13 @@ def test_where_work_may_stand_in_the_margin_it_costs_nothing_and_idle_it_does() 
         assert one.horizon == pytest.approx(0.09, abs=1e-4)
     assert saved(idle, mode="shared") == pytest.approx(0.09, abs=1e-4)
     assert told(idle)["strict"].text == "keeping what is reserved at a idle costs at most 0.54 EUR a day"
+
+
+def test_where_work_is_late_for_want_of_room_it_is_not_said_to_cost_nothing() -> None:
+    inputs = case(preemptible=False, resilience=Resilience(lose_domains=1))
+    [one] = told(replace(inputs, submissions=(*inputs.submissions, *more_than_fits()))).values()
+    assert one.text.endswith(", and late work could use some of what it holds")
+    assert "costs nothing" not in one.text
 
 
 def test_a_ride_through_costs_what_the_battery_may_not_give_for_it() -> None:
