@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
+from forecasts.slots import isoformat_z
 from shifter.cli.configured import listed
 from shifter.cli.console import err, say
 from shifter.cli.options import told_by
@@ -18,6 +20,7 @@ from shifter.cli.signals import stopping
 from shifter.errors import InputError
 
 if TYPE_CHECKING:
+    from shifter.clock import Clock
     from shifter.settings import Settings
 
 CONFIG_VARIABLE = "SHIFTER_CONFIG"
@@ -25,6 +28,8 @@ SWITCH_S = 0.001
 """[s] How long a thread waits for the interpreter while another computes; Python's own is 5 ms. A stop gives it up
 at each word with the store, and waits so long each time while a plan is read.
 """
+NOT_WORTH_A_WORD = timedelta(minutes=1)
+"""By so much clocks may differ."""
 COLLECT_AFTER = (20_000, 20, 20)
 """Objects made, and collections of each generation, until the next one is looked over for cycles; Python's own is 700,
 10 and 10. Little here is in cycles, and a look over all that was loaded holds up a stop for 150 ms.
@@ -135,6 +140,7 @@ def serve(settings: Settings) -> None:
     # uvicorn ends gracefully on these signals and then raises them again: our own handlers outlive that.
     with stopping() as stop:
         daemon = Daemon(settings, clock)
+        written_at = daemon.service.core.state.alive_at
         try:
             server = ApiServer(daemon.app(), settings.host, settings.port)
             server.bind()  # a port that is taken is told before anything is started
@@ -142,6 +148,8 @@ def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()  # what is loaded by now stays, and is not looked over again
             announce(server.url, settings, simulated=str(clock) if clock.simulated else "")
+            if told := gone_back(written_at, clock):
+                say(f"  {told}", "bold yellow")
             if not stop.is_set():
                 server.run()
         finally:
@@ -159,6 +167,22 @@ def _check_files(settings: Settings) -> None:
         read_realtime_rows(settings.realtime.path, read_fleet(settings.fleet))
 
 
+def gone_back(written_at: datetime | None, clock: Clock) -> str:
+    """A word where the store was written at a later time than it is now; empty where it was not."""
+    now = clock.now()
+    if written_at is None or written_at <= now + NOT_WORTH_A_WORD:
+        return ""
+    go_on = (
+        f"Go on with --clock {isoformat_z(written_at)}x{clock.speed:g}, or take another --database."
+        if clock.simulated
+        else "Set this machine's clock, or take another --database."
+    )
+    return (
+        f"The store was last written at {isoformat_z(written_at)}, and it is {isoformat_z(now)}: what was done and "
+        f"withdrawn in between counts as yet to come. {go_on}"
+    )
+
+
 def announce(url: str, settings: Settings, *, simulated: str) -> None:
     """What it is doing and where, in a few lines on stderr."""
     console = err()
@@ -169,7 +193,7 @@ def announce(url: str, settings: Settings, *, simulated: str) -> None:
         f"fleet {settings.fleet}, forecasts from {sources}",
         f"store {store(settings.database)}",
         f"a plan of {planning.horizon_hours:g} h at least every {planning.replan_minutes:g} min",
-        f"documentation of the interface: {url}/docs",
+        f"dashboard: {url}/, documentation of the interface: {url}/docs",
     ]
     for line in lines:
         say(f"  {line}", "dim")

@@ -126,7 +126,7 @@ def _print_places(plan: dict[str, Any], now_text: str) -> None:
         Column("reserved", "right", expendable=90),
         Column("deferrable", "right"),
         Column("of", "right", expendable=60),
-        Column("now", expendable=110),
+        Column("this slot", expendable=110),
         Column("import (kW)", "right", expendable=100),
         Column(f"{plan['currency']}/MWh", "right"),
         Column("gCO2e/kWh", "right", expendable=80),

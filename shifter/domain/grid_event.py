@@ -274,6 +274,11 @@ def limits_in_force(site: Site, events: Iterable[GridEvent], start: datetime, en
     return min([limit, *told, *(kw for a, b, kw in windows if a < end and b > start)])
 
 
+def kw_in_words(kw: float) -> str:
+    """To a tenth of a kW, and what is less than that to two figures: what is missing is never said to be nothing."""
+    return f"{kw:,.1f} kW" if kw >= 0.1 else f"{kw:.2g} kW"
+
+
 def most_kw(site: Site) -> float:
     """The most that a site could draw: all that it has at full load, and its battery charging [kW]."""
     drawn = site.pue * sum(pool.count * max(pool.busy_kw, pool.idle_kw) for pool in site.pools)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from shifter.domain.chains import order_of
+from shifter.domain.grid_event import kw_in_words
 from shifter.errors import SolverFailed
 from shifter.schedule.beside import Beside
 from shifter.schedule.bound import slot_prices
@@ -227,7 +228,8 @@ def site_faults(problem: ScheduleProblem, batteries: Mapping[int, BatteryTrace])
             less = ", beyond what the battery gives" if given[left].any() else ""
             said.append(
                 f"{site.name}: real-time load {beside} exceeds the power limit in force by up to "
-                f"{missing.max():.1f} kW in {int(left.sum())} slots{less}; no deferrable work is planned there then."
+                f"{kw_in_words(float(missing.max()))} in {int(left.sum())} slots{less}; no deferrable work is planned "
+                "there then."
             )
         if (
             site.ramp_kw is not None

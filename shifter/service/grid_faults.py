@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shifter.domain.grid_event import GridEvent
+from shifter.domain.grid_event import GridEvent, kw_in_words
 from shifter.domain.moments import by_in_words, in_words
 from shifter.service.core import Core
 from shifter.service.met import missing_kw
@@ -23,7 +23,7 @@ def unmet_events(core: Core) -> dict[str, str]:
     return {
         f"grid event {event.id}": (
             f"The plan does not meet the grid event {event.id} at {event.site} from {in_words(event.start)} to "
-            f"{by_in_words(event.end)}: {kw:,.1f} kW are missing."
+            f"{by_in_words(event.end)}: {kw_in_words(kw)} are missing."
         )
         for event, kw in missing_kw_by_event(core)
         if kw > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from shifter.domain.grid_event import Baseline
+from shifter.domain.grid_event import Baseline, kw_in_words
 from shifter.domain.moments import in_words
 from shifter.domain.survival import RIDE_THROUGH, Promise
 from shifter.views.grid import GridEventQuote, WouldMeet
@@ -65,7 +65,7 @@ def _met(quote: GridEventQuote) -> Iterator[str]:
     many = f"{len(over)} slots" if len(over) > 1 else "one slot"
     yield (
         f"It cannot be met in {many} from {in_words(over[0].start)} on: "
-        f"{quote.missing_kw:,.1f} kW are missing in that of {in_words(worst.start)}."
+        f"{kw_in_words(quote.missing_kw)} are missing in that of {in_words(worst.start)}."
     )
     if quote.in_the_way:
         yield f"In the way is work that runs and may not be interrupted: {_names(quote.in_the_way)}."
@@ -121,7 +121,10 @@ def _who_pays(quote: GridEventQuote) -> Iterator[str]:
     late = [p for p in quote.workloads if not p.deadline_kept]
     many = f"{len(quote.workloads)} workloads move" if len(quote.workloads) > 1 else "1 workload moves"
     ends = f"{len(later)} end later, by up to {max(later) / 60:.1f} h" if later else "none ends later"
-    yield f"{many}, {ends}{'' if late else '; all deadlines are kept'}."
+    if late and not later:
+        yield f"{many}."
+    else:
+        yield f"{many}, {ends}{'' if late else '; all deadlines are kept'}."
     yield from _late(quote)
 
 

@@ -19,7 +19,7 @@ from shifter.service.admission import admission, tell_changed
 from shifter.service.core import Change, Core
 from shifter.service.credit import credited, is_apart, ran_in
 from shifter.service.gate import Gate, gate_of
-from shifter.service.yielding import ROUNDING, spare_time
+from shifter.service.yielding import ROUNDING, over, spare_time
 from shifter.store import workloads as rows
 from shifter.store.workloads import WorkloadRecord
 from shifter.views import AdmissionState, EventKind
@@ -44,6 +44,8 @@ def look(core: Core) -> None:
             except NotReady:
                 remember(core, gate_of(core), sites)
                 raise
+    else:
+        core.state.pressed = _pressed(gate, [name for name in sites if core.state.yielded.get(name)])
     _tell_short(core, gate)
     there = {key: gate.count(key) for key in core.state.available.keys() & core.fleet.pools.keys()}
     if there != core.state.there:
@@ -74,7 +76,7 @@ def react(
         left[site] = {
             i: {key: _left(gate, i, key, n) for key, n in of.items()} for i, of in now[site].items()
         }
-    change.set(yielded=now, left=left)
+    change.set(yielded=now, left=left, pressed={**core.state.pressed, **_pressed(gate, changed)})
     change.replan = "real-time load"
 
 
@@ -146,12 +148,35 @@ def _left(gate: Gate, workload_id: str, key: PoolKey, given: int) -> int:
 
 
 def _returned_by(gate: Gate, key: PoolKey, was: Mapping[str, int], given: Mapping[str, int]) -> str:
-    """Why less yields: `load`, where any of it is let in again, and `plan`, where none is: the plan in force holds
-    nothing there any more that had to yield.
+    """Why less yields: `load`, where any of it is let in again. `plan`, where none is: the plan in force holds nothing
+    there any more that had to yield; or where it has come since then, and real-time load leaves no more room than then.
     """
+    plan_id, room = gate.state.pressed.get(key, ("", 0.0))
+    if plan_id not in {"", _plan_id(gate)} and _room(gate, key) <= room + ROUNDING:
+        return BY_PLAN
     left = gate.state.left.get(key[0], {})
     again = any(_left(gate, i, key, given.get(i, 0)) > left.get(i, {}).get(key, 0) for i in was)
     return BY_LOAD if again else BY_PLAN
+
+
+def _short_of(gate: Gate, key: PoolKey) -> str:
+    """What work yields to: too few accelerators in its pool, or else the power limit of its site."""
+    held = gate.standing.held[key[0]].get(key, 0)
+    return "accelerators" if over(gate, key, held) > 0 else "power"
+
+
+def _pressed(gate: Gate, sites: Iterable[str]) -> dict[PoolKey, tuple[str, float]]:
+    """Of the pools of these sites: the plan in force, and accelerators that real-time load leaves."""
+    keys = ((name, pool.name) for name in sites for pool in gate.fleet.by_site[name].pools)
+    return {key: (_plan_id(gate), _room(gate, key)) for key in keys}
+
+
+def _plan_id(gate: Gate) -> str:
+    return gate.state.published.plan.plan_id if gate.state.published else ""
+
+
+def _room(gate: Gate, key: PoolKey) -> float:
+    return gate.count(key) - (gate.measured(key) or 0.0)
 
 
 def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool, played: Collection[PoolKey]) -> None:
@@ -172,7 +197,7 @@ def _tell(change: Change, gate: Gate, told: ByPool, now: ByPool, played: Collect
             before=sum(was.values()),
             workloads=given,
             endangered=[r.id for r in records if r is not None and spare_time(r, gate) < gate.hold],
-            **({} if yields else {"by": _returned_by(gate, key, was, given)}),
+            **({"short_of": _short_of(gate, key)} if yields else {"by": _returned_by(gate, key, was, given)}),
             **({"drill": True} if key in played or gate.played(key) else {}),
         )
 
@@ -193,7 +218,7 @@ def _tell_short(core: Core, gate: Gate) -> None:
         text = None
         if short > ROUNDING:
             text = (
-                f"{place}: real-time load needs {short:.1f} accelerators more than it has, and what else runs "
-                "there may not be stopped, or nothing does."
+                f"{place}: real-time load needs {short:.1f} accelerators more than there are for it, and nothing runs "
+                "there any more that may be stopped."
             )
         core.set_fault(f"{SHORT} {place}", text)

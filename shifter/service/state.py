@@ -127,6 +127,8 @@ class State:
     """The last sample of each pool that told how many of its accelerators there are."""
     aside: Mapping[tuple[str, str, str], TelemetrySample] = field(default_factory=dict)
     """By pool and field, what a meter last told before a drill spoke in its place."""
+    pressed: Mapping[PoolKey, tuple[str, float]] = field(default_factory=dict)
+    """Where work yields: the plan in force when that was last looked at, and accelerators that real-time load left."""
     measured_import: dict[str, TelemetrySample] = field(default_factory=dict)
     """The last sample of the import of each site that ever reported."""
     meters: Mapping[str, Meter] = field(default_factory=dict)

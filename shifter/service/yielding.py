@@ -55,7 +55,7 @@ def yields_at(site: Site, gate: Gate) -> Yields:
     if not holders:
         return {}
     held, over_kw = gate.standing.held[site.name], _over_kw(site, gate)
-    if _Need({key: _over(gate, key, n) for key, n in held.items()}, over_kw).is_met:
+    if _Need({key: over(gate, key, n) for key, n in held.items()}, over_kw).is_met:
         return {}
     stands = {
         r.id: tuple(
@@ -64,7 +64,7 @@ def yields_at(site: Site, gate: Gate) -> Yields:
         for r in holders
     }
     over_kw -= sum(_undrawn_kw(site, r, gate) for r in holders if not stands[r.id])
-    need = _Need({key: _over(gate, key, _standing(stands.values(), key)) for key in held}, over_kw)
+    need = _Need({key: over(gate, key, _standing(stands.values(), key)) for key in held}, over_kw)
     found: Yields = {}
     for record in _cheapest_first(holders, gate) if not need.is_met else ():
         given = dict(_given(record, stands[record.id], need, gate))
@@ -75,7 +75,8 @@ def yields_at(site: Site, gate: Gate) -> Yields:
     return found
 
 
-def _over(gate: Gate, key: PoolKey, held: int) -> int:
+def over(gate: Gate, key: PoolKey, held: int) -> int:
+    """How many accelerators are too few in a pool for its real-time load beside work that holds so many."""
     return math.ceil(_load(gate, key) + held - gate.count(key) - ROUNDING) if key in gate.fleet.pools else 0
 
 

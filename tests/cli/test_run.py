@@ -7,13 +7,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from shifter.cli.serve import announce
+from shifter.cli.serve import announce, gone_back
+from shifter.clock import parse_clock
 from shifter.settings import load_settings
 from tests.cli.helpers import DATA, command, environment, shifter
 
@@ -77,6 +79,20 @@ def test_it_serves_and_forgets_nothing(tmp_path: Path, ask: Ask) -> None:
         assert shown["signals"]
     with running(tmp_path) as url:
         assert {v["id"] for v in ask("workloads", "--url", url)} == {"embed", "evals", "chat"}
+
+
+def test_a_clock_that_begins_before_the_store_ended_is_told_with_what_to_do() -> None:
+    ended = datetime(2026, 1, 10, 10, 20, tzinfo=UTC)
+    again = parse_clock("2026-01-10T00:00:00Zx60")
+    told = gone_back(ended, again)
+    assert told.startswith("The store was last written at 2026-01-10T10:20:00Z, and it is 2026-01-10T00:0")
+    assert told.endswith("Go on with --clock 2026-01-10T10:20:00Zx60, or take another --database.")
+    assert gone_back(None, again) == gone_back(again.now(), again) == ""
+    assert gone_back(ended, parse_clock("2026-01-10T10:20:00Zx60")) == ""
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    assert gone_back(ahead, parse_clock(None)).endswith(
+        "Set this machine's clock, or take another --database."
+    )
 
 
 @pytest.mark.parametrize(

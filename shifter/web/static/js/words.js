@@ -51,7 +51,7 @@ export function dueWords(row) {
 /** Everything a screen reader is told about a row. */
 export function rowLabel(row, currency) {
   const cost = row.share ? against(row.share.cost, row.share.run_now_cost, currency) : null;
-  return [`${row.id}, ${stateWord(row.view.state)}`, whenWhere(row), dueWords(row), cost].filter(Boolean).join(". ");
+  return [`${row.id}, ${stateWord(row.view.state)}`, whenWhere(row), dueWords(row), cost].filter(Boolean).map((part) => part.replace(/\.$/, "")).join(". ");
 }
 
 const EVENT_WORDS = {
@@ -86,7 +86,8 @@ export const isBad = (kind) => BAD.has(kind);
 /** What an event is about: an id, a name, a reason. */
 export function eventDetail(event) {
   const d = event.data ?? {};
-  const subject = d.workload_id ?? d.id ?? d.source ?? d.name ?? d.plan_id ?? d.site ?? "";
+  const place = [d.site, d.pool].filter(Boolean).join("/");
+  const subject = d.workload_id ?? d.id ?? d.source ?? d.name ?? d.plan_id ?? place;
   const more = d.error ?? d.detail ?? d.reason ?? d.state ?? d.zone ?? (d.drill === true ? "a drill" : "");
   return { subject: String(subject), more: typeof more === "string" ? more : "", workload: d.workload_id ?? null, at: ms(event.at) };
 }
