@@ -156,3 +156,37 @@ def test_a_stop_waits_for_a_part_of_what_is_forgotten_and_no_more(
     monkeypatch.setattr("shifter.service.life.time.sleep", stop)
     assert made.prune()["telemetry"] == 25
     assert between == [7, 7]
+
+
+def test_work_that_a_new_plan_lets_in_again_returns_by_the_plan(made: Service, clock: ManualClock) -> None:
+    """Real-time load is as high as it was: it is the plan that has something else where it was short."""
+    made.submit([soft("other", width=8, due_h=12)], "ann")
+    made.cycle()
+    measure(made, 12.0)
+    seen = len(made.events())
+    made.cycle()
+    made.tick()
+    clock.advance(minutes=1)
+    made.heartbeat()
+    measure(made, 12.0)
+    told = [e.data for e in made.events()[seen:] if e.kind is EventKind.GUARD_RETURNED]
+    assert told
+    assert {t["by"] for t in told} == {"plan"}
+
+
+def test_what_work_yields_to_is_told(made: Service, clock: ManualClock) -> None:
+    def short_of() -> list[str]:
+        return [e.data["short_of"] for e in made.events() if e.kind is EventKind.GUARD_YIELDED]
+
+    measure(made, 12.0)
+    assert short_of() == ["accelerators"]
+    measure(made, 2.0)
+    for _ in range(7):
+        clock.advance(minutes=1)
+        made.heartbeat()
+        measure(made, 2.0)
+        made.tick()
+    assert made.admission("soft").accelerators == 8
+    made.add_grid_event(GridEvent("e1", "fra", clock.now(), T0 + 300 * MINUTE, 0.1), "grid")
+    made.tick()
+    assert short_of() == ["accelerators", "power"]
