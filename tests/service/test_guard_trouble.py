@@ -159,19 +159,22 @@ def test_a_stop_waits_for_a_part_of_what_is_forgotten_and_no_more(
 
 
 def test_work_that_a_new_plan_lets_in_again_returns_by_the_plan(made: Service, clock: ManualClock) -> None:
-    """Real-time load is as high as it was: it is the plan that has something else where it was short."""
-    made.submit([soft("other", width=8, due_h=12)], "ann")
-    made.cycle()
+    """Real-time load is as high as it was: the plan has something else where it was short."""
+    made.cancel("soft", "ann")
+    plan(made, soft("one", width=4), soft("two", width=4))
+    clock.advance(minutes=1)
+    made.heartbeat()
+    made.tick()
     measure(made, 12.0)
+    stopped = {i: made.admission(i).accelerators for i in ("one", "two")}
+    assert sorted(stopped.values()) == [0, 4]
+    made.cancel(max(stopped, key=lambda i: stopped[i]), "ann")
     seen = len(made.events())
     made.cycle()
     made.tick()
-    clock.advance(minutes=1)
-    made.heartbeat()
-    measure(made, 12.0)
-    told = [e.data for e in made.events()[seen:] if e.kind is EventKind.GUARD_RETURNED]
-    assert told
-    assert {t["by"] for t in told} == {"plan"}
+    [told] = [e.data for e in made.events()[seen:] if e.kind is EventKind.GUARD_RETURNED]
+    assert (told["by"], told["yielded_accelerators"]) == ("plan", 0)
+    assert made.admission(min(stopped, key=lambda i: stopped[i])).accelerators == 4
 
 
 def test_what_work_yields_to_is_told(made: Service, clock: ManualClock) -> None:
