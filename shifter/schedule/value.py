@@ -198,12 +198,10 @@ class _Site:
         )
 
     def _margin(self, kind: str) -> float:
-        """What room for work is worth that a pool keeps to survive the loss of domains; or that is idle where it could
-        be shared."""
+        """What room is worth that pools keep to survive the loss of domains, or that is idle and could be shared."""
         worth = 0.0
         for pool in self.pools:
-            q, raised, there = self._quantile(pool), self._unclipped_reserve(pool), self._there(pool)
-            kept = self.site.resilience.kept(q, raised)
+            q, kept, raised, there = self._taken(pool)
             freed = _room(there, q, q if kind == DOMAINS else raised) - _room(there, kept, raised)
             worth += float(self._at_room_prices(pool, freed).sum())
         return worth
@@ -211,16 +209,14 @@ class _Site:
     def _accelerators(self, pool: Pool, more: int) -> Worth:
         """Of `more` accelerators together: those that real-time load takes first bring nothing, others what is paid."""
         key = self.site.name, pool.name
-        raised, there = self._unclipped_reserve(pool), self._there(pool)
-        kept = self.site.resilience.kept(self._quantile(pool), raised)
+        _, kept, raised, there = self._taken(pool)
         saved = self._at_room_prices(pool, _room(there + more, kept, raised) - _room(there, kept, raised))
         drawn = more * self.site.pue * pool.idle_kw * self.per_kw * self.prices.rest
         late = more * max(self.late[kind, *key] for kind in ("capacity", "reserve"))
         return self._of(saved - drawn, saved > BINDS, late)
 
     def _held_back(self, pool: Pool) -> Worth:
-        q, raised, there = self._quantile(pool), self._unclipped_reserve(pool), self._there(pool)
-        kept = self.site.resilience.kept(q, raised)
+        _, kept, raised, there = self._taken(pool)
         # The margin above the quantile goes first.
         fewer = np.minimum(1.0, raised)
         fewer_kept = np.maximum(0.0, fewer - (raised - kept))
@@ -233,6 +229,11 @@ class _Site:
         prices = np.array([self.prices.capacity[key], self.prices.reserve[key]])
         worth: Floats = (prices * room).sum(axis=0) * self.prices.rest
         return worth
+
+    def _taken(self, pool: Pool) -> tuple[Floats, Floats, Floats, Floats]:
+        """The load's quantile, what is kept from all work and from firm work, and all there are, (n_slots,) each."""
+        q, raised = self._quantile(pool), self._unclipped_reserve(pool)
+        return q, self.site.resilience.kept(q, raised), raised, self._there(pool)
 
     def _quantile(self, pool: Pool) -> Floats:
         return np.array([row.realtime_q for row in self.held[pool.name]])

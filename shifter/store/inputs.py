@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from shifter.domain.workload import Override, WorkloadClass
 from shifter.store import tables as t
+from shifter.store.forget import forget_oldest
 from shifter.views import TelemetrySample
 
 
@@ -89,6 +90,4 @@ def telemetry_since(db: Connection, since: datetime, newest_since: datetime) -> 
 def prune_telemetry(db: Connection, before: datetime, most: int) -> int:
     """Forget what was measured before `before`, the `most` oldest of it, but not what accelerators there are; answers
     how many samples went."""
-    c = t.telemetry.c
-    old = select(c.id).where(c.at < before, c.available_accelerators.is_(None)).order_by(c.at).limit(most)
-    return db.execute(delete(t.telemetry).where(c.id.in_(old))).rowcount
+    return forget_oldest(db, t.telemetry, before, most, t.telemetry.c.available_accelerators.is_(None))

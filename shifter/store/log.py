@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from shifter.store import tables as t
+from shifter.store.forget import forget_oldest
 from shifter.views import AuditEntry, Event, EventKind, to_plain
 
 Happened = tuple[EventKind, Mapping[str, Any]]
@@ -86,14 +87,9 @@ def audit(db: Connection, subject: str | None, after_id: int, limit: int) -> lis
 
 def prune_events(db: Connection, before: datetime, most: int) -> int:
     """Forget what happened earlier, the `most` oldest of it; answers how many entries went."""
-    return _prune(db, t.events, before, most)
+    return forget_oldest(db, t.events, before, most)
 
 
 def prune_audit(db: Connection, before: datetime, most: int) -> int:
     """The same of who did it."""
-    return _prune(db, t.audit, before, most)
-
-
-def _prune(db: Connection, table: Table, before: datetime, most: int) -> int:
-    old = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(most)
-    return db.execute(delete(table).where(table.c.id.in_(old))).rowcount
+    return forget_oldest(db, t.audit, before, most)

@@ -50,24 +50,14 @@ def arrive(service: FakeService, workload_id: str) -> None:
     service.note(EventKind.WORKLOAD_ACCEPTED, {"workload_id": workload_id})
 
 
-@pytest.mark.parametrize("has_events", [True, False])
-def test_what_happens_before_the_page_listens_is_not_lost(serve, watch, has_events):
-    service = FakeService(6)
-    if not has_events:
-        service.log.clear()
-    watched = watch()
-    held = hold(watched.page, is_stream)
-    page = watched.open(serve(service).url)
-    stream = wait_for(page, held)
-    arrive(service, "meanwhile-1")
-    stream.continue_()
-    page.wait_for_selector('.row[data-id="meanwhile-1"]')
-
-
-def test_nor_where_nobody_says_what_happened_until_then(serve, watch):
+@pytest.mark.parametrize("before", ["events", "nothing yet", "nobody says"])
+def test_what_happens_before_the_page_listens_is_not_lost(serve, watch, before):
     service, watched = FakeService(6), watch()
+    if before == "nothing yet":
+        service.log.clear()
+    if before == "nobody says":
+        watched.page.route(is_recall, lambda route: route.fulfill(status=503, body="{}"))
     held = hold(watched.page, is_stream)
-    watched.page.route(is_recall, lambda route: route.fulfill(status=503, body="{}"))
     page = watched.open(serve(service).url)
     stream = wait_for(page, held)
     arrive(service, "meanwhile-1")
