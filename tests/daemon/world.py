@@ -14,6 +14,8 @@ from shifter.planner import Planner
 from shifter.settings import Settings
 
 START = "2026-01-10T00:00:00Z"
+WAIT_S = 100.0
+"""[s] A planning process leaves the processor to whoever else wants it: beside other tests, a plan takes its time."""
 
 FLEET = """\
 currency: EUR
@@ -60,7 +62,7 @@ def job(workload_id: str, made: Daemon, hours: float = 8.0, due_h: float = 20.0)
     return Workload(workload_id, accelerator_hours=hours, max_accelerators=4, deadline=deadline)
 
 
-def until(true: Callable[[], Any], within_s: float = 30.0) -> Any:
+def until(true: Callable[[], Any], within_s: float = WAIT_S) -> Any:
     """Wait for it; fails the test when it does not come true in time."""
     ends = time.monotonic() + within_s
     while time.monotonic() < ends:
