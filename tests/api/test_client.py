@@ -240,7 +240,7 @@ def test_the_stream_is_read_as_the_standard_says() -> None:
     assert (stream.retry_s, stream.last_id) == (0.15, "8")
 
 
-def until(condition: Callable[[], bool], wait_s: float = 60) -> None:
+def until(condition: Callable[[], bool], wait_s: float = 20) -> None:
     ends = time.monotonic() + wait_s
     while not condition() and time.monotonic() < ends:
         time.sleep(0.01)

@@ -137,7 +137,7 @@ def test_answers_are_not_held_back_by_the_system(unplanned: Service, serve: Serv
     assert server._socket.proto == socket.IPPROTO_TCP
 
 
-def until(condition: Callable[[], bool], wait_s: float = 60) -> None:
+def until(condition: Callable[[], bool], wait_s: float = 20) -> None:
     ends = time.monotonic() + wait_s
     while not condition() and time.monotonic() < ends:
         time.sleep(0.01)

@@ -35,7 +35,7 @@ def command(*args: str) -> list[str]:
 
 
 def shifter(
-    *args: str, stdin: str = "", timeout_s: float = 120, **env: str
+    *args: str, stdin: str = "", timeout_s: float = 60, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """`shifter ARGS`, to its end."""
     return subprocess.run(

@@ -24,7 +24,7 @@ from tests.cli.helpers import command, environment, shifter
 
 Call = Callable[..., int]
 Ask = Callable[..., Any]
-START_S = 120
+START_S = 60
 
 
 @dataclass
@@ -91,7 +91,7 @@ def _collect(stream: Any, kept: list[str]) -> None:
 def stop(running: Running, number: signal.Signals = signal.SIGINT) -> None:
     """Stop it as a person does, and see that nothing is left."""
     running.process.send_signal(number)
-    code = running.process.wait(timeout=60)
+    code = running.process.wait(timeout=30)
     assert code == 0, "".join(running.words)
     assert "Traceback" not in "".join(running.words)
     assert "Nothing is left behind" in "".join(running.words)
@@ -359,7 +359,7 @@ def test_events_are_followed(demo: Running) -> None:
     reader.start()
     reader.join(45)  # a plan is made every 15 s at the demo's speed
     follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=60)
+    follower.communicate(timeout=20)
     assert json.loads(heard[0])["kind"]
     assert follower.returncode == 130
 
@@ -477,5 +477,5 @@ def test_a_database_that_was_asked_for_stays(tmp_path: Path) -> None:
     running = start("--port", "0", "--database", f"sqlite:///{file}")
     assert running.url
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(timeout=60) == 0
+    assert running.process.wait(timeout=30) == 0
     assert file.exists()

@@ -27,7 +27,7 @@ for one in (signal.SIGINT, signal.SIGTERM):
     signal.signal(one, end)
 signal.signal(signal.SIGCONT, lambda *_: say("goes on"))
 say("is running")
-for _ in range(1200):
+for _ in range(600):
     time.sleep(0.05)  # a signal just before a long sleep would be looked at after it
 """
 
@@ -44,7 +44,7 @@ class Terminal:
 
     def wait_for(self, text: str, after: str = "") -> None:
         """Until it is on the screen, below the last `after`."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 20
         while text not in self.shown.rpartition(after)[2] if after else text not in self.shown:
             assert time.monotonic() < until, self.shown
             if select.select([self.screen], [], [], 0.5)[0]:

@@ -44,7 +44,7 @@ def running(folder: Path, *args: str) -> Iterator[str]:
             yield _url(process, said)
         finally:
             process.send_signal(signal.SIGTERM)
-            told, _ = process.communicate(timeout=60)
+            told, _ = process.communicate(timeout=30)
     assert process.returncode == 0, said.read_text()
     assert told == "", "words are on stderr"
     assert "SIMULATED TIME" in said.read_text()
@@ -53,7 +53,7 @@ def running(folder: Path, *args: str) -> Iterator[str]:
 
 
 def _url(process: subprocess.Popen[str], said: Path) -> str:
-    until = time.monotonic() + 100
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         for line in said.read_text().splitlines():
             if line.startswith("shifter at "):

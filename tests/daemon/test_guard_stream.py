@@ -61,11 +61,11 @@ def test_a_stop_is_on_the_stream_and_a_waiting_reader_wakes(tmp_path: Path) -> N
             "realtime_accelerators": 16,
         }
         assert requests.post(f"{server.url}/v1/telemetry", json=sample, timeout=10).status_code == 202
-        told = [heard.get(timeout=30) for _ in range(2)]
+        told = [heard.get(timeout=10) for _ in range(2)]
         assert told[0]["data"]["state"] == "stop"
         assert told[1]["kind"] == "guard.yielded"
         assert told[1]["data"]["workloads"] == {"soft": 16}
-        lease = woken.get(timeout=30)
+        lease = woken.get(timeout=10)
         assert lease["version"] > version
         asked = requests.get(f"{server.url}/v1/workloads/soft/admission", timeout=10).json()
         assert (asked["state"], asked["accelerators"]) == ("stop", 0)

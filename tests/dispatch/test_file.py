@@ -32,7 +32,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def until(true: Any, seconds: float = 60.0) -> None:
+def until(true: Any, seconds: float = 10.0) -> None:
     ends = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < ends

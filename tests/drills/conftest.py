@@ -50,7 +50,7 @@ WORK = {
 
 
 @contextmanager
-def served(folder: Path, speed: float | None, n_work: int = 2) -> Iterator[Client]:
+def served(folder: Path, speed: float | None, n_work: int = 2, max_age_s: float = HOLD_S) -> Iterator[Client]:
     """A client of a daemon that has a plan, and whose work is let in; no speed: on the real clock."""
     (folder / "fleet.yaml").write_text(FLEET)
     settings = Settings.model_validate(
@@ -61,7 +61,7 @@ def served(folder: Path, speed: float | None, n_work: int = 2) -> Iterator[Clien
             "forecasts": {"sources": [{"name": "typical"}], "learn": "off"},
             "planning": {"horizon_hours": 8, "slot_minutes": 15, "debounce_s": 0.1},
             "guard": {"hold_s": HOLD_S},
-            "telemetry": {"max_age_s": HOLD_S},
+            "telemetry": {"max_age_s": max_age_s},
             "leases": {"ttl_s": 300},
         }
     )
@@ -99,8 +99,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """On a clock that runs 60 times as fast as the real one, with nothing to do."""
-    with served(tmp_path_factory.mktemp("idle"), 60, n_work=0) as client:
+    """On a clock that runs 60 times as fast as the real one, with nothing to do. What is told once is not stale before
+    a drill is over.
+    """
+    with served(tmp_path_factory.mktemp("idle"), 60, n_work=0, max_age_s=7200) as client:
         yield client
 
 

@@ -81,7 +81,7 @@ class Watched:
     def open(self, url: str) -> Page:
         """Go there and wait until it is drawn."""
         self.page.goto(url)
-        self.page.wait_for_selector("body[data-ready]", timeout=60_000)
+        self.page.wait_for_selector("body[data-ready]", timeout=15_000)
         return self.page
 
 
@@ -99,7 +99,7 @@ def watch(browser: Browser) -> Iterator[Callable[..., Watched]]:
         contexts.append(context)
         watched = Watched(context.new_page())
         page = watched.page
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(10_000)
         page.on("request", lambda r: watched.requests.append(r.url))
         page.on("pageerror", lambda e: watched.complaints.append(f"error: {e}"))
         page.on(

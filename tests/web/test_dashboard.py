@@ -163,7 +163,7 @@ def test_a_lost_daemon_is_said_and_found_again(serve, watch):
     page = watch().open(server.url)
     server.__exit__(None, None, None)
     banner = page.locator("#banner")
-    banner.wait_for(state="visible", timeout=60_000)
+    banner.wait_for(state="visible", timeout=20_000)
     assert re.search(r"Connection lost\. Data as of Sat 10 Jan \d\d:\d\d:\d\d UTC", banner.inner_text())
     assert page.locator("#state").inner_text() == "No connection"
     assert page.locator(".rows .row").count() == 6, "what was last known stays"
@@ -172,7 +172,7 @@ def test_a_lost_daemon_is_said_and_found_again(serve, watch):
     assert page.locator("#clock .utc").inner_text() == stopped
     service.add(replace(fixture.workloads(8)[7], id="meanwhile-1"))
     serve(service, port)
-    banner.wait_for(state="hidden", timeout=60_000)
+    banner.wait_for(state="hidden", timeout=20_000)
     page.wait_for_selector('.row[data-id="meanwhile-1"]')
 
 

@@ -43,8 +43,8 @@ def test_the_demo_from_first_plan_to_a_cancellation(stage, watch):
     answer = requests.post(f"{stage.url}/v1/workloads", json=body, timeout=60)
     assert answer.status_code in {200, 201}, answer.text
     row = page.locator('.row[data-id="from-the-test-1"]')
-    row.wait_for(timeout=60_000)
-    row.locator(".block").first.wait_for(state="attached", timeout=60_000)
+    row.wait_for(timeout=20_000)
+    row.locator(".block").first.wait_for(state="attached", timeout=20_000)
 
     row.locator(".row-id").click()
     page.wait_for_selector("#when")
@@ -56,7 +56,7 @@ def test_the_demo_from_first_plan_to_a_cancellation(stage, watch):
     page.wait_for_selector("body[data-ready]")
     row.wait_for()
     assert requests.delete(f"{stage.url}/v1/workloads/from-the-test-1", timeout=60).status_code < 300
-    row.wait_for(state="detached", timeout=60_000)
+    row.wait_for(state="detached", timeout=20_000)
 
     assert watched.complaints == []
     assert all(url.startswith((stage.url, "data:", "blob:")) for url in watched.requests)
